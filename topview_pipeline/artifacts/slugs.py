@@ -1,0 +1,46 @@
+"""Product ids as folder names.
+
+A catalogue's ids are data: any string may come. `product_slug` makes of each a name that every file
+system and object store takes, that a person still recognises, and that no other id has.
+"""
+
+import hashlib
+import re
+import unicodedata
+
+_READABLE = 64  # characters kept of an id; with its hash a name stays far below the usual 255
+_PLAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,62}[a-z0-9_])?")
+_LOOKS_HASHED = re.compile(r".*--[0-9a-f]{12}", re.IGNORECASE)
+_DEVICE_NAMES = frozenset(
+    ["con", "prn", "aux", "nul"] + [f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)]
+)
+
+
+def product_slug(product_id: str) -> str:
+    """The folder name of a product: readable, ASCII, at most 78 characters, one per id.
+
+    An id that is already a safe lower-case name stays as it is. Every other one keeps what is
+    readable of it and gets `--` and a hash of the whole id: ids that differ only by case would
+    otherwise share a folder on macOS and Windows, and ids that differ only by what was dropped
+    would do so everywhere. An id that looks like such a name gets a hash as well.
+    """
+    if _is_plain(product_id):
+        return product_id
+    digest = hashlib.sha256(product_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{_readable(product_id)}--{digest}"
+
+
+def _is_plain(product_id: str) -> bool:
+    return (
+        _PLAIN.fullmatch(product_id) is not None
+        and _LOOKS_HASHED.fullmatch(product_id) is None
+        and product_id.partition(".")[0] not in _DEVICE_NAMES
+    )
+
+
+def _readable(product_id: str) -> str:
+    letters = unicodedata.normalize("NFKD", product_id).encode("ascii", "ignore").decode("ascii")
+    words = re.sub(r"[^A-Za-z0-9_.]+", "-", letters)
+    name = re.sub(r"\.{2,}", ".", words).strip(".-")[:_READABLE].rstrip(".-")
+    # Windows reserves a device's name with any extension: `con.png--...` would be the console.
+    return f"_{name}" if not name or name.partition(".")[0].lower() in _DEVICE_NAMES else name
