@@ -1,0 +1,131 @@
+"""The lists that a catalogue's ids are checked against, the other account calls, notice checks."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from topview_pipeline.sandbox.avatars import SAMPLE_AVATAR_ID, load_avatars
+from topview_pipeline.sandbox.kinds import Kind
+
+from .conftest import CAPTION, VOICE, Rig, picture
+
+AVATARS = "/v1/product_avatar/public_avatar/query"
+
+
+def data(rig: Rig, path: str, **params: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = rig.get(path, **params)["result"]["data"]
+    return found
+
+
+def test_the_documents_voice_and_caption_are_listed(rig: Rig) -> None:
+    assert VOICE in {voice["voiceId"] for voice in data(rig, "/v1/voice/query")}
+    captions = rig.get("/v1/caption/list")["result"]
+    assert CAPTION in {caption["captionId"] for caption in captions}
+    assert all(len(caption["captionId"]) == 32 for caption in captions)
+
+
+def test_voices_are_found_by_their_traits_in_pages(rig: Rig) -> None:
+    everyone = data(rig, "/v1/voice/query", gender="", language="", isCustom="")
+    women = data(rig, "/v1/voice/query", gender="Female")
+    assert 0 < len(women) < len(everyone)
+    assert {voice["gender"] for voice in women} == {"Female"}
+    page = rig.get("/v1/voice/query", pageNo="2", pageSize="3")["result"]
+    assert page["data"][0]["voiceId"] == everyone[3]["voiceId"]
+    assert page["total"] == len(everyone)
+    assert data(rig, "/v1/voice/query", isCustom="true") == []
+    assert data(rig, "/v1/voice/query", voiceName="aVa")[0]["voiceId"] == VOICE
+
+
+def test_avatars_have_a_picture_and_a_place_for_the_product(rig: Rig) -> None:
+    for avatar in data(rig, AVATARS, gender="", categoryIds="", sortingType=""):
+        picture_bytes = rig.request("GET", avatar["avatarImagePath"]).content
+        assert Image.open(io.BytesIO(picture_bytes)).size[0] > 100
+        place = json.loads(avatar["objectMaskImageInfo"])
+        assert set(place) == {"x", "y", "w", "h"}
+        assert place["x"] + place["w"] <= 1
+
+
+def test_avatars_are_found_by_category_and_ethnicity(rig: Rig) -> None:
+    first = data(rig, AVATARS)[0]
+    category = first["avatarCategoryList"][0]["categoryId"]
+    assert category in {
+        c["categoryId"] for c in rig.get("/v1/product_avatar/category/list")["result"]
+    }
+    ethnicity = first["avatarEthnicityList"][0]["ethnicityId"]
+    assert ethnicity in {e["ethnicityId"] for e in rig.get("/v1/ethnicity/list")["result"]}
+    found = data(rig, AVATARS, categoryIds=f"f00,{category}", ethnicityIds=ethnicity)
+    assert first["avatarId"] in {avatar["avatarId"] for avatar in found}
+    assert data(rig, AVATARS, categoryIds="f00") == []
+
+
+def test_avatar_ids_follow_from_the_names_of_their_pictures(tmp_path: Path) -> None:
+    placeholders = load_avatars(tmp_path)
+    assert len(placeholders) == len({avatar.avatar_id for avatar, _ in placeholders}) == 3
+    (tmp_path / "b.jpg").write_bytes(b"b")
+    alone = load_avatars(tmp_path)[0]
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    both = load_avatars(tmp_path)
+    assert [content for _, content in both] == [b"a", b"b"]
+    assert both[1][0].avatar_id == alone[0].avatar_id
+
+
+def test_an_avatar_holds_a_product_where_its_picture_says(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    quad = [[0.25, 0.5], [0.75, 0.5], [0.75, 0.75], [0.25, 0.75]]
+    (tmp_path / "placement.json").write_text(json.dumps({"a.jpg": {"square": quad}}))
+    assert load_avatars(tmp_path)[0][0].mask == {"x": 0.25, "y": 0.5, "w": 0.5, "h": 0.25}
+
+
+def test_the_sample_catalogues_avatar_is_there_with_and_without_the_samples(
+    rig: Rig, tmp_path: Path
+) -> None:
+    assert SAMPLE_AVATAR_ID in {avatar["avatarId"] for avatar in data(rig, AVATARS)}
+    assert SAMPLE_AVATAR_ID in {avatar.avatar_id for avatar, _ in load_avatars(tmp_path)}
+
+
+def test_thumbnails_and_samples_can_be_downloaded(rig: Rig) -> None:
+    voice = data(rig, "/v1/voice/query")[0]
+    assert rig.request("GET", voice["demoAudioUrl"]).content[:4] == b"RIFF"
+    caption = rig.get("/v1/caption/list")["result"][0]
+    assert rig.request("GET", caption["thumbnail"]).content[:4] == b"\x89PNG"
+
+
+def test_a_finished_video_leaves_a_custom_avatar(rig: Rig) -> None:
+    assert data(rig, "/v1/aiavatar/query", isCustom="true") == []
+    task = rig.submit(Kind.IMAGE2VIDEO, rig.video_body())
+    avatar = rig.finish(Kind.IMAGE2VIDEO, task)["aiAvatar"]
+    listed = data(rig, "/v1/aiavatar/query", isCustom="true")[0]
+    assert listed["aiavatarId"] == avatar["aiavatarId"]
+    assert rig.request("GET", listed["coverUrl"]).status_code == 200
+    assert len(data(rig, "/v1/aiavatar/query")) == len(data(rig, AVATARS))
+
+
+def test_space_is_what_uploads_and_outputs_take(rig: Rig) -> None:
+    assert rig.get("/user/space")["result"]["usedSpace"] == 0
+    rig.upload(picture())
+    assert rig.get("/user/space")["result"]["usedSpace"] == len(picture())
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [("http://127.0.0.1:9/x", "200"), ("", "4003"), ("/x", "4000"), ("http://[", "4000")],
+)
+def test_a_notice_address_is_checked(rig: Rig, url: str, code: str) -> None:
+    response = rig.request(
+        "POST", "/notice/notice_url/check", params={"noticeUrl": url}, headers=rig.headers
+    )
+    assert response.json()["code"] == code
+
+
+def test_a_notice_goes_to_loopback_alone(rig: Rig) -> None:
+    body = {
+        "productImageFileId": rig.upload(picture()),
+        "noticeUrl": "http://notices.example/topview",
+    }
+    rig.submit(Kind.REMOVE_BACKGROUND, body)
+    rig.advance(60)
+    assert rig.counters()["notices"] == {"not_loopback": 1}

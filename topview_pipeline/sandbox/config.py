@@ -1,0 +1,85 @@
+"""Every setting of the sandbox, once, with its default and its unit."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from .faults import check_probabilities
+from .kinds import FACTS, Kind
+
+
+def _default_medians() -> dict[str, float]:
+    return {kind.value: facts.median_seconds for kind, facts in FACTS.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxConfig:
+    """How a sandbox behaves. Times are seconds of its clock unless a field says otherwise.
+
+    `medians` maps the kinds (`remove_background`, `image_replace`, `image2Video`) to the median of
+    their lognormal durations, of which `sigma` is the shape; kinds that are left out keep their
+    default. Durations are divided by `speed`.
+
+    Raises ValueError, naming the field, for a value that cannot be meant.
+    """
+
+    uid: str = "SandboxUid0000000001"
+    api_key: str = "sandbox-api-key"
+    credits: float = 10_000.0
+    concurrency: int = 4
+    """Tasks of all kinds that an account may have unfinished at once; one more answers 4007."""
+
+    speed: float = 1.0
+    medians: Mapping[str, float] = field(default_factory=_default_medians)
+    sigma: float = 0.35
+
+    media: Literal["real", "tiny"] = "real"
+    media_workers: int = 2
+    """Threads that make media; 0 makes it while the submit is answered. Tiny media uses none."""
+
+    seed: int = 0
+    faults: Mapping[str, float] = field(default_factory=dict)
+    """Probability by fault name; the names and what each does are in faults.py."""
+
+    slow_seconds: float = 5.0
+    """Real seconds by which the fault slow_query delays an answer."""
+    grace_seconds: float = 2.0
+    """How long after acceptance the fault notfound_grace hides a task."""
+    nourl_queries: int = 2
+    """How many successful answers the fault nourl leaves without URLs."""
+    retry_after_seconds: int = 1
+
+    forget_after: float | None = None
+    """Seconds after which an uploaded or made file's id answers 4004; None: never."""
+    retention_seconds: float = 7 * 86_400.0
+    """Seconds after which a finished task's media are gone."""
+    url_seconds: int = 86_400
+    upload_url_seconds: int = 3_600
+    auth_errors: Literal["http", "code"] = "http"
+    """Bad credentials answer HTTP 401, or HTTP 200; the body code is "401" either way."""
+
+    state_dir: Path | None = None
+    """Where state outlives the process; None keeps it in memory."""
+
+    def __post_init__(self) -> None:
+        check_probabilities(self.faults)
+        unknown = set(self.medians) - {kind.value for kind in Kind}
+        if unknown:
+            known = ", ".join(_default_medians())
+            raise ValueError(f"medians: no kinds are called {sorted(unknown)}; there are {known}")
+        positive = {"speed": self.speed, "concurrency": self.concurrency, **self.medians}
+        for name, value in positive.items():
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name}: must be above 0, not {value}")
+        counts = {"sigma": self.sigma, "media_workers": self.media_workers}
+        for name, value in counts.items():
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name}: must be 0 or more, not {value}")
+        if not self.uid.isalnum() or not self.api_key:
+            raise ValueError("uid must be alphanumeric and api_key must not be empty")
+
+    def median_seconds(self, kind: Kind) -> float:
+        """The median duration of a kind, before `speed`."""
+        return self.medians.get(kind.value, FACTS[kind].median_seconds)

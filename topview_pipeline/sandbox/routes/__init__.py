@@ -1,0 +1,1 @@
+"""HTTP routes, one module per area; each offers its list as `ROUTES`."""
