@@ -1,0 +1,110 @@
+"""The money: what was ordered, what was sent to Topview, what it cost and where it is.
+
+`Ledger` is the one door; the modules behind it each keep one table's meaning. It knows nothing of
+Dagster, HTTP or the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from topview_pipeline.ledger.accounts import Accounts, Pause, account_id
+from topview_pipeline.ledger.database import Database
+from topview_pipeline.ledger.errors import (
+    IllegalMove,
+    LedgerError,
+    LedgerUnavailable,
+    LedgerVersion,
+)
+from topview_pipeline.ledger.memory import Choices, History, Uploads
+from topview_pipeline.ledger.orders import Orders
+from topview_pipeline.ledger.owner import Owner
+from topview_pipeline.ledger.producers import Producers
+from topview_pipeline.ledger.progress import OrderProgress, ProgressReader
+from topview_pipeline.ledger.rows import (
+    AlreadyLive,
+    NoSlot,
+    OrderClosed,
+    Paused,
+    Reservation,
+    ReserveAnswer,
+    Reserved,
+    Task,
+)
+from topview_pipeline.ledger.states import ASK_STALLED_SECONDS, HeldReason, OrderState, TaskState
+from topview_pipeline.ledger.tasks import Tasks
+from topview_pipeline.ledger.wishes import ForceRefused, Order, Placed, Wanted
+
+__all__ = [
+    "ASK_STALLED_SECONDS",
+    "AlreadyLive",
+    "ForceRefused",
+    "HeldReason",
+    "IllegalMove",
+    "Ledger",
+    "LedgerError",
+    "LedgerUnavailable",
+    "LedgerVersion",
+    "NoSlot",
+    "Order",
+    "OrderClosed",
+    "OrderProgress",
+    "OrderState",
+    "Owner",
+    "Pause",
+    "Paused",
+    "Placed",
+    "Reservation",
+    "ReserveAnswer",
+    "Reserved",
+    "Task",
+    "TaskState",
+    "Wanted",
+    "account_id",
+]
+
+
+class Ledger:
+    """The ledger of one account: its origin and uid name it, its key is never seen here."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        base_url: str,
+        uid: str,
+        clock: Callable[[], float] | None = None,
+        observer: Owner | None = None,
+    ) -> None:
+        """Open (and on first use create) the ledger.
+
+        Args:
+            url: SQLAlchemy URL of the database.
+            base_url: of Topview; its origin is part of the account.
+            uid: the account's Topview-Uid.
+            clock: seconds since the epoch, for tests; by default the database's clock.
+            observer: who looks at other producers' processes; by default this process.
+
+        Raises:
+            LedgerUnavailable: it cannot be opened or written.
+            LedgerVersion: it was written with another schema.
+        """
+        self._database = Database(url, clock=clock)
+        self.accounts = Accounts(self._database, base_url=base_url, uid=uid)
+        self.account = self.accounts.id
+        self.orders = Orders(self._database, self.account)
+        self.tasks = Tasks(self._database, self.account)
+        self.producers = Producers(self._database, self.account, observer=observer)
+        self.uploads = Uploads(self._database, self.account)
+        self.choices = Choices(self._database, self.account)
+        self.history = History(self._database, self.account)
+        self.progress = ProgressReader(self._database, self.account)
+
+    def now(self) -> float:
+        """The ledger's clock, in seconds since the epoch."""
+        with self._database.read() as connection:
+            return self._database.now(connection)
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self._database.close()

@@ -1,0 +1,25 @@
+"""What can go wrong with the ledger itself. Nothing is submitted when one of these is raised.
+
+LedgerError
+├── LedgerUnavailable   locked, full, not writable, not to be reached: nothing was written
+├── LedgerVersion       written by a program with another schema
+└── IllegalMove         a row is not where the caller believed it to be
+"""
+
+from __future__ import annotations
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used; the message says where it is and how to mend it."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The database cannot be opened, read or written."""
+
+
+class LedgerVersion(LedgerError):
+    """The database has a schema that this program does not know."""
+
+
+class IllegalMove(LedgerError):
+    """A row was moved by somebody else, or the move is not in the table of moves."""

@@ -1,0 +1,154 @@
+"""Orders on their way: what holds them, how they end, and which runs ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from topview_pipeline.ledger.placing import Placing
+from topview_pipeline.ledger.schema import order_run, orders, task, task_event
+from topview_pipeline.ledger.states import HeldReason, OrderState
+from topview_pipeline.ledger.wishes import Order
+
+
+class Orders(Placing):
+    """Reads and moves the orders of one account."""
+
+    def hold(
+        self, order_id: int, reason: HeldReason, detail: str, *, until: float | None = None
+    ) -> None:
+        """Keep why an open order waits and when to look again; None means only an explicit run."""
+        self._update_open(
+            order_id,
+            held_reason=reason.value,
+            held_detail=detail,
+            held_until=until,
+        )
+
+    def unhold(self, order_id: int) -> None:
+        """The order goes on."""
+        self._update_open(order_id, held_reason=None, held_detail=None, held_until=None)
+
+    def works_by(self, order_id: int, task_id: int) -> None:
+        """Name the task row that this order now relies on."""
+        self._update_open(order_id, task_id=task_id)
+
+    def done(self, order_id: int) -> None:
+        """Dagster has stored the event of this order's task.
+
+        An order that was forced since that task was made stays open: it wants the next one.
+        """
+        with self._db.write(lock=self._account) as connection:
+            now = self._db.now(connection)
+            order = self._get(connection, order_id)
+            generation = connection.scalar(
+                sa.select(task.c.generation).where(task.c.id == order.task_id)
+            )
+            connection.execute(
+                task.update()
+                .where(task.c.id == order.task_id, task.c.materialized_at.is_(None))
+                .values(materialized_at=now)
+            )
+            if not order.force or order.generation == generation:
+                self._close(connection, order_id, OrderState.DONE, now, {})
+
+    def failed(self, order_id: int, failure: Mapping[str, Any]) -> None:
+        """The decision is final; `failure` says what, when and how to mend it."""
+        with self._db.write(lock=self._account) as connection:
+            now = self._db.now(connection)
+            self._close(connection, order_id, OrderState.FAILED, now, {"failure": dict(failure)})
+
+    def withdraw_runs(self, run_ids: Collection[str], *, who: str) -> list[Order]:
+        """Take runs off every order they made; orders that no other run asks for are withdrawn.
+
+        Returns:
+            The orders withdrawn. Tasks already submitted end in the store all the same.
+        """
+        with self._db.write(lock=self._account) as connection:
+            now = self._db.now(connection)
+            of_these_runs = order_run.c.run_id.in_(list(run_ids))
+            is_open = sa.and_(
+                orders.c.account == self._account, orders.c.state == OrderState.OPEN.value
+            )
+            asked = [
+                Order.from_row(row)
+                for row in connection.execute(
+                    sa.select(orders).where(
+                        is_open,
+                        orders.c.id.in_(sa.select(order_run.c.order_id).where(of_these_runs)),
+                    )
+                )
+            ]
+            open_ids = sa.select(orders.c.id).where(is_open)
+            connection.execute(
+                order_run.delete().where(of_these_runs, order_run.c.order_id.in_(open_ids))
+            )
+            still_asked = set(
+                connection.scalars(
+                    sa.select(order_run.c.order_id).where(order_run.c.order_id.in_(open_ids))
+                )
+            )
+            withdrawn = [order for order in asked if order.id not in still_asked]
+            for order in withdrawn:
+                self._close(connection, order.id, OrderState.WITHDRAWN, now, {})
+                connection.execute(
+                    task_event.insert().values(
+                        account=self._account,
+                        order_id=order.id,
+                        at=now,
+                        what="withdrawn",
+                        who=who,
+                        detail={"runs": sorted(run_ids)},
+                    )
+                )
+        return withdrawn
+
+    def take_up(self, order_ids: Collection[int], *, run_id: str) -> None:
+        """A run goes on with orders of runs that ended: from now on it alone asks for them."""
+        with self._db.write(lock=self._account) as connection:
+            now = self._db.now(connection)
+            for order_id in order_ids:
+                connection.execute(order_run.delete().where(order_run.c.order_id == order_id))
+                self._ask(connection, order_id, run_id, now)
+
+    def give_up(self, owner: str) -> None:
+        """A producer ends: its open orders stay open, and nobody works on them."""
+        with self._db.write(lock=self._account) as connection:
+            connection.execute(
+                orders.update()
+                .where(orders.c.account == self._account, orders.c.owner == owner)
+                .values(owner=None)
+            )
+
+    def _update_open(self, order_id: int, **values: Any) -> None:
+        with self._db.write(lock=self._account) as connection:
+            connection.execute(
+                orders.update()
+                .where(orders.c.id == order_id, orders.c.state == OrderState.OPEN.value)
+                .values(updated_at=self._db.now(connection), **values)
+            )
+
+    def _close(
+        self,
+        connection: sa.Connection,
+        order_id: int,
+        state: OrderState,
+        now: float,
+        values: dict[str, Any],
+    ) -> None:
+        connection.execute(
+            orders.update()
+            .where(orders.c.id == order_id, orders.c.state == OrderState.OPEN.value)
+            .values(
+                state=state.value,
+                closed_at=now,
+                updated_at=now,
+                owner=None,
+                held_reason=None,
+                held_detail=None,
+                held_until=None,
+                **values,
+            )
+        )

@@ -1,0 +1,119 @@
+"""Looking at the rows of paid work. Nothing here moves one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from topview_pipeline.ledger.database import Database
+from topview_pipeline.ledger.rows import Task
+from topview_pipeline.ledger.schema import orders, task, task_event
+from topview_pipeline.ledger.states import ASK_STALLED_SECONDS, TaskState
+
+
+class TaskReads:
+    """Reads the task rows of one account."""
+
+    def __init__(self, database: Database, account_id: str) -> None:
+        self._db = database
+        self._account = account_id
+
+    def get(self, row_id: int) -> Task:
+        """The row by its number."""
+        with self._db.read() as connection:
+            return self._get(connection, row_id)
+
+    def of_fingerprint(self, fingerprint: str) -> list[Task]:
+        """All rows of a piece of work, the oldest first."""
+        query = (
+            sa.select(task)
+            .where(task.c.account == self._account, task.c.fingerprint == fingerprint)
+            .order_by(task.c.id)
+        )
+        with self._db.read() as connection:
+            return [Task.from_row(row) for row in connection.execute(query)]
+
+    def all(self) -> list[Task]:
+        """Every row of the account, the oldest first."""
+        return self.in_state(tuple(TaskState))
+
+    def in_state(self, states: Collection[TaskState]) -> list[Task]:
+        """All rows in one of these states, the oldest first."""
+        query = (
+            sa.select(task)
+            .where(
+                task.c.account == self._account,
+                task.c.state.in_([state.value for state in states]),
+            )
+            .order_by(task.c.id)
+        )
+        with self._db.read() as connection:
+            return [Task.from_row(row) for row in connection.execute(query)]
+
+    def on_their_way(self) -> list[Task]:
+        """Rows at Topview or finished there, and stored ones that Dagster has not heard of.
+
+        Stalled ones are among them once an hour. The soonest to be out of reach first: what was
+        finished earliest.
+        """
+        asked = sa.func.coalesce(task.c.last_query_at, task.c.reserved_at)
+        with self._db.read() as connection:
+            hour_ago = self._db.now(connection) - ASK_STALLED_SECONDS
+            query = (
+                sa.select(task)
+                .where(
+                    task.c.account == self._account,
+                    sa.or_(
+                        task.c.state.in_((TaskState.PENDING.value, TaskState.SUCCEEDED.value)),
+                        sa.and_(task.c.state == TaskState.STALLED.value, asked <= hour_ago),
+                        sa.and_(
+                            task.c.state == TaskState.STORED.value, task.c.materialized_at.is_(None)
+                        ),
+                    ),
+                )
+                .order_by(task.c.succeeded_at.is_(None), task.c.succeeded_at, task.c.id)
+            )
+            return [Task.from_row(row) for row in connection.execute(query)]
+
+    def last_stored(self, product_id: str, stage: str) -> Task | None:
+        """What this product last stored of a stage, even if its inputs changed since."""
+        query = (
+            sa.select(task)
+            .join(orders, orders.c.task_id == task.c.id)
+            .where(
+                orders.c.account == self._account,
+                orders.c.product_id == product_id,
+                orders.c.stage == stage,
+                task.c.state == TaskState.STORED.value,
+            )
+            .order_by(orders.c.id.desc())
+            .limit(1)
+        )
+        with self._db.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else Task.from_row(row)
+
+    def _get(self, connection: sa.Connection, row_id: int) -> Task:
+        return Task.from_row(connection.execute(sa.select(task).where(task.c.id == row_id)).one())
+
+    def _record(
+        self,
+        connection: sa.Connection,
+        row_id: int,
+        what: str,
+        who: str,
+        now: float,
+        detail: Mapping[str, Any],
+    ) -> None:
+        connection.execute(
+            task_event.insert().values(
+                account=self._account,
+                task_id=row_id,
+                at=now,
+                what=what,
+                who=who,
+                detail=dict(detail),
+            )
+        )

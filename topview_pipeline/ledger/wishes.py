@@ -1,0 +1,74 @@
+"""What is wanted, as data: wishes, orders, and a refused force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from topview_pipeline.ledger.states import HeldReason, OrderState, TaskState
+
+NOT_MOVED_BY_FORCE = tuple(
+    state.value
+    for state in (TaskState.RESERVED, TaskState.PENDING, TaskState.UNKNOWN, TaskState.STALLED)
+)
+"""A reserved row is on its way to be one of the others."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One thing a run asks for."""
+
+    product_id: str
+    stage: str
+    reason: str
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """A row of `orders`, as it was when it was read."""
+
+    id: int
+    product_id: str
+    stage: str
+    state: OrderState
+    reason: str
+    force: bool
+    root_run_id: str
+    generation: int | None
+    task_id: int | None
+    owner: str | None
+    held_reason: HeldReason | None
+    held_detail: str | None
+    held_until: float | None
+    failure: Mapping[str, Any] | None
+    created_at: float
+    updated_at: float
+    closed_at: float | None
+
+    @classmethod
+    def from_row(cls, row: Any) -> Order:
+        values = {name: getattr(row, name) for name in cls.__dataclass_fields__}
+        values["state"] = OrderState(row.state)
+        values["held_reason"] = HeldReason(row.held_reason) if row.held_reason else None
+        return cls(**values)
+
+
+class ForceRefused(Exception):
+    """Force over a task that may still be paid; names the row and what ends it."""
+
+    def __init__(self, order: Order, task_id: int, state: str) -> None:
+        super().__init__(
+            f"{order.product_id}/{order.stage} cannot be forced while task row {task_id} is "
+            f"{state}: it may still be paid for. Wait until it ends, or run without force to go "
+            "on with it."
+        )
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What `Orders.place` did: the open orders, and the forces it refused with the reason."""
+
+    orders: Mapping[tuple[str, str], Order]
+    refused: Mapping[tuple[str, str], str]

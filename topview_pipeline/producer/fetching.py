@@ -1,0 +1,204 @@
+"""From a finished task to its files in the store: download, verify, write, book.
+
+A finished task is paid for: whatever goes wrong here keeps the row `succeeded`, to be fetched
+again, until Topview itself no longer has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from topview_pipeline.artifacts import Artifact, StoreError
+from topview_pipeline.ledger import IllegalMove, Task, TaskState
+from topview_pipeline.producer.desk import Desk
+from topview_pipeline.stages.results import Download, TaskResult, downloads_of, kept
+from topview_pipeline.topview.errors import (
+    DownloadError,
+    DownloadUnavailable,
+    ForbiddenUrl,
+    Incomplete,
+    TooLarge,
+    UrlExpired,
+    WrongType,
+)
+from topview_pipeline.topview.models import TaskStatus
+
+KEPT_AT_TOPVIEW_SECONDS: Final = 7 * 86400.0
+"""D-conc: results stay 7 days; the 24 h of a URL is only its signature (topview_api.md, 6)."""
+_LONGEST_WAIT_SECONDS: Final = 60.0
+_PATIENCE: Final = 5
+"""Answers of the same hopeless kind before the order is held and somebody may look."""
+
+
+class DownloadHeldError(Exception):
+    """Finished at Topview and not to be brought into the store now; nothing is lost."""
+
+
+class _NotYetError(Exception):
+    """The files are not here; asking again may help."""
+
+    def __init__(self, reason: str, *, url_is_good: bool = False, hopeless: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.url_is_good = url_is_good
+        self.hopeless = hopeless
+
+
+def expire(desk: Desk, task: Task, why: str) -> Task:
+    """The row is out of reach; returned as it is then, whoever moved it."""
+    try:
+        return desk.ledger.tasks.ended(task.id, TaskState.EXPIRED, why=why, who=desk.me)
+    except IllegalMove:
+        return desk.ledger.tasks.get(task.id)
+
+
+class Fetcher:
+    """Fetches finished tasks. `query` asks Topview once for newly signed URLs."""
+
+    def __init__(self, desk: Desk, query: Callable[[Task], Awaitable[TaskResult | None]]) -> None:
+        self._desk = desk
+        self._query = query
+
+    async def fetch(self, task: Task, result: TaskResult | None) -> Task:
+        """Bring a succeeded row's files into the store; the row is then stored (or expired).
+
+        Args:
+            task: the row.
+            result: the finished query's answer, if it is fresh.
+
+        Raises:
+            DownloadHeldError: nothing that waiting a little longer would mend.
+        """
+        wait = self._desk.config.network_seconds
+        hopeless = 0
+        while True:
+            if result is None:
+                result = await self._ask(task)
+            try:
+                return await self._try(task, result)
+            except _NotYetError as error:
+                hopeless += error.hopeless
+                if hopeless >= _PATIENCE:
+                    raise DownloadHeldError(error.reason) from error
+                if self._out_of_reach(task):
+                    why = "finished more than 7 days ago and no longer to be had"
+                    return expire(self._desk, task, f"{why}: {error.reason}")
+                result = result if error.url_is_good else None
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+
+    async def _try(self, task: Task, result: TaskResult | None) -> Task:
+        files = None if result is None else downloads_of(result)
+        if result is None or files is None:
+            raise _NotYetError("Topview gives no URL for it")
+        try:
+            return await self._bring(task, result, files)
+        except UrlExpired as error:
+            raise _NotYetError(str(error)) from error
+        except (Incomplete, DownloadUnavailable) as error:
+            raise _NotYetError(str(error), url_is_good=True) from error
+        except (TooLarge, WrongType, ForbiddenUrl) as error:
+            raise _NotYetError(str(error), hopeless=True) from error
+        except StoreError as error:
+            raise DownloadHeldError(str(error)) from error
+
+    async def _ask(self, task: Task) -> TaskResult | None:
+        with self._desk.activity.busy():
+            result = await self._query(task)
+        return result if result is not None and result.status is TaskStatus.SUCCESS else None
+
+    def _out_of_reach(self, task: Task) -> bool:
+        finished = task.succeeded_at or task.reserved_at
+        return self._desk.clock() - finished > KEPT_AT_TOPVIEW_SECONDS
+
+    async def _bring(self, task: Task, result: TaskResult, files: tuple[Download, ...]) -> Task:
+        folder = self._desk.store.folder(
+            account=self._desk.ledger.account,
+            product_id=task.product_id,
+            stage=task.stage,
+            fingerprint=task.fingerprint,
+        )
+        with self._desk.activity.busy():
+            artifacts = []
+            for file in files:
+                artifact = await self._download(file, folder)
+                if artifact is not None:
+                    artifacts.append(artifact)
+            record = self._record(task, result, artifacts)
+            await self._desk.offload(self._desk.store.write_result, folder, record)
+        return self._stored(task, artifacts)
+
+    async def _download(self, file: Download, folder: str) -> Artifact | None:
+        limit = self._desk.config.largest_image
+        if file.expect == "video":
+            limit = self._desk.config.largest_video
+        async with self._desk.transfers:
+            with self._desk.store.incoming() as path:
+                try:
+                    with path.open("wb") as sink:
+                        got = await self._desk.client.download(
+                            file.url, sink, max_bytes=limit, expect=file.expect
+                        )
+                except (TooLarge, WrongType, ForbiddenUrl, UrlExpired):
+                    if file.required:
+                        raise
+                    return None
+                except DownloadError:
+                    raise
+                except OSError as error:
+                    raise StoreError(
+                        f"a download cannot be written ({error})",
+                        str(path.parent),
+                        "Make room on the disk; the download goes on by itself.",
+                    ) from error
+                artifact: Artifact = await self._desk.offload(
+                    lambda: self._desk.store.keep(
+                        path, folder, file.name, sha256=got.sha256, media_type=got.content_type
+                    )
+                )
+                return artifact
+
+    def _record(self, task: Task, result: TaskResult, artifacts: list[Artifact]) -> dict[str, Any]:
+        """result.json: enough to make the ledger's row again, should the ledger be lost."""
+        row = self._desk.ledger.tasks.get(task.id)
+        moment = datetime.fromtimestamp(self._desk.clock(), timezone.utc)
+        return {
+            "account": self._desk.ledger.account,
+            "product_id": row.product_id,
+            "stage": row.stage,
+            "work": row.work,
+            "generation": row.generation,
+            "fingerprint": row.fingerprint,
+            "attempt": row.attempt,
+            "topview_task_id": row.topview_task_id,
+            "credits": row.cost_credits,
+            "mode": row.mode,
+            "run_id": row.run_id,
+            "root_run_id": row.root_run_id,
+            "inputs": dict(row.inputs),
+            "request": dict(row.request or {}),
+            "result": kept(result),
+            "artifacts": [artifact.to_json() for artifact in artifacts],
+            "times": {
+                "queued_at": row.queued_at,
+                "reserved_at": row.reserved_at,
+                "pending_at": row.pending_at,
+                "succeeded_at": row.succeeded_at,
+            },
+            "stored": moment.isoformat(timespec="seconds"),
+        }
+
+    def _stored(self, task: Task, artifacts: list[Artifact]) -> Task:
+        try:
+            row = self._desk.ledger.tasks.stored(
+                task.id,
+                artifacts=[artifact.to_json() for artifact in artifacts],
+                who=self._desk.me,
+            )
+        except IllegalMove:  # another producer stored the same files first
+            row = self._desk.ledger.tasks.get(task.id)
+        self._desk.activity.progress()
+        return row

@@ -1,0 +1,166 @@
+"""One product's way through its stages, and what is told of it. A coroutine per product.
+
+Nothing waits for the batch, and one product's trouble is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from topview_pipeline.ledger import ForceRefused, HeldReason, Order, Task, TaskState
+from topview_pipeline.producer.desk import Desk
+from topview_pipeline.producer.events import Failed, Held, Made
+from topview_pipeline.producer.fetching import DownloadHeldError
+from topview_pipeline.producer.following import Follower
+from topview_pipeline.producer.making import Maker
+from topview_pipeline.producer.outcomes import FinalError, HeldError, WithdrawnError
+from topview_pipeline.producer.work import Piece, Work, piece_of, upstream_of
+from topview_pipeline.stages import STAGES, PreconditionError, Stage
+from topview_pipeline.stages.requests import Upstream
+from topview_pipeline.stages.shapes import fingerprint_of
+
+_FINISHABLE = (TaskState.PENDING, TaskState.SUCCEEDED)
+_DOWNLOAD_AGAIN_SECONDS = 600.0
+
+
+class Flow:
+    """Takes one product through the stages that are ordered for it."""
+
+    def __init__(self, desk: Desk, follower: Follower, maker: Maker, work: Work) -> None:
+        self._desk = desk
+        self._follower = follower
+        self._maker = maker
+        self._work = work
+        self._results: dict[str, Task] = {}
+        self.left = [stage for stage in STAGES if stage.key in work.orders]
+        """The stages not yet ended, in order."""
+
+    @property
+    def work(self) -> Work:
+        """What this flow was given."""
+        return self._work
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Keys of the stages still to go."""
+        return tuple(stage.key for stage in self.left)
+
+    async def run(self, finished: Callable[[str], None]) -> None:
+        """Go through the stages; `finished` is told of each that ends with a result."""
+        while self.left:
+            stage = self.left[0]
+            order = self._work.orders[stage.key]
+            try:
+                await self._stage(stage, order)
+            except FinalError as error:
+                self._failed(error)
+                return
+            except HeldError as error:
+                self._held(error)
+                return
+            except WithdrawnError:
+                return
+            self.left.pop(0)
+            finished(stage.key)
+
+    async def _stage(self, stage: Stage, order: Order) -> None:
+        try:
+            piece = await self._piece(stage, order)
+            generation = self._desk.ledger.orders.fix_generation(order, work=piece.work)
+            await self._finish_what_runs(order, fingerprint_of(piece.work, generation))
+            task = await self._maker.made(piece, order, generation, self.chain)
+        except PreconditionError as error:
+            raise FinalError(error.what, error.mend) from error
+        except ForceRefused as error:
+            raise FinalError(str(error), "run again without force, or when it has ended") from error
+        except DownloadHeldError as error:
+            until = self._desk.clock() + _DOWNLOAD_AGAIN_SECONDS
+            raise HeldError(HeldReason.DOWNLOAD, str(error), until=until) from error
+        self._results[stage.key] = task
+        self._desk.emit(Made(order.product_id, stage.key, task, order.id, piece.inputs))
+
+    async def _piece(self, stage: Stage, order: Order) -> Piece:
+        problem = self._work.problems.get(stage.key)
+        if problem is not None:
+            raise problem
+        upstream = self._upstream(stage, order)
+        preferred = None
+        if upstream is not None:
+            preferred = self._desk.ledger.choices.find(order.product_id, upstream.fingerprint)
+        return piece_of(
+            stage,
+            self._work.product,
+            self._work.shapes[stage.key],
+            upstream,
+            account=self._desk.ledger.account,
+            preferred_image=preferred,
+            when_no_face=self._desk.config.when_no_face,
+        )
+
+    def _upstream(self, stage: Stage, order: Order) -> Upstream | None:
+        """This run's result, else what the product last stored, even if its inputs changed."""
+        if stage.upstream is None:
+            return None
+        task = self._results.get(stage.upstream)
+        if task is None:
+            task = self._desk.ledger.tasks.last_stored(order.product_id, stage.upstream)
+        return None if task is None else upstream_of(task)
+
+    async def _finish_what_runs(self, order: Order, fingerprint: str) -> None:
+        """A task submitted for this order before its inputs changed is finished first."""
+        if order.task_id is None:
+            return
+        task = self._desk.ledger.tasks.get(order.task_id)
+        if task.fingerprint == fingerprint or task.state not in _FINISHABLE:
+            return
+        mine = self._maker.take_over(task)
+        if mine is not None:
+            self._desk.emit_unordered(await self._follower.to_the_end(mine, ask_now=True))
+
+    def _failed(self, error: FinalError) -> None:
+        first, *later = self.left
+        self._close(first, error.what, error.mend, error.task)
+        for stage in later:
+            self._close(stage, f"{first.key} of this product failed", error.mend, None)
+
+    def _close(self, stage: Stage, what: str, mend: str, task: Task | None) -> None:
+        order = self._work.orders[stage.key]
+        failure: Mapping[str, str | None] = {
+            "what": what,
+            "mend": mend,
+            "topview_task_id": None if task is None else task.topview_task_id,
+        }
+        self._desk.ledger.orders.failed(order.id, failure)
+        self._desk.emit(Failed(order.product_id, stage.key, order.id, what, mend, task))
+
+    def _held(self, error: HeldError) -> None:
+        first, *later = self.left
+        order = self._work.orders[first.key]
+        self._desk.ledger.orders.hold(order.id, error.reason, error.detail, until=error.until)
+        self._desk.emit(
+            Held(
+                order.product_id,
+                first.key,
+                order.id,
+                error.reason,
+                error.detail,
+                error.until,
+                error.task,
+            )
+        )
+        for stage in later:
+            waiting = self._work.orders[stage.key]
+            detail = f"waits for {first.key}"
+            self._desk.ledger.orders.hold(
+                waiting.id, HeldReason.UPSTREAM, detail, until=error.until
+            )
+            self._desk.emit(
+                Held(
+                    order.product_id,
+                    stage.key,
+                    waiting.id,
+                    HeldReason.UPSTREAM,
+                    detail,
+                    error.until,
+                )
+            )

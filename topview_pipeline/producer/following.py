@@ -1,0 +1,173 @@
+"""From a task at Topview to files in the store: poll, download, book. Never submits.
+
+Everything here can be done from the ledger's row alone, by any producer at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from topview_pipeline.ledger import IllegalMove, Task, TaskState
+from topview_pipeline.producer.account import pause_account
+from topview_pipeline.producer.desk import Desk
+from topview_pipeline.producer.dispatch import Dispatcher
+from topview_pipeline.producer.fetching import KEPT_AT_TOPVIEW_SECONDS, Fetcher, expire
+from topview_pipeline.stages import BY_KEY
+from topview_pipeline.stages.results import TaskResult, kept
+from topview_pipeline.topview.errors import AccountError, QueryError
+from topview_pipeline.topview.models import TaskStatus
+from topview_pipeline.topview.redaction import without_queries
+
+_POLICY = re.compile(
+    r"polic|violat|sensitive|moderat|securit|prohibit|nsfw|inappropriate|illegal", re.IGNORECASE
+)
+"""Words of Topview's content refusals; there is no closed list (topview_api.md section 2)."""
+
+
+class Follower:
+    """Follows tasks; two products that share one share its following too."""
+
+    def __init__(self, desk: Desk, dispatcher: Dispatcher) -> None:
+        self._desk = desk
+        self._dispatcher = dispatcher
+        self._fetcher = Fetcher(desk, self._query)
+        self._running: dict[int, asyncio.Task[Task]] = {}
+
+    async def to_the_end(
+        self, task: Task, *, ask_now: bool = False, files_gone: bool = False
+    ) -> Task:
+        """Follow a pending, stalled or succeeded row until it is stored, failed or stalled.
+
+        Args:
+            task: the row.
+            ask_now: query before waiting: somebody else submitted it a while ago.
+            files_gone: a stored row is to be downloaded again.
+
+        Raises:
+            DownloadHeldError: it is finished and cannot be brought into the store now.
+        """
+        running = self._running.get(task.id)
+        if running is None:
+            running = asyncio.create_task(self._follow(task, ask_now, files_gone))
+            self._running[task.id] = running
+            running.add_done_callback(lambda _: self._running.pop(task.id, None))
+        return await asyncio.shield(running)
+
+    def follows(self, task_id: int) -> bool:
+        """Whether this producer is following the row now."""
+        return task_id in self._running
+
+    async def stop(self) -> None:
+        """Let go of all tasks; their rows stay as they are."""
+        running = list(self._running.values())
+        for following in running:
+            following.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _follow(self, task: Task, ask_now: bool, files_gone: bool) -> Task:
+        result: TaskResult | None = None
+        if task.state in (TaskState.PENDING, TaskState.STALLED):
+            task, result = await self._poll(task, ask_now)
+        if task.state is TaskState.STORED and files_gone:
+            task = self._desk.ledger.tasks.lost_from_store(
+                task.id, detail="a file of it is gone", who=self._desk.me
+            )
+        if task.state is not TaskState.SUCCEEDED:
+            return task
+        return await self._fetcher.fetch(task, result)
+
+    async def _poll(self, task: Task, ask_now: bool) -> tuple[Task, TaskResult | None]:
+        plan = self._desk.plans[task.stage]
+        began = task.pending_at or task.reserved_at
+        watched = not ask_now
+        while True:
+            now = self._desk.clock()
+            if not ask_now:
+                longest = max(task.deadline_at - now, self._desk.config.poll_seconds)
+                await asyncio.sleep(min(plan.delay(now - began), longest))
+            ask_now = False
+            with self._desk.activity.busy():
+                result = await self._query(task)
+            if result is not None and result.status is TaskStatus.SUCCESS:
+                if watched and task.state is TaskState.PENDING:
+                    plan.learn(self._desk.clock() - began)
+                return self._succeeded(task, result), result
+            if result is not None and result.status is TaskStatus.FAIL:
+                return self._failed(task, result), result
+            watched = True
+            if task.state is TaskState.STALLED:
+                return self._still_stalled(task), None
+            if self._desk.clock() >= task.deadline_at:
+                return self._stalled(task), None
+
+    async def _query(self, task: Task) -> TaskResult | None:
+        """One question; None when there was no usable answer (which never fails a task)."""
+        client: Any = self._desk.client
+        query: Callable[[str], Awaitable[TaskResult]] = getattr(
+            client, f"query_{BY_KEY[task.stage].kind}"
+        )
+        async with self._desk.queries:
+            try:
+                return await query(str(task.topview_task_id))
+            except AccountError as error:
+                if self._desk.ledger.accounts.pause() is None:
+                    await pause_account(self._desk, error)
+                return None
+            except QueryError:
+                return None
+
+    def _succeeded(self, task: Task, result: TaskResult) -> Task:
+        try:
+            row = self._desk.ledger.tasks.succeeded(
+                task.id, result=kept(result), cost_credits=result.cost_credit, who=self._desk.me
+            )
+        except IllegalMove:  # another producer saw it first
+            row = self._desk.ledger.tasks.get(task.id)
+        self._moved()
+        return row
+
+    def _failed(self, task: Task, result: TaskResult) -> Task:
+        message = without_queries(result.error_msg or "Topview gave no reason")
+        wait = self._desk.config.retry_seconds * 2 ** (task.attempt - 1)
+        try:
+            row = self._desk.ledger.tasks.failed(
+                task.id,
+                code=None,
+                message=message,
+                retryable=_POLICY.search(message) is None,
+                not_before=self._desk.clock() + wait,
+                who=self._desk.me,
+            )
+        except IllegalMove:
+            row = self._desk.ledger.tasks.get(task.id)
+        self._moved()
+        return row
+
+    def _still_stalled(self, task: Task) -> Task:
+        """Asked in vain; after 7 days Topview would have thrown the result away anyway."""
+        self._desk.ledger.tasks.queried(task.id)
+        if self._desk.clock() - task.reserved_at <= KEPT_AT_TOPVIEW_SECONDS:
+            return task
+        return expire(self._desk, task, "not finished within 7 days")
+
+    def _stalled(self, task: Task) -> Task:
+        minutes = (task.deadline_at - task.reserved_at) / 60
+        try:
+            row = self._desk.ledger.tasks.ended(
+                task.id,
+                TaskState.STALLED,
+                why=f"Topview has not finished it within {minutes:g} minutes",
+                who=self._desk.me,
+            )
+            self._desk.ledger.tasks.queried(task.id)
+        except IllegalMove:
+            row = self._desk.ledger.tasks.get(task.id)
+        self._moved()
+        return row
+
+    def _moved(self) -> None:
+        self._desk.activity.progress()
+        self._dispatcher.freed()

@@ -1,0 +1,37 @@
+"""How a stage of a product can end without a result. Raised inside a flow, told as events."""
+
+from __future__ import annotations
+
+from topview_pipeline.ledger import HeldReason, Task
+
+
+class HeldError(Exception):
+    """The order stays open and waits. `until`: when to look again, None for a person's act."""
+
+    def __init__(
+        self,
+        reason: HeldReason,
+        detail: str,
+        *,
+        until: float | None = None,
+        task: Task | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.until = until
+        self.task = task
+
+
+class FinalError(Exception):
+    """The decision about the order is final."""
+
+    def __init__(self, what: str, mend: str, task: Task | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.mend = mend
+        self.task = task
+
+
+class WithdrawnError(Exception):
+    """Nobody wants it any more, or the producer is told to stop: nothing to tell."""
