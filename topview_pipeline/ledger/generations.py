@@ -43,7 +43,11 @@ class Generations:
         query = (
             sa.select(order_run.c.run_id)
             .join(orders, orders.c.id == order_run.c.order_id)
-            .where(orders.c.account == self._account, orders.c.state == OrderState.OPEN.value)
+            .where(
+                orders.c.account == self._account,
+                orders.c.state == OrderState.OPEN.value,
+                order_run.c.left_at.is_(None),
+            )
             .distinct()
         )
         with self._db.read() as connection:

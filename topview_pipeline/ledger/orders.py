@@ -68,7 +68,9 @@ class Orders(Placing):
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
-            of_these_runs = order_run.c.run_id.in_(list(run_ids))
+            of_these_runs = sa.and_(
+                order_run.c.run_id.in_(list(run_ids)), order_run.c.left_at.is_(None)
+            )
             is_open = sa.and_(
                 orders.c.account == self._account, orders.c.state == OrderState.OPEN.value
             )
@@ -83,11 +85,15 @@ class Orders(Placing):
             ]
             open_ids = sa.select(orders.c.id).where(is_open)
             connection.execute(
-                order_run.delete().where(of_these_runs, order_run.c.order_id.in_(open_ids))
+                order_run.update()
+                .where(of_these_runs, order_run.c.order_id.in_(open_ids))
+                .values(left_at=now)
             )
             still_asked = set(
                 connection.scalars(
-                    sa.select(order_run.c.order_id).where(order_run.c.order_id.in_(open_ids))
+                    sa.select(order_run.c.order_id).where(
+                        order_run.c.order_id.in_(open_ids), order_run.c.left_at.is_(None)
+                    )
                 )
             )
             withdrawn = [order for order in asked if order.id not in still_asked]
@@ -110,7 +116,11 @@ class Orders(Placing):
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             for order_id in order_ids:
-                connection.execute(order_run.delete().where(order_run.c.order_id == order_id))
+                connection.execute(
+                    order_run.update()
+                    .where(order_run.c.order_id == order_id, order_run.c.left_at.is_(None))
+                    .values(left_at=now)
+                )
                 self._ask(connection, order_id, run_id, now)
 
     def give_up(self, owner: str) -> None:

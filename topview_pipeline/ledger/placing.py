@@ -106,12 +106,9 @@ class Placing(Generations):
         connection.execute(orders.update().where(orders.c.id == order.id).values(values))
 
     def _ask(self, connection: sa.Connection, order_id: int, run_id: str, now: float) -> None:
-        known = connection.scalar(
-            sa.select(order_run.c.run_id).where(
-                order_run.c.order_id == order_id, order_run.c.run_id == run_id
-            )
-        )
-        if known is None:
+        asking = sa.and_(order_run.c.order_id == order_id, order_run.c.run_id == run_id)
+        again = connection.execute(order_run.update().where(asking).values(left_at=None))
+        if again.rowcount == 0:
             connection.execute(
                 order_run.insert().values(order_id=order_id, run_id=run_id, asked_at=now)
             )

@@ -106,9 +106,11 @@ order_run = sa.Table(
     sa.Column("order_id", _id, sa.ForeignKey("orders.id"), primary_key=True),
     sa.Column("run_id", sa.Text, primary_key=True),
     sa.Column("asked_at", sa.Float, nullable=False),
+    # A run that was stopped, or whose order another run took up, asks no longer.
+    sa.Column("left_at", sa.Float),
     sa.Index("orders_of_run", "run_id"),
 )
-"""Which runs ask for an order. An order without one is withdrawn."""
+"""Which runs ask for an order, or asked. An open order that none asks for is withdrawn."""
 
 _live = ", ".join(f"'{state.value}'" for state in sorted(LIVE))
 
