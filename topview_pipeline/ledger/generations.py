@@ -68,14 +68,17 @@ class Generations:
     def fix_generation(self, order: Order, *, work: str) -> int:
         """The generation of an order, decided once its work is known.
 
-        Without force: the one that the product's stage has reached. With force: one above the
+        Without force it is fixed when the order is placed: the one that the product's stage has
+        reached. With force: one above the
         highest used for that work by any other root run, the same for every order of the root
         run, so that re-executing a forced run does not pay again.
         """
+        with self._db.read() as connection:
+            # Another run may have fixed it, or forced the order, since the caller read it.
+            order = self._get(connection, order.id)
         if order.generation is not None:
             return order.generation
         with self._db.write(lock=self._account) as connection:
-            # Another run may have fixed it, or forced the order, since the caller read it.
             order = self._get(connection, order.id)
             if order.generation is not None:
                 return order.generation
@@ -136,6 +139,10 @@ class Generations:
 
     def generations(self) -> dict[tuple[str, str], int]:
         """The generation that each (product, stage) has reached; those at 0 are left out."""
+        with self._db.read() as connection:
+            return self._reached(connection)
+
+    def _reached(self, connection: sa.Connection) -> dict[tuple[str, str], int]:
         query = (
             sa.select(orders.c.product_id, orders.c.stage, sa.func.max(orders.c.generation))
             .where(
@@ -145,5 +152,4 @@ class Generations:
             )
             .group_by(orders.c.product_id, orders.c.stage)
         )
-        with self._db.read() as connection:
-            return {(row[0], row[1]): row[2] for row in connection.execute(query)}
+        return {(row[0], row[1]): row[2] for row in connection.execute(query)}

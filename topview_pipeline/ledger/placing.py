@@ -24,18 +24,28 @@ class Placing(Generations):
     ) -> Placed:
         """Write down what a run wants, in one transaction; open orders are joined.
 
-        A generation is fixed later, by `fix_generation`, when the work is known. A force over an
-        open order that is not forced makes it forced, unless its task may still be paid for.
+        The generation of a forced order is fixed later, by `fix_generation`, when the work is
+        known. A force over an open order that is not forced makes it forced, unless its task may
+        still be paid for.
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             open_orders = self._open_of(connection, {want.product_id for want in wanted})
+            reached = self._reached(connection)
             placed: dict[tuple[str, str], Order] = {}
             refused: dict[tuple[str, str], str] = {}
             for want in wanted:
                 order = open_orders.get((want.product_id, want.stage))
                 if order is None:
-                    order_id = self._insert(connection, want, root_run_id, owner, now)
+                    generation = reached.get((want.product_id, want.stage), 0)
+                    order_id = self._insert(
+                        connection,
+                        want,
+                        None if want.force else generation,
+                        root_run_id,
+                        owner,
+                        now,
+                    )
                 else:
                     order_id = order.id
                     try:
@@ -61,7 +71,13 @@ class Placing(Generations):
         return {(order.product_id, order.stage): order for order in found}
 
     def _insert(
-        self, connection: sa.Connection, want: Wanted, root_run_id: str, owner: str, now: float
+        self,
+        connection: sa.Connection,
+        want: Wanted,
+        generation: int | None,
+        root_run_id: str,
+        owner: str,
+        now: float,
     ) -> int:
         result = connection.execute(
             orders.insert().values(
@@ -72,6 +88,7 @@ class Placing(Generations):
                 reason=want.reason,
                 force=want.force,
                 root_run_id=root_run_id,
+                generation=generation,
                 owner=owner,
                 created_at=now,
                 updated_at=now,

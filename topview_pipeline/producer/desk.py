@@ -148,10 +148,24 @@ class Desk:
         """Task rows that an event was made of."""
         self.transfers = asyncio.Semaphore(config.parallel_transfers)
         self.queries = asyncio.Semaphore(config.parallel_queries)
+        self._costs: dict[tuple[str, str | None], float | None] = {}
         self.plans = {
             stage.key: PollPlan(ledger.history.seconds(stage.key), shortest=config.poll_seconds)
             for stage in STAGES
         }
+
+    def estimate(self, stage_key: str, mode: str | None) -> float | None:
+        """The most credits a task of this kind and mode was booked with, as far as is known."""
+        key = (stage_key, mode)
+        if key not in self._costs:
+            self._costs[key] = self.ledger.history.highest_cost(stage_key, mode)
+        return self._costs[key]
+
+    def learn_cost(self, task: Task, booked: float | None) -> None:
+        """A task ended and says what it cost."""
+        if booked is not None:
+            known = self.estimate(task.stage, task.mode)
+            self._costs[task.stage, task.mode] = max(booked, known or 0.0)
 
     @property
     def me(self) -> str:

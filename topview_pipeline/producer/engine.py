@@ -131,6 +131,7 @@ class Producer:
             running = asyncio.create_task(self._run(flow))
             self._flows[running] = flow
             running.add_done_callback(self._flow_ended)
+            await asyncio.sleep(0)  # what already runs goes first
         self._fed.set()
         self._desk.activity.changed.set()
 

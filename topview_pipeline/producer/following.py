@@ -83,21 +83,26 @@ class Follower:
         plan = self._desk.plans[task.stage]
         began = task.pending_at or task.reserved_at
         watched = not ask_now
+        unfinished = 0.0
         while True:
             now = self._desk.clock()
             if not ask_now:
                 longest = max(task.deadline_at - now, self._desk.config.poll_seconds)
                 await asyncio.sleep(min(plan.delay(now - began), longest))
+                now = self._desk.clock()
             ask_now = False
             with self._desk.activity.busy():
                 result = await self._query(task)
             if result is not None and result.status is TaskStatus.SUCCESS:
                 if watched and task.state is TaskState.PENDING:
-                    plan.learn(self._desk.clock() - began)
+                    # It ended somewhere between the last two looks: else our own lag is learnt.
+                    plan.learn((unfinished + self._desk.clock() - began) / 2)
+                self._desk.learn_cost(task, result.cost_credit)
                 return self._succeeded(task, result), result
             if result is not None and result.status is TaskStatus.FAIL:
                 return self._failed(task, result), result
             watched = True
+            unfinished = max(now - began, 0.0)
             if task.state is TaskState.STALLED:
                 return self._still_stalled(task), None
             if self._desk.clock() >= task.deadline_at:

@@ -57,7 +57,7 @@ class Maker:
             if decision.action is Action.REUSE and row is not None:
                 return row
             if decision.action is Action.SUBMIT:
-                await self._sender.send(
+                sent = await self._sender.send(
                     piece,
                     order,
                     generation=generation,
@@ -65,6 +65,12 @@ class Maker:
                     chain=chain,
                     queued_at=queued_at,
                 )
+                if sent is None:
+                    continue
+                linked = sent.id  # the reservation did that
+                ended = await self._follower.to_the_end(sent)
+                if ended.state is TaskState.STORED:
+                    return ended
             elif row is not None:
                 await self._act(decision, row)
 

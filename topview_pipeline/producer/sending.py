@@ -15,6 +15,7 @@ from topview_pipeline.ledger import (
     OrderClosed,
     Paused,
     Reservation,
+    Task,
 )
 from topview_pipeline.producer.account import Gate, paused
 from topview_pipeline.producer.desk import Desk
@@ -57,8 +58,8 @@ class Sender:
         attempt: int,
         chain: tuple[str, ...],
         queued_at: float,
-    ) -> None:
-        """Reserve and submit once; the ledger then says what came of it.
+    ) -> Task | None:
+        """Reserve and submit once; the accepted row, or None: then the ledger says what came of it.
 
         Raises:
             PreconditionError: the request cannot be made.
@@ -68,13 +69,13 @@ class Sender:
         await self._gate.passed()
         files = files_needed(piece.stage, piece.product, piece.shape, piece.upstream)
         sent = await self._once(piece, order, files, generation, attempt, chain, queued_at)
-        if sent is not Sent.UPSTREAM_GONE:
-            return
-        await check_image(self._desk, piece)
-        again = [_made_anew(needed) for needed in files]
-        await self._once(
-            piece, order, again, generation, attempt, chain, queued_at, ids_may_be_dead=False
-        )
+        if sent is Sent.UPSTREAM_GONE:
+            await check_image(self._desk, piece)
+            again = [_made_anew(needed) for needed in files]
+            sent = await self._once(
+                piece, order, again, generation, attempt, chain, queued_at, ids_may_be_dead=False
+            )
+        return None if isinstance(sent, Sent) else sent
 
     async def _once(
         self,
@@ -87,7 +88,7 @@ class Sender:
         queued_at: float,
         *,
         ids_may_be_dead: bool = True,
-    ) -> Sent:
+    ) -> Task | Sent:
         async with self._ahead[piece.stage.key] if files else nullcontext():
             ids = await self._ids(files, piece.mode)
             request = build_request(piece.stage, piece.product, ids.by_role, piece.chosen)
@@ -105,7 +106,7 @@ class Sender:
                 request=request.wire(),
                 inputs=piece.inputs,
                 mode=piece.mode,
-                estimate=self._desk.ledger.history.highest_cost(piece.stage.key, piece.mode),
+                estimate=self._desk.estimate(piece.stage.key, piece.mode),
                 queued_at=queued_at,
                 deadline_seconds=self._desk.deadline(piece.stage),
             )

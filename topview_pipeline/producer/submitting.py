@@ -33,9 +33,8 @@ _KEEP_TRYING_SECONDS = 60.0
 
 
 class Sent(Enum):
-    """What a POST came to, for the flow of its product."""
+    """What a POST that gave no task came to, for the flow of its product."""
 
-    ACCEPTED = "accepted"
     AGAIN = "again"
     """Nothing was created: the row is released, the work may be reserved again."""
     UPSTREAM_GONE = "upstream gone"
@@ -58,8 +57,8 @@ class Submitter:
 
     async def send(
         self, task: Task, stage: Stage, request: Request, ids_of_ours: Collection[str]
-    ) -> Sent:
-        """Send the request of a row that was reserved a moment ago."""
+    ) -> Task | Sent:
+        """Send a row reserved a moment ago; the accepted row, or why there is none."""
         # Busy until the answer is written down: a producer that ends waits for that.
         with self._desk.activity.busy():
             try:
@@ -70,26 +69,26 @@ class Submitter:
                 # Whatever cut the call off, the request may have left: only Topview can tell.
                 self._end(task, TaskState.UNKNOWN, "the submit was interrupted; it may be paid")
                 raise
-            await self._keep(task, submitted.task_id)
+            accepted = await self._keep(task, submitted.task_id)
         self._network_wait = self._desk.config.network_seconds
         self.last_trouble = None
         self._desk.activity.progress()
-        return Sent.ACCEPTED
+        return accepted
 
     def _call(self, stage: Stage) -> Callable[..., Awaitable[Submitted]]:
         client: Any = self._desk.client
         submit: Callable[..., Awaitable[Submitted]] = getattr(client, f"submit_{stage.kind}")
         return submit
 
-    async def _keep(self, task: Task, topview_task_id: str) -> None:
+    async def _keep(self, task: Task, topview_task_id: str) -> Task | Sent:
         """Write the task id down. It is paid for: a ledger in trouble is asked again."""
         give_up = self._desk.ticks() + _KEEP_TRYING_SECONDS
         while True:
             try:
-                self._desk.ledger.tasks.accepted(task.id, topview_task_id, who=self._desk.me)
+                return self._desk.ledger.tasks.accepted(task.id, topview_task_id, who=self._desk.me)
             except IllegalMove as error:
                 self._end(task, TaskState.UNKNOWN, str(error))
-                return
+                return Sent.DECIDE
             except LedgerUnavailable as error:
                 if self._desk.ticks() >= give_up:
                     raise LedgerUnavailable(
@@ -97,8 +96,6 @@ class Submitter:
                         f"{topview_task_id}, which could not be written down."
                     ) from error
                 await asyncio.sleep(1.0)
-            else:
-                return
 
     async def _refused(self, task: Task, error: SubmitError) -> Sent:
         if isinstance(error, NotSent):
