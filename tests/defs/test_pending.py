@@ -1,0 +1,97 @@
+"""What the sensor takes up, as a table, and how its patience grows."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from topview_pipeline.defs.pending import Patience, TakeUp, take_up
+from topview_pipeline.ledger import HeldReason
+
+NOW = 1000.0
+
+
+def order(product: str, **changes: Any) -> Any:
+    plain = {"owner": None, "held_reason": None, "held_until": None, "stage": "finishedVideo"}
+    return SimpleNamespace(product_id=product, **{**plain, **changes})
+
+
+def task(row: int, owner: str | None = None) -> Any:
+    return SimpleNamespace(id=row, owner=owner)
+
+
+def found(orders: list[Any], tasks: list[Any]) -> TakeUp:
+    return take_up(orders, tasks, now=NOW, is_alive=lambda owner: owner == "living")
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_due"),
+    [
+        ({}, True),
+        ({"owner": "dead"}, True),
+        ({"owner": "living"}, False),
+        ({"held_reason": HeldReason.RETRY, "held_until": NOW + 1}, False),
+        ({"held_reason": HeldReason.RETRY, "held_until": NOW}, True),
+        ({"held_reason": HeldReason.UNKNOWN, "held_until": None}, False),
+        ({"held_reason": HeldReason.PAUSE, "held_until": NOW - 1}, True),
+        ({"held_reason": HeldReason.PAUSE, "held_until": NOW - 1, "owner": "living"}, False),
+        # A time without a reason is left over from a hold that ended.
+        ({"held_until": NOW + 1}, True),
+    ],
+)
+def test_only_what_is_due_and_nobody_works_on_is_taken_up(
+    changes: dict[str, Any], is_due: bool
+) -> None:
+    assert found([order("mug", **changes)], []).orders == (
+        (("mug", "finishedVideo"),) if is_due else ()
+    )
+
+
+def test_tasks_that_nobody_watches_are_taken_up_without_an_order() -> None:
+    result = found([], [task(1), task(2, "dead"), task(3, "living")])
+    assert result.strays == (1, 2)
+    assert result.worked_on == 1
+    assert not result.is_empty
+
+
+def test_nothing_due_is_nothing_to_take_up_and_says_the_numbers() -> None:
+    held = order("bag", held_reason=HeldReason.STALLED, held_until=NOW + 9)
+    result = found([order("mug", owner="living"), held], [task(1, "living")])
+    assert result.is_empty
+    assert str(result) == ("0 open orders due, 0 tasks that nobody watches, 1 held, 2 in work")
+
+
+def test_a_run_config_has_a_limit_and_the_rest_comes_later() -> None:
+    assert len(found([order(str(n)) for n in range(5000)], []).orders) == 2000
+
+
+def test_the_same_work_again_waits_twice_as_long_each_time_up_to_an_hour() -> None:
+    work = found([order("mug")], [])
+    memory: Patience | None = None
+    waits = []
+    now = NOW
+    for _ in range(9):
+        memory = Patience.after(memory, work, now=now)
+        waits.append(memory.until(work) - now)
+        now = memory.until(work)
+    assert waits == [120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600]
+
+
+def test_other_work_is_taken_up_at_once() -> None:
+    memory = Patience.after(None, found([order("mug")], []), now=NOW)
+    memory = Patience.after(memory, found([order("mug")], []), now=NOW)
+    other = found([order("bag")], [])
+    assert memory.until(other) <= NOW
+    assert Patience.after(memory, other, now=NOW).times == 1
+
+
+@pytest.mark.parametrize("cursor", [None, "", "nonsense", "[]", "{}", '{"work": 1, "times": "x"}'])
+def test_a_cursor_that_cannot_be_read_is_no_memory(cursor: str | None) -> None:
+    assert Patience.from_cursor(cursor) is None
+
+
+def test_the_memory_survives_the_cursor() -> None:
+    memory = Patience("abc", 3, 12.5)
+    assert Patience.from_cursor(memory.to_cursor()) == memory

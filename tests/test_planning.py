@@ -1,0 +1,267 @@
+"""What a plan says for every situation a product can be in. No database, no Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.producer.world import product
+from topview_pipeline.catalogue import Product
+from topview_pipeline.inputs import InputError
+from topview_pipeline.ledger import Task, TaskState
+from topview_pipeline.planning import Known, PlannedOrder, plan
+from topview_pipeline.producer.work import data_version, piece_of, upstream_of
+from topview_pipeline.stages import (
+    BG_REMOVED_IMAGE,
+    FINISHED_VIDEO,
+    REPLACED_IMAGES,
+    STAGES,
+    Stage,
+)
+from topview_pipeline.stages.shapes import Shape, fingerprint_of, shape_of
+
+MUG = product("mug")
+PRICES = {("replacedImages", "auto"): 1.0, ("finishedVideo", "avatar2"): 4.0}
+SCENES = {
+    "taskId": "t",
+    "status": "success",
+    "replaceProductResult": [{"imageId": "1", "faceExistence": True}],
+}
+
+
+def shape(stage: Stage, one: Product) -> Shape:
+    return shape_of(stage, one, lambda ref: f"hash of {ref}")
+
+
+class World:
+    """Builds rows as the producer would have left them."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Task]] = {}
+        self.stored: dict[tuple[str, str], Task] = {}
+        self.materialized: dict[tuple[str, str], str] = {}
+        self.generations: dict[tuple[str, str], int] = {}
+        self.open_orders: set[tuple[str, str]] = set()
+
+    def row(self, stage: Stage, state: TaskState, one: Product = MUG, **changes: Any) -> Task:
+        upstream = None if stage.upstream is None else self.stored[one.product_id, stage.upstream]
+        piece = piece_of(
+            stage,
+            one,
+            shape(stage, one),
+            None if upstream is None else upstream_of(upstream),
+            account="a",
+            preferred_image=None,
+            when_no_face="fail",
+        )
+        generation = self.generations.get((one.product_id, stage.key), 0)
+        fingerprint = fingerprint_of(piece.work, generation)
+        task: Any = SimpleNamespace(
+            fingerprint=fingerprint,
+            state=state,
+            result=SCENES if stage is REPLACED_IMAGES else {},
+            artifacts=[],
+            retryable=True,
+            **changes,
+        )
+        self.rows.setdefault(fingerprint, []).append(task)
+        return task  # type: ignore[no-any-return]  # the fields of a Task that a plan reads
+
+    def done(self, *stages: Stage, one: Product = MUG) -> None:
+        for stage in stages:
+            task = self.row(stage, TaskState.STORED, one)
+            self.stored[one.product_id, stage.key] = task
+            self.materialized[one.product_id, stage.key] = data_version(task.fingerprint)
+
+    def plan(
+        self, one: Product = MUG, stages: Sequence[Stage] = STAGES, **options: Any
+    ) -> list[PlannedOrder]:
+        known = Known(
+            account="a",
+            rows=self.rows,
+            generations=self.generations,
+            open_orders=self.open_orders,
+            choices={},
+            materialized=self.materialized,
+            last_stored=lambda product_id, stage: self.stored.get((product_id, stage)),
+            cost=lambda stage, mode: PRICES.get((stage, mode or "")),
+        )
+        return plan([one], stages, known, **{"shape_of": shape, **options})
+
+
+def told(orders: list[PlannedOrder]) -> list[tuple[str, str, float | None]]:
+    return [(order.stage, order.reason, order.credits) for order in orders]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_new_product_needs_everything_and_prices_are_known_before_its_scenes_are(
+    world: World,
+) -> None:
+    assert told(world.plan()) == [
+        ("bgRemovedImage", "new", 0.0),
+        ("replacedImages", "bgRemovedImage is made anew", 1.0),
+        ("finishedVideo", "replacedImages is made anew", 4.0),
+    ]
+
+
+def test_a_price_that_the_ledger_never_saw_is_unknown_and_not_zero(world: World) -> None:
+    video = world.plan(replace(MUG, mode="pro"))[-1]
+    assert video.credits is None
+
+
+def test_what_is_up_to_date_is_not_planned(world: World) -> None:
+    world.done(*STAGES)
+    assert world.plan() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"image": "new photo"},
+            [
+                ("bgRemovedImage", "productImage changed", 0.0),
+                ("replacedImages", "bgRemovedImage is made anew", 1.0),
+                ("finishedVideo", "replacedImages is made anew", 4.0),
+            ],
+        ),
+        (
+            {"image_edit_prompt": "on the table"},
+            [
+                ("replacedImages", "productScene or bgRemovedImage changed", 1.0),
+                ("finishedVideo", "replacedImages is made anew", 4.0),
+            ],
+        ),
+        (
+            {"script": "Buy it."},
+            [("finishedVideo", "productScript or replacedImages changed", 4.0)],
+        ),
+    ],
+)
+def test_a_change_plans_what_it_shapes_and_all_after_it(
+    world: World, changes: dict[str, Any], expected: list[tuple[str, str, float]]
+) -> None:
+    world.done(*STAGES)
+    assert told(world.plan(replace(MUG, **changes))) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "credits_needed"),
+    [
+        (TaskState.RESERVED, "being submitted", 0.0),
+        (TaskState.PENDING, "pending at Topview", 0.0),
+        (TaskState.SUCCEEDED, "finished at Topview, not yet in the store", 0.0),
+        (TaskState.FAILED, "failed before", 4.0),
+        (TaskState.UNKNOWN, "unknown: the submit's answer was lost", 0.0),
+        (TaskState.STALLED, "stalled at Topview", 0.0),
+        (TaskState.EXPIRED, "expired: only force makes it anew", 0.0),
+        (TaskState.RELEASED, "new", 4.0),
+        (TaskState.SUPERSEDED, "new", 4.0),
+    ],
+)
+def test_only_what_can_be_submitted_again_costs(
+    world: World, state: TaskState, reason: str, credits_needed: float
+) -> None:
+    world.done(BG_REMOVED_IMAGE, REPLACED_IMAGES)
+    world.row(FINISHED_VIDEO, state)
+    assert told(world.plan()) == [("finishedVideo", reason, credits_needed)]
+
+
+def test_what_was_refused_is_free_and_blocks_what_comes_after(world: World) -> None:
+    world.done(BG_REMOVED_IMAGE)
+    world.row(REPLACED_IMAGES, TaskState.FAILED).retryable = False  # type: ignore[misc]
+    assert told(world.plan()) == [
+        ("replacedImages", "refused before: only sent again with force or changed inputs", 0.0),
+        ("finishedVideo", "replacedImages cannot be made", 0.0),
+    ]
+
+
+def test_what_is_on_its_way_is_free_and_what_comes_after_is_not(world: World) -> None:
+    world.done(BG_REMOVED_IMAGE)
+    world.row(REPLACED_IMAGES, TaskState.PENDING)
+    assert told(world.plan()) == [
+        ("replacedImages", "pending at Topview", 0.0),
+        ("finishedVideo", "replacedImages is made anew", 4.0),
+    ]
+
+
+def test_the_latest_attempt_decides(world: World) -> None:
+    world.done(BG_REMOVED_IMAGE, REPLACED_IMAGES)
+    world.row(FINISHED_VIDEO, TaskState.FAILED)
+    world.row(FINISHED_VIDEO, TaskState.PENDING)
+    world.row(FINISHED_VIDEO, TaskState.RELEASED)
+    assert told(world.plan()) == [("finishedVideo", "pending at Topview", 0.0)]
+
+
+def test_what_dagster_has_not_heard_of_is_told_for_nothing(world: World) -> None:
+    world.done(*STAGES)
+    del world.materialized["mug", "finishedVideo"]
+    assert told(world.plan()) == [
+        ("finishedVideo", "in the store, and Dagster has not heard of it", 0.0)
+    ]
+
+
+def test_back_to_what_was_before_is_free(world: World) -> None:
+    world.done(*STAGES)
+    other = replace(MUG, script="Buy it.")
+    world.done(FINISHED_VIDEO, one=other)
+    assert told(world.plan(MUG)) == [
+        ("finishedVideo", "in the store, and Dagster has not heard of it", 0.0)
+    ]
+
+
+def test_an_order_that_was_left_open_is_ended(world: World) -> None:
+    world.done(*STAGES)
+    world.open_orders.add(("mug", "finishedVideo"))
+    assert told(world.plan()) == [("finishedVideo", "ordered", 0.0)]
+
+
+def test_force_makes_everything_anew_at_its_price(world: World) -> None:
+    world.done(*STAGES)
+    assert [order.credits for order in world.plan(force=True)] == [0.0, 1.0, 4.0]
+    assert told(world.plan(stages=[FINISHED_VIDEO], force=True)) == [
+        ("finishedVideo", "forced", 4.0)
+    ]
+
+
+def test_a_forced_generation_is_what_counts_from_then_on(world: World) -> None:
+    world.done(*STAGES)
+    world.generations["mug", "finishedVideo"] = 1
+    world.done(FINISHED_VIDEO)
+    assert world.plan() == []
+
+
+def test_a_stage_alone_goes_by_what_was_last_stored_even_when_that_is_stale(
+    world: World,
+) -> None:
+    world.done(*STAGES)
+    changed = replace(MUG, image="new photo")
+    assert world.plan(changed, stages=[REPLACED_IMAGES, FINISHED_VIDEO]) == []
+
+
+def test_a_stage_alone_without_its_upstream_says_what_to_make_first(world: World) -> None:
+    ((stage, reason, cost),) = told(world.plan(stages=[FINISHED_VIDEO]))
+    assert (stage, cost) == ("finishedVideo", 0.0)
+    assert "materialize replacedImages first" in reason
+
+
+def test_a_missing_photo_is_named_and_nothing_after_it_costs(world: World) -> None:
+    def missing(stage: Stage, one: Product) -> Shape:
+        if stage is BG_REMOVED_IMAGE:
+            raise InputError("there is no such file", "mug.png", "Put it there.")
+        return shape(stage, one)
+
+    photo, *later = told(world.plan(shape_of=missing))
+    assert photo == ("bgRemovedImage", "mug.png: there is no such file. Put it there.", 0.0)
+    assert later == [
+        ("replacedImages", "bgRemovedImage cannot be made", 0.0),
+        ("finishedVideo", "replacedImages cannot be made", 0.0),
+    ]

@@ -1,0 +1,35 @@
+"""The code location: what `dagster dev` and `dg` load. Nothing else is here."""
+
+import dagster as dg
+
+from topview_pipeline.defs.assets import SOURCES, product_videos
+from topview_pipeline.defs.io import TopviewResults
+from topview_pipeline.defs.jobs import catch_up
+from topview_pipeline.defs.resources import (
+    ArtifactsResource,
+    CatalogueResource,
+    LedgerResource,
+    TopviewResource,
+)
+from topview_pipeline.defs.schedules import nightly_catch_up
+from topview_pipeline.defs.sensors import pending_task_sensor
+
+_ledger = LedgerResource()
+_artifacts = ArtifactsResource()
+
+defs = dg.Definitions(
+    assets=[*SOURCES, product_videos],
+    jobs=[catch_up],
+    schedules=[nightly_catch_up],
+    sensors=[pending_task_sensor],
+    executor=dg.in_process_executor,
+    resources={
+        "topview": TopviewResource(
+            uid=dg.EnvVar("TOPVIEW_UID"), api_key=dg.EnvVar("TOPVIEW_API_KEY")
+        ),
+        "ledger": _ledger,
+        "artifacts": _artifacts,
+        "catalogue": CatalogueResource(),
+        "topview_results": TopviewResults(ledger=_ledger, artifacts=_artifacts),
+    },
+)

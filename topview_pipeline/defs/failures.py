@@ -1,0 +1,96 @@
+"""How a run fails: one Failure with a table, marks on the partitions, sentences for bad input."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+
+from topview_pipeline.defs.partitions import PRODUCTS
+
+if TYPE_CHECKING:
+    from topview_pipeline.defs.troubles import Trouble
+
+_SHOWN_IN_MESSAGE: Final = 20
+_COLUMNS: Final = ("product", "stage", "outcome", "what", "task_id", "mend")
+
+
+def failure(troubles: Sequence["Trouble"], *, made: int) -> dg.Failure:
+    """The Failure that ends a run: how many, which, why, and what to do."""
+    counts = {
+        outcome: sum(trouble.outcome == outcome for trouble in troubles)
+        for outcome in ("failed", "held", "parked")
+    }
+    summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    lines = [
+        f"{trouble.product} / {trouble.stage} {trouble.outcome}: {_sentence(trouble.what)} "
+        f"What to do: {_sentence(trouble.mend)}"
+        for trouble in troubles[:_SHOWN_IN_MESSAGE]
+    ]
+    if len(troubles) > _SHOWN_IN_MESSAGE:
+        lines.append(f"... and {len(troubles) - _SHOWN_IN_MESSAGE} more, see the table.")
+    return dg.Failure(
+        description="\n".join([f"{made} made, {summary}.", *lines]),
+        metadata={"topview/troubles": trouble_table(troubles)},
+        # Whether to try again is the ledger's decision, not one of Dagster's retry machines'.
+        allow_retries=False,
+    )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def trouble_table(troubles: Iterable["Trouble"]) -> dg.TableMetadataValue:
+    """The failure table."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({name: getattr(trouble, name) for name in _COLUMNS})
+            for trouble in troubles
+        ],
+        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in _COLUMNS]),
+    )
+
+
+def mark_failed(context: dg.OpExecutionContext, troubles: Iterable["Trouble"]) -> None:
+    """Show what failed as failed partitions of its assets, from an op that is no asset's step.
+
+    An op job's failure marks no partition. A planned event without a materialization, in a run
+    that failed, does (Dagster fact 28); a later success clears it. What is held or parked goes
+    on, and a product that was never registered has no partition: both are left out.
+    """
+    registered = set(context.instance.get_dynamic_partitions(PRODUCTS))
+    for trouble in troubles:
+        if trouble.outcome != "failed" or trouble.product not in registered:
+            continue
+        planned = AssetMaterializationPlannedData(
+            dg.AssetKey(trouble.stage), partition=trouble.product
+        )
+        event = DagsterEvent.build_asset_materialization_planned_event(
+            context.job_name, str(context.op_handle), planned
+        )
+        context.instance.report_dagster_event(event, context.run_id)
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Whatever keeps a run from its work ends it with one sentence, and is not tried again."""
+    from topview_pipeline.artifacts import StoreError
+    from topview_pipeline.catalogue import CatalogueError
+    from topview_pipeline.ledger import LedgerError
+    from topview_pipeline.settings import SettingsError
+    from topview_pipeline.stages import UnknownStageError
+    from topview_pipeline.topview.errors import TopviewError
+
+    try:
+        yield
+    except (
+        CatalogueError,
+        LedgerError,
+        SettingsError,
+        StoreError,
+        TopviewError,
+        UnknownStageError,
+    ) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

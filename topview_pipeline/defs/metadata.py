@@ -1,0 +1,86 @@
+"""What a person sees of a materialization: metadata with units, under namespaced keys."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from topview_pipeline.artifacts import Artifact, ArtifactStore
+from topview_pipeline.ledger import Task
+
+_FILE_IDS: Mapping[str, str] = {
+    "bgRemovedImageFileId": "topview/cutout_file_id",
+    "maskImageFileId": "topview/mask_file_id",
+}
+
+
+def made_metadata(
+    task: Task, store: ArtifactStore, *, reused: bool, preview: str | None
+) -> dict[str, Any]:
+    """Metadata of one stored task.
+
+    Args:
+        reused: an earlier materialization was made from this task: nothing was paid for this one.
+        preview: an inline picture as Markdown, short enough for the UI to draw.
+    """
+    artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
+    credits_paid = 0.0 if reused else task.cost_credits
+    values: dict[str, Any] = {
+        "topview/task_id": task.topview_task_id,
+        "topview/attempt": task.attempt,
+        "topview/reused": reused,
+        "topview/fingerprint": task.fingerprint,
+        "topview/bytes": sum(artifact.bytes for artifact in artifacts),
+    }
+    if preview is not None:
+        values = {"preview": dg.MetadataValue.md(preview), **values}
+    if credits_paid is not None:
+        values["topview/credits"] = float(credits_paid)
+    if task.mode is not None:
+        values["topview/mode"] = task.mode
+    if task.pending_at is not None:
+        values["topview/seconds_queued"] = round(task.pending_at - task.queued_at, 3)
+        if task.succeeded_at is not None:
+            values["topview/seconds_running"] = round(task.succeeded_at - task.pending_at, 3)
+    values |= _ids(task.result or {})
+    values["topview/files"] = _file_table(artifacts, store)
+    if artifacts:
+        values["dagster/uri"] = store.uri(artifacts[0])
+        values["topview/sha256"] = artifacts[0].sha256
+    return values
+
+
+def _ids(result: Mapping[str, Any]) -> dict[str, str]:
+    found = {key: result[name] for name, key in _FILE_IDS.items() if result.get(name)}
+    images = result.get("replaceProductResult") or []
+    if images:
+        found["topview/image_ids"] = ", ".join(str(image.get("imageId")) for image in images)
+        found["topview/faces"] = ", ".join(
+            {True: "yes", False: "no"}.get(image.get("faceExistence"), "not said")
+            for image in images
+        )
+    return found
+
+
+def _file_table(artifacts: list[Artifact], store: ArtifactStore) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "file": artifact.name,
+                    "bytes": artifact.bytes,
+                    "sha256": artifact.sha256,
+                    "uri": store.uri(artifact),
+                }
+            )
+            for artifact in artifacts
+        ],
+        schema=dg.TableSchema(
+            columns=[
+                dg.TableColumn("file", "string"),
+                dg.TableColumn("bytes", "int"),
+                dg.TableColumn("sha256", "string"),
+                dg.TableColumn("uri", "string"),
+            ]
+        ),
+    )

@@ -1,0 +1,116 @@
+"""The Dagster resources. Each only opens what lives elsewhere; nothing is read at import.
+
+Fields left empty come from the environment (`settings.py`) when the resource is used, so that one
+`.env` serves Dagster and the command line alike. What they open is imported then, too: SQLAlchemy
+and httpx take longer to load than all definitions together.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from topview_pipeline.artifacts import ArtifactStore
+    from topview_pipeline.catalogue import Catalogue
+    from topview_pipeline.ledger import Ledger
+    from topview_pipeline.topview.client import TopviewClient
+
+
+class TopviewResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
+    """The Topview account at TOPVIEW_BASE_URL. Only what calls Topview needs it."""
+
+    uid: str = Field(description="Topview-Uid of the account; write EnvVar('TOPVIEW_UID').")
+    api_key: str = Field(
+        description="Key of the account; write EnvVar('TOPVIEW_API_KEY').", repr=False
+    )
+
+    def client(self) -> "TopviewClient":
+        """A client of this account, not yet open: `async with resource.client() as client`.
+
+        Raises:
+            Failure: uid, key or base URL cannot work; it says which.
+        """
+        from topview_pipeline.settings import Settings
+        from topview_pipeline.topview.client import TopviewClient
+
+        base_url = Settings.from_environment().base_url
+        try:
+            return TopviewClient(
+                base_url=base_url, uid=self.uid.strip(), api_key=self.api_key.strip()
+            )
+        except ValueError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+
+class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
+    """The ledger: what was ordered, submitted and paid. It needs no key."""
+
+    url: str = Field(
+        default="", description="SQLAlchemy URL. Empty: TOPVIEW_LEDGER_URL.", repr=False
+    )
+
+    def open(self, *, uid: str = "") -> "Ledger":
+        """The ledger of an account at TOPVIEW_BASE_URL; without argument that of TOPVIEW_UID.
+
+        Raises:
+            SettingsError: no uid is given.
+            LedgerError: it cannot be used.
+        """
+        from topview_pipeline.ledger import Ledger
+        from topview_pipeline.settings import Settings, SettingsError
+
+        settings = Settings.from_environment()
+        uid = uid.strip() or settings.uid or ""
+        if not uid:
+            raise SettingsError(
+                "TOPVIEW_UID",
+                "it is not set, and the ledger is kept per account",
+                "Set it to the account's Topview-Uid.",
+            )
+        return Ledger(self.url or settings.ledger_url, base_url=settings.base_url, uid=uid)
+
+
+class ArtifactsResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
+    """The store that keeps what Topview made."""
+
+    root: str = Field(
+        default="", description="Directory or fsspec URL. Empty: TOPVIEW_ARTIFACTS.", repr=False
+    )
+
+    @cached_property
+    def store(self) -> "ArtifactStore":
+        """The store; one object for each resource."""
+        from topview_pipeline.artifacts import ArtifactStore
+        from topview_pipeline.settings import Settings
+
+        return ArtifactStore(self.root or Settings.from_environment().artifacts)
+
+
+class CatalogueResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
+    """The catalogue of products."""
+
+    source: str = Field(
+        default="", description="CSV or JSONL by path or URL. Empty: TOPVIEW_CATALOGUE.", repr=False
+    )
+
+    def read(self) -> "Catalogue":
+        """Read it now.
+
+        Raises:
+            SettingsError: no catalogue is named.
+            CatalogueError: it cannot be used at all; single bad rows are in `problems`.
+        """
+        from topview_pipeline.catalogue import read_catalogue
+        from topview_pipeline.settings import Settings, SettingsError
+
+        settings = Settings.from_environment()
+        source = self.source or settings.catalogue
+        if not source:
+            raise SettingsError(
+                "TOPVIEW_CATALOGUE",
+                "it is not set",
+                "Set it to the path or URL of your catalogue (CSV or JSONL).",
+            )
+        return read_catalogue(source, settings.defaults)

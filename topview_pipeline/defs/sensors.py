@@ -1,0 +1,77 @@
+"""The sensor that retries pending tasks: it finishes what was begun and never begins anything.
+
+The thinking is in `pending.py` and `runs.py`; this only asks Dagster and the ledger.
+"""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from topview_pipeline.defs.jobs import CATCH_UP, catch_up, catch_up_config
+from topview_pipeline.defs.resources import LedgerResource
+
+if TYPE_CHECKING:
+    from topview_pipeline.ledger import Ledger
+
+
+@dg.sensor(
+    name="pending_task_sensor",
+    job=catch_up,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Finishes every task that was submitted, also of withdrawn orders, and goes on "
+    "with open orders that nobody works on. It submits only for open orders, so it never spends "
+    "what nobody asked for.",
+)
+def pending_task_sensor(
+    context: dg.SensorEvaluationContext, ledger: LedgerResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Start one catch_up run for what is due, or say why not."""
+    from topview_pipeline.ledger import LedgerError
+    from topview_pipeline.settings import SettingsError
+
+    try:
+        opened = ledger.open()
+    except (SettingsError, LedgerError) as error:
+        return dg.SkipReason(str(error))
+    try:
+        return _look(context, opened)
+    except LedgerError as error:
+        return dg.SkipReason(str(error))
+    finally:
+        opened.close()
+
+
+def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunRequest | dg.SkipReason:
+    from topview_pipeline.defs import runs
+    from topview_pipeline.defs.pending import Patience, take_up
+
+    now = ledger.now()
+    runs.end_dead_runs(context.instance, ledger, job=CATCH_UP, now=now)
+    runs.withdraw_cancelled(context.instance, ledger)
+    busy = runs.unfinished_run(context.instance, CATCH_UP)
+    if busy is not None:
+        return dg.SkipReason(f"catch_up run {busy} is queued or at work")
+    found = take_up(
+        ledger.orders.open_orders(),
+        ledger.tasks.on_their_way(),
+        now=now,
+        is_alive=ledger.producers.is_alive,
+    )
+    if found.is_empty:
+        return dg.SkipReason(f"nothing to take up: {found}")
+    patience = Patience.from_cursor(context.cursor)
+    if patience is not None and patience.until(found) > now:
+        wait = patience.until(found) - now
+        return dg.SkipReason(f"the last run brought nothing forward; next in {wait:.0f} s: {found}")
+    context.update_cursor(Patience.after(patience, found, now=now).to_cursor())
+    context.log.info(f"taking up: {found}")
+    return dg.RunRequest(
+        # A run key is spent for ever, also when its run failed (Dagster fact 17): each take-up of
+        # the same work has its own.
+        run_key=f"take-up-{now:.3f}",
+        run_config=catch_up_config(
+            orders=[{"product": product, "stage": stage} for product, stage in found.orders],
+            explicit=False,
+        ),
+    )
