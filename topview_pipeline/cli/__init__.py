@@ -1,0 +1,34 @@
+"""The command line: `topview-pipeline`. Each command is a thin module beside this one.
+
+Commands import what they need when they run, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from topview_pipeline.cli.demo import demo
+from topview_pipeline.cli.run import run
+from topview_pipeline.cli.sandbox import sandbox
+from topview_pipeline.cli.ui import ui
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="topview-pipeline")
+def main() -> None:
+    """A product catalogue becomes product videos, from Dagster, with Topview.ai.
+
+    Settings are environment variables (see the README); a .env beside workspace.yaml is read too,
+    as Dagster does.
+    """
+    from dotenv import load_dotenv
+
+    from topview_pipeline.settings import project_root
+
+    load_dotenv(project_root() / ".env", override=False)
+
+
+main.add_command(demo)
+main.add_command(run)
+main.add_command(sandbox)
+main.add_command(ui)

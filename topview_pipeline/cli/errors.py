@@ -1,0 +1,46 @@
+"""Exit codes, and a user's mistakes as sentences instead of tracebacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import click
+
+SOME_FAILED: Final = 1
+NOTHING_COULD_START: Final = 2
+SOME_PENDING: Final = 3
+
+
+class CannotStart(click.ClickException):
+    """Nothing could start: configuration, no usable catalogue, no answer from Topview."""
+
+    exit_code = NOTHING_COULD_START
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
+        """Say it on standard error."""
+        click.echo(f"topview-pipeline: {self.format_message()}", err=True)
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Whatever keeps a command from starting becomes one sentence and exit code 2."""
+    from topview_pipeline.artifacts import StoreError
+    from topview_pipeline.catalogue import CatalogueError
+    from topview_pipeline.ledger import LedgerError
+    from topview_pipeline.settings import SettingsError
+    from topview_pipeline.stages import UnknownStageError
+    from topview_pipeline.topview.errors import TopviewError
+
+    try:
+        yield
+    except (
+        CatalogueError,
+        LedgerError,
+        SettingsError,
+        StoreError,
+        TopviewError,
+        UnknownStageError,
+    ) as error:
+        raise CannotStart(str(error)) from error

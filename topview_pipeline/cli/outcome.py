@@ -1,0 +1,71 @@
+"""What a run says at its end: what was made, what it cost, and every trouble with its way out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from topview_pipeline.cli.progress import credits_spent
+from topview_pipeline.ledger import OrderProgress, OrderState
+
+_SHOWN = 30
+
+
+def tell_outcome(console: Console, orders: Sequence[OrderProgress], run_id: str) -> None:
+    """Print the outcome of a run's orders."""
+    if not orders:
+        console.print("Everything is up to date: nothing was submitted, nothing was paid.")
+        return
+    done = [order for order in orders if order.state is OrderState.DONE]
+    fresh = sum(order.task_run_id == run_id for order in done)
+    reused = len(done) - fresh
+    spent = credits_spent(orders, run_id)
+    parts = [f"{fresh} made", f"{spent:g} credits"]
+    if reused:
+        parts.insert(1, f"{reused} taken from the store at no cost")
+    console.print(", ".join(parts) + ".", highlight=False)
+    troubled = [order for order in orders if order.state is not OrderState.DONE]
+    if troubled:
+        _tell_troubles(console, troubled)
+
+
+def outcome_of(order: OrderProgress) -> str:
+    """failed, withdrawn, held or pending."""
+    if order.state is OrderState.OPEN:
+        return "held" if order.held is not None else "pending"
+    return str(order.state.value)
+
+
+def _tell_troubles(console: Console, troubled: Sequence[OrderProgress]) -> None:
+    counts = Counter(outcome_of(order) for order in troubled)
+    console.print(
+        ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) + ":",
+        highlight=False,
+    )
+    if not console.is_terminal:
+        for order in troubled:
+            if order.state is OrderState.OPEN:
+                console.print(
+                    f"{order.product_id} {order.stage} {outcome_of(order)}: {_detail(order)}",
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
+        return
+    table = Table(box=None, padding=(0, 1))
+    for name in ("product", "stage", "outcome", "why"):
+        table.add_column(name, overflow="fold")
+    for order in troubled[:_SHOWN]:
+        table.add_row(order.product_id, order.stage, outcome_of(order), _detail(order))
+    console.print(table)
+    if len(troubled) > _SHOWN:
+        console.print(f"... and {len(troubled) - _SHOWN} more: see the run in the Dagster UI")
+
+
+def _detail(order: OrderProgress) -> str:
+    if order.detail:
+        return order.detail
+    return "goes on by itself: the pending_task_sensor, or the next run"

@@ -1,0 +1,57 @@
+"""`topview-pipeline ui`: the Dagster UI and daemon on the demo's history."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+
+import click
+
+from topview_pipeline.cli.errors import CannotStart
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: 3000, or a free one.")
+def ui(port: int | None) -> None:
+    """Open the Dagster UI and daemon on the demo's history, until Ctrl-C."""
+    from topview_pipeline.cli.demohome import DemoHome, free_port
+    from topview_pipeline.cli.instance import prepare_home
+    from topview_pipeline.settings import project_root
+
+    home = DemoHome.here()
+    if not home.exists:
+        raise CannotStart("there is no demo yet; make it first: make demo")
+    os.environ.update(home.environment())
+    prepare_home()
+    port = port or (3000 if _is_free(3000) else free_port())
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "--workspace",
+        str(project_root() / "workspace.yaml"),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    with home.sandbox():
+        click.echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C ends it)")
+        with subprocess.Popen(command, cwd=project_root()) as process:  # noqa: S603 - our own
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                # The terminal's Ctrl-C reached Dagster too; let it end its daemon.
+                with suppress(KeyboardInterrupt):
+                    process.wait()
+
+
+def _is_free(port: int) -> bool:
+    import socket
+
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
