@@ -161,8 +161,8 @@ def test_kill_9_in_the_middle_then_run_again_pays_nothing_twice(project_of: Proj
 
 
 def test_ctrl_c_takes_back_what_was_not_submitted(project_of: ProjectOf) -> None:
-    project = project_of(speed=5.0)
-    project.products(6)
+    project = project_of(speed=10.0)
+    project.products(4)
     process = project.command("run", TOPVIEW_MAX_CONCURRENT_TASKS="1")
     wait_for(lambda: project.counters()["accepted"].get("image_replace", 0) >= 1, process)
     interrupt(process)

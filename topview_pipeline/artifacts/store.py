@@ -97,7 +97,7 @@ class ArtifactStore:
         """
         if _plain(name) == RESULT_NAME:
             raise ValueError(f"{RESULT_NAME} is written by write_result")
-        with incoming.open("rb") as file:
+        with told("cannot be read", str(incoming)), incoming.open("rb") as file:
             actual, size = sha256_of(file)
         if actual != sha256:
             mend = "Download it again."
@@ -116,7 +116,8 @@ class ArtifactStore:
         text = json.dumps(result, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         path = self._inside(f"{folder}/{RESULT_NAME}")
         with self.incoming() as incoming:
-            incoming.write_text(text + "\n", encoding="utf-8")
+            with told("cannot be written", str(incoming)):
+                incoming.write_text(text + "\n", encoding="utf-8")
             self._storage.put(incoming, path)
 
     def results(self, account: str) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 import uuid
@@ -13,22 +12,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from topview_pipeline.cli.errors import (
-    SOME_FAILED,
-    SOME_PENDING,
-    CannotStart,
-    starting,
+from topview_pipeline.cli.checks import (
+    check_account,
+    open_ledger,
+    problems_of,
+    tell_problems,
+    usable_catalogue,
 )
+from topview_pipeline.cli.errors import SOME_FAILED, SOME_PENDING, starting
 
 if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult
     from rich.console import Console
 
-    from topview_pipeline.catalogue import Catalogue
     from topview_pipeline.ledger import Ledger, OrderProgress
-    from topview_pipeline.settings import Settings
-
-_SHOWN_PROBLEMS = 20
 
 
 @click.command()
@@ -56,83 +53,25 @@ def catch_up(products: Sequence[str], stages: Sequence[str], *, force: bool) -> 
     console = Console()
     with starting():
         settings = Settings.from_environment()
-        catalogue = _catalogue(products, stages)
-        _check_account(settings)
-        ledger = _ledger(settings)
+        catalogue = usable_catalogue(products, stages)
+        check_account(settings)
+        ledger = open_ledger(settings)
+    problems = problems_of(catalogue, products)
     try:
-        _tell_problems(console, catalogue)
-        return _execute(console, ledger, catalogue, products, stages, force)
+        tell_problems(console, problems)
+        return _execute(console, ledger, products, stages, force=force, problems=bool(problems))
     finally:
         ledger.close()
-
-
-def _catalogue(products: Sequence[str], stages: Sequence[str]) -> Catalogue:
-    from topview_pipeline.defs.resources import CatalogueResource
-    from topview_pipeline.stages import stages_named
-
-    stages_named(list(stages))
-    catalogue = CatalogueResource().read()
-    bad = {problem.product_id for problem in catalogue.problems}
-    unknown = [name for name in products if name not in catalogue.products and name not in bad]
-    if unknown:
-        known = ", ".join(list(catalogue.products)[:10])
-        raise CannotStart(
-            f"the catalogue {catalogue.source} has no product {', '.join(map(repr, unknown))}; "
-            f"it has {len(catalogue.products)}, such as {known}"
-        )
-    if not catalogue.products:
-        reasons = "\n".join(f"  {problem}" for problem in catalogue.problems[:_SHOWN_PROBLEMS])
-        raise CannotStart(f"the catalogue {catalogue.source} has no usable row:\n{reasons}")
-    return catalogue
-
-
-def _check_account(settings: Settings) -> None:
-    """Ask Topview whether it takes our credentials, before anything is written down."""
-    from topview_pipeline.settings import SettingsError
-    from topview_pipeline.topview.client import TopviewClient
-
-    for name, value in (("TOPVIEW_UID", settings.uid), ("TOPVIEW_API_KEY", settings.api_key)):
-        if value is None:
-            raise SettingsError(name, "it is not set", "Copy it from Topview's API page.")
-
-    async def ask() -> None:
-        try:
-            client = TopviewClient(
-                base_url=settings.base_url,
-                uid=settings.uid or "",
-                api_key=settings.api_key or "",
-            )
-        except ValueError as error:
-            raise CannotStart(str(error)) from error
-        async with client:
-            await client.check_account()
-
-    asyncio.run(ask())
-
-
-def _ledger(settings: Settings) -> Ledger:
-    from topview_pipeline.artifacts import ArtifactStore
-    from topview_pipeline.defs.resources import LedgerResource
-
-    ArtifactStore(settings.artifacts).check_writable()
-    return LedgerResource().open()
-
-
-def _tell_problems(console: Console, catalogue: Catalogue) -> None:
-    for problem in catalogue.problems[:_SHOWN_PROBLEMS]:
-        console.print(f"catalogue {problem}", style="yellow", highlight=False, markup=False)
-    more = len(catalogue.problems) - _SHOWN_PROBLEMS
-    if more > 0:
-        console.print(f"... and {more} more bad rows", style="yellow")
 
 
 def _execute(
     console: Console,
     ledger: Ledger,
-    catalogue: Catalogue,
     products: Sequence[str],
     stages: Sequence[str],
+    *,
     force: bool,
+    problems: bool,
 ) -> int:
     import dagster as dg
 
@@ -164,9 +103,10 @@ def _execute(
             tags={".dagster/repository": "__repository__@topview_pipeline"},
         )
     orders = ledger.progress.of_run(run_id)
-    tell_outcome(console, orders, run_id)
-    code = exit_code(orders, problems=bool(catalogue.problems))
-    if result.success or code != 0:
+    if result.success or orders:
+        tell_outcome(console, orders, run_id)
+    code = exit_code(orders, problems=problems)
+    if result.success or (orders and code != 0):
         return code
     for reason in _reasons(result):
         console.print(reason, style="red", markup=False, highlight=False, soft_wrap=True)

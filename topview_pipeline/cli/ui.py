@@ -38,6 +38,8 @@ def ui(port: int | None) -> None:
         "--port",
         str(port),
     ]
+    # Dagster warns of its own use of its preview features, at every start.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
     with home.sandbox():
         click.echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C ends it)")
         with subprocess.Popen(command, cwd=project_root()) as process:  # noqa: S603 - our own
