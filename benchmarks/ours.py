@@ -88,7 +88,7 @@ class Production:
         if not isinstance(event, Made) or event.order_id is None:
             raise RuntimeError(f"not made: {event}")
         self._ledger.tasks.materialized(event.task.id)
-        self._ledger.orders.done(event.order_id)
+        self._ledger.orders.done(event.order_id, event.task.id)
 
 
 if __name__ == "__main__":

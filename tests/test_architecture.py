@@ -32,12 +32,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "producer": {"artifacts", "catalogue", "inputs", "ledger", "stages", "topview"},
     "planning": {"catalogue", "inputs", "ledger", "producer", "stages"},
     "results": {"artifacts", "ledger", "stages"},
+    "mistakes": {"artifacts", "catalogue", "ledger", "settings", "stages", "topview"},
     # Dagster.
     "defs": {
         "artifacts",
         "catalogue",
         "inputs",
         "ledger",
+        "mistakes",
         "planning",
         "previews",
         "probes",

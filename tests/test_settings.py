@@ -138,6 +138,7 @@ def test_every_variable_arrives(project: Path) -> None:
         ("TOPVIEW_DEFAULT_MODE", "avatar3"),
         ("TOPVIEW_LEDGER_URL", "/data/ledger.db"),
         ("TOPVIEW_LEDGER_URL", "mysql://user:hunter2@host/ledger"),
+        ("TOPVIEW_LEDGER_URL", "postgresql://user:hunter2@host/ledger"),
         ("TOPVIEW_LEDGER_URL", "sqlite://"),
         ("TOPVIEW_LEDGER_URL", "sqlite:///:memory:"),
         ("TOPVIEW_HOME", "s3://bucket/home"),
@@ -176,14 +177,12 @@ def test_secrets_stay_out_of_the_repr(project: Path) -> None:
     settings = _read(
         project,
         TOPVIEW_API_KEY="sk-hunter2",
-        TOPVIEW_LEDGER_URL="postgresql://user:hunter2@host/ledger",
         TOPVIEW_ARTIFACTS="ftp://user:hunter2@host/artifacts",
         TOPVIEW_CATALOGUE="https://host/catalogue.csv?signature=hunter2",
     )
     assert "hunter2" not in repr(settings)
     assert settings.api_key is not None
     assert settings.api_key.get_secret_value() == "sk-hunter2"
-    assert settings.ledger_url == "postgresql://user:hunter2@host/ledger"
 
 
 def test_the_ledger_is_the_same_file_from_wherever_a_process_starts(

@@ -4,7 +4,7 @@ import dagster as dg
 
 from topview_pipeline.defs.assets import SOURCES, product_videos
 from topview_pipeline.defs.io import TopviewResults
-from topview_pipeline.defs.jobs import catch_up
+from topview_pipeline.defs.jobs import catch_up, sync_products
 from topview_pipeline.defs.resources import (
     ArtifactsResource,
     CatalogueResource,
@@ -19,7 +19,7 @@ _artifacts = ArtifactsResource()
 
 defs = dg.Definitions(
     assets=[*SOURCES, product_videos],
-    jobs=[catch_up],
+    jobs=[catch_up, sync_products],
     schedules=[nightly_catch_up],
     sensors=[pending_task_sensor],
     executor=dg.in_process_executor,

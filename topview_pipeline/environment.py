@@ -47,7 +47,7 @@ VARIABLES = (
     Variable(
         "TOPVIEW_LEDGER_URL",
         None,
-        "SQLAlchemy URL of the ledger, SQLite or PostgreSQL. Unset: ledger.db in TOPVIEW_HOME.",
+        "SQLAlchemy URL of the ledger, SQLite on a local disk. Unset: ledger.db in TOPVIEW_HOME.",
     ),
     Variable(
         "TOPVIEW_ARTIFACTS",

@@ -195,17 +195,15 @@ def _ledger_url(env: Environment, root: Path, home: Path) -> str:
     value = env.optional(name)
     if value is None:
         return URL.create("sqlite", database=str(home / "ledger.db")).render_as_string()
-    mend = "Use sqlite:////folder/ledger.db or postgresql+psycopg://user@host/database."
+    mend = "Use sqlite:////folder/ledger.db, on a local disk."
     try:
         url = make_url(value)
     except ArgumentError as error:
         # The cause quotes the value, which may hold a password.
         raise SettingsError(name, f"not a SQLAlchemy URL ({type(error).__name__})", mend) from None
     backend = url.get_backend_name()
-    if backend not in ("sqlite", "postgresql"):
+    if backend != "sqlite":
         raise SettingsError(name, f"{backend} is not supported", mend)
-    if backend == "postgresql":
-        return value
     if not url.database or ":memory:" in url.database or "mode=memory" in value:
         raise SettingsError(name, "a ledger in memory forgets what was paid for", mend)
     if url.database.startswith("file:"):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cli.conftest import Project, ProjectOf, interrupt
-from topview_pipeline.ledger import Ledger, OrderState
+from topview_pipeline.ledger import Ledger
 
 
 def ledger_of(project: Project) -> Ledger:
@@ -80,6 +80,7 @@ def test_good_rows_go_on_beside_bad_ones(project_of: ProjectOf) -> None:
         ((), {"DAGSTER_HOME": "relative"}, "Dagster needs an absolute path"),
         (("--product", "nobody"), {}, "has no product 'nobody'"),
         (("--stage", "cutout"), {}, "the stages are bgRemovedImage"),
+        (("--force",), {}, "Name products, or add --yes"),
     ],
 )
 def test_what_cannot_start_is_one_sentence_and_exit_2(
@@ -94,6 +95,52 @@ def test_what_cannot_start_is_one_sentence_and_exit_2(
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr + ran.stdout
     assert project.counters()["submits"] == {}
+
+
+def test_a_misspelt_column_is_not_passed_over_in_silence(project_of: ProjectOf) -> None:
+    project = project_of()
+    project.products(1)
+    path = project.folder / "catalogue.csv"
+    head, *rows = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([f"{head},capton_id", *(f"{row}," for row in rows)]), "utf-8")
+    assert "capton_id" in project.run("run", "--stage", "bgRemovedImage").stdout
+
+
+def test_a_stage_without_the_one_before_it_says_what_to_do(project_of: ProjectOf) -> None:
+    project = project_of()
+    project.products(1)
+
+    ran = project.run("run", "--stage", "finishedVideo")
+
+    assert ran.returncode == 1
+    assert "materialize replacedImages first" in ran.stdout
+    assert project.counters()["submits"] == {}
+
+
+def test_ids_and_pictures_as_catalogues_have_them(project_of: ProjectOf) -> None:
+    """Ids are data, and a photo that is none costs nothing."""
+    project = project_of()
+    project.products(1)
+    (project.folder / "text.png").write_text("no picture", encoding="utf-8")
+    good = {"image": "product-0.png", "script": "One."}
+    project.write_catalogue(
+        [
+            {"product_id": "../../etc", **good},
+            {"product_id": "Größe 42 🥾 / rot", **good},
+            {"product_id": "x" * 200, **good},
+            {"product_id": "broken", **good, "image": "text.png"},
+        ]
+    )
+
+    ran = project.run("run", "--stage", "bgRemovedImage")
+
+    assert ran.returncode == 1
+    assert "text.png" in ran.stdout
+    counters = project.counters()
+    assert counters["succeeded"] == {"remove_background": 1}, "one photo, made once for all three"
+    results = list(project.folder.rglob("result.json"))
+    assert len(results) == 1
+    assert results[0].is_relative_to(project.folder / ".topview" / "artifacts")
 
 
 @pytest.mark.parametrize("text", ["", "product_id,image\n", "name,price\nbottle,3\n", "\0\1"])
@@ -178,7 +225,6 @@ def test_ctrl_c_takes_back_what_was_not_submitted(project_of: ProjectOf) -> None
         ledger.close()
     assert "unknown" not in states
     assert "withdrawn" in out
-    assert OrderState.WITHDRAWN.value == "withdrawn"
     assert project.run("run").returncode == 0
     counters = project.counters()
     assert (counters["duplicates"], counters["orphans"]) == (0, 0)

@@ -9,7 +9,9 @@ import pytest
 
 from tests.defs.shop import ASSETS, NO_SUCH_ID, Shop, failure_of, made, troubles_of
 from topview_pipeline.definitions import defs
+from topview_pipeline.defs.config import CatchUpConfig, StageKey
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
+from topview_pipeline.stages import BY_KEY
 
 
 def catch_up_job() -> dg.JobDefinition:
@@ -29,13 +31,18 @@ def plan_of(result: dg.ExecuteInProcessResult) -> list[tuple[Any, ...]]:
     return [tuple(record.data.values()) for record in table.records]
 
 
-def credits_of(result: dg.ExecuteInProcessResult) -> str:
+def price_of(result: dg.ExecuteInProcessResult) -> tuple[object, object]:
+    """The plan's known credits, and how many tasks have no known price."""
     (output,) = [
         event.step_output_data
         for event in result.all_events
         if event.is_successful_output and event.step_key == "plan_catch_up"
     ]
-    return str(output.metadata["topview/credits"].value)
+    values = output.metadata
+    return (
+        values["topview/credits"].value,
+        values["topview/tasks_of_unknown_price"].value,
+    )
 
 
 def test_the_whole_catalogue_then_nothing_to_do(shop: Shop) -> None:
@@ -64,12 +71,12 @@ def test_the_plan_prices_what_the_ledger_knows_and_says_what_it_does_not(shop: S
     shop.add("shoe")
     after = shop.catch_up(products=["shoe"])
 
-    assert credits_of(before) == "0 credits and 2 tasks of unknown price"
+    assert price_of(before) == (0.0, 2)
     prices = {stage: price for _, stage, _, price in plan_of(after)}
     assert prices["bgRemovedImage"] == "0"
     assert float(prices["replacedImages"]) > 0
     assert float(prices["finishedVideo"]) > 0
-    assert "unknown" not in credits_of(after)
+    assert price_of(after) == (sum(map(float, prices.values())), 0)
 
 
 def test_scattered_products_are_one_run_and_others_are_left_alone(shop: Shop) -> None:
@@ -88,7 +95,7 @@ def test_force_pays_once_however_often_the_run_is_executed_again(
 ) -> None:
     shop.add("mug")
     shop.catch_up()
-    config = catch_up_config(force=True, stages=["finishedVideo"])
+    config = catch_up_config(force=True, everything=True, stages=["finishedVideo"])
     forced = dg.execute_job(
         dg.reconstructable(catch_up_job), instance=shop.instance, run_config=config
     )
@@ -185,13 +192,55 @@ def test_a_missing_photo_fails_its_product_before_anything_is_sent(shop: Shop) -
 
 def test_an_unknown_stage_is_named_with_those_there_are(shop: Shop) -> None:
     shop.add("mug")
-    by_stage = shop.catch_up(stages=["finalVideo"])
-    by_order = shop.catch_up(orders=[{"product": "mug", "stage": "finalVideo"}])
-
-    for result in (by_stage, by_order):
-        assert "there is no stage 'finalVideo'" in failure_of(result)
-        assert "finishedVideo" in failure_of(result)
+    with pytest.raises(dg.DagsterInvalidConfigError, match="not in enum type StageKey"):
+        shop.catch_up(stages=["finalVideo"])
+    with pytest.raises(dg.DagsterInvalidConfigError, match="not in enum type StageKey"):
+        shop.catch_up(orders=[{"product": "mug", "stage": "finalVideo"}])
     assert shop.accepted() == {}
+
+
+def test_the_launchpad_offers_the_stages_there_are() -> None:
+    assert [(key.name, key.value) for key in StageKey] == [(key, key) for key in BY_KEY]
+
+
+ORDER = {"product": "mug", "stage": "finishedVideo"}
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"force": True}, "pay for the whole catalogue again"),
+        ({"force": True, "stages": ["finishedVideo"]}, "pay for the whole catalogue again"),
+        ({"orders": [ORDER], "products": ["mug"]}, "orders go without products and stages"),
+        ({"orders": [ORDER], "stages": ["finishedVideo"]}, "orders go without"),
+        ({"explicit": False, "products": ["mug"]}, "explicit: false is how the sensor"),
+        ({"explicit": False, "stages": ["finishedVideo"]}, "explicit: false is how the sensor"),
+        ({"explicit": False, "orders": [ORDER], "force": True}, "explicit: false is how the sen"),
+        ({"force": True, "everything": True, "products": ["mug"]}, "everything goes without"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_sentence_before_anything_is_paid(
+    shop: Shop, config: dict[str, Any], said: str
+) -> None:
+    shop.add("mug")
+    result = shop.catch_up(**config)
+    assert said in failure_of(result)
+    assert "Traceback" not in failure_of(result)
+    assert shop.accepted() == {}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"force": True, "products": ["mug"]},
+        {"force": True, "orders": [{"product": "mug", "stage": StageKey.finishedVideo}]},
+        {"force": True, "everything": True},
+        {"explicit": False},
+    ],
+)
+def test_what_can_be_meant_is_not_refused(config: dict[str, Any]) -> None:
+    assert CatchUpConfig(**config).contradiction() is None
 
 
 def test_an_open_order_of_a_product_that_left_the_catalogue_is_closed(

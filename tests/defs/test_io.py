@@ -103,6 +103,24 @@ def test_a_missing_one_is_named_unless_the_input_allows_it(shop: Shop) -> None:
     assert list(seen["gallery"]) == ["mug"]
 
 
+def test_a_value_that_nobody_would_store_is_refused(shop: Shop) -> None:
+    """Somebody's asset with our IO manager would seem to succeed, and its value be lost."""
+
+    @dg.asset(io_manager_key="topview_results")
+    def numbers() -> list[int]:
+        return [1, 2, 3]
+
+    @dg.asset(io_manager_key="topview_results")
+    def nothing() -> None:
+        return None
+
+    shop.defs = dg.Definitions.merge(defs, dg.Definitions(assets=[numbers, nothing]))
+
+    assert "numbers" in failure_of(run_unpartitioned(shop, "numbers"))
+    assert "IO manager of its own" in failure_of(run_unpartitioned(shop, "numbers"))
+    assert run_unpartitioned(shop, "nothing").success
+
+
 def run_unpartitioned(shop: Shop, asset: str) -> dg.ExecuteInProcessResult:
     job = shop.defs.resolve_implicit_global_asset_job_def()
     return job.execute_in_process(

@@ -72,9 +72,20 @@ def test_without_an_account_it_skips_with_one_sentence(
     assert str(daemon.tick()).startswith("TOPVIEW_UID: it is not set")
 
 
-def test_it_needs_no_key(shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_it_starts_no_run_that_could_only_fail(
+    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TOPVIEW_API_KEY")
     assert str(daemon.tick()).startswith("nothing to take up: 0 open orders due")
+
+    monkeypatch.setenv("TOPVIEW_API_KEY", shop.sandbox.api_key)
+    shop.add("mug")
+    leave_behind(shop, monkeypatch)
+    monkeypatch.delenv("TOPVIEW_API_KEY")
+    assert str(daemon.tick()).startswith("TOPVIEW_API_KEY is not set")
+
+    monkeypatch.setenv("TOPVIEW_API_KEY", shop.sandbox.api_key)
+    requested(daemon.tick())
 
 
 def test_a_ledger_that_cannot_be_opened_is_said_and_breaks_no_tick(
@@ -188,13 +199,14 @@ def test_other_peoples_runs_are_left_alone(shop: Shop, daemon: Daemon) -> None:
     assert theirs.status is dg.DagsterRunStatus.STARTED
 
 
-def test_a_run_killed_while_it_planned_does_not_block_for_ever(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_a_run_that_was_never_launched_or_killed_while_it_planned_does_not_block_for_ever(
+    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, status: dg.DagsterRunStatus
 ) -> None:
     shop.add("mug")
     shop.write()
     leave_behind(shop, monkeypatch)
-    run = begin_run(shop, dg.DagsterRunStatus.STARTED)
+    run = begin_run(shop, status)
     assert "is queued or at work" in str(daemon.tick())
 
     monkeypatch.setattr("topview_pipeline.defs.runs.LONGEST_SILENCE_SECONDS", -60.0)
@@ -203,6 +215,14 @@ def test_a_run_killed_while_it_planned_does_not_block_for_ever(
     ended = shop.instance.get_run_by_id(run.run_id)
     assert ended is not None
     assert ended.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_waits_in_the_queue_for_long_is_not_dead(
+    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("topview_pipeline.defs.runs.LONGEST_SILENCE_SECONDS", -60.0)
+    run = begin_run(shop, dg.DagsterRunStatus.QUEUED)
+    assert daemon.tick() == f"catch_up run {run.run_id} is queued or at work"
 
 
 def test_the_orders_of_a_cancelled_run_are_withdrawn(shop: Shop, daemon: Daemon) -> None:

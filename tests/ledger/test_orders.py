@@ -29,7 +29,7 @@ def _made(ledger: Ledger, wanted: Order, work: str = "work") -> int:
     if not live:
         store(ledger, row)
     ledger.orders.works_by(wanted.id, row.id)
-    ledger.orders.done(wanted.id)
+    ledger.orders.done(wanted.id, row.id)
     return generation
 
 
@@ -103,7 +103,7 @@ def test_an_order_forced_while_its_event_was_being_stored_stays_open(ledger: Led
     plain = order(ledger, run="1")
     row = store(ledger, reserve(ledger, plain, work="work", generation=_fixed(ledger, plain)))
     forced = order(ledger, run="2", force=True)
-    ledger.orders.done(plain.id)
+    ledger.orders.done(plain.id, row.id)
     assert [one.id for one in ledger.orders.open_orders()] == [forced.id]
     assert ledger.tasks.get(row.id).materialized_at is not None
     assert _made(ledger, forced) == 1
@@ -150,7 +150,7 @@ def test_an_order_is_withdrawn_when_no_other_run_asks_for_it(ledger: Ledger) -> 
 
 def test_stopping_a_run_that_took_orders_up_withdraws_them(ledger: Ledger) -> None:
     wanted = order(ledger, run="dead")
-    ledger.orders.take_up([wanted.id], run_id="sensor")
+    ledger.orders.take_up([wanted.id], run_id="sensor", is_at_work=lambda _: False)
     assert ledger.orders.runs_that_ask() == {"sensor"}
     assert ledger.orders.withdraw_runs(["dead"], who="person") == []
     assert len(ledger.orders.withdraw_runs(["sensor"], who="person")) == 1
@@ -170,7 +170,7 @@ def test_a_closed_order_is_not_held_any_more_nor_closed_again(ledger: Ledger) ->
     wanted = order(ledger)
     ledger.orders.failed(wanted.id, {"what": "refused", "mend": "change it"})
     ledger.orders.hold(wanted.id, HeldReason.RETRY, "late")
-    ledger.orders.done(wanted.id)
+    ledger.orders.done(wanted.id, 1)
     (closed,) = ledger.orders.of_run("run")
     assert (closed.state, closed.held_reason) == (OrderState.FAILED, None)
     assert closed.failure == {"what": "refused", "mend": "change it"}

@@ -47,11 +47,10 @@ def test_a_reused_pid_is_another_process(ledger: Ledger) -> None:
     assert not _alive(ledger, Owner(process_started=ME.process_started - 100.0))
 
 
-def test_another_boot_of_this_host_killed_everything(ledger: Ledger) -> None:
-    assert not _alive(ledger, Owner(boot_id="the boot before"))
-
-
-@pytest.mark.parametrize("elsewhere", [{"host": "other"}, {"pid_namespace": "container"}])
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"host": "other"}, {"pid_namespace": "container"}, {"boot_id": "of a clone of this name"}],
+)
 def test_elsewhere_the_lease_decides(
     ledger: Ledger, clock: Clock, elsewhere: dict[str, Any]
 ) -> None:
@@ -88,7 +87,7 @@ def test_two_producers_of_one_process_are_two_owners() -> None:
 
 
 def test_a_run_is_dead_when_its_producer_is_and_said_no_good_bye(ledger: Ledger) -> None:
-    dead = Owner(boot_id="the boot before")
+    dead = Owner(process_started=ME.process_started - 100.0)
     ledger.producers.start(dead, run_id="dead")
     ledger.producers.start(Owner(), run_id="alive")
     assert ledger.producers.is_dead("dead")

@@ -140,7 +140,7 @@ def test_work_that_another_run_finished_is_reused_though_the_order_is_done(
 ) -> None:
     wanted = order(ledger)
     row = store(ledger, reserve(ledger, wanted))
-    ledger.orders.done(wanted.id)
+    ledger.orders.done(wanted.id, row.id)
     assert ask(ledger, wanted) == AlreadyLive(row.id)
 
 
@@ -227,10 +227,3 @@ def test_a_refused_trial_pauses_for_twice_as_long(ledger: Ledger, clock: Clock) 
     assert pause is not None
     assert pause.probe_at == clock.now + 120.0
     assert isinstance(ask(ledger, order(ledger)), Paused)
-
-
-def test_a_person_ends_the_pause(ledger: Ledger) -> None:
-    _pause(ledger)
-    ledger.accounts.resume_submits(who="person")
-    reserve(ledger, order(ledger))
-    assert ledger.accounts.pause() is None

@@ -325,14 +325,18 @@ class World:
                     if keep and isinstance(event, Made):
                         ledger.tasks.materialized(event.task.id)
                         if event.order_id is not None:
-                            ledger.orders.done(event.order_id)
+                            ledger.orders.done(event.order_id, event.task.id)
         return events
 
     async def _work(
         self, desk: Desk, products: Sequence[Product], wanted: Sequence[Wanted]
     ) -> AsyncIterator[Work]:
         placed = desk.ledger.orders.place(
-            wanted, run_id=desk.run.run_id, root_run_id=desk.run.root_run_id, owner=desk.me
+            wanted,
+            run_id=desk.run.run_id,
+            root_run_id=desk.run.root_run_id,
+            owner=desk.me,
+            only_open=not desk.run.explicit,
         )
         self.refused |= placed.refused
         for one in products:

@@ -18,14 +18,14 @@ from topview_pipeline.cli.ui import ui
 def main() -> None:
     """A product catalogue becomes product videos, from Dagster, with Topview.ai.
 
-    Settings are environment variables (see the README); a .env beside workspace.yaml is read too,
-    as Dagster does.
+    Settings are environment variables (see the README). A .env beside workspace.yaml is read too,
+    and what it sets goes over the environment, as with Dagster.
     """
     from dotenv import load_dotenv
 
     from topview_pipeline.settings import project_root
 
-    load_dotenv(project_root() / ".env", override=False)
+    load_dotenv(project_root() / ".env", override=True)
 
 
 main.add_command(demo)

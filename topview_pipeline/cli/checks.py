@@ -6,8 +6,11 @@ Nothing is written down and nothing is sent before all of it is.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import click
 
 from topview_pipeline.cli.errors import CannotStart
 
@@ -89,8 +92,12 @@ def problems_of(catalogue: Catalogue, products: Sequence[str]) -> list[RowProble
     ]
 
 
-def tell_problems(console: Console, problems: Sequence[RowProblem]) -> None:
-    """Name the bad rows; the good ones go on."""
+def tell_problems(
+    console: Console, warnings: Sequence[str], problems: Sequence[RowProblem]
+) -> None:
+    """Name the bad rows; the good ones go on. Warnings are what may be a slip of the pen."""
+    for warning in warnings:
+        console.print(f"catalogue: {warning}", highlight=False, markup=False, soft_wrap=True)
     for problem in problems[:_SHOWN_PROBLEMS]:
         console.print(
             f"catalogue {problem}", style="yellow", highlight=False, markup=False, soft_wrap=True
@@ -98,3 +105,16 @@ def tell_problems(console: Console, problems: Sequence[RowProblem]) -> None:
     more = len(problems) - _SHOWN_PROBLEMS
     if more > 0:
         console.print(f"... and {more} more bad rows", style="yellow")
+
+
+def ask_to_force_everything() -> None:
+    """Forcing the whole catalogue pays for all of it again: a person says so.
+
+    Raises:
+        CannotStart: there is nobody to ask, or the answer is no.
+    """
+    what = "--force without --product makes the whole catalogue anew, and pays for all of it again"
+    if not sys.stdin.isatty():
+        raise CannotStart(f"{what}. Name products, or add --yes.")
+    if not click.confirm(f"{what}. Go on?"):
+        raise CannotStart("nothing was done")

@@ -18,7 +18,7 @@ def demo(context: click.Context) -> None:
     from topview_pipeline.cli.run import catch_up
 
     home = DemoHome.here()
-    os.environ.update(home.environment())
+    home.enter()
     click.echo("A local Topview makes the videos of the sample catalogue, through Dagster.")
     with home.sandbox():
         code = catch_up((), (), force=False)

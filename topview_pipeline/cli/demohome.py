@@ -55,8 +55,18 @@ class DemoHome:
         self._sandbox_file.write_text(json.dumps({"port": port}), encoding="utf-8")
         return port
 
-    def environment(self) -> dict[str, str]:
-        """What `run` and Dagster need to work on the demo."""
+    def enter(self) -> None:
+        """Make this process work on the demo, and on nothing of the user's own.
+
+        Every setting is cleared first: the user's bucket, ledger or defaults must not leak in.
+        """
+        from topview_pipeline.settings import VARIABLES
+
+        for variable in VARIABLES:
+            os.environ.pop(variable.name, None)
+        os.environ.update(self._environment())
+
+    def _environment(self) -> dict[str, str]:
         from topview_pipeline.sandbox.config import SandboxConfig
 
         config = SandboxConfig()
@@ -81,14 +91,16 @@ class DemoHome:
         port = self.port()
         if _answers(port):
             raise CannotStart(
-                f"port {port}, which the demo's sandbox always has, is in use; another demo or "
-                "`make ui` may be running: stop it first"
+                f"port {port}, which the demo's sandbox always has, is in use. If another demo or "
+                "`make ui` is running, stop it first; if it is another program's, remove the "
+                f"folder {self.folder} and make the demo anew."
             )
         command = [
             sys.executable,
             "-m",
             "topview_pipeline.cli",
             "sandbox",
+            "--end-with-stdin",
             f"--port={port}",
             f"--speed={SANDBOX_SPEED:g}",
             f"--concurrency={SLOTS}",
@@ -116,7 +128,8 @@ def free_port() -> int:
 def _child(command: list[str], output: object) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(  # noqa: S603 - our own interpreter
         command,
-        stdin=subprocess.DEVNULL,
+        # It ends when this pipe does: with us, however we end.
+        stdin=subprocess.PIPE,
         stdout=output,  # type: ignore[call-overload]  # an open file
         stderr=subprocess.STDOUT,
         # Ctrl-C in the terminal is ours to handle: the sandbox must outlive the run's end.
@@ -126,6 +139,8 @@ def _child(command: list[str], output: object) -> Iterator[subprocess.Popen[byte
     try:
         yield process
     finally:
+        if process.stdin is not None:
+            process.stdin.close()
         process.terminate()
         try:
             process.wait(10)

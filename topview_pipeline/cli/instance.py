@@ -32,6 +32,10 @@ concurrency:
         value: catch_up
         limit: 1
 
+# Whether to try again is the ledger's decision; a run that is retried as a whole helps nobody.
+run_retries:
+  enabled: false
+
 sensors:
   use_threads: true
   num_workers: 4

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from topview_pipeline.cli.progress import credits_spent
@@ -45,27 +46,28 @@ def _tell_troubles(console: Console, troubled: Sequence[OrderProgress]) -> None:
         ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) + ":",
         highlight=False,
     )
-    if not console.is_terminal:
-        for order in troubled:
-            if order.state is OrderState.OPEN:
-                console.print(
-                    f"{order.product_id} {order.stage} {outcome_of(order)}: {_detail(order)}",
-                    markup=False,
-                    highlight=False,
-                    soft_wrap=True,
-                )
-        return
+    shown = troubled[:_SHOWN] if console.is_terminal else troubled
+    if console.is_terminal:
+        console.print(_table(shown))
+    else:
+        for order in shown:
+            line = f"{order.product_id} {order.stage} {outcome_of(order)}: {_detail(order)}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if len(troubled) > len(shown):
+        console.print(f"... and {len(troubled) - len(shown)} more: see the run in the Dagster UI")
+
+
+def _table(troubled: Sequence[OrderProgress]) -> Table:
     table = Table(box=None, padding=(0, 1))
-    for name in ("product", "stage", "outcome", "why"):
+    for name in ("product", "stage", "outcome", "why, and what to do"):
         table.add_column(name, overflow="fold")
-    for order in troubled[:_SHOWN]:
-        table.add_row(order.product_id, order.stage, outcome_of(order), _detail(order))
-    console.print(table)
-    if len(troubled) > _SHOWN:
-        console.print(f"... and {len(troubled) - _SHOWN} more: see the run in the Dagster UI")
+    for order in troubled:
+        table.add_row(order.product_id, order.stage, outcome_of(order), escape(_detail(order)))
+    return table
 
 
 def _detail(order: OrderProgress) -> str:
-    if order.detail:
-        return order.detail
-    return "goes on by itself: the pending_task_sensor, or the next run"
+    if order.state is OrderState.WITHDRAWN:
+        return "it was stopped before it was sent; run again to have it made"
+    detail = order.detail or "not there yet; the pending_task_sensor or the next run goes on"
+    return f"{detail}. What to do: {order.mend}" if order.mend else detail

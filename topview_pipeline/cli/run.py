@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from topview_pipeline.cli.checks import (
+    ask_to_force_everything,
     check_account,
     open_ledger,
     problems_of,
@@ -32,15 +33,22 @@ if TYPE_CHECKING:
 @click.option("--product", "products", multiple=True, metavar="ID", help="Only this product.")
 @click.option("--stage", "stages", multiple=True, metavar="ASSET_KEY", help="Only this stage.")
 @click.option("--force", is_flag=True, help="Make it anew though it is there; it is paid again.")
+@click.option("--yes", is_flag=True, help="Do not ask before the whole catalogue is forced.")
 @click.pass_context
 def run(
-    context: click.Context, products: tuple[str, ...], stages: tuple[str, ...], force: bool
+    context: click.Context,
+    products: tuple[str, ...],
+    stages: tuple[str, ...],
+    force: bool,
+    yes: bool,
 ) -> None:
     """Bring the catalogue (TOPVIEW_CATALOGUE) up to date; what exists costs nothing.
 
     Exit codes: 0 all done, 1 some failed (bad catalogue rows included), 2 nothing could start,
     3 some still pending or held.
     """
+    if force and not products and not yes:
+        ask_to_force_everything()
     context.exit(catch_up(products, stages, force=force))
 
 
@@ -58,7 +66,7 @@ def catch_up(products: Sequence[str], stages: Sequence[str], *, force: bool) -> 
         ledger = open_ledger(settings)
     problems = problems_of(catalogue, products)
     try:
-        tell_problems(console, problems)
+        tell_problems(console, catalogue.warnings, problems)
         return _execute(console, ledger, products, stages, force=force, problems=bool(problems))
     finally:
         ledger.close()
@@ -87,7 +95,12 @@ def _execute(
     if chosen:
         console.print(f"DAGSTER_HOME is not set; using {home}", highlight=False, soft_wrap=True)
     run_id = str(uuid.uuid4())
-    config = catch_up_config(products=list(products), stages=list(stages), force=force)
+    config = catch_up_config(
+        products=list(products),
+        stages=list(stages),
+        force=force,
+        everything=force and not products,
+    )
     # The run's events are in Dagster; here the progress is told.
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
     with (
@@ -100,6 +113,7 @@ def _execute(
             run_config=config,
             run_id=run_id,
             raise_on_error=False,
+            # The UI's link from the run to this code location, as the launchpad's runs have it.
             tags={".dagster/repository": "__repository__@topview_pipeline"},
         )
     orders = ledger.progress.of_run(run_id)
@@ -115,8 +129,14 @@ def _execute(
 
 def _reasons(result: ExecuteInProcessResult) -> list[str]:
     """Why a run failed that ended no order: what Dagster was told."""
-    failures = [event for event in result.all_events if event.is_step_failure]
-    return [str(event.step_failure_data.error_display_string).splitlines()[0] for event in failures]
+    reasons = []
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        told = event.step_failure_data.user_failure_data
+        reason = told.description if told is not None else None
+        reasons.append(reason or str(event.step_failure_data.error_display_string))
+    return reasons
 
 
 @contextmanager

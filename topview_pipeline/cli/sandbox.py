@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
 from pathlib import Path
 
 import click
@@ -18,6 +22,7 @@ from topview_pipeline.cli.errors import CannotStart
 @click.option("--seed", type=int, default=0, help="Of durations and faults.")
 @click.option("--forget-after", type=float, metavar="SECONDS", help="When ids die.")
 @click.option("--credits", "balance", type=float, default=10_000.0, help="On the account.")
+@click.option("--end-with-stdin", is_flag=True, hidden=True, help="End when stdin is closed.")
 @click.option(
     "--state", type=click.Path(path_type=Path, file_okay=False), help="Keep state in this folder."
 )
@@ -30,6 +35,7 @@ def sandbox(
     seed: int,
     forget_after: float | None,
     balance: float,
+    end_with_stdin: bool,
     state: Path | None,
 ) -> None:
     """Run a local Topview until Ctrl-C. Nothing of it is real, and nothing is paid."""
@@ -57,9 +63,18 @@ def sandbox(
         click.echo(f"  export TOPVIEW_UID={config.uid}")
         click.echo(f"  export TOPVIEW_API_KEY={config.api_key}")
         click.echo(f"  export TOPVIEW_MAX_CONCURRENT_TASKS={concurrency}")
+        if end_with_stdin:
+            threading.Thread(target=_end_with_stdin, daemon=True).start()
         serve(config, port=port)
     except (ValueError, OSError) as error:
         raise CannotStart(f"the sandbox cannot start: {error}") from error
+
+
+def _end_with_stdin() -> None:
+    """Whoever started us holds the other end, and the system closes it however they end."""
+    while os.read(sys.stdin.fileno(), 1024):
+        continue
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _fault(text: str) -> tuple[str, float]:

@@ -14,8 +14,12 @@ from topview_pipeline.cli.errors import CannotStart
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: 3000, or a free one.")
-def ui(port: int | None) -> None:
-    """Open the Dagster UI and daemon on the demo's history, until Ctrl-C."""
+@click.pass_context
+def ui(context: click.Context, port: int | None) -> None:
+    """Open the Dagster UI and daemon on the demo's history, until Ctrl-C.
+
+    For your own history: dagster dev -w workspace.yaml, with your settings.
+    """
     from topview_pipeline.cli.demohome import DemoHome, free_port
     from topview_pipeline.cli.instance import prepare_home
     from topview_pipeline.settings import project_root
@@ -23,7 +27,7 @@ def ui(port: int | None) -> None:
     home = DemoHome.here()
     if not home.exists:
         raise CannotStart("there is no demo yet; make it first: make demo")
-    os.environ.update(home.environment())
+    home.enter()
     prepare_home()
     port = port or (3000 if _is_free(3000) else free_port())
     command = [
@@ -42,13 +46,16 @@ def ui(port: int | None) -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     with home.sandbox():
         click.echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C ends it)")
-        with subprocess.Popen(command, cwd=project_root()) as process:  # noqa: S603 - our own
+        # Dagster reads a .env where it starts: the user's must not turn the demo into real work.
+        with subprocess.Popen(command, cwd=home.folder) as process:  # noqa: S603 - our own
             try:
                 process.wait()
             except KeyboardInterrupt:
                 # The terminal's Ctrl-C reached Dagster too; let it end its daemon.
                 with suppress(KeyboardInterrupt):
                     process.wait()
+                return
+        context.exit(process.returncode)
 
 
 def _is_free(port: int) -> bool:

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
-from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 
+from topview_pipeline.defs.dagster_internals import report_planned
 from topview_pipeline.defs.partitions import PRODUCTS
 
 if TYPE_CHECKING:
@@ -57,40 +57,27 @@ def mark_failed(context: dg.OpExecutionContext, troubles: Iterable["Trouble"]) -
     """Show what failed as failed partitions of its assets, from an op that is no asset's step.
 
     An op job's failure marks no partition. A planned event without a materialization, in a run
-    that failed, does (Dagster fact 28); a later success clears it. What is held or parked goes
-    on, and a product that was never registered has no partition: both are left out.
+    that failed, does; a later success clears it. What is held or parked goes on, and a product
+    that was never registered has no partition: both are left out.
     """
     registered = set(context.instance.get_dynamic_partitions(PRODUCTS))
     for trouble in troubles:
-        if trouble.outcome != "failed" or trouble.product not in registered:
-            continue
-        planned = AssetMaterializationPlannedData(
-            dg.AssetKey(trouble.stage), partition=trouble.product
-        )
-        event = DagsterEvent.build_asset_materialization_planned_event(
-            context.job_name, str(context.op_handle), planned
-        )
-        context.instance.report_dagster_event(event, context.run_id)
+        if trouble.outcome == "failed" and trouble.product in registered:
+            report_planned(
+                context.instance,
+                context.run,
+                asset=trouble.stage,
+                partition=trouble.product,
+                step=str(context.op_handle),
+            )
 
 
 @contextmanager
 def plainly() -> Iterator[None]:
     """Whatever keeps a run from its work ends it with one sentence, and is not tried again."""
-    from topview_pipeline.artifacts import StoreError
-    from topview_pipeline.catalogue import CatalogueError
-    from topview_pipeline.ledger import LedgerError
-    from topview_pipeline.settings import SettingsError
-    from topview_pipeline.stages import UnknownStageError
-    from topview_pipeline.topview.errors import TopviewError
+    from topview_pipeline.mistakes import users_mistakes
 
     try:
         yield
-    except (
-        CatalogueError,
-        LedgerError,
-        SettingsError,
-        StoreError,
-        TopviewError,
-        UnknownStageError,
-    ) as error:
+    except users_mistakes() as error:
         raise dg.Failure(str(error), allow_retries=False) from error

@@ -24,7 +24,16 @@ class TopviewResults(dg.ConfigurableIOManager):
     artifacts: dg.ResourceDependency[ArtifactsResource]
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Nothing to write: the files are in the store before Dagster hears of them."""
+        """Nothing to write: the files are in the store before Dagster hears of them.
+
+        Raises:
+            DagsterInvariantViolationError: an asset of somebody else's returned a value.
+        """
+        if obj is not None:
+            raise dg.DagsterInvariantViolationError(
+                f"topview_results stores nothing, and {context.get_identifier()} returned a "
+                f"{type(obj).__name__}: give that asset an IO manager of its own"
+            )
 
     def load_input(self, context: dg.InputContext) -> "StageResult | Mapping[str, StageResult]":
         """What each product last stored of the upstream asset.

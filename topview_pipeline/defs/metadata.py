@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from topview_pipeline.artifacts import Artifact, ArtifactStore
+from topview_pipeline.defs.pictures import Picture
 from topview_pipeline.ledger import Task
 
 _FILE_IDS: Mapping[str, str] = {
@@ -15,13 +16,13 @@ _FILE_IDS: Mapping[str, str] = {
 
 
 def made_metadata(
-    task: Task, store: ArtifactStore, *, reused: bool, preview: str | None
+    task: Task, store: ArtifactStore, *, reused: bool, preview: Picture | None
 ) -> dict[str, Any]:
     """Metadata of one stored task.
 
     Args:
         reused: an earlier materialization was made from this task: nothing was paid for this one.
-        preview: an inline picture as Markdown, short enough for the UI to draw.
+        preview: what can be seen of it; None where previews are off.
     """
     artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
     credits_paid = 0.0 if reused else task.cost_credits
@@ -33,7 +34,7 @@ def made_metadata(
         "topview/bytes": sum(artifact.bytes for artifact in artifacts),
     }
     if preview is not None:
-        values = {"preview": dg.MetadataValue.md(preview), **values}
+        values = {**_seen(preview), **values}
     if credits_paid is not None:
         values["topview/credits"] = float(credits_paid)
     if task.mode is not None:
@@ -48,6 +49,17 @@ def made_metadata(
         values["dagster/uri"] = store.uri(artifacts[0])
         values["topview/sha256"] = artifacts[0].sha256
     return values
+
+
+def _seen(picture: Picture) -> dict[str, Any]:
+    """The picture first: the UI shows metadata in this order."""
+    values = {
+        "topview/preview": picture.markdown and dg.MetadataValue.md(picture.markdown),
+        "topview/width": picture.width,
+        "topview/height": picture.height,
+        "topview/video_seconds": picture.seconds and round(picture.seconds, 3),
+    }
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _ids(result: Mapping[str, Any]) -> dict[str, str]:

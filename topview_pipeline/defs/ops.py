@@ -1,6 +1,6 @@
 """The ops of the `catch_up` job; they wrap the Topview resource.
 
-A backfill needs contiguous products (Dagster fact 4); these take any list. What runs do is
+A run of a backfill takes neighbouring partitions only; these take any list. What runs do is
 imported when one begins: the code location loads without database and HTTP.
 """
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import dagster as dg
-from pydantic import Field
 
+from topview_pipeline.defs.config import CatchUpConfig
 from topview_pipeline.defs.failures import failure, mark_failed, plainly
 from topview_pipeline.defs.resources import (
     ArtifactsResource,
@@ -17,46 +17,15 @@ from topview_pipeline.defs.resources import (
     LedgerResource,
     TopviewResource,
 )
+from topview_pipeline.defs.sync import register, tell_of_catalogue
 
 LEAST_WAIT_OF_SENSOR_RUNS: Final = 1800.0
 """Seconds: with TOPVIEW_WAIT_SECONDS=0 it is the sensor's runs that wait for the tasks."""
 
 
-class OrderConfig(dg.Config):
-    """One order: a product's stage."""
-
-    product: str = Field(description="Product id, as in the catalogue.")
-    stage: str = Field(description="bgRemovedImage, replacedImages or finishedVideo.")
-
-
-class CatchUpConfig(dg.Config):
-    """What to catch up. Without anything: all products of the catalogue, all stages."""
-
-    products: list[str] = Field(
-        default=[], description="Product ids; none means the whole catalogue."
-    )
-    stages: list[str] = Field(
-        default=[], description="Asset keys; none means all three. Nothing else is made."
-    )
-    orders: list[OrderConfig] = Field(
-        default=[],
-        description="An explicit list of (product, stage), as the sensor gives; it goes over "
-        "products and stages.",
-    )
-    force: bool = Field(
-        default=False,
-        description="Make it anew though it is there: Topview is paid again, once per run.",
-    )
-    explicit: bool = Field(
-        default=True,
-        description="False for the sensor's runs: failed work is tried again only when it is "
-        "due, and every task that nobody watches is brought home.",
-    )
-
-
 @dg.op(
     description="What is missing, changed, pending or due, with reasons and credits. Spends "
-    "nothing and needs no key, only TOPVIEW_UID, which names the account.",
+    "nothing and calls nobody; uid and key are needed because the job goes on to produce.",
     out=dg.Out(dict, description="The orders, and how they are to be made."),
 )
 def plan_catch_up(
@@ -68,11 +37,13 @@ def plan_catch_up(
     """Plan the orders of a catch-up run."""
     from topview_pipeline.defs import planning
 
+    contradiction = config.contradiction()
+    if contradiction is not None:
+        raise dg.Failure(f"the run's config: {contradiction}", allow_retries=False)
     with plainly():
         found = catalogue.read()
-        planning.register(context.instance, found)
-        for problem in found.problems:
-            context.log.warning(f"catalogue {found.source}, {problem}")
+        counts = tell_of_catalogue(context, found)
+        register(context.instance, found)
         opened = ledger.open()
         try:
             planned = planning.planned(config, found, opened, context.instance)
@@ -82,8 +53,8 @@ def plan_catch_up(
         {
             "topview/plan": planning.plan_table(planned),
             "topview/orders": len(planned),
-            "topview/credits": planning.credits_of(planned),
-            "topview/catalogue_problems": len(found.problems),
+            **planning.price_of(planned),
+            **counts,
         }
     )
     return {

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from topview_pipeline.catalogue import Catalogue, Product
-from topview_pipeline.defs.partitions import PRODUCTS
 from topview_pipeline.defs.versions import materialized_versions
 from topview_pipeline.inputs import InputFiles
 from topview_pipeline.ledger import Ledger, Task
@@ -22,15 +21,7 @@ from topview_pipeline.stages import Stage, stages_named
 from topview_pipeline.stages.shapes import shape_of
 
 if TYPE_CHECKING:
-    from topview_pipeline.defs.ops import CatchUpConfig
-
-
-def register(instance: dg.DagsterInstance, catalogue: Catalogue) -> None:
-    """Make every product of the catalogue a partition, so that its events have a home."""
-    known = set(instance.get_dynamic_partitions(PRODUCTS))
-    new = [product_id for product_id in catalogue.products if product_id not in known]
-    if new:
-        instance.add_dynamic_partitions(PRODUCTS, new)
+    from topview_pipeline.defs.config import CatchUpConfig
 
 
 def planned(
@@ -39,25 +30,21 @@ def planned(
     """The orders of a catch-up run.
 
     A product that is named and has no usable row is planned too: producing tells what is wrong.
-
-    Raises:
-        UnknownStageError: the config names a stage that does not exist.
     """
     if config.orders or not config.explicit:
-        stages_named([order.stage for order in config.orders])
         reasons = {
             (order.product_id, order.stage): order.reason for order in ledger.orders.open_orders()
         }
         return [
             PlannedOrder(
                 order.product,
-                order.stage,
-                reasons.get((order.product, order.stage), "ordered"),
+                order.stage.value,
+                reasons.get((order.product, order.stage.value), "ordered"),
                 None,
             )
             for order in config.orders
         ]
-    stages = stages_named(config.stages)
+    stages = stages_named([stage.value for stage in config.stages])
     found = plan_for(
         catalogue, ledger, instance, products=config.products, stages=stages, force=config.force
     )
@@ -113,11 +100,13 @@ def known_of(ledger: Ledger, instance: dg.DagsterInstance, products: Sequence[st
     )
 
 
-def credits_of(orders: Sequence[PlannedOrder]) -> str:
-    """What a plan costs, as far as the ledger knows."""
-    known = sum(order.credits for order in orders if order.credits is not None)
-    unknown = sum(order.credits is None for order in orders)
-    return f"{known:g} credits" + (f" and {unknown} tasks of unknown price" if unknown else "")
+def price_of(orders: Sequence[PlannedOrder]) -> dict[str, float | int]:
+    """What a plan costs, as metadata: the credits that the ledger can tell, and what it cannot."""
+    known = [order.credits for order in orders if order.credits is not None]
+    return {
+        "topview/credits": float(sum(known)),
+        "topview/tasks_of_unknown_price": len(orders) - len(known),
+    }
 
 
 def plan_table(orders: Sequence[PlannedOrder]) -> dg.TableMetadataValue:

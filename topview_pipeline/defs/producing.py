@@ -6,6 +6,7 @@ runs when the run is terminated (Dagster fact 12).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -25,7 +26,7 @@ from topview_pipeline.defs.runs import chunks, is_stopped_by_a_person, withdraw_
 from topview_pipeline.defs.troubles import Trouble, not_in_catalogue, trouble_of
 from topview_pipeline.defs.versions import Versions, observation
 from topview_pipeline.inputs import InputError, InputFiles
-from topview_pipeline.ledger import Ledger, Order, Owner, Task, Wanted
+from topview_pipeline.ledger import Ledger, LedgerUnavailable, Order, Owner, Task, Wanted
 from topview_pipeline.producer import (
     Desk,
     Event,
@@ -123,32 +124,51 @@ class Production:
     ) -> Iterator[DagsterEvent]:
         client = self._bench.topview.client()
         owner = Owner()
+        # Registered before it owns an order, and gone only when all its events are stored: else
+        # the sensor would take what it has not told yet for the work of a dead run.
+        ledger.producers.start(owner, run_id=self._run.run_id)
+        try:
+            placed = self._place(ledger, catalogue, wanted, owner)
+            strays = _unwatched(ledger, placed.values()) if resume else ()
+            thread = ProducerThread(client, self._desk_of(ledger, owner), resume=strays)
+            try:
+                yield from self._feed(ledger, catalogue, _by_product(placed), thread)
+                for event in thread.events():
+                    yield from self._tell(ledger, event)
+            except BaseException:
+                thread.stop()
+                if is_stopped_by_a_person(self._instance, self._run.run_id):
+                    ledger.orders.withdraw_runs([self._run.run_id], who="terminated")
+                raise
+            finally:
+                thread.close()
+        finally:
+            # A ledger in trouble has been told of already; the end of this process says the rest.
+            with contextlib.suppress(LedgerUnavailable):
+                ledger.leave(owner)
+
+    def _place(
+        self, ledger: Ledger, catalogue: Catalogue, wanted: Sequence[Wanted], owner: Owner
+    ) -> Mapping[tuple[str, str], Order]:
+        """The open orders of this run; what cannot be ordered is among its troubles."""
         self._refuse(ledger, list(not_in_catalogue(wanted, catalogue)))
         placed = ledger.orders.place(
             [want for want in wanted if want.product_id in catalogue.products],
             run_id=self._run.run_id,
             root_run_id=self._run.root_run_id,
             owner=owner.id,
+            # The sensor listed open orders: one that a person withdrew since is not made anew.
+            only_open=not self._run.explicit,
         )
         for (product_id, stage), reason in placed.refused.items():
             refused = Trouble(product_id, stage, "failed", reason, "run again without force")
             self.report.troubles.append(refused)
         if not self._run.explicit:
             taken_up = [order.id for order in placed.orders.values()]
-            ledger.orders.take_up(taken_up, run_id=self._run.run_id)
-        strays = _unwatched(ledger, placed.orders.values()) if resume else ()
-        thread = ProducerThread(client, self._desk_of(ledger, owner), resume=strays)
-        try:
-            yield from self._feed(ledger, catalogue, _by_product(placed.orders), thread)
-            for event in thread.events():
-                yield from self._tell(ledger, event)
-        except BaseException:
-            thread.stop()
-            if is_stopped_by_a_person(self._instance, self._run.run_id):
-                ledger.orders.withdraw_runs([self._run.run_id], who="terminated")
-            raise
-        finally:
-            thread.close()
+            ledger.orders.take_up(
+                taken_up, run_id=self._run.run_id, is_at_work=ledger.producers.is_at_work
+            )
+        return placed.orders
 
     def _refuse(self, ledger: Ledger, troubles: Sequence[Trouble]) -> None:
         """End the orders of products that the catalogue no longer has; nothing can be sent."""
@@ -225,7 +245,7 @@ class Production:
         if event.order_id is None:
             ledger.tasks.materialized(task.id)
         else:
-            ledger.orders.done(event.order_id)
+            ledger.orders.done(event.order_id, task.id)
         self.report.made += 1
         self.report.reused += reused
         self.report.credits += 0.0 if reused else task.cost_credits or 0.0

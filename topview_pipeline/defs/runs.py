@@ -1,7 +1,7 @@
 """What became of Dagster's runs, as far as the ledger needs to know: cancelled, dead, at work.
 
-A run that was killed stays STARTED for ever under the default launcher (Dagster fact 30), and
-would block every queue that counts it.
+A run that was killed stays as it was for ever under the default launcher, STARTED or, when it was
+made and never launched, NOT_STARTED, and would block every queue that counts it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,12 @@ _BEGUN: Final = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_UNFINISHED: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    *_BEGUN,
-]
+_MAY_BE_DEAD: Final = [dg.DagsterRunStatus.NOT_STARTED, *_BEGUN]
+_UNFINISHED: Final = [dg.DagsterRunStatus.QUEUED, *_MAY_BE_DEAD]
 LONGEST_SILENCE_SECONDS: Final = 3600.0
-"""A begun run without a living producer that logs nothing for so long is dead: it hung or was
-killed while it planned. Reading and hashing a large catalogue is silent, but takes minutes."""
+"""A run without a living producer that logs nothing for so long is dead: it hung, was killed while
+it planned, or was never launched. Reading and hashing a large catalogue is silent, but takes
+minutes; a run that waits for its turn is QUEUED and may wait for days."""
 
 
 def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger, *, job: str, now: float) -> None:
@@ -38,7 +36,7 @@ def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger, *, job: str, now
     Args:
         now: seconds since the epoch.
     """
-    for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_BEGUN)):
+    for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_MAY_BE_DEAD)):
         run = record.dagster_run
         if ledger.producers.is_dead(run.run_id) or (
             run.job_name == job
@@ -70,7 +68,7 @@ def unfinished_run(instance: dg.DagsterInstance, job: str) -> str | None:
 
 
 def is_stopped_by_a_person(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run was terminated: it is CANCELING before the signal arrives (Dagster fact 30)."""
+    """Whether a run was terminated: it is CANCELING before the signal arrives."""
     run = instance.get_run_by_id(run_id)
     stopped = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
     return run is not None and run.status in stopped

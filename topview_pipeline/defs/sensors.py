@@ -45,6 +45,7 @@ def pending_task_sensor(
 def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunRequest | dg.SkipReason:
     from topview_pipeline.defs import runs
     from topview_pipeline.defs.pending import Patience, take_up
+    from topview_pipeline.settings import Settings
 
     now = ledger.now()
     runs.end_dead_runs(context.instance, ledger, job=CATCH_UP, now=now)
@@ -60,6 +61,10 @@ def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunReques
     )
     if found.is_empty:
         return dg.SkipReason(f"nothing to take up: {found}")
+    if Settings.from_environment().api_key is None:
+        return dg.SkipReason(
+            f"TOPVIEW_API_KEY is not set, and without it no run can go on: {found}"
+        )
     patience = Patience.from_cursor(context.cursor)
     if patience is not None and patience.until(found) > now:
         wait = patience.until(found) - now
@@ -67,8 +72,8 @@ def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunReques
     context.update_cursor(Patience.after(patience, found, now=now).to_cursor())
     context.log.info(f"taking up: {found}")
     return dg.RunRequest(
-        # A run key is spent for ever, also when its run failed (Dagster fact 17): each take-up of
-        # the same work has its own.
+        # A run key is spent for ever, also when its run failed: each take-up of the same work has
+        # its own.
         run_key=f"take-up-{now:.3f}",
         run_config=catch_up_config(
             orders=[{"product": product, "stage": stage} for product, stage in found.orders],

@@ -1,7 +1,7 @@
 """Data versions: observing what a run reads, and the tags that make its events go stale rightly.
 
 A hand-written event counts as fresh, and becomes stale when an input changes, only with the data
-version of each input and the storage id of the event that had it (Dagster facts 9 and 10). The
+version of each input and the storage id of the event that had it. The
 storage id is looked up by the version, so a change that came in between is still seen.
 """
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import dagster as dg
-from dagster._core.definitions.data_version import (
+
+from topview_pipeline.defs.dagster_internals import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
     get_input_data_version_tag,
     get_input_event_pointer_tag,
 )
-
 from topview_pipeline.stages import BY_KEY, STAGES, Stage
 
 SOURCES = frozenset(stage.source for stage in STAGES)

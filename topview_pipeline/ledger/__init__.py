@@ -1,7 +1,6 @@
 """The money: what was ordered, what was sent to Topview, what it cost and where it is.
 
-`Ledger` is the one door; the modules behind it each keep one table's meaning. It knows nothing of
-Dagster, HTTP or the catalogue.
+`Ledger` is the one door. It knows nothing of Dagster, HTTP or the catalogue.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from topview_pipeline.ledger.progress import OrderProgress, ProgressReader
 from topview_pipeline.ledger.rows import (
     AlreadyLive,
     NoSlot,
+    OrderChanged,
     OrderClosed,
     Paused,
     Reservation,
@@ -47,6 +47,7 @@ __all__ = [
     "LedgerVersion",
     "NoSlot",
     "Order",
+    "OrderChanged",
     "OrderClosed",
     "OrderProgress",
     "OrderState",
@@ -104,6 +105,12 @@ class Ledger:
         """The ledger's clock, in seconds since the epoch."""
         with self._database.read() as connection:
             return self._database.now(connection)
+
+    def leave(self, owner: Owner) -> None:
+        """A producer is gone: nobody works on its rows and open orders any more."""
+        self.tasks.give_up(owner.id)
+        self.orders.give_up(owner.id)
+        self.producers.end(owner)
 
     def close(self) -> None:
         """Close the database's connections."""

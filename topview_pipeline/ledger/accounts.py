@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -77,10 +77,15 @@ class Accounts:
         """The pause in force, or None."""
         with self._db.read() as connection:
             row = connection.execute(sa.select(account).where(account.c.id == self.id)).one()
+            now = self._db.now(connection)
         if row.paused_at is None:
             return None
         return Pause(
-            row.paused_code, row.paused_message, row.paused_at, row.probe_at, row.paused_credits
+            row.paused_code,
+            row.paused_message,
+            row.paused_at,
+            _probe_at(row, now),
+            row.paused_credits,
         )
 
     def stop_submits(self, *, code: str, message: str, who: str) -> None:
@@ -93,7 +98,7 @@ class Accounts:
         with self._db.write(lock=self.id) as connection:
             row = connection.execute(sa.select(account).where(account.c.id == self.id)).one()
             now = self._db.now(connection)
-            if row.paused_at is not None and not row.trial and now < row.probe_at:
+            if row.paused_at is not None and not row.trial and now < _probe_at(row, now):
                 return
             wait = min((row.probe_wait or PROBE_FIRST_SECONDS / 2) * 2, PROBE_LONGEST_SECONDS)
             connection.execute(
@@ -136,16 +141,6 @@ class Accounts:
             if allowed.rowcount:
                 self._record(connection, "trial", who, {})
 
-    def resume_submits(self, *, who: str) -> None:
-        """End the pause: the trial was accepted, or a person says so."""
-        with self._db.write(lock=self.id) as connection:
-            connection.execute(
-                account.update()
-                .where(account.c.id == self.id, account.c.paused_at.is_not(None))
-                .values(NO_PAUSE)
-            )
-            self._record(connection, "resumed", who, {})
-
     def shrink_slots(self, ours: int) -> None:
         """Code 4007 while `ours` live tasks are ours: somebody else uses the other slots."""
         with self._db.write(lock=self.id) as connection:
@@ -166,6 +161,11 @@ class Accounts:
                 account=self.id, at=self._db.now(connection), what=what, who=who, detail=detail
             )
         )
+
+
+def _probe_at(row: sa.Row[Any], now: float) -> float:
+    """When the next probe is due: after a clock was set back, at most one whole wait from now."""
+    return float(min(row.probe_at, now + row.probe_wait))
 
 
 def slots_left_to_us(row: sa.Row[tuple[object, ...]], *, limit: int, now: float) -> int:

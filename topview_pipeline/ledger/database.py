@@ -45,7 +45,9 @@ class Database:
         if self._sqlite:
             sa.event.listen(self._engine, "connect", _configure_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
+        self._came_to = "Nothing was written and nothing was submitted."
         self._create()
+        self._came_to = "This step was not written."
 
     def _connect_args(self) -> dict[str, float]:
         return {"timeout": _LOCK_WAIT_SECONDS} if self._sqlite else {}
@@ -109,7 +111,7 @@ class Database:
         except (DBAPIError, DatabaseError) as error:
             cause = error.orig if error.orig is not None else error
             raise LedgerUnavailable(
-                f"ledger {self.where}: {cause}. Nothing was written and nothing was submitted. "
+                f"ledger {self.where}: {cause}. {self._came_to} "
                 "Check that the disk has room, that the file may be written and that no other "
                 "program holds it locked; then run again."
             ) from error

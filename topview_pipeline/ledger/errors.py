@@ -1,7 +1,7 @@
-"""What can go wrong with the ledger itself. Nothing is submitted when one of these is raised.
+"""What can go wrong with the ledger itself.
 
 LedgerError
-├── LedgerUnavailable   locked, full, not writable, not to be reached: nothing was written
+├── LedgerUnavailable   locked, full, not writable, not to be reached: the transaction was not kept
 ├── LedgerVersion       written by a program with another schema
 └── IllegalMove         a row is not where the caller believed it to be
 """

@@ -125,31 +125,34 @@ class Generations:
 
     def _reached_generation(self, connection: sa.Connection, order: Order) -> int:
         """The highest generation an order of this product and stage really had work for."""
-        reached = connection.scalar(
-            sa.select(sa.func.max(orders.c.generation)).where(
-                self._of(order.product_id, order.stage),
-                orders.c.id != order.id,
-                sa.or_(
-                    orders.c.state != OrderState.WITHDRAWN.value,
-                    orders.c.task_id.is_not(None),
-                ),
-            )
-        )
-        return int(reached or 0)
+        others = self._of(order.product_id, order.stage), orders.c.id != order.id
+        reached = self._reached(connection, *others)
+        return reached.get((order.product_id, order.stage), 0)
 
     def generations(self) -> dict[tuple[str, str], int]:
         """The generation that each (product, stage) has reached; those at 0 are left out."""
         with self._db.read() as connection:
             return self._reached(connection)
 
-    def _reached(self, connection: sa.Connection) -> dict[tuple[str, str], int]:
-        query = (
-            sa.select(orders.c.product_id, orders.c.stage, sa.func.max(orders.c.generation))
-            .where(
-                orders.c.account == self._account,
-                orders.c.generation > 0,
-                sa.or_(orders.c.state != OrderState.WITHDRAWN.value, orders.c.task_id.is_not(None)),
-            )
-            .group_by(orders.c.product_id, orders.c.stage)
+    def _reached(
+        self, connection: sa.Connection, *only: sa.ColumnElement[bool]
+    ) -> dict[tuple[str, str], int]:
+        """By the tasks, and by what open orders stand for.
+
+        A forced order that ended before it had a task reached nothing: else the next plain run
+        would find no work of its generation, and pay for it.
+        """
+        wanted = sa.func.max(
+            sa.case((orders.c.state == OrderState.OPEN.value, orders.c.generation), else_=0)
         )
-        return {(row[0], row[1]): row[2] for row in connection.execute(query)}
+        had = sa.func.max(task.c.generation)
+        query = (
+            sa.select(orders.c.product_id, orders.c.stage, wanted, had)
+            .outerjoin_from(orders, task, task.c.id == orders.c.task_id)
+            .where(orders.c.account == self._account, *only)
+            .group_by(orders.c.product_id, orders.c.stage)
+            .having(sa.or_(wanted > 0, had > 0))
+        )
+        return {
+            (row[0], row[1]): max(row[2] or 0, row[3] or 0) for row in connection.execute(query)
+        }

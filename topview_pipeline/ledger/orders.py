@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
+from topview_pipeline.ledger.materializing import materialize
 from topview_pipeline.ledger.placing import Placing
 from topview_pipeline.ledger.schema import order_run, orders, task, task_event
 from topview_pipeline.ledger.states import HeldReason, OrderState
-from topview_pipeline.ledger.wishes import Order
+from topview_pipeline.ledger.wishes import NOT_HELD, Order
 
 
 class Orders(Placing):
@@ -27,31 +28,22 @@ class Orders(Placing):
             held_until=until,
         )
 
-    def unhold(self, order_id: int) -> None:
-        """The order goes on."""
-        self._update_open(order_id, held_reason=None, held_detail=None, held_until=None)
-
     def works_by(self, order_id: int, task_id: int) -> None:
-        """Name the task row that this order now relies on."""
-        self._update_open(order_id, task_id=task_id)
+        """Name the task row that this order now relies on; it is held no more."""
+        self._update_open(order_id, task_id=task_id, **NOT_HELD)
 
-    def done(self, order_id: int) -> None:
-        """Dagster has stored the event of this order's task.
+    def done(self, order_id: int, task_id: int) -> None:
+        """Dagster has stored the event of this task, told for this order.
 
-        An order that was forced since that task was made stays open: it wants the next one.
+        The order stays open when it relies on another task by now, or was forced since that task
+        was made: then it wants the next one.
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             order = self._get(connection, order_id)
-            generation = connection.scalar(
-                sa.select(task.c.generation).where(task.c.id == order.task_id)
-            )
-            connection.execute(
-                task.update()
-                .where(task.c.id == order.task_id, task.c.materialized_at.is_(None))
-                .values(materialized_at=now)
-            )
-            if not order.force or order.generation == generation:
+            generation = connection.scalar(sa.select(task.c.generation).where(task.c.id == task_id))
+            materialize(connection, task_id, now)
+            if order.task_id == task_id and (not order.force or order.generation == generation):
                 self._close(connection, order_id, OrderState.DONE, now, {})
 
     def failed(self, order_id: int, failure: Mapping[str, Any]) -> None:
@@ -111,14 +103,25 @@ class Orders(Placing):
                 )
         return withdrawn
 
-    def take_up(self, order_ids: Collection[int], *, run_id: str) -> None:
-        """A run goes on with orders of runs that ended: from now on it alone asks for them."""
+    def take_up(
+        self, order_ids: Collection[int], *, run_id: str, is_at_work: Callable[[str], bool]
+    ) -> None:
+        """A run goes on with orders of runs that ended: it and the living ones ask for them.
+
+        Args:
+            is_at_work: whether a run has a living producer; such a run goes on asking.
+        """
+        ended = [run for run in self.runs_that_ask() if not is_at_work(run)]
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             for order_id in order_ids:
                 connection.execute(
                     order_run.update()
-                    .where(order_run.c.order_id == order_id, order_run.c.left_at.is_(None))
+                    .where(
+                        order_run.c.order_id == order_id,
+                        order_run.c.run_id.in_(ended),
+                        order_run.c.left_at.is_(None),
+                    )
                     .values(left_at=now)
                 )
                 self._ask(connection, order_id, run_id, now)
@@ -156,9 +159,7 @@ class Orders(Placing):
                 closed_at=now,
                 updated_at=now,
                 owner=None,
-                held_reason=None,
-                held_detail=None,
-                held_until=None,
+                **NOT_HELD,
                 **values,
             )
         )

@@ -37,16 +37,12 @@ def _pid_namespace() -> str:
 def process_started(pid: int) -> float | None:
     """Start time of a process in clock ticks since boot, or None when there is no such process.
 
-    Systems without /proc answer `NOT_TOLD` for a living process.
+    Where /proc is missing, or hides the processes of others, a living one answers `NOT_TOLD`.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
-        return _started_without_proc(pid)
     except OSError:
-        return None
+        return _started_without_proc(pid)
     state, *rest = stat.rpartition(")")[2].split()
     return None if state in ("Z", "X") else float(rest[18])
 
@@ -84,14 +80,15 @@ class Owner:
         """Whether the producer of this `producer` row still works.
 
         A system that does not tell start times cannot tell a reused pid: there a living pid
-        counts until its lease has run out.
+        counts until its lease has run out. So does a producer of another boot of a host of this
+        name: containers and cloned machines may share a name and yet not be one host.
         """
         if other["ended_at"] is not None:
             return False
         if self.sees(other):
             started = process_started(int(other["pid"]))
+            if started is None:
+                return False
             if started != NOT_TOLD:
-                return started is not None and started == float(other["process_started"])
-        if other["host"] == self.host and other["boot_id"] != self.boot_id:
-            return False
+                return started == float(other["process_started"])
         return bool(other["lease_until"] > now)

@@ -10,7 +10,14 @@ import sqlalchemy as sa
 from topview_pipeline.ledger.generations import Generations
 from topview_pipeline.ledger.schema import order_run, orders, task
 from topview_pipeline.ledger.states import OrderState
-from topview_pipeline.ledger.wishes import NOT_MOVED_BY_FORCE, ForceRefused, Order, Placed, Wanted
+from topview_pipeline.ledger.wishes import (
+    NOT_HELD,
+    NOT_MOVED_BY_FORCE,
+    ForceRefused,
+    Order,
+    Placed,
+    Wanted,
+)
 
 _MOST_NAMED = 500
 """Products named in one statement; more are looked for among all open orders."""
@@ -20,13 +27,27 @@ class Placing(Generations):
     """Places the orders of one account."""
 
     def place(
-        self, wanted: Sequence[Wanted], *, run_id: str, root_run_id: str, owner: str
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        run_id: str,
+        root_run_id: str,
+        owner: str,
+        only_open: bool = False,
     ) -> Placed:
         """Write down what a run wants, in one transaction; open orders are joined.
 
         The generation of a forced order is fixed later, by `fix_generation`, when the work is
         known. A force over an open order that is not forced makes it forced, unless its task may
         still be paid for.
+
+        Args:
+            wanted: products and stages.
+            run_id: the run that asks.
+            root_run_id: of the run that it re-executes, else its own.
+            owner: the producer that works on them.
+            only_open: join open orders and place none: what was withdrawn or ended since
+                somebody listed it is left out.
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
@@ -36,6 +57,8 @@ class Placing(Generations):
             refused: dict[tuple[str, str], str] = {}
             for want in wanted:
                 order = open_orders.get((want.product_id, want.stage))
+                if order is None and only_open:
+                    continue
                 if order is None:
                     generation = reached.get((want.product_id, want.stage), 0)
                     order_id = self._insert(
@@ -108,7 +131,7 @@ class Placing(Generations):
         owner: str,
         now: float,
     ) -> None:
-        values: dict[str, Any] = {"owner": owner, "updated_at": now}
+        values: dict[str, Any] = {"owner": owner, "updated_at": now, **NOT_HELD}
         if want.force and not order.force:
             if order.task_id is not None:
                 state = connection.scalar(sa.select(task.c.state).where(task.c.id == order.task_id))

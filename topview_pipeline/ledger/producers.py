@@ -17,9 +17,12 @@ class Producers:
         self._account = account
         self._observer = observer or Owner()
 
-    def start(self, owner: Owner, *, run_id: str) -> None:
-        """Register a producer; its lease starts now."""
+    def start(self, owner: Owner, *, run_id: str) -> bool:
+        """Register a producer, its lease starts now; False when it is registered already."""
         with self._db.write() as connection:
+            known = connection.scalar(sa.select(producer.c.id).where(producer.c.id == owner.id))
+            if known is not None:
+                return False
             now = self._db.now(connection)
             connection.execute(
                 producer.insert().values(
@@ -35,6 +38,7 @@ class Producers:
                     lease_until=now + LEASE_SECONDS,
                 )
             )
+        return True
 
     def renew(self, owner: Owner) -> None:
         """Extend the lease; due every `owner.RENEW_SECONDS`."""

@@ -17,6 +17,7 @@ class OrderProgress:
     """One order of a run, and where its task stands.
 
     Attributes:
+        detail: why it failed or is held; `mend` is what to do about a failure.
         credits: booked for its task; None while unknown.
         seconds: that its task ran at Topview; None while it runs.
     """
@@ -27,6 +28,7 @@ class OrderProgress:
     state: OrderState
     held: HeldReason | None
     detail: str | None
+    mend: str | None
     task_id: int | None
     task_state: TaskState | None
     task_run_id: str | None
@@ -78,6 +80,7 @@ def _progress(row: Any) -> OrderProgress:
         state=OrderState(row.state),
         held=HeldReason(row.held_reason) if row.held_reason else None,
         detail=row.held_detail or failure.get("what"),
+        mend=failure.get("mend"),
         task_id=row.task_id,
         task_state=TaskState(row.task_state) if row.task_state else None,
         task_run_id=row.task_run_id,

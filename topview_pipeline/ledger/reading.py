@@ -55,7 +55,8 @@ class TaskReads:
     def on_their_way(self) -> list[Task]:
         """Rows at Topview or finished there, and stored ones that Dagster has not heard of.
 
-        Stalled ones are among them once an hour. The soonest to be out of reach first: what was
+        Stalled ones are among them once an hour, and when they were asked in the future: then the
+        clock was set back. The soonest to be out of reach first: what was
         finished earliest.
         """
         asked = sa.func.coalesce(task.c.last_query_at, task.c.reserved_at)
@@ -67,7 +68,10 @@ class TaskReads:
                     task.c.account == self._account,
                     sa.or_(
                         task.c.state.in_((TaskState.PENDING.value, TaskState.SUCCEEDED.value)),
-                        sa.and_(task.c.state == TaskState.STALLED.value, asked <= hour_ago),
+                        sa.and_(
+                            task.c.state == TaskState.STALLED.value,
+                            sa.or_(asked <= hour_ago, asked > hour_ago + ASK_STALLED_SECONDS),
+                        ),
                         sa.and_(
                             task.c.state == TaskState.STORED.value, task.c.materialized_at.is_(None)
                         ),

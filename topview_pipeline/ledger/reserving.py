@@ -13,6 +13,7 @@ from topview_pipeline.ledger.reading import TaskReads
 from topview_pipeline.ledger.rows import (
     AlreadyLive,
     NoSlot,
+    OrderChanged,
     OrderClosed,
     Paused,
     Reservation,
@@ -21,12 +22,13 @@ from topview_pipeline.ledger.rows import (
 )
 from topview_pipeline.ledger.schema import account, orders, task
 from topview_pipeline.ledger.states import LIVE, OrderState, TaskState
+from topview_pipeline.ledger.wishes import NOT_HELD
 
 
 class Reserving(TaskReads):
     """Reserves rows of one account."""
 
-    def reserve(self, wanted: Reservation, *, slots: int) -> ReserveAnswer:
+    def reserve(self, wanted: Reservation, *, slots: int) -> ReserveAnswer | OrderChanged:
         """Write the row that must exist before the POST, if slots and pause allow it.
 
         One transaction per account, so that it holds across processes: the check and the row
@@ -40,7 +42,9 @@ class Reserving(TaskReads):
                 live = self._live_id(connection, wanted.fingerprint)
             return AlreadyLive(live if live is not None else 0)
 
-    def _reserve(self, connection: sa.Connection, wanted: Reservation, slots: int) -> ReserveAnswer:
+    def _reserve(
+        self, connection: sa.Connection, wanted: Reservation, slots: int
+    ) -> ReserveAnswer | OrderChanged:
         refusal = self._refusal(connection, wanted, slots)
         if refusal is not None:
             return refusal
@@ -75,7 +79,7 @@ class Reserving(TaskReads):
         connection.execute(
             orders.update()
             .where(orders.c.id == wanted.order_id)
-            .values(task_id=row_id, updated_at=now, held_reason=None, held_until=None)
+            .values(task_id=row_id, updated_at=now, **NOT_HELD)
         )
         connection.execute(
             account.update()
@@ -87,15 +91,19 @@ class Reserving(TaskReads):
 
     def _refusal(
         self, connection: sa.Connection, wanted: Reservation, slots: int
-    ) -> ReserveAnswer | None:
+    ) -> ReserveAnswer | OrderChanged | None:
         live = self._live_id(connection, wanted.fingerprint)
         if live is not None:
             return AlreadyLive(live)
         order = connection.execute(
-            sa.select(orders.c.state, orders.c.failure).where(orders.c.id == wanted.order_id)
+            sa.select(orders.c.state, orders.c.failure, orders.c.generation).where(
+                orders.c.id == wanted.order_id
+            )
         ).one()
         if order.state != OrderState.OPEN.value:
             return OrderClosed(order.failure)
+        if order.generation != wanted.generation:
+            return OrderChanged(order.generation)
         now = self._db.now(connection)
         row = connection.execute(sa.select(account).where(account.c.id == self._account)).one()
         if row.paused_at is not None and not row.trial:

@@ -112,4 +112,11 @@ class OrderClosed:
     failure: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class OrderChanged:
+    """The order was forced since its generation was read: fix the generation and begin again."""
+
+    generation: int | None
+
+
 ReserveAnswer = Reserved | AlreadyLive | NoSlot | Paused | OrderClosed

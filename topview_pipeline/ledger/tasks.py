@@ -13,17 +13,21 @@ from sqlalchemy.exc import IntegrityError
 
 from topview_pipeline.ledger.accounts import NO_PAUSE
 from topview_pipeline.ledger.errors import IllegalMove
+from topview_pipeline.ledger.materializing import materialize
 from topview_pipeline.ledger.reserving import Reserving
 from topview_pipeline.ledger.rows import Task
-from topview_pipeline.ledger.schema import account, task
-from topview_pipeline.ledger.states import LIVE, MOVES, TaskState
+from topview_pipeline.ledger.schema import account, orders, task
+from topview_pipeline.ledger.states import LIVE, MOVES, OrderState, TaskState
+from topview_pipeline.ledger.wishes import NOT_HELD
 
 
 class Tasks(Reserving):
     """Reads, reserves and moves the task rows of one account."""
 
     def accepted(self, row_id: int, topview_task_id: str, *, who: str) -> Task:
-        """Topview gave a task id. Ends the account's pause when this row was its trial.
+        """Topview gave a task id, and `who` watches the row from now on.
+
+        Ends the account's pause when this row was its trial, and the holds of its orders.
 
         Raises:
             IllegalMove: the id is already another row's, or the row is not reserved (or unknown).
@@ -38,11 +42,20 @@ class Tasks(Reserving):
                     detail={"topview_task_id": topview_task_id},
                     topview_task_id=topview_task_id,
                     pending_at=self._db.now(connection),
+                    owner=who,
                 )
-                connection.execute(
+                now = self._db.now(connection)
+                resumed = connection.execute(
                     account.update()
                     .where(account.c.id == self._account, account.c.trial_task == row_id)
                     .values(NO_PAUSE)
+                )
+                if resumed.rowcount:
+                    self._record(connection, row_id, "resumed", who, now, {})
+                connection.execute(
+                    orders.update()
+                    .where(orders.c.task_id == row_id, orders.c.state == OrderState.OPEN.value)
+                    .values(updated_at=now, **NOT_HELD)
                 )
                 return moved
         except IntegrityError as error:
@@ -73,7 +86,10 @@ class Tasks(Reserving):
             )
 
     def stored(self, row_id: int, *, artifacts: Sequence[Mapping[str, Any]], who: str) -> Task:
-        """Its artifacts are verified and written."""
+        """Its artifacts are verified and written.
+
+        Its owner stays until Dagster has the event: the row is in work until then.
+        """
         with self._db.write() as connection:
             now = self._db.now(connection)
             return self._move(
@@ -84,7 +100,6 @@ class Tasks(Reserving):
                 detail={"files": len(artifacts)},
                 artifacts=[dict(artifact) for artifact in artifacts],
                 stored_at=now,
-                owner=None,
             )
 
     def lost_from_store(self, row_id: int, *, detail: str, who: str) -> Task:
@@ -187,11 +202,7 @@ class Tasks(Reserving):
     def materialized(self, row_id: int) -> None:
         """Dagster has stored an event of this row; later ones are reuses."""
         with self._db.write() as connection:
-            connection.execute(
-                task.update()
-                .where(task.c.id == row_id, task.c.materialized_at.is_(None))
-                .values(materialized_at=self._db.now(connection))
-            )
+            materialize(connection, row_id, self._db.now(connection))
 
     def _move(
         self,

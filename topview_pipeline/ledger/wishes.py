@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from topview_pipeline.ledger.states import HeldReason, OrderState, TaskState
 
@@ -13,6 +13,9 @@ NOT_MOVED_BY_FORCE = tuple(
     for state in (TaskState.RESERVED, TaskState.PENDING, TaskState.UNKNOWN, TaskState.STALLED)
 )
 """A reserved row is on its way to be one of the others."""
+
+NOT_HELD: Final = {"held_reason": None, "held_detail": None, "held_until": None}
+"""The columns of an order that waits for nothing but its own task."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from topview_pipeline.ledger import NoSlot, Reservation, Reserved, Task, TaskState
+from topview_pipeline.ledger import (
+    NoSlot,
+    OrderChanged,
+    Reservation,
+    Reserved,
+    Task,
+    TaskState,
+)
 from topview_pipeline.ledger.rows import ReserveAnswer
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.queueing import Chain, WaitingLine
@@ -17,6 +24,10 @@ from topview_pipeline.producer.waiting import until_set
 
 _LOOK_AGAIN_SECONDS = 2.0
 """How often a producer short of slots looks whether another process freed one."""
+
+
+class OrderChangedError(Exception):
+    """The order was forced since its generation was read: its stage begins again."""
 
 
 @dataclass(eq=False)
@@ -39,7 +50,11 @@ class Dispatcher:
         self.short_of_slots = asyncio.Event()
 
     async def reserve(self, chain: Chain, reservation: Reservation) -> ReserveAnswer:
-        """Wait for a turn and a slot, and reserve the row; or learn why that cannot be."""
+        """Wait for a turn and a slot, and reserve the row; or learn why that cannot be.
+
+        Raises:
+            OrderChangedError: the order was forced meanwhile.
+        """
         ticket = _Ticket(reservation)
         self.line.join(chain, ticket)
         if not self._full:
@@ -65,6 +80,7 @@ class Dispatcher:
         """Give a reserved row back that is not going to be sent."""
         why = "the run was stopped before the POST"
         self._desk.ledger.tasks.ended(task.id, TaskState.RELEASED, why=why, who=self._desk.me)
+        self._desk.activity.changed.set()
         self.freed()
 
     def waiting_orders(self) -> set[int]:
@@ -111,7 +127,9 @@ class Dispatcher:
             if isinstance(answer, NoSlot):
                 self.short_of_slots.set()
                 return False
-            if answer is not None:
+            if isinstance(answer, OrderChanged):
+                ticket.answer.set_exception(OrderChangedError())
+            elif answer is not None:
                 ticket.answer.set_result(answer)
             self.line.leave(chain, ticket)
         return True

@@ -56,6 +56,7 @@ class Producer:
         )
         self._fed = asyncio.Event()
         self._failure: BaseException | None = None
+        self._is_registered_here = False
 
     async def stream(
         self, work: AsyncIterator[Work], *, resume: tuple[Task, ...] = ()
@@ -74,7 +75,7 @@ class Producer:
             LedgerError: the ledger cannot be used.
         """
         desk = self._desk
-        desk.ledger.producers.start(desk.owner, run_id=desk.run.run_id)
+        self._is_registered_here = desk.ledger.producers.start(desk.owner, run_id=desk.run.run_id)
         helpers: list[asyncio.Task[None]] = []
         try:
             self._strays.settle_reserved()
@@ -91,8 +92,9 @@ class Producer:
             self._strays.take(resume)
             while (event := await desk.events.get()) is not None:
                 yield event
-            if isinstance(self._failure, NotTopview):
-                # Nothing of this could ever be made there: leave no orders behind.
+            if isinstance(self._failure, NotTopview) and desk.run.explicit:
+                # Nothing of this could ever be made there: leave no orders behind. Those that the
+                # sensor goes on with were accepted elsewhere, and wait for the right base URL.
                 desk.ledger.orders.withdraw_runs([desk.run.run_id], who="the base URL is wrong")
             if self._failure is not None:
                 raise self._failure
@@ -203,7 +205,11 @@ class Producer:
         return self._fed.is_set() and activity.idle_seconds() >= self._wait_seconds
 
     async def _end(self, helpers: list[asyncio.Task[None]]) -> None:
-        """Let go of everything: no row is left with an owner that does not work on it."""
+        """Let go of everything, unless who registered the owner has events still to store.
+
+        Then it leaves the ledger when it has stored them: until then nobody may take their rows
+        for strays.
+        """
         desk = self._desk
         desk.stopping = True
         await self._let_submits_end()
@@ -215,9 +221,8 @@ class Producer:
         # Should the ledger be in trouble, the error that ended the stream says more, and the end
         # of this process says the rest.
         with contextlib.suppress(LedgerUnavailable):
-            desk.ledger.tasks.give_up(desk.me)
-            desk.ledger.orders.give_up(desk.me)
-            desk.ledger.producers.end(desk.owner)
+            if self._is_registered_here:
+                desk.ledger.leave(desk.owner)
 
     async def _let_submits_end(self) -> None:
         """A submit that is cut off makes an unknown row; its answer is worth the wait."""

@@ -5,10 +5,12 @@ Nothing waits for the batch, and one product's trouble is its own.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 
 from topview_pipeline.ledger import ForceRefused, HeldReason, Order, Task, TaskState
 from topview_pipeline.producer.desk import Desk
+from topview_pipeline.producer.dispatch import OrderChangedError
 from topview_pipeline.producer.events import Failed, Held, Made
 from topview_pipeline.producer.fetching import DownloadHeldError
 from topview_pipeline.producer.following import Follower
@@ -59,16 +61,15 @@ class Flow:
                 self._held(error)
                 return
             except WithdrawnError:
+                if not self._desk.stopping:
+                    self._withdrawn()
                 return
             self.left.pop(0)
             finished(stage.key)
 
     async def _stage(self, stage: Stage, order: Order) -> None:
         try:
-            piece = await self._piece(stage, order)
-            generation = self._desk.ledger.orders.fix_generation(order, work=piece.work)
-            await self._finish_what_runs(order, fingerprint_of(piece.work, generation))
-            task = await self._maker.made(piece, order, generation, self.chain)
+            piece, task = await self._made(stage, order)
         except PreconditionError as error:
             raise FinalError(error.what, error.mend) from error
         except ForceRefused as error:
@@ -78,6 +79,15 @@ class Flow:
             raise HeldError(HeldReason.DOWNLOAD, str(error), until=until) from error
         self._results[stage.key] = task
         self._desk.emit(Made(order.product_id, stage.key, task, order.id, piece.inputs))
+
+    async def _made(self, stage: Stage, order: Order) -> tuple[Piece, Task]:
+        """Make the stage; an order that is forced meanwhile wants another generation."""
+        while True:
+            piece = await self._piece(stage, order)
+            generation = self._desk.ledger.orders.fix_generation(order, work=piece.work)
+            await self._finish_what_runs(order, fingerprint_of(piece.work, generation))
+            with contextlib.suppress(OrderChangedError):
+                return piece, await self._maker.made(piece, order, generation, self.chain)
 
     async def _piece(self, stage: Stage, order: Order) -> Piece:
         problem = self._work.problems.get(stage.key)
@@ -114,7 +124,10 @@ class Flow:
         if task.fingerprint == fingerprint or task.state not in _FINISHABLE:
             return
         mine = self._maker.take_over(task)
-        if mine is not None:
+        if mine is None:
+            return
+        # What is wanted now does not need it: the old row is brought home when it can be.
+        with contextlib.suppress(DownloadHeldError):
             self._desk.emit_unordered(await self._follower.to_the_end(mine, ask_now=True))
 
     def _failed(self, error: FinalError) -> None:
@@ -122,6 +135,15 @@ class Flow:
         self._close(first, error.what, error.mend, error.task)
         for stage in later:
             self._close(stage, f"{first.key} of this product failed", error.mend, None)
+
+    def _withdrawn(self) -> None:
+        """This run still wants it: it must not end as if nothing was amiss."""
+        what = "another run withdrew or ended the order"
+        for stage in self.left:
+            order = self._work.orders[stage.key]
+            mend = "run it again if it is still wanted"
+            self._desk.emit(Failed(order.product_id, stage.key, order.id, what, mend))
+            what = f"{self.left[0].key} of this product was withdrawn or ended by another run"
 
     def _close(self, stage: Stage, what: str, mend: str, task: Task | None) -> None:
         order = self._work.orders[stage.key]

@@ -43,11 +43,12 @@ class Maker:
         Raises:
             HeldError, FinalError, WithdrawnError: it cannot be made now.
             PreconditionError: the request cannot be made.
+            OrderChangedError: the order was forced meanwhile.
             DownloadHeldError: finished at Topview, and not to be brought into the store now.
         """
         fingerprint = fingerprint_of(piece.work, generation)
         queued_at = self._desk.clock()
-        linked = order.task_id
+        linked: int | None = None  # another run may have linked the order since it was read
         while True:
             decision = await self._decide(piece.stage, fingerprint)
             row = decision.task
