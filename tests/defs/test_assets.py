@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
+import pytest
 
 from tests.defs.shop import ASSETS, NO_SUCH_ID, Shop, failure_of, made, troubles_of
 
@@ -85,6 +88,43 @@ def test_metadata_tells_task_price_files_and_times(shop: Shop) -> None:
     with shop.ledger() as ledger:
         (task,) = ledger.tasks.of_fingerprint(str(video["topview/fingerprint"].value))
     assert video["topview/task_id"].value == task.topview_task_id
+
+
+@pytest.mark.parametrize(
+    ("asset", "keys"),
+    [
+        ("bgRemovedImage", {"preview", "width", "height"}),
+        ("replacedImages", {"preview", "width", "height"}),
+        ("finishedVideo", {"preview", "width", "height", "video_seconds"}),
+    ],
+)
+def test_what_is_made_shows_its_picture_and_size_where_previews_are_on(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, asset: str, keys: set[str]
+) -> None:
+    shop.add("mug")
+    shop.register()
+    without = shop.materialize("mug")
+    monkeypatch.setenv("TOPVIEW_PREVIEWS", "true")
+    shown = shop.materialize("mug")
+
+    seen = {"preview", "width", "height", "video_seconds"}
+    assert seen.isdisjoint(metadata_of(without, asset))
+    values = metadata_of(shown, asset)
+    assert seen & set(values) == keys
+    assert values["width"] > 0
+    assert values["height"] > 0
+    assert values.get("video_seconds", 1.0) > 0
+    assert values["preview"].startswith("![preview](")
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    """Of the asset's one materialization, without the prefix."""
+    (values,) = [
+        event.materialization.metadata
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key == dg.AssetKey(asset)
+    ]
+    return {key.removeprefix("topview/"): value.value for key, value in values.items()}
 
 
 def test_a_stage_alone_works_on_the_last_stored_upstream_even_when_it_is_stale(shop: Shop) -> None:

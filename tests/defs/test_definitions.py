@@ -54,6 +54,15 @@ def test_what_is_made_has_kinds_owners_and_a_code_version() -> None:
         assert node.is_materializable
 
 
+def test_the_sources_say_what_kind_they_are() -> None:
+    kinds = {name: GRAPH.get(dg.AssetKey(name)).kinds for name in set(LINEAGE) - set(MADE)}
+    assert kinds == {
+        "productImage": {"image"},
+        "productScene": {"config"},
+        "productScript": {"text"},
+    }
+
+
 def test_the_sources_can_be_observed_and_not_materialized() -> None:
     for name in set(LINEAGE) - set(MADE):
         node = GRAPH.get(dg.AssetKey(name))

@@ -217,14 +217,6 @@ def test_a_run_that_was_never_launched_or_killed_while_it_planned_does_not_block
     assert ended.status is dg.DagsterRunStatus.FAILURE
 
 
-def test_a_run_that_waits_in_the_queue_for_long_is_not_dead(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("topview_pipeline.defs.runs.LONGEST_SILENCE_SECONDS", -60.0)
-    run = begin_run(shop, dg.DagsterRunStatus.QUEUED)
-    assert daemon.tick() == f"catch_up run {run.run_id} is queued or at work"
-
-
 def test_the_orders_of_a_cancelled_run_are_withdrawn(shop: Shop, daemon: Daemon) -> None:
     shop.add("mug")
     shop.write()

@@ -10,6 +10,7 @@ import pytest
 from topview_pipeline.ledger import (
     Ledger,
     Order,
+    OrderChanged,
     Reservation,
     Reserved,
     Task,
@@ -89,7 +90,9 @@ def reservation(for_order: Order, **changes: Any) -> Reservation:
     return Reservation(**values | changes)
 
 
-def ask(ledger: Ledger, for_order: Order, *, slots: int = 4, **changes: Any) -> ReserveAnswer:
+def ask(
+    ledger: Ledger, for_order: Order, *, slots: int = 4, **changes: Any
+) -> ReserveAnswer | OrderChanged:
     """Ask for a slot."""
     return ledger.tasks.reserve(reservation(for_order, **changes), slots=slots)
 

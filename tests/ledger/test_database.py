@@ -79,7 +79,7 @@ def test_a_full_disk_writes_all_of_a_move_or_nothing(tmp_path: Path, clock: Cloc
         for one in wanted:
             reserve(ledger, one, slots=1000, request={"text": "x" * 500})
 
-    with pytest.raises(LedgerUnavailable, match=r"full.*Nothing was written"):
+    with pytest.raises(LedgerUnavailable, match=r"full.*This step was not written"):
         reserve_all()
     rows = ledger.tasks.in_state((TaskState.RESERVED,))
     assert 0 < len(rows) < 300
