@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cli.conftest import Project, ProjectOf, interrupt
-from topview_pipeline.ledger import Ledger
+from topview_pipeline.ledger import Ledger, TaskState
 
 
 def ledger_of(project: Project) -> Ledger:
@@ -191,20 +191,38 @@ def test_wait_0_submits_what_fits_and_says_3_and_the_next_run_finishes(
 
 
 def test_kill_9_in_the_middle_then_run_again_pays_nothing_twice(project_of: ProjectOf) -> None:
-    project = project_of(speed=5.0)
+    """Killed while all slots are taken: then no submit is on its way, and nothing is unknown."""
+    project = project_of(speed=5.0, concurrency=2)
     project.products(3)
-    process = project.command("run")
-    wait_for(lambda: project.counters()["accepted"].get("image_replace", 0) >= 2, process)
+    slots = {"TOPVIEW_MAX_CONCURRENT_TASKS": "2"}
+    process = project.command("run", **slots)
+
+    def both_slots_hold_scenes() -> bool:
+        counters = project.counters()
+        scenes = counters["accepted"].get("image_replace", 0)
+        return counters["slots"]["busy"] == 2 and scenes >= 2 and _pending(project) == 2
+
+    wait_for(both_slots_hold_scenes, process)
     process.kill()
     process.communicate()
 
-    again = project.run("run")
+    again = project.run("run", **slots)
 
     assert again.returncode == 0, again.stdout + again.stderr
     counters = project.counters()
     assert counters["duplicates"] == 0
     assert counters["orphans"] == 0
     assert counters["succeeded"]["image2Video"] == 3
+
+
+def _pending(project: Project) -> int:
+    if not (project.folder / ".topview" / "ledger.db").exists():
+        return 0
+    ledger = ledger_of(project)
+    try:
+        return len(ledger.tasks.in_state((TaskState.PENDING,)))
+    finally:
+        ledger.close()
 
 
 def test_ctrl_c_takes_back_what_was_not_submitted(project_of: ProjectOf) -> None:

@@ -26,21 +26,10 @@ class CannotStart(click.ClickException):
 @contextmanager
 def starting() -> Iterator[None]:
     """Whatever keeps a command from starting becomes one sentence and exit code 2."""
-    from topview_pipeline.artifacts import StoreError
-    from topview_pipeline.catalogue import CatalogueError
-    from topview_pipeline.ledger import LedgerError
-    from topview_pipeline.settings import SettingsError
-    from topview_pipeline.stages import UnknownStageError
-    from topview_pipeline.topview.errors import TopviewError
+    from topview_pipeline.mistakes import users_mistakes
 
+    mistakes = users_mistakes()
     try:
         yield
-    except (
-        CatalogueError,
-        LedgerError,
-        SettingsError,
-        StoreError,
-        TopviewError,
-        UnknownStageError,
-    ) as error:
+    except mistakes as error:
         raise CannotStart(str(error)) from error

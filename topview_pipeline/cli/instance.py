@@ -35,6 +35,7 @@ concurrency:
 # Whether to try again is the ledger's decision; a run that is retried as a whole helps nobody.
 run_retries:
   enabled: false
+  retry_on_asset_or_op_failure: false
 
 sensors:
   use_threads: true

@@ -130,7 +130,12 @@ class Production:
         try:
             placed = self._place(ledger, catalogue, wanted, owner)
             strays = _unwatched(ledger, placed.values()) if resume else ()
-            thread = ProducerThread(client, self._desk_of(ledger, owner), resume=strays)
+            thread = ProducerThread(
+                client,
+                self._desk_of(ledger, owner),
+                resume=strays,
+                at_exit=lambda: ledger.leave(owner),
+            )
             try:
                 yield from self._feed(ledger, catalogue, _by_product(placed), thread)
                 for event in thread.events():

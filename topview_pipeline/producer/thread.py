@@ -30,6 +30,7 @@ class ProducerThread:
         client: not yet open; it is opened in the loop's thread.
         desk_of: makes the desk, in the loop's thread, of the open client.
         resume: rows to bring into the store though nobody orders them any more.
+        at_exit: called when the process ends before anybody closed this, after the producer ended.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class ProducerThread:
         desk_of: Callable[[TopviewClient], Desk],
         *,
         resume: tuple[Task, ...] = (),
+        at_exit: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
         self._desk_of = desk_of
@@ -47,10 +49,11 @@ class ProducerThread:
         self._events: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._producer: Producer | None = None
         self._stop_asked = False
+        self._at_exit = at_exit
         self._thread = threading.Thread(target=self._main, name="topview-producer", daemon=True)
         # A signal that comes while Dagster stores an event ends the run without closing the
         # generator that would close us: then the end of the process does.
-        atexit.register(self.close)
+        atexit.register(self._exit)
         self._thread.start()
 
     def put(self, work: Work) -> None:
@@ -106,7 +109,11 @@ class ProducerThread:
         if self._thread.is_alive():
             self.stop()
         self._thread.join()
-        atexit.unregister(self.close)
+        atexit.unregister(self._exit)
+
+    def _exit(self) -> None:
+        self.close()
+        self._at_exit()
 
     def _main(self) -> None:
         try:
