@@ -56,11 +56,22 @@ def expire(desk: Desk, task: Task, why: str) -> Task:
 
 
 class Fetcher:
-    """Fetches finished tasks. `query` asks Topview once for newly signed URLs."""
+    """Fetches finished tasks.
 
-    def __init__(self, desk: Desk, query: Callable[[Task], Awaitable[TaskResult | None]]) -> None:
+    Args:
+        query: asks Topview once for newly signed URLs; None is no usable answer.
+        is_denied: whether Topview's last answer was that it does not know the task.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        query: Callable[[Task], Awaitable[TaskResult | None]],
+        is_denied: Callable[[Task], bool],
+    ) -> None:
         self._desk = desk
         self._query = query
+        self._is_denied = is_denied
 
     async def fetch(self, task: Task, result: TaskResult | None) -> Task:
         """Bring a succeeded row's files into the store; the row is then stored (or expired).
@@ -74,19 +85,24 @@ class Fetcher:
         """
         wait = self._desk.config.network_seconds
         hopeless = 0
+        fresh = result is not None
         while True:
             if result is None:
                 result = await self._ask(task)
+                fresh = result is not None
             try:
                 return await self._try(task, result)
             except _NotYetError as error:
                 hopeless += error.hopeless
                 if hopeless >= _PATIENCE:
                     raise DownloadHeldError(error.reason) from error
-                if self._out_of_reach(task):
+                # Only Topview's own fresh word ends a paid result; no answer proves nothing.
+                said = (fresh and not error.url_is_good) or self._is_denied(task)
+                if said and self._out_of_reach(task):
                     why = "finished more than 7 days ago and no longer to be had"
                     return expire(self._desk, task, f"{why}: {error.reason}")
                 result = result if error.url_is_good else None
+                fresh = False
             await asyncio.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
 

@@ -17,7 +17,7 @@ from topview_pipeline.producer.dispatch import Dispatcher
 from topview_pipeline.producer.fetching import KEPT_AT_TOPVIEW_SECONDS, Fetcher, expire
 from topview_pipeline.stages import BY_KEY
 from topview_pipeline.stages.results import TaskResult, kept
-from topview_pipeline.topview.errors import AccountError, QueryError
+from topview_pipeline.topview.errors import AccountError, QueryError, TaskUnknown
 from topview_pipeline.topview.models import TaskStatus
 from topview_pipeline.topview.redaction import without_queries
 
@@ -33,7 +33,8 @@ class Follower:
     def __init__(self, desk: Desk, dispatcher: Dispatcher) -> None:
         self._desk = desk
         self._dispatcher = dispatcher
-        self._fetcher = Fetcher(desk, self._query)
+        self._denied: set[int] = set()
+        self._fetcher = Fetcher(desk, self._query, lambda task: task.id in self._denied)
         self._running: dict[int, asyncio.Task[Task]] = {}
 
     async def to_the_end(
@@ -104,7 +105,8 @@ class Follower:
             watched = True
             unfinished = max(now - began, 0.0)
             if task.state is TaskState.STALLED:
-                return self._still_stalled(task), None
+                answered = result is not None or task.id in self._denied
+                return self._still_stalled(task, answered=answered), None
             if self._desk.clock() >= task.deadline_at:
                 return self._stalled(task), None
 
@@ -114,9 +116,13 @@ class Follower:
         query: Callable[[str], Awaitable[TaskResult]] = getattr(
             client, f"query_{BY_KEY[task.stage].kind}"
         )
+        self._denied.discard(task.id)
         async with self._desk.queries:
             try:
                 return await query(str(task.topview_task_id))
+            except TaskUnknown:
+                self._denied.add(task.id)
+                return None
             except AccountError as error:
                 if self._desk.ledger.accounts.pause() is None:
                     await pause_account(self._desk, error)
@@ -151,10 +157,13 @@ class Follower:
         self._moved()
         return row
 
-    def _still_stalled(self, task: Task) -> Task:
-        """Asked in vain; after 7 days Topview would have thrown the result away anyway."""
+    def _still_stalled(self, task: Task, *, answered: bool) -> Task:
+        """Asked in vain; after 7 days Topview would have thrown the result away anyway.
+
+        Only Topview's word counts: that nobody answered proves nothing.
+        """
         self._desk.ledger.tasks.queried(task.id)
-        if self._desk.clock() - task.reserved_at <= KEPT_AT_TOPVIEW_SECONDS:
+        if not answered or self._desk.clock() - task.reserved_at <= KEPT_AT_TOPVIEW_SECONDS:
             return task
         return expire(self._desk, task, "not finished within 7 days")
 

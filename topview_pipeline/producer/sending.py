@@ -67,6 +67,9 @@ class Sender:
             WithdrawnError: the order is closed, or the producer stops.
         """
         await self._gate.passed()
+        if not piece.stage.free and FINISHED_VIDEO.key in chain and piece.product.audio is not None:
+            # A scene is paid for: not for a video that could not succeed.
+            await self._uploader.prove_recording(piece.product.audio, piece.product.mode)
         files = files_needed(piece.stage, piece.product, piece.shape, piece.upstream)
         sent = await self._once(piece, order, files, generation, attempt, chain, queued_at)
         if sent is Sent.UPSTREAM_GONE:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.dispatch import Dispatcher
+from topview_pipeline.producer.events import Failed
 from topview_pipeline.producer.fetching import DownloadHeldError
 from topview_pipeline.producer.following import Follower
 from topview_pipeline.producer.making import Maker
@@ -82,8 +83,11 @@ class Strays:
         if row.state is not TaskState.STORED:
             try:
                 row = await self._follower.to_the_end(row, ask_now=True)
-            except DownloadHeldError:
-                return  # the row stays succeeded: the sensor looks again
+            except DownloadHeldError as error:
+                # The row stays succeeded, and the sensor looks again; the run says so.
+                mend = "nothing: the download is tried again by itself"
+                self._desk.emit(Failed(row.product_id, row.stage, None, str(error), mend, row))
+                return
         flows = self._on_the_way_to(row)
         if flows:  # by their own order, they tell of it as what was ordered
             await asyncio.wait(flows)

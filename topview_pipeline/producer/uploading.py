@@ -22,6 +22,9 @@ _LONGEST_AUDIO_SECONDS: Mapping[str, float] = {
 }
 """docs: pa2_image2video_submit_task. The other modes have no documented limit."""
 
+_FORMATS: Mapping[str, str] = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+"""Topview's word for what a stored picture's bytes are, whatever its name says."""
+
 
 @dataclass(frozen=True)
 class FileIds:
@@ -38,6 +41,9 @@ class Uploader:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # Apart from the downloads': an outage of one must not starve the other.
+        self._reading = asyncio.Semaphore(desk.config.parallel_transfers)
+        self._sending = asyncio.Semaphore(desk.config.parallel_transfers)
 
     async def ids_for(self, files: Iterable[FileNeeded], *, mode: str | None) -> FileIds:
         """The ids that a request needs.
@@ -55,6 +61,21 @@ class Uploader:
                 ours[file_id] = needed
         return FileIds(by_role, ours)
 
+    async def prove_recording(self, source: str, mode: str) -> None:
+        """Read a recording and check its length before anything is paid for its product.
+
+        Raises:
+            PreconditionError: it is no recording, or too long for the mode.
+        """
+        async with self._reading:
+            try:
+                content = await self._desk.offload(
+                    lambda: self._desk.inputs.read(source, kind="audio")
+                )
+            except InputError as error:
+                raise PreconditionError(f"{error.where}: {error.what}", error.mend) from error
+            await self._check_length(source, content, mode)
+
     def forget(self, ids: FileIds) -> None:
         """Topview said that an id is gone: none of those we can make anew is used again."""
         for file_id, needed in ids.ours.items():
@@ -70,12 +91,15 @@ class Uploader:
             )
         async with self._locks[needed.sha256]:
             known = self._desk.ledger.uploads.find(needed.sha256)
+            if known is not None and needed.kind != "audio":
+                return known
+            async with self._reading:
+                with self._desk.activity.busy():
+                    # A recording's length depends on the mode: it is checked each time.
+                    content = await self._content(needed, mode)
             if known is not None:
                 return known
-            async with self._desk.transfers:
-                with self._desk.activity.busy():
-                    content = await self._content(needed, mode)
-                file_id = await self._upload(needed, content)
+            file_id = await self._upload(needed, content)
             self._desk.ledger.uploads.remember(needed.sha256, file_id, format=content.format)
             self._desk.activity.progress()
             return file_id
@@ -84,8 +108,8 @@ class Uploader:
         try:
             if needed.artifact is not None:
                 data = await self._desk.offload(self._desk.store.read_bytes, needed.artifact)
-                suffix = needed.artifact.name.rpartition(".")[2]
-                return InputFile(data=data, sha256=needed.artifact.sha256, format=suffix)
+                kind = _FORMATS.get(needed.artifact.media_type, "png")
+                return InputFile(data=data, sha256=needed.artifact.sha256, format=kind)
             content: InputFile = await self._desk.offload(
                 lambda: self._desk.inputs.read(str(needed.source), kind=needed.kind)
             )
@@ -97,14 +121,14 @@ class Uploader:
                 "run again: the new file is taken then",
             )
         if needed.kind == "audio":
-            await self._check_length(needed, content, mode)
+            await self._check_length(str(needed.source), content, mode)
         return content
 
-    async def _check_length(self, needed: FileNeeded, content: InputFile, mode: str | None) -> None:
+    async def _check_length(self, source: str, content: InputFile, mode: str | None) -> None:
         longest = _LONGEST_AUDIO_SECONDS.get(mode or "")
         if longest is None:
             return
-        seconds: float = await self._desk.offload(audio_seconds, content.data, str(needed.source))
+        seconds: float = await self._desk.offload(audio_seconds, content.data, source)
         if seconds > longest:
             raise PreconditionError(
                 f"the audio lasts {seconds:.1f} s, and mode {mode} takes at most {longest:g} s",
@@ -115,8 +139,10 @@ class Uploader:
         wait = self._desk.config.network_seconds
         while True:
             try:
-                with self._desk.activity.busy():
-                    return await self._desk.client.upload(content.data, format=content.format)
+                # A permit for each attempt: who backs off keeps nobody else waiting.
+                async with self._sending:
+                    with self._desk.activity.busy():
+                        return await self._desk.client.upload(content.data, format=content.format)
             except UploadUnavailable as error:
                 await asyncio.sleep(max(wait, error.retry_after or 0.0))
                 wait = min(wait * 2, _LONGEST_WAIT_SECONDS)

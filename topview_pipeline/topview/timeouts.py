@@ -57,7 +57,21 @@ async def within(seconds: float, call: Awaitable[_T]) -> _T:
     Raises:
         asyncio.TimeoutError: It took longer; says so.
     """
+    # Not asyncio.wait_for: before Python 3.12 it swallows a cancellation that comes together with
+    # the answer, and whoever cancelled waits for ever.
+    task = asyncio.ensure_future(call)
     try:
-        return await asyncio.wait_for(call, seconds)
-    except asyncio.TimeoutError as error:
-        raise asyncio.TimeoutError(f"took longer than {seconds:g} seconds") from error
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except BaseException:
+        await _ended(task)
+        raise
+    if not done:
+        await _ended(task)
+        if task.cancelled():
+            raise asyncio.TimeoutError(f"took longer than {seconds:g} seconds")
+    return task.result()
+
+
+async def _ended(task: "asyncio.Future[_T]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
