@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -48,10 +49,12 @@ def ui(context: click.Context, port: int | None) -> None:
         click.echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C ends it)")
         # Dagster reads a .env where it starts: the user's must not turn the demo into real work.
         with subprocess.Popen(command, cwd=home.folder) as process:  # noqa: S603 - our own
+            # Whoever ends us ends Dagster too, and lets it end its daemon.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             try:
                 process.wait()
             except KeyboardInterrupt:
-                # The terminal's Ctrl-C reached Dagster too; let it end its daemon.
+                process.terminate()
                 with suppress(KeyboardInterrupt):
                     process.wait()
                 return
