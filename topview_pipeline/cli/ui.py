@@ -12,6 +12,8 @@ import click
 
 from topview_pipeline.cli.errors import CannotStart
 
+_END_SECONDS = 20.0
+
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: 3000, or a free one.")
@@ -55,8 +57,10 @@ def ui(context: click.Context, port: int | None) -> None:
                 process.wait()
             except KeyboardInterrupt:
                 process.terminate()
-                with suppress(KeyboardInterrupt):
-                    process.wait()
+                try:
+                    process.wait(_END_SECONDS)
+                except (KeyboardInterrupt, subprocess.TimeoutExpired):
+                    process.kill()
                 return
         context.exit(process.returncode)
 

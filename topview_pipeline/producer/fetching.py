@@ -97,7 +97,9 @@ class Fetcher:
                 if hopeless >= _PATIENCE:
                     raise DownloadHeldError(error.reason) from error
                 # Only Topview's own fresh word ends a paid result; no answer proves nothing.
-                said = (fresh and not error.url_is_good) or self._is_denied(task)
+                # Our own limits and rules are no word of Topview's.
+                said = fresh and not error.url_is_good and not error.hopeless
+                said = said or self._is_denied(task)
                 if said and self._out_of_reach(task):
                     why = "finished more than 7 days ago and no longer to be had"
                     return expire(self._desk, task, f"{why}: {error.reason}")
