@@ -10,6 +10,8 @@ from tests.producer.conftest import MakeWorld
 from tests.producer.world import HOUR, World, fates, product
 from topview_pipeline.inputs import InputError, InputFile
 from topview_pipeline.ledger import TaskState
+from topview_pipeline.topview.client import TopviewClient
+from topview_pipeline.topview.errors import TooLarge
 from topview_pipeline.topview.timeouts import within
 
 DAY = 24 * HOUR
@@ -25,6 +27,23 @@ def test_no_answer_after_seven_days_expires_nothing(world: World) -> None:
     world.later(2 * HOUR)
     world.run([product("a")], wait_seconds=60.0)
     assert world.rows(TaskState.EXPIRED) == []
+
+
+def test_our_own_size_limit_after_seven_days_expires_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result is still at Topview; it is our rule that keeps it out of the store."""
+
+    async def too_large(*_: object, **__: object) -> None:
+        raise TooLarge("more bytes than allowed", doing="downloading")
+
+    monkeypatch.setattr(TopviewClient, "download", too_large)
+    world.run([product("a")], stages=["bgRemovedImage"])
+    assert len(world.rows(TaskState.SUCCEEDED)) == 1
+    world.skew = 8 * DAY  # ours alone: Topview still has it
+    world.run([product("a")], stages=["bgRemovedImage"])
+    assert world.rows(TaskState.EXPIRED) == []
+    assert len(world.rows(TaskState.SUCCEEDED)) == 1
 
 
 def test_a_recording_that_is_none_costs_no_scene(
