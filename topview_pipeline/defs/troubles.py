@@ -43,7 +43,8 @@ _HELD_MENDS: Final[Mapping[HeldReason, str]] = {
     HeldReason.DEAD_IMAGE: "materialize replacedImages of this product anew",
     HeldReason.DOWNLOAD: "nothing: the download is tried again by itself",
     HeldReason.UPSTREAM: "see the stage before it",
-    HeldReason.BUDGET: "nothing: it goes on after midnight UTC, or raise the limit",
+    HeldReason.BUDGET: "nothing: it goes on after midnight UTC, or raise TOPVIEW_CREDIT_LIMIT",
+    HeldReason.RUN_LIMIT: "run it again, with a higher credit limit or none",
 }
 
 

@@ -45,6 +45,10 @@ account = sa.Table(
     # Code 4007: somebody else uses slots of this account.
     sa.Column("slot_ceiling", sa.Integer),
     sa.Column("slot_ceiling_until", sa.Float),
+    # The store that this account's results are kept in, by its marker.
+    sa.Column("store_id", sa.String(32)),
+    # When Topview's credit log was last compared with the unknown rows.
+    sa.Column("reconciled_at", sa.Float),
 )
 """One Topview account: its row is what a reserving transaction locks (on PostgreSQL)."""
 
@@ -62,6 +66,8 @@ producer = sa.Table(
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("lease_until", sa.Float, nullable=False),
     sa.Column("ended_at", sa.Float),
+    # When it was last refused a slot though it has work: other runs leave it its share.
+    sa.Column("waiting_at", sa.Float),
 )
 """Who works: rows and orders name it as owner, so that one update renews all its leases."""
 
@@ -79,6 +85,8 @@ orders = sa.Table(
     sa.Column("generation", sa.Integer),
     sa.Column("task_id", _id, index=True),
     sa.Column("owner", sa.String(32)),
+    # The run whose credit limit its tasks count against; None is no such limit.
+    sa.Column("limit_run_id", sa.Text),
     sa.Column("held_reason", sa.String(16)),
     sa.Column("held_detail", sa.Text),
     sa.Column("held_until", sa.Float),
@@ -112,6 +120,15 @@ order_run = sa.Table(
 )
 """Which runs ask for an order, or asked. An open order that none asks for is withdrawn."""
 
+run_limit = sa.Table(
+    "run_limit",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("credits", sa.Float, nullable=False),
+)
+"""The most credits that the orders of a run may cost, whoever goes on with them."""
+
 _live = ", ".join(f"'{state.value}'" for state in sorted(LIVE))
 
 task = sa.Table(
@@ -136,7 +153,10 @@ task = sa.Table(
     sa.Column("request", sa.JSON),
     sa.Column("inputs", sa.JSON, nullable=False),
     sa.Column("mode", sa.String(32)),
-    # Credits: reserved against the limit, then what Topview booked.
+    # Seconds of speech that it was sent with: videos are paid by the second.
+    sa.Column("seconds", sa.Float),
+    # Credits: reserved against the limits, then what Topview booked.
+    sa.Column("limit_run_id", sa.Text),
     sa.Column("estimate", sa.Float),
     sa.Column("cost_credits", sa.Float),
     sa.Column("booked_at", sa.Float),
@@ -167,6 +187,9 @@ task = sa.Table(
     sa.Index("task_by_fingerprint", "account", "fingerprint"),
     sa.Index("task_by_work", "account", "work"),
     sa.Index("task_by_state", "account", "state"),
+    sa.Index("task_by_booking", "account", "booked_at"),
+    sa.Index("task_by_run", "account", "run_id", "reserved_at"),
+    sa.Index("task_by_limit", "account", "limit_run_id"),
     sa.Index(
         "one_row_per_topview_task",
         "account",

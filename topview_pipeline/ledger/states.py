@@ -100,4 +100,6 @@ class HeldReason(str, Enum):
     UPSTREAM = "upstream"
     """An earlier stage of the same product is held."""
     BUDGET = "budget"
-    """The credit limit."""
+    """The account's credit limit of the day."""
+    RUN_LIMIT = "run_limit"
+    """The credit limit of the run that ordered it: only a new explicit run goes on."""
