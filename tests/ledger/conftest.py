@@ -1,4 +1,4 @@
-"""A ledger in a temporary folder, with a clock that tests set."""
+"""A ledger on SQLite and on PostgreSQL, with a clock that tests set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import Postgres
 from topview_pipeline.ledger import (
     Ledger,
     Order,
@@ -32,10 +33,15 @@ class Clock:
         return self.now
 
 
-def open_ledger(folder: Path, clock: Clock | None = None, **changes: Any) -> Ledger:
-    """The ledger of a folder, as another process opens it."""
+def open_at(url: str, clock: Clock | None = None, **changes: Any) -> Ledger:
+    """The ledger of a database, as another process opens it."""
     settings: dict[str, Any] = {"base_url": BASE_URL, "uid": UID, "clock": clock, **changes}
-    return Ledger(f"sqlite:///{folder}/ledger.db", **settings)
+    return Ledger(url, **settings)
+
+
+def open_ledger(folder: Path, clock: Clock | None = None, **changes: Any) -> Ledger:
+    """The SQLite ledger of a folder, as another process opens it."""
+    return open_at(f"sqlite:///{folder}/ledger.db", clock, **changes)
 
 
 @pytest.fixture
@@ -43,9 +49,27 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a ledger without rows is, or comes to be."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.emptied()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of its own, without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create()
+
+
 @pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    opened = open_ledger(tmp_path, clock)
+def ledger(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
+    opened = open_at(ledger_url, clock)
     yield opened
     opened.close()
 
@@ -83,7 +107,9 @@ def reservation(for_order: Order, **changes: Any) -> Reservation:
         "request": {},
         "inputs": {},
         "mode": None,
+        "seconds": None,
         "estimate": None,
+        "estimate_source": "a test",
         "queued_at": 0.0,
         "deadline_seconds": 1200.0,
     }
@@ -91,10 +117,21 @@ def reservation(for_order: Order, **changes: Any) -> Reservation:
 
 
 def ask(
-    ledger: Ledger, for_order: Order, *, slots: int = 4, **changes: Any
+    ledger: Ledger,
+    for_order: Order,
+    *,
+    slots: int = 4,
+    credits_a_day: float | None = None,
+    is_last_in_line: bool = False,
+    **changes: Any,
 ) -> ReserveAnswer | OrderChanged:
     """Ask for a slot."""
-    return ledger.tasks.reserve(reservation(for_order, **changes), slots=slots)
+    return ledger.tasks.reserve(
+        reservation(for_order, **changes),
+        slots=slots,
+        credits_a_day=credits_a_day,
+        is_last_in_line=is_last_in_line,
+    )
 
 
 def reserve(ledger: Ledger, for_order: Order, *, slots: int = 4, **changes: Any) -> Task:

@@ -1,15 +1,16 @@
 """A ledger that cannot be used says where it is and how to mend it, and nothing is submitted."""
 
 import sqlite3
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from tests.ledger.conftest import Clock, open_ledger, order, reserve
-from topview_pipeline.ledger import Ledger, LedgerUnavailable, LedgerVersion, TaskState
-from topview_pipeline.ledger.schema import ledger_info
+from tests.ledger.conftest import Clock, open_at, open_ledger, order, pend, reserve
+from topview_pipeline.ledger import HeldReason, Ledger, LedgerUnavailable, TaskState
+from topview_pipeline.ledger.schema import orders
 
 
 def _open(url: str) -> Ledger:
@@ -17,11 +18,21 @@ def _open(url: str) -> Ledger:
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "nosuchdatabase://x/y", "sqlite+nosuchdriver:///x.db", ""]
+    "url",
+    [
+        "nonsense",
+        "nosuchdatabase://x/y",
+        "mysql://x/y",
+        "postgresql+asyncpg://x/y",
+        "sqlite+nosuchdriver:///x.db",
+        "postgresql://user:pass@word:hunter2@host/name",
+        "",
+    ],
 )
 def test_a_url_that_names_no_database(url: str) -> None:
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(LedgerUnavailable) as told:
         _open(url)
+    assert "hunter2" not in "".join(traceback.format_exception(told.value))
 
 
 def test_a_directory_where_the_file_should_be(tmp_path: Path) -> None:
@@ -91,7 +102,7 @@ def test_a_full_disk_writes_all_of_a_move_or_nothing(tmp_path: Path, clock: Cloc
 def test_a_lock_that_another_program_keeps(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("topview_pipeline.ledger.database._LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("topview_pipeline.ledger.engines.LOCK_WAIT_SECONDS", 0.05)
     ledger = open_ledger(tmp_path, clock)
     wanted = order(ledger)
     other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
@@ -105,23 +116,23 @@ def test_a_lock_that_another_program_keeps(
     ledger.close()
 
 
-def test_a_ledger_of_another_schema_is_not_touched(tmp_path: Path) -> None:
-    ledger = open_ledger(tmp_path)
-    with ledger._database.write() as connection:
-        connection.execute(ledger_info.update().values(value="99"))
-    ledger.close()
-    with pytest.raises(LedgerVersion, match="has schema 99, this program knows 1"):
-        open_ledger(tmp_path)
-
-
-def test_a_password_in_the_url_is_not_shown() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite+nosuchdriver://user:hunter2@host/name",
+        "postgresql://user:hunter2@127.0.0.1:1/name",
+        "postgresql+psycopg2://user@127.0.0.1:1/name?password=hunter2",
+    ],
+)
+def test_a_password_in_the_url_is_not_shown(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
     with pytest.raises(LedgerUnavailable) as told:
-        _open("sqlite+nosuchdriver://user:hunter2@host/name")
-    assert "hunter2" not in str(told.value)
+        _open(url)
+    assert "hunter2" not in "".join(traceback.format_exception(told.value)) + caplog.text
 
 
-def test_two_accounts_share_a_file_and_nothing_else(tmp_path: Path, clock: Clock) -> None:
-    ours, theirs = open_ledger(tmp_path, clock), open_ledger(tmp_path, clock, uid="other")
+def test_two_accounts_share_a_database_and_nothing_else(ledger_url: str, clock: Clock) -> None:
+    ours, theirs = open_at(ledger_url, clock), open_at(ledger_url, clock, uid="other")
     reserve(ours, order(ours))
     ours.accounts.stop_submits(code="4100", message="m", who="me")
     ours.uploads.remember("hash", "file-1", format="png")
@@ -144,3 +155,35 @@ def test_an_upload_is_remembered_until_topview_forgets_it(ledger: Ledger) -> Non
     assert uploads.find("hash") == "file-2"
     uploads.forget("hash", file_id="file-2")
     assert uploads.find("hash") is None
+
+
+def test_what_topview_writes_is_kept_even_if_it_is_no_text(ledger: Ledger) -> None:
+    """A NUL and half a surrogate pair: JSON can bring both, no text column takes them."""
+    strange = "refused\0 because \ud83d"
+    row = pend(ledger, reserve(ledger, order(ledger)))
+    failed = ledger.tasks.failed(
+        row.id, code=strange, message=strange, retryable=False, not_before=None, who="me"
+    )
+    assert failed.error_message == failed.error_code == "refused\ufffd because \ufffd"
+    ledger.accounts.stop_submits(code="4100", message=strange, who="me")
+    waits = order(ledger, "b")
+    ledger.orders.hold(waits.id, HeldReason.PAUSE, strange)
+    ledger.orders.failed(waits.id, {"what": strange, "mend": ""})
+    assert [one.failure for one in ledger.orders.of_run("run")] == [
+        None,
+        {"what": strange, "mend": ""},
+    ]
+    ledger.uploads.remember("hash", strange, format="png")
+    assert ledger.uploads.find("hash") == "refused\ufffd because \ufffd"
+
+
+def test_a_reader_sees_one_state_though_others_write(ledger_url: str, clock: Clock) -> None:
+    reader, writer = open_at(ledger_url, clock), open_at(ledger_url, clock)
+    rows = sa.select(sa.func.count()).select_from(orders)
+    with reader._database.read() as connection:
+        assert connection.scalar(rows) == 0
+        order(writer)
+        assert connection.scalar(rows) == 0
+    assert len(reader.orders.open_orders()) == 1
+    reader.close()
+    writer.close()

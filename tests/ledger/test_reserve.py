@@ -1,14 +1,12 @@
 """The reserve transaction: one live row per work, slots, pause and order, across processes."""
 
-import multiprocessing
 import threading
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from tests.ledger.conftest import Clock, ask, open_ledger, order, pend, reservation, reserve, store
+from tests.ledger.conftest import Clock, ask, open_at, order, pend, reserve, store
 from topview_pipeline.ledger import (
     AlreadyLive,
     Ledger,
@@ -48,37 +46,13 @@ def test_the_schema_itself_refuses_a_second_open_order(ledger: Ledger) -> None:
         connection.execute(orders.insert().values(values))
 
 
-def _reserve_in_a_process(folder: str, barrier: object, answers: object) -> None:
-    ledger = open_ledger(Path(folder))
-    wanted = order(ledger)
-    barrier.wait()  # type: ignore[attr-defined]  # a Barrier of another process
-    answer = ledger.tasks.reserve(reservation(wanted), slots=4)
-    answers.put(type(answer).__name__)  # type: ignore[attr-defined]  # a Queue
-    ledger.close()
-
-
-def test_two_processes_that_reserve_the_same_work_get_one_row(tmp_path: Path) -> None:
-    open_ledger(tmp_path).close()
-    context = multiprocessing.get_context("spawn")
-    barrier, answers = context.Barrier(2), context.Queue()
-    processes = [
-        context.Process(target=_reserve_in_a_process, args=(str(tmp_path), barrier, answers))
-        for _ in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=60)
-    assert sorted(answers.get(timeout=5) for _ in processes) == ["AlreadyLive", "Reserved"]
-
-
-def test_many_threads_never_hold_more_than_the_slots(tmp_path: Path) -> None:
-    first = open_ledger(tmp_path)
+def test_many_threads_never_hold_more_than_the_slots(ledger_url: str) -> None:
+    first = open_at(ledger_url)
     wanted = [order(first, f"p{n}") for n in range(12)]
     answers: list[object] = []
 
     def work(mine: int) -> None:
-        ledger = open_ledger(tmp_path)
+        ledger = open_at(ledger_url)
         answers.extend(ask(ledger, one, slots=3) for one in wanted[mine::3])
         ledger.close()
 
@@ -93,12 +67,12 @@ def test_many_threads_never_hold_more_than_the_slots(tmp_path: Path) -> None:
     first.close()
 
 
-def test_many_threads_create_one_ledger(tmp_path: Path) -> None:
+def test_many_threads_create_one_ledger(new_url: str) -> None:
     errors: list[BaseException] = []
 
     def work() -> None:
         try:
-            open_ledger(tmp_path).close()
+            open_at(new_url).close()
         except BaseException as error:  # noqa: BLE001 - told by the test
             errors.append(error)
 

@@ -1,15 +1,15 @@
 """The table of moves: each allowed one works, every other is refused and changes nothing."""
 
 from collections.abc import Callable
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ledger.conftest import Clock, open_ledger, order, pend, reserve
-from topview_pipeline.ledger import IllegalMove, Ledger, Task, TaskState
+from tests.ledger.conftest import Clock, open_at, order, pend, reserve
+from tests.postgres import Postgres
+from topview_pipeline.ledger import CostSeen, IllegalMove, Ledger, Task, TaskState
 from topview_pipeline.ledger.states import LIVE, MOVES
 
 Move = Callable[[Ledger, Task], Task]
@@ -97,11 +97,18 @@ def test_only_a_stored_file_can_be_lost(ledger: Ledger, state: TaskState) -> Non
             _lost(ledger, task)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from([*ACTS, None]), max_size=12))
-def test_no_sequence_of_moves_makes_a_second_live_row(tried: list[TaskState | None]) -> None:
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@settings(
+    max_examples=25,
+    deadline=None,
+)
+@given(tried=st.lists(st.sampled_from([*ACTS, None]), max_size=12))
+def test_no_sequence_of_moves_makes_a_second_live_row(
+    postgres: Postgres, backend: str, tried: list[TaskState | None]
+) -> None:
     with TemporaryDirectory() as folder:
-        ledger = open_ledger(Path(folder), Clock())
+        file = f"sqlite:///{folder}/ledger.db"
+        ledger = open_at(file if backend == "sqlite" else postgres.emptied(), Clock())
         wanted = order(ledger)
         task = reserve(ledger, wanted)
         for to in tried:
@@ -138,4 +145,4 @@ def test_credits_are_booked_when_topview_tells_them(ledger: Ledger) -> None:
     task = pend(ledger, reserve(ledger, order(ledger)))
     done = ledger.tasks.succeeded(task.id, result={"a": 1}, cost_credits=None, who="me")
     assert (done.cost_credits, done.result) == (None, {"a": 1})
-    assert ledger.history.highest_cost("replacedImages", None) is None
+    assert ledger.history.cost_seen("replacedImages", None) == CostSeen(None, None)

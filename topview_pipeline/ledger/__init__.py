@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from topview_pipeline.ledger.accounts import Accounts, Pause, account_id
+from topview_pipeline.ledger.browsing import Browsing, TaskEvent, TaskPage
+from topview_pipeline.ledger.budget import Budget, Spent, midnight_after
+from topview_pipeline.ledger.catalogues import Catalogues, Retired, Seen
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.errors import (
     IllegalMove,
@@ -15,16 +18,19 @@ from topview_pipeline.ledger.errors import (
     LedgerUnavailable,
     LedgerVersion,
 )
-from topview_pipeline.ledger.memory import Choices, History, Uploads
+from topview_pipeline.ledger.kept import KeptChoice, KeptResult, KeptUse, Rebuilt
+from topview_pipeline.ledger.memory import Choices, CostSeen, History, Uploads
 from topview_pipeline.ledger.orders import Orders
 from topview_pipeline.ledger.owner import Owner
 from topview_pipeline.ledger.producers import Producers
 from topview_pipeline.ledger.progress import OrderProgress, ProgressReader
+from topview_pipeline.ledger.rebuilding import Rebuilding
 from topview_pipeline.ledger.rows import (
     AlreadyLive,
     NoSlot,
     OrderChanged,
     OrderClosed,
+    OverLimit,
     Paused,
     Reservation,
     ReserveAnswer,
@@ -32,15 +38,28 @@ from topview_pipeline.ledger.rows import (
     Task,
 )
 from topview_pipeline.ledger.states import ASK_STALLED_SECONDS, HeldReason, OrderState, TaskState
+from topview_pipeline.ledger.storelink import StoreLink
 from topview_pipeline.ledger.tasks import Tasks
-from topview_pipeline.ledger.wishes import ForceRefused, Order, Placed, Wanted
+from topview_pipeline.ledger.unknowns import Unknowns
+from topview_pipeline.ledger.wishes import (
+    ForceRefused,
+    Order,
+    Placed,
+    Wanted,
+    due_at,
+    wait_until,
+)
 
 __all__ = [
     "ASK_STALLED_SECONDS",
     "AlreadyLive",
+    "CostSeen",
     "ForceRefused",
     "HeldReason",
     "IllegalMove",
+    "KeptChoice",
+    "KeptResult",
+    "KeptUse",
     "Ledger",
     "LedgerError",
     "LedgerUnavailable",
@@ -51,17 +70,27 @@ __all__ = [
     "OrderClosed",
     "OrderProgress",
     "OrderState",
+    "OverLimit",
     "Owner",
     "Pause",
     "Paused",
     "Placed",
+    "Rebuilt",
     "Reservation",
     "ReserveAnswer",
     "Reserved",
+    "Retired",
+    "Seen",
+    "Spent",
     "Task",
+    "TaskEvent",
+    "TaskPage",
     "TaskState",
     "Wanted",
     "account_id",
+    "due_at",
+    "midnight_after",
+    "wait_until",
 ]
 
 
@@ -95,11 +124,17 @@ class Ledger:
         self.account = self.accounts.id
         self.orders = Orders(self._database, self.account)
         self.tasks = Tasks(self._database, self.account)
+        self.unknowns = Unknowns(self._database, self.account)
+        self.browsing = Browsing(self._database, self.account)
         self.producers = Producers(self._database, self.account, observer=observer)
         self.uploads = Uploads(self._database, self.account)
         self.choices = Choices(self._database, self.account)
+        self.budget = Budget(self._database, self.account)
+        self.catalogues = Catalogues(self._database, self.account)
         self.history = History(self._database, self.account)
         self.progress = ProgressReader(self._database, self.account)
+        self.store_link = StoreLink(self._database, self.account)
+        self.rebuilding = Rebuilding(self._database, self.account)
 
     def now(self) -> float:
         """The ledger's clock, in seconds since the epoch."""

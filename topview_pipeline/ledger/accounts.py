@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from topview_pipeline.ledger.database import Database
-from topview_pipeline.ledger.schema import account, task_event
+from topview_pipeline.ledger.schema import account, orders, task_event
+from topview_pipeline.ledger.states import HeldReason, OrderState
+from topview_pipeline.ledger.wishes import NOT_HELD
 
 PROBE_FIRST_SECONDS: Final = 60.0
 PROBE_LONGEST_SECONDS: Final = 3600.0
@@ -60,33 +64,46 @@ class Accounts:
     def __init__(self, database: Database, *, base_url: str, uid: str) -> None:
         self._db = database
         self.id = account_id(base_url, uid)
-        with database.write() as connection:
+        with database.read() as connection:
             known = connection.scalar(sa.select(account.c.id).where(account.c.id == self.id))
-            if known is None:
-                connection.execute(
-                    account.insert().values(
-                        id=self.id,
-                        origin=base_url,
-                        uid=uid,
-                        created_at=database.now(connection),
-                        trial=False,
-                    )
+        if known is None:
+            self._register(base_url, uid)
+
+    def _register(self, base_url: str, uid: str) -> None:
+        # Two processes may open a new ledger at once: the second finds the row of the first.
+        with suppress(IntegrityError), self._db.write() as connection:
+            connection.execute(
+                account.insert().values(
+                    id=self.id,
+                    origin=base_url,
+                    uid=uid,
+                    created_at=self._db.now(connection),
+                    trial=False,
                 )
+            )
 
     def pause(self) -> Pause | None:
         """The pause in force, or None."""
         with self._db.read() as connection:
             row = connection.execute(sa.select(account).where(account.c.id == self.id)).one()
             now = self._db.now(connection)
-        if row.paused_at is None:
-            return None
-        return Pause(
-            row.paused_code,
-            row.paused_message,
-            row.paused_at,
-            _probe_at(row, now),
-            row.paused_credits,
-        )
+        return None if row.paused_at is None else _pause(row, now)
+
+    def pause_to_tell(self, *, who: str) -> Pause | None:
+        """The pause in force, the first time that somebody asks in order to tell of it."""
+        with self._db.write(lock=self.id) as connection:
+            row = connection.execute(sa.select(account).where(account.c.id == self.id)).one()
+            if row.paused_at is None:
+                return None
+            told = sa.select(task_event.c.id).where(
+                task_event.c.account == self.id,
+                task_event.c.what == "pause told",
+                task_event.c.at >= row.paused_at,
+            )
+            if connection.execute(told.limit(1)).first() is not None:
+                return None
+            self._record(connection, "pause told", who, {"code": row.paused_code})
+            return _pause(row, self._db.now(connection))
 
     def stop_submits(self, *, code: str, message: str, who: str) -> None:
         """Pause all submits of the account, or go on with the pause.
@@ -141,6 +158,15 @@ class Accounts:
             if allowed.rowcount:
                 self._record(connection, "trial", who, {})
 
+    def end_pause(self, *, who: str) -> bool:
+        """A person says that the account works; False when nothing was paused."""
+        with self._db.write(lock=self.id) as connection:
+            now = self._db.now(connection)
+            ended = resume(connection, self.id, account.c.paused_at.is_not(None), now=now)
+            if ended:
+                self._record(connection, "resumed", who, {})
+            return ended
+
     def shrink_slots(self, ours: int) -> None:
         """Code 4007 while `ours` live tasks are ours: somebody else uses the other slots."""
         with self._db.write(lock=self.id) as connection:
@@ -161,6 +187,33 @@ class Accounts:
                 account=self.id, at=self._db.now(connection), what=what, who=who, detail=detail
             )
         )
+
+
+def resume(
+    connection: sa.Connection, account_id: str, if_: sa.ColumnElement[bool], *, now: float
+) -> bool:
+    """End the account's pause under a condition, and all holds because of it; whether it did."""
+    ended = connection.execute(
+        account.update().where(account.c.id == account_id, if_).values(NO_PAUSE)
+    )
+    if not ended.rowcount:
+        return False
+    connection.execute(
+        orders.update()
+        .where(
+            orders.c.account == account_id,
+            orders.c.state == OrderState.OPEN.value,
+            orders.c.held_reason == HeldReason.PAUSE.value,
+        )
+        .values(updated_at=now, **NOT_HELD)
+    )
+    return True
+
+
+def _pause(row: sa.Row[Any], now: float) -> Pause:
+    return Pause(
+        row.paused_code, row.paused_message, row.paused_at, _probe_at(row, now), row.paused_credits
+    )
 
 
 def _probe_at(row: sa.Row[Any], now: float) -> float:

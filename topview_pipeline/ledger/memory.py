@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import statistics
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.schema import choice, task, task_event, upload
-from topview_pipeline.ledger.states import TaskState
 
 _HISTORY_ROWS = 500
 _adopted = sa.exists().where(task_event.c.task_id == task.c.id, task_event.c.what == "adopted")
+
+
+@dataclass(frozen=True)
+class CostSeen:
+    """The highest credits of finished tasks of one kind and mode; None when there were none.
+
+    Attributes:
+        a_task: of one task.
+        a_second: of one second of speech, where that was known.
+    """
+
+    a_task: float | None = None
+    a_second: float | None = None
+
+    def of(self, seconds: float | None) -> float | None:
+        """For so many seconds of speech; without them, and without such tasks, for a whole one."""
+        if seconds is not None and self.a_second is not None:
+            return self.a_second * seconds
+        return self.a_task
+
+    def and_of(self, credits: float, seconds: float | None) -> CostSeen:  # noqa: A002
+        """The same with one more task."""
+        a_second = credits / seconds if seconds else 0.0
+        return CostSeen(
+            max(self.a_task or 0.0, credits), max(self.a_second or 0.0, a_second) or None
+        )
 
 
 class Uploads:
@@ -51,6 +79,14 @@ class Uploads:
         return upload.delete().where(upload.c.account == self._account, upload.c.sha256 == sha256)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A person's preference: the image, from 1, and when it was chosen."""
+
+    image: int
+    chosen_at: float
+
+
 class Choices:
     """Which of several scenes a person prefers."""
 
@@ -58,16 +94,35 @@ class Choices:
         self._db = database
         self._account = account
 
-    def find(self, product_id: str, fingerprint: str) -> int | None:
-        """The preferred image, from 1, of this fingerprint of replacedImages."""
+    def find(self, product_id: str, fingerprint: str) -> Choice | None:
+        """The preferred image of this fingerprint of replacedImages."""
+        query = sa.select(choice).where(self._of(product_id, fingerprint))
         with self._db.read() as connection:
-            return connection.scalar(
-                sa.select(choice.c.image).where(
-                    choice.c.account == self._account,
-                    choice.c.product_id == product_id,
-                    choice.c.fingerprint == fingerprint,
+            row = connection.execute(query).first()
+        return None if row is None else Choice(row.image, row.chosen_at)
+
+    def choose(self, product_id: str, fingerprint: str, image: int, *, who: str, why: str) -> None:
+        """Keep a person's preference, image from 1; the newest counts."""
+        with self._db.write(lock=self._account) as connection:
+            connection.execute(choice.delete().where(self._of(product_id, fingerprint)))
+            connection.execute(
+                choice.insert().values(
+                    account=self._account,
+                    product_id=product_id,
+                    fingerprint=fingerprint,
+                    image=image,
+                    who=who,
+                    why=why,
+                    chosen_at=self._db.now(connection),
                 )
             )
+
+    def _of(self, product_id: str, fingerprint: str) -> sa.ColumnElement[bool]:
+        return sa.and_(
+            choice.c.account == self._account,
+            choice.c.product_id == product_id,
+            choice.c.fingerprint == fingerprint,
+        )
 
     def all(self) -> dict[tuple[str, str], int]:
         """Every preference, by (product, fingerprint of replacedImages)."""
@@ -105,14 +160,21 @@ class History:
         with self._db.read() as connection:
             return [row.succeeded_at - row.pending_at for row in connection.execute(query)]
 
-    def highest_cost(self, stage: str, mode: str | None) -> float | None:
-        """The most credits a stored task of this kind and mode was booked with."""
-        query = sa.select(sa.func.max(task.c.cost_credits)).where(
+    def typical_seconds(self, stage: str) -> float | None:
+        """The median of `seconds`; None while nothing of the stage was finished."""
+        seconds = self.seconds(stage)
+        return statistics.median(seconds) if seconds else None
+
+    def cost_seen(self, stage: str, mode: str | None) -> CostSeen:
+        """The most credits that finished tasks like this were booked with."""
+        booked = task.c.cost_credits
+        a_second = sa.case((task.c.seconds > 0, booked / task.c.seconds))
+        query = sa.select(sa.func.max(booked), sa.func.max(a_second)).where(
             task.c.account == self._account,
             task.c.stage == stage,
             task.c.mode.is_(None) if mode is None else task.c.mode == mode,
-            task.c.state.in_((TaskState.STORED.value, TaskState.SUCCEEDED.value)),
+            booked.is_not(None),
         )
         with self._db.read() as connection:
-            highest: float | None = connection.scalar(query)
-            return highest
+            row = connection.execute(query).one()
+            return CostSeen(row[0], row[1])

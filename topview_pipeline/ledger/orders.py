@@ -8,29 +8,49 @@ from typing import Any
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.materializing import materialize
-from topview_pipeline.ledger.placing import Placing
+from topview_pipeline.ledger.placing import portions
 from topview_pipeline.ledger.schema import order_run, orders, task, task_event
 from topview_pipeline.ledger.states import HeldReason, OrderState
+from topview_pipeline.ledger.superseding import Superseding
 from topview_pipeline.ledger.wishes import NOT_HELD, Order
 
 
-class Orders(Placing):
+class Orders(Superseding):
     """Reads and moves the orders of one account."""
 
     def hold(
-        self, order_id: int, reason: HeldReason, detail: str, *, until: float | None = None
+        self,
+        order_id: int,
+        reason: HeldReason,
+        detail: str,
+        *,
+        until: float | None = None,
+        credits: float | None = None,  # noqa: A002 - Topview's own word
     ) -> None:
-        """Keep why an open order waits and when to look again; None means only an explicit run."""
+        """Keep why an open order waits and when to look again; None means only an explicit run.
+
+        Args:
+            credits: what did not fit under a credit limit.
+        """
         self._update_open(
             order_id,
             held_reason=reason.value,
             held_detail=detail,
             held_until=until,
+            held_credits=credits,
         )
 
     def works_by(self, order_id: int, task_id: int) -> None:
         """Name the task row that this order now relies on; it is held no more."""
         self._update_open(order_id, task_id=task_id, **NOT_HELD)
+
+    def rely_on(self, task_id: int) -> bool:
+        """Whether an open order, of whatever run, goes by this task row."""
+        query = sa.select(orders.c.id).where(
+            orders.c.task_id == task_id, orders.c.state == OrderState.OPEN.value
+        )
+        with self._db.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
 
     def done(self, order_id: int, task_id: int) -> None:
         """Dagster has stored the event of this task, told for this order.
@@ -114,17 +134,17 @@ class Orders(Placing):
         ended = [run for run in self.runs_that_ask() if not is_at_work(run)]
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
-            for order_id in order_ids:
+            for some in portions(list(order_ids)):
                 connection.execute(
                     order_run.update()
                     .where(
-                        order_run.c.order_id == order_id,
+                        order_run.c.order_id.in_(some),
                         order_run.c.run_id.in_(ended),
                         order_run.c.left_at.is_(None),
                     )
                     .values(left_at=now)
                 )
-                self._ask(connection, order_id, run_id, now)
+            self._ask_for_all(connection, list(order_ids), run_id, now)
 
     def give_up(self, owner: str) -> None:
         """A producer ends: its open orders stay open, and nobody works on them."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.generations import Generations
-from topview_pipeline.ledger.schema import order_run, orders, task
+from topview_pipeline.ledger.schema import order_run, orders, run_limit, task
 from topview_pipeline.ledger.states import OrderState
 from topview_pipeline.ledger.wishes import (
     NOT_HELD,
@@ -20,7 +21,17 @@ from topview_pipeline.ledger.wishes import (
 )
 
 _MOST_NAMED = 500
-"""Products named in one statement; more are looked for among all open orders."""
+"""Products or orders named in one statement; more products are looked for among all open orders."""
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Who places orders, and what that does to the limit they are under."""
+
+    root_run_id: str
+    owner: str
+    now: float
+    limit: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class Placing(Generations):
@@ -34,6 +45,7 @@ class Placing(Generations):
         root_run_id: str,
         owner: str,
         only_open: bool = False,
+        credit_limit: float | None = None,
     ) -> Placed:
         """Write down what a run wants, in one transaction; open orders are joined.
 
@@ -47,39 +59,30 @@ class Placing(Generations):
             root_run_id: of the run that it re-executes, else its own.
             owner: the producer that works on them.
             only_open: join open orders and place none: what was withdrawn or ended since
-                somebody listed it is left out.
+                somebody listed it is left out. The limit that they are under stays.
+            credit_limit: the most credits that all of these orders may cost, also when another
+                run goes on with them. An open order that is joined comes under it, and without
+                one under none: the last that was asked for counts.
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             open_orders = self._open_of(connection, {want.product_id for want in wanted})
-            reached = self._reached(connection)
-            placed: dict[tuple[str, str], Order] = {}
-            refused: dict[tuple[str, str], str] = {}
-            for want in wanted:
-                order = open_orders.get((want.product_id, want.stage))
-                if order is None and only_open:
-                    continue
-                if order is None:
-                    generation = reached.get((want.product_id, want.stage), 0)
-                    order_id = self._insert(
-                        connection,
-                        want,
-                        None if want.force else generation,
-                        root_run_id,
-                        owner,
-                        now,
-                    )
-                else:
-                    order_id = order.id
-                    try:
-                        self._join(connection, order, want, root_run_id, owner, now)
-                    except ForceRefused as refusal:
-                        refused[want.product_id, want.stage] = str(refusal)
-                        continue
-                self._ask(connection, order_id, run_id, now)
-                open_orders[want.product_id, want.stage] = placed[want.product_id, want.stage] = (
-                    self._get(connection, order_id)
-                )
+            asking = _Asking(root_run_id, owner, now)
+            if not only_open:
+                asking = replace(asking, limit={"limit_run_id": None})
+            if credit_limit is not None:
+                self._set_limit(connection, run_id, credit_limit)
+                asking = replace(asking, limit={"limit_run_id": run_id})
+            joining, new = _divide(wanted, open_orders, only_open=only_open)
+            self._insert(connection, new, asking)
+            open_orders |= self._open_of(connection, {want.product_id for want in new})
+            refused = self._join_all(connection, joining, open_orders, asking)
+            mine = {(want.product_id, want.stage) for want in (*joining, *new)} - refused.keys()
+            self._ask_for_all(connection, [open_orders[key].id for key in mine], run_id, now)
+            # As they are now, in the order of asking.
+            written = self._open_of(connection, {product_id for product_id, _ in mine})
+            keys = ((want.product_id, want.stage) for want in wanted)
+            placed = {key: written[key] for key in keys if key in mine}
         return Placed(placed, refused)
 
     def _open_of(
@@ -93,62 +96,115 @@ class Placing(Generations):
         found = (Order.from_row(row) for row in connection.execute(query))
         return {(order.product_id, order.stage): order for order in found}
 
-    def _insert(
-        self,
-        connection: sa.Connection,
-        want: Wanted,
-        generation: int | None,
-        root_run_id: str,
-        owner: str,
-        now: float,
-    ) -> int:
-        result = connection.execute(
-            orders.insert().values(
-                account=self._account,
-                product_id=want.product_id,
-                stage=want.stage,
-                state=OrderState.OPEN.value,
-                reason=want.reason,
-                force=want.force,
-                root_run_id=root_run_id,
-                generation=generation,
-                owner=owner,
-                created_at=now,
-                updated_at=now,
-            )
-        )
-        key = result.inserted_primary_key
-        if key is None:  # both dialects return it; this narrows the type
-            raise RuntimeError("the database returned no key for a new order")
-        return int(key[0])
-
-    def _join(
-        self,
-        connection: sa.Connection,
-        order: Order,
-        want: Wanted,
-        root_run_id: str,
-        owner: str,
-        now: float,
-    ) -> None:
-        values: dict[str, Any] = {"owner": owner, "updated_at": now, **NOT_HELD}
-        if want.force and not order.force:
-            if order.task_id is not None:
-                state = connection.scalar(sa.select(task.c.state).where(task.c.id == order.task_id))
-                if state in NOT_MOVED_BY_FORCE:
-                    raise ForceRefused(order, order.task_id, str(state))
-            values |= {
-                "force": True,
-                "root_run_id": root_run_id,
-                "generation": None,
+    def _insert(self, connection: sa.Connection, new: Sequence[Wanted], asking: _Asking) -> None:
+        reached = self._reached(connection)
+        rows = [
+            {
+                "account": self._account,
+                "product_id": want.product_id,
+                "stage": want.stage,
+                "state": OrderState.OPEN.value,
                 "reason": want.reason,
+                "force": want.force,
+                "root_run_id": asking.root_run_id,
+                "generation": (
+                    None if want.force else reached.get((want.product_id, want.stage), 0)
+                ),
+                "owner": asking.owner,
+                "created_at": asking.now,
+                "updated_at": asking.now,
+                **asking.limit,
             }
-        connection.execute(orders.update().where(orders.c.id == order.id).values(values))
+            for want in new
+        ]
+        if rows:
+            connection.execute(orders.insert(), rows)
+
+    def _join_all(
+        self,
+        connection: sa.Connection,
+        joining: Sequence[Wanted],
+        open_orders: Mapping[tuple[str, str], Order],
+        asking: _Asking,
+    ) -> dict[tuple[str, str], str]:
+        """Go on with open orders; the forces that are refused, with the reason."""
+        values: dict[str, Any] = {
+            "owner": asking.owner,
+            "updated_at": asking.now,
+            **NOT_HELD,
+            **asking.limit,
+        }
+        refused: dict[tuple[str, str], str] = {}
+        joined: list[int] = []
+        for want in joining:
+            order = open_orders[want.product_id, want.stage]
+            if want.force and not order.force:
+                try:
+                    self._force(connection, order, want, asking)
+                except ForceRefused as refusal:
+                    refused[want.product_id, want.stage] = str(refusal)
+                    continue
+            joined.append(order.id)
+        for some in portions(joined):
+            connection.execute(orders.update().where(orders.c.id.in_(some)).values(values))
+        return refused
+
+    def _force(
+        self, connection: sa.Connection, order: Order, want: Wanted, asking: _Asking
+    ) -> None:
+        if order.task_id is not None:
+            state = connection.scalar(sa.select(task.c.state).where(task.c.id == order.task_id))
+            if state in NOT_MOVED_BY_FORCE:
+                raise ForceRefused(order, order.task_id, str(state))
+        connection.execute(
+            orders.update()
+            .where(orders.c.id == order.id)
+            .values(force=True, root_run_id=asking.root_run_id, generation=None, reason=want.reason)
+        )
+
+    def _set_limit(self, connection: sa.Connection, run_id: str, credits: float) -> None:  # noqa: A002
+        mine = run_limit.c.account == self._account, run_limit.c.run_id == run_id
+        if connection.execute(run_limit.update().where(*mine).values(credits=credits)).rowcount:
+            return
+        connection.execute(
+            run_limit.insert().values(account=self._account, run_id=run_id, credits=credits)
+        )
 
     def _ask(self, connection: sa.Connection, order_id: int, run_id: str, now: float) -> None:
-        asking = sa.and_(order_run.c.order_id == order_id, order_run.c.run_id == run_id)
-        again = connection.execute(order_run.update().where(asking).values(left_at=None))
-        if again.rowcount == 0:
-            connection.execute(
-                order_run.insert().values(order_id=order_id, run_id=run_id, asked_at=now)
-            )
+        self._ask_for_all(connection, [order_id], run_id, now)
+
+    def _ask_for_all(
+        self, connection: sa.Connection, order_ids: Sequence[int], run_id: str, now: float
+    ) -> None:
+        for some in portions(order_ids):
+            asked = sa.and_(order_run.c.run_id == run_id, order_run.c.order_id.in_(some))
+            connection.execute(order_run.update().where(asked).values(left_at=None))
+            known = set(connection.scalars(sa.select(order_run.c.order_id).where(asked)))
+            rows = [
+                {"order_id": order_id, "run_id": run_id, "asked_at": now}
+                for order_id in some
+                if order_id not in known
+            ]
+            if rows:
+                connection.execute(order_run.insert(), rows)
+
+
+def _divide(
+    wanted: Sequence[Wanted], open_orders: Mapping[tuple[str, str], Order], *, only_open: bool
+) -> tuple[list[Wanted], list[Wanted]]:
+    """The wishes that join an open order, or an earlier wish of this call; and the new ones."""
+    joining: list[Wanted] = []
+    new: dict[tuple[str, str], Wanted] = {}
+    for want in wanted:
+        key = want.product_id, want.stage
+        if key in open_orders or key in new:
+            joining.append(want)
+        elif not only_open:
+            new[key] = want
+    return joining, list(new.values())
+
+
+def portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """As many at a time as one statement names."""
+    for begin in range(0, len(ids), _MOST_NAMED):
+        yield ids[begin : begin + _MOST_NAMED]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.owner import LEASE_SECONDS, Owner
@@ -19,25 +20,25 @@ class Producers:
 
     def start(self, owner: Owner, *, run_id: str) -> bool:
         """Register a producer, its lease starts now; False when it is registered already."""
-        with self._db.write() as connection:
-            known = connection.scalar(sa.select(producer.c.id).where(producer.c.id == owner.id))
-            if known is not None:
-                return False
-            now = self._db.now(connection)
-            connection.execute(
-                producer.insert().values(
-                    id=owner.id,
-                    account=self._account,
-                    run_id=run_id,
-                    host=owner.host,
-                    boot_id=owner.boot_id,
-                    pid_namespace=owner.pid_namespace,
-                    pid=owner.pid,
-                    process_started=owner.process_started,
-                    started_at=now,
-                    lease_until=now + LEASE_SECONDS,
+        try:
+            with self._db.write() as connection:
+                now = self._db.now(connection)
+                connection.execute(
+                    producer.insert().values(
+                        id=owner.id,
+                        account=self._account,
+                        run_id=run_id,
+                        host=owner.host,
+                        boot_id=owner.boot_id,
+                        pid_namespace=owner.pid_namespace,
+                        pid=owner.pid,
+                        process_started=owner.process_started,
+                        started_at=now,
+                        lease_until=now + LEASE_SECONDS,
+                    )
                 )
-            )
+        except IntegrityError:
+            return False
         return True
 
     def renew(self, owner: Owner) -> None:

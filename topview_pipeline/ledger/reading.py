@@ -13,6 +13,14 @@ from topview_pipeline.ledger.schema import orders, task, task_event
 from topview_pipeline.ledger.states import ASK_STALLED_SECONDS, TaskState
 
 
+def _stored_of(account: str, fingerprint: str) -> sa.Select[Any]:
+    return sa.select(task).where(
+        task.c.account == account,
+        task.c.fingerprint == fingerprint,
+        task.c.state == TaskState.STORED.value,
+    )
+
+
 class TaskReads:
     """Reads the task rows of one account."""
 
@@ -30,6 +38,20 @@ class TaskReads:
         query = (
             sa.select(task)
             .where(task.c.account == self._account, task.c.fingerprint == fingerprint)
+            .order_by(task.c.id)
+        )
+        with self._db.read() as connection:
+            return [Task.from_row(row) for row in connection.execute(query)]
+
+    def of_product(self, product_id: str, stage: str) -> list[Task]:
+        """The rows that were made for a product's stage, the oldest first."""
+        query = (
+            sa.select(task)
+            .where(
+                task.c.account == self._account,
+                task.c.product_id == product_id,
+                task.c.stage == stage,
+            )
             .order_by(task.c.id)
         )
         with self._db.read() as connection:
@@ -82,7 +104,11 @@ class TaskReads:
             return [Task.from_row(row) for row in connection.execute(query)]
 
     def last_stored(self, product_id: str, stage: str) -> Task | None:
-        """What this product last stored of a stage, even if its inputs changed since."""
+        """What this product last stored of a stage, even if its inputs changed since.
+
+        A superseded row stands for itself while nothing newer of its work is stored: its files
+        are there, the ids in its result are dead.
+        """
         query = (
             sa.select(task)
             .join(orders, orders.c.task_id == task.c.id)
@@ -90,14 +116,42 @@ class TaskReads:
                 orders.c.account == self._account,
                 orders.c.product_id == product_id,
                 orders.c.stage == stage,
-                task.c.state == TaskState.STORED.value,
+                task.c.state.in_((TaskState.STORED.value, TaskState.SUPERSEDED.value)),
             )
             .order_by(orders.c.id.desc())
             .limit(1)
         )
         with self._db.read() as connection:
             row = connection.execute(query).first()
+            if row is not None and row.state == TaskState.SUPERSEDED.value:
+                row = connection.execute(_stored_of(self._account, row.fingerprint)).first() or row
         return None if row is None else Task.from_row(row)
+
+    def is_told_by_its_result(self, product_id: str, stage: str, row: Task, since: float) -> bool:
+        """Whether a rebuild will see by result.json alone that a product's stage stands on a row.
+
+        Of a product's stage it takes the row that was made last. So one that was made for another
+        product, or before another one of this product, needs a note in the store.
+
+        Args:
+            since: when the order was placed that stands on it now, in seconds since the epoch.
+        """
+        if row.product_id != product_id:
+            return False
+        if row.reserved_at >= since:
+            return True
+        others = (
+            sa.select(orders.c.id)
+            .where(
+                orders.c.account == self._account,
+                orders.c.product_id == product_id,
+                orders.c.stage == stage,
+                orders.c.task_id != row.id,
+            )
+            .limit(1)
+        )
+        with self._db.read() as connection:
+            return connection.execute(others).first() is None
 
     def _get(self, connection: sa.Connection, row_id: int) -> Task:
         return Task.from_row(connection.execute(sa.select(task).where(task.c.id == row_id)).one())

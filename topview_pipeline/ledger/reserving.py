@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from topview_pipeline.ledger.accounts import slots_left_to_us
+from topview_pipeline.ledger.budget import over_limit
 from topview_pipeline.ledger.reading import TaskReads
 from topview_pipeline.ledger.rows import (
     AlreadyLive,
@@ -21,31 +23,61 @@ from topview_pipeline.ledger.rows import (
     Reserved,
 )
 from topview_pipeline.ledger.schema import account, orders, task
+from topview_pipeline.ledger.sharing import note_served, note_waiting, turn_of
 from topview_pipeline.ledger.states import LIVE, OrderState, TaskState
 from topview_pipeline.ledger.wishes import NOT_HELD
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    slots: int
+    credits_a_day: float | None
 
 
 class Reserving(TaskReads):
     """Reserves rows of one account."""
 
-    def reserve(self, wanted: Reservation, *, slots: int) -> ReserveAnswer | OrderChanged:
-        """Write the row that must exist before the POST, if slots and pause allow it.
+    def reserve(
+        self,
+        wanted: Reservation,
+        *,
+        slots: int,
+        credits_a_day: float | None = None,
+        is_last_in_line: bool = False,
+    ) -> ReserveAnswer | OrderChanged:
+        """Write the row that must exist before the POST, if slots, limits and pause allow it.
 
         One transaction per account, so that it holds across processes: the check and the row
         cannot be parted by another run.
+
+        Args:
+            slots: of the account, for all runs together.
+            credits_a_day: the account's limit for a UTC day.
+            is_last_in_line: the producer has nothing else that waits for a slot.
         """
+        allowed = _Allowed(slots, credits_a_day)
         try:
             with self._db.write(lock=self._account) as connection:
-                return self._reserve(connection, wanted, slots)
+                answer = self._reserve(connection, wanted, allowed)
+                if isinstance(answer, NoSlot):
+                    note_waiting(connection, wanted.owner, now=self._db.now(connection))
+                elif isinstance(answer, Reserved) and is_last_in_line:
+                    note_served(connection, wanted.owner)
+                return answer
         except IntegrityError:
             with self._db.read() as connection:
                 live = self._live_id(connection, wanted.fingerprint)
             return AlreadyLive(live if live is not None else 0)
 
     def _reserve(
-        self, connection: sa.Connection, wanted: Reservation, slots: int
+        self, connection: sa.Connection, wanted: Reservation, allowed: _Allowed
     ) -> ReserveAnswer | OrderChanged:
-        refusal = self._refusal(connection, wanted, slots)
+        order = connection.execute(
+            sa.select(
+                orders.c.state, orders.c.failure, orders.c.generation, orders.c.limit_run_id
+            ).where(orders.c.id == wanted.order_id)
+        ).one()
+        refusal = self._refusal(connection, wanted, order, allowed)
         if refusal is not None:
             return refusal
         now = self._db.now(connection)
@@ -66,6 +98,8 @@ class Reserving(TaskReads):
                 request=dict(wanted.request),
                 inputs=dict(wanted.inputs),
                 mode=wanted.mode,
+                seconds=wanted.seconds,
+                limit_run_id=order.limit_run_id,
                 estimate=wanted.estimate,
                 queued_at=wanted.queued_at,
                 reserved_at=now,
@@ -86,20 +120,20 @@ class Reserving(TaskReads):
             .where(account.c.id == self._account, account.c.trial.is_(True))
             .values(trial_task=row_id)
         )
-        self._record(connection, row_id, "reserved", wanted.owner, now, {"run": wanted.run_id})
+        detail = {
+            "run": wanted.run_id,
+            "estimate": wanted.estimate,
+            "estimate_source": wanted.estimate_source,
+        }
+        self._record(connection, row_id, "reserved", wanted.owner, now, detail)
         return Reserved(self._get(connection, row_id))
 
     def _refusal(
-        self, connection: sa.Connection, wanted: Reservation, slots: int
+        self, connection: sa.Connection, wanted: Reservation, order: Any, allowed: _Allowed
     ) -> ReserveAnswer | OrderChanged | None:
         live = self._live_id(connection, wanted.fingerprint)
         if live is not None:
             return AlreadyLive(live)
-        order = connection.execute(
-            sa.select(orders.c.state, orders.c.failure, orders.c.generation).where(
-                orders.c.id == wanted.order_id
-            )
-        ).one()
         if order.state != OrderState.OPEN.value:
             return OrderClosed(order.failure)
         if order.generation != wanted.generation:
@@ -108,11 +142,24 @@ class Reserving(TaskReads):
         row = connection.execute(sa.select(account).where(account.c.id == self._account)).one()
         if row.paused_at is not None and not row.trial:
             return Paused(row.paused_code, row.paused_message, row.probe_at)
+        over = over_limit(
+            connection,
+            self._account,
+            wanted,
+            limit_run_id=order.limit_run_id,
+            credits_a_day=allowed.credits_a_day,
+            now=now,
+        )
+        if over is not None:
+            return over
         held = self._slots_held(connection, now)
-        if held >= slots_left_to_us(row, limit=slots, now=now) or self._is_on_trial(
-            connection, row
+        turn = turn_of(connection, self._account, wanted.owner, now=now)
+        if (
+            held >= slots_left_to_us(row, limit=allowed.slots, now=now)
+            or turn.is_anothers
+            or self._is_on_trial(connection, row)
         ):
-            return NoSlot(held)
+            return NoSlot(held, turn.is_contended)
         return None
 
     def _is_on_trial(self, connection: sa.Connection, row: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from topview_pipeline.ledger.states import TaskState
+from topview_pipeline.ledger.states import HeldReason, TaskState
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Task:
     request: Mapping[str, Any] | None
     inputs: Mapping[str, str]
     mode: str | None
+    seconds: float | None
     estimate: float | None
     cost_credits: float | None
     queued_at: float
@@ -55,7 +56,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Reservation:
-    """What a producer wants to submit. Times in seconds, credits in Topview credits."""
+    """What a producer wants to submit. Times in seconds, credits in Topview credits.
+
+    Attributes:
+        seconds: of speech that it is sent with, for what is paid by the second.
+        estimate: the most it may cost; None while nothing says so, 0 for what is free.
+        estimate_source: in words, where the estimate comes from.
+    """
 
     order_id: int
     stage: str
@@ -70,7 +77,9 @@ class Reservation:
     request: Mapping[str, Any]
     inputs: Mapping[str, str]
     mode: str | None
+    seconds: float | None
     estimate: float | None
+    estimate_source: str
     queued_at: float
     deadline_seconds: float
 
@@ -91,9 +100,31 @@ class AlreadyLive:
 
 @dataclass(frozen=True)
 class NoSlot:
-    """All slots of the account are used; `ours` are held by rows of this ledger."""
+    """All slots that this run may have are used.
+
+    Attributes:
+        ours: how many rows of this ledger hold one.
+        is_contended: another run waits for a slot, too, and may leave this one the next.
+    """
 
     ours: int
+    is_contended: bool = False
+
+
+@dataclass(frozen=True)
+class OverLimit:
+    """A credit limit forbids it now.
+
+    Attributes:
+        reason: BUDGET for the account's day, RUN_LIMIT for the run that ordered it.
+        estimate: what it would have cost.
+        until: when there is room again; None: only for a new run, or with another limit.
+    """
+
+    reason: HeldReason
+    detail: str
+    estimate: float | None
+    until: float | None
 
 
 @dataclass(frozen=True)
@@ -119,4 +150,4 @@ class OrderChanged:
     generation: int | None
 
 
-ReserveAnswer = Reserved | AlreadyLive | NoSlot | Paused | OrderClosed
+ReserveAnswer = Reserved | AlreadyLive | NoSlot | OverLimit | Paused | OrderClosed

@@ -10,9 +10,11 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from topview_pipeline.ledger.columns import ForeignText
 from topview_pipeline.ledger.states import LIVE, OrderState
 
-SCHEMA_VERSION: Final = 1
+REVISIONS: Final = ("0001", "0002")
+"""The steps in `migrations/versions`, by which a ledger came to be; the last one gives this."""
 
 metadata = sa.MetaData()
 _id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -23,7 +25,7 @@ ledger_info = sa.Table(
     sa.Column("key", sa.String(64), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
-"""The schema's version, so that a newer or older program says so instead of guessing."""
+"""A sign for programs that know no revisions: they leave a ledger alone whose version is not 1."""
 
 account = sa.Table(
     "account",
@@ -34,8 +36,8 @@ account = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     # Pause: all submits of the account stop at once, whichever run met the refusal.
     sa.Column("paused_at", sa.Float),
-    sa.Column("paused_code", sa.Text),
-    sa.Column("paused_message", sa.Text),
+    sa.Column("paused_code", ForeignText),
+    sa.Column("paused_message", ForeignText),
     sa.Column("paused_credits", sa.Float),
     sa.Column("probe_at", sa.Float),
     sa.Column("probe_wait", sa.Float),
@@ -88,8 +90,10 @@ orders = sa.Table(
     # The run whose credit limit its tasks count against; None is no such limit.
     sa.Column("limit_run_id", sa.Text),
     sa.Column("held_reason", sa.String(16)),
-    sa.Column("held_detail", sa.Text),
+    sa.Column("held_detail", ForeignText),
     sa.Column("held_until", sa.Float),
+    # What did not fit under the credit limit: it is looked at again when there is room for it.
+    sa.Column("held_credits", sa.Float),
     sa.Column("failure", sa.JSON),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("updated_at", sa.Float, nullable=False),
@@ -148,7 +152,7 @@ task = sa.Table(
     sa.Column("root_run_id", sa.Text, nullable=False),
     sa.Column("owner", sa.String(32)),
     sa.Column("notice_token", sa.String(64), nullable=False),
-    sa.Column("topview_task_id", sa.Text),
+    sa.Column("topview_task_id", ForeignText),
     # As sent, ids included; and the data versions of what it was made from.
     sa.Column("request", sa.JSON),
     sa.Column("inputs", sa.JSON, nullable=False),
@@ -171,8 +175,8 @@ task = sa.Table(
     sa.Column("materialized_at", sa.Float),
     sa.Column("retryable", sa.Boolean),
     sa.Column("not_before", sa.Float),
-    sa.Column("error_code", sa.Text),
-    sa.Column("error_message", sa.Text),
+    sa.Column("error_code", ForeignText),
+    sa.Column("error_message", ForeignText),
     # The finished query's answer without its signed queries, and what lies in the store.
     sa.Column("result", sa.JSON),
     sa.Column("artifacts", sa.JSON),
@@ -206,7 +210,7 @@ upload = sa.Table(
     metadata,
     sa.Column("account", sa.String(64), primary_key=True),
     sa.Column("sha256", sa.String(64), primary_key=True),
-    sa.Column("file_id", sa.Text, nullable=False),
+    sa.Column("file_id", ForeignText, nullable=False),
     sa.Column("format", sa.String(8), nullable=False),
     sa.Column("uploaded_at", sa.Float, nullable=False),
 )
@@ -224,6 +228,37 @@ choice = sa.Table(
     sa.Column("chosen_at", sa.Float, nullable=False),
 )
 """A person's preference among the images of one fingerprint of replacedImages (from 1)."""
+
+catalogue_product = sa.Table(
+    "catalogue_product",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    # Hash of the source's name: PostgreSQL indexes no text of any length.
+    sa.Column("catalogue", sa.String(64), primary_key=True),
+    sa.Column("product_id", sa.String(255), primary_key=True),
+)
+"""The products that a catalogue had when it was last obeyed: which of them left is seen by it."""
+
+catalogue_seen = sa.Table(
+    "catalogue_seen",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("catalogue", sa.String(64), primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("columns", sa.JSON, nullable=False),
+    sa.Column("seen_at", sa.Float, nullable=False),
+)
+"""What a catalogue was when it was last obeyed."""
+
+accepted_change = sa.Table(
+    "accepted_change",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("accepted_at", sa.Float, nullable=False),
+)
+"""Large changes that a person meant, by the hash of what changed."""
 
 task_event = sa.Table(
     "task_event",

@@ -95,6 +95,8 @@ class HeldReason(str, Enum):
     """Paid, finished and no longer to be had: only force makes it anew."""
     DEAD_IMAGE = "dead_image"
     """Topview forgot the scene's image id: replacedImages must be made anew."""
+    CHOICE = "choice"
+    """The image was chosen of a scene that was made anew since: it is to be chosen again."""
     DOWNLOAD = "download"
     """Finished at Topview; the download or the store has trouble."""
     UPSTREAM = "upstream"

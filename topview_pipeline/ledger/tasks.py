@@ -1,6 +1,8 @@
 """The moves of a row of paid work after it was reserved.
 
 Each move is one transaction with its event; a move that `states.MOVES` does not have is refused.
+Moves take the account's lock, too: a reservation adds up the account's rows in more than one
+statement, and none may change in between.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from topview_pipeline.ledger.accounts import NO_PAUSE
+from topview_pipeline.ledger.accounts import resume
 from topview_pipeline.ledger.errors import IllegalMove
 from topview_pipeline.ledger.materializing import materialize
 from topview_pipeline.ledger.reserving import Reserving
@@ -45,12 +47,7 @@ class Tasks(Reserving):
                     owner=who,
                 )
                 now = self._db.now(connection)
-                resumed = connection.execute(
-                    account.update()
-                    .where(account.c.id == self._account, account.c.trial_task == row_id)
-                    .values(NO_PAUSE)
-                )
-                if resumed.rowcount:
+                if resume(connection, self._account, account.c.trial_task == row_id, now=now):
                     self._record(connection, row_id, "resumed", who, now, {})
                 connection.execute(
                     orders.update()
@@ -67,8 +64,11 @@ class Tasks(Reserving):
     def succeeded(
         self, row_id: int, *, result: Mapping[str, Any], cost_credits: float | None, who: str
     ) -> Task:
-        """Finished at Topview: the slot is free, the artifacts are not ours yet."""
-        with self._db.write() as connection:
+        """Finished at Topview: the slot is free, the artifacts are not ours yet.
+
+        Without a price of Topview's the estimate stays booked, for the limits.
+        """
+        with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             current = self._get(connection, row_id)
             booked = current.cost_credits if cost_credits is None else cost_credits
@@ -81,7 +81,7 @@ class Tasks(Reserving):
                 detail={"credits": booked},
                 result=dict(result),
                 cost_credits=booked,
-                booked_at=None if booked is None else now,
+                booked_at=now,
                 succeeded_at=now,
             )
 
@@ -90,7 +90,7 @@ class Tasks(Reserving):
 
         Its owner stays until Dagster has the event: the row is in work until then.
         """
-        with self._db.write() as connection:
+        with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             return self._move(
                 connection,
@@ -104,7 +104,7 @@ class Tasks(Reserving):
 
     def lost_from_store(self, row_id: int, *, detail: str, who: str) -> Task:
         """A stored row whose file is gone: it is to be downloaded again."""
-        with self._db.write() as connection:
+        with self._db.write(lock=self._account) as connection:
             return self._move(
                 connection,
                 row_id,
@@ -125,7 +125,7 @@ class Tasks(Reserving):
         who: str,
     ) -> Task:
         """Final for this row. `not_before`: when the next attempt may start by itself."""
-        with self._db.write() as connection:
+        with self._db.write(lock=self._account) as connection:
             return self._move(
                 connection,
                 row_id,
@@ -142,7 +142,7 @@ class Tasks(Reserving):
 
     def ended(self, row_id: int, state: TaskState, *, why: str, who: str) -> Task:
         """Move to unknown, stalled, released, expired or superseded, with the reason."""
-        with self._db.write() as connection:
+        with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             closed: dict[str, Any] = {} if state in LIVE else {"closed_at": now}
             return self._move(
@@ -201,7 +201,7 @@ class Tasks(Reserving):
 
     def materialized(self, row_id: int) -> None:
         """Dagster has stored an event of this row; later ones are reuses."""
-        with self._db.write() as connection:
+        with self._db.write(lock=self._account) as connection:
             materialize(connection, row_id, self._db.now(connection))
 
     def _move(

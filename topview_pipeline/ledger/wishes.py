@@ -14,7 +14,12 @@ NOT_MOVED_BY_FORCE = tuple(
 )
 """A reserved row is on its way to be one of the others."""
 
-NOT_HELD: Final = {"held_reason": None, "held_detail": None, "held_until": None}
+NOT_HELD: Final = {
+    "held_reason": None,
+    "held_detail": None,
+    "held_until": None,
+    "held_credits": None,
+}
 """The columns of an order that waits for nothing but its own task."""
 
 
@@ -45,6 +50,7 @@ class Order:
     held_reason: HeldReason | None
     held_detail: str | None
     held_until: float | None
+    held_credits: float | None
     failure: Mapping[str, Any] | None
     created_at: float
     updated_at: float
@@ -56,6 +62,27 @@ class Order:
         values["state"] = OrderState(row.state)
         values["held_reason"] = HeldReason(row.held_reason) if row.held_reason else None
         return cls(**values)
+
+
+def wait_until(until: float, *, since: float, now: float) -> float:
+    """When a wait that was agreed on at `since` is over, in seconds since the epoch.
+
+    At once, when it would last from now more than twice as long as was agreed: then the clock was
+    set back since. Twice, because `since` may be another machine's clock.
+    """
+    return now if until - now > 2 * max(until - since, 0.0) else until
+
+
+def due_at(order: Order, now: float) -> float | None:
+    """When a held order is to be looked at again; None: by itself never.
+
+    An order that is not held is due now.
+    """
+    if order.held_reason is None:
+        return now
+    if order.held_until is None:
+        return None
+    return wait_until(order.held_until, since=order.updated_at, now=now)
 
 
 class ForceRefused(Exception):

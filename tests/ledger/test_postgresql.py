@@ -1,0 +1,178 @@
+"""What only a server does to a ledger: it is away, it forgets us, it waits, and it has a clock."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+
+from tests.ledger.conftest import Clock, open_at, order, pend, reserve
+from tests.ledger.test_states import ACTS
+from tests.postgres import Postgres
+from topview_pipeline.ledger import Ledger, LedgerUnavailable, TaskState
+from topview_pipeline.ledger.schema import account, orders
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> str:
+    return postgres.emptied()
+
+
+@pytest.fixture
+def ledger(url: str, clock: Clock) -> Iterator[Ledger]:
+    opened = open_at(url, clock)
+    yield opened
+    opened.close()
+
+
+def test_the_short_form_of_the_url_means_the_driver_that_we_bring(url: str) -> None:
+    ledger = open_at(url.replace("postgresql+psycopg2://", "postgresql://"))
+    assert ledger._database._engine.driver == "psycopg2"
+    order(ledger)
+    ledger.close()
+
+
+def test_a_missing_driver_is_named_with_its_extra(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(LedgerUnavailable, match=r"pip install 'topview-pipeline\[postgres\]'$"):
+        open_at(url)
+
+
+def test_a_server_that_is_away(url: str) -> None:
+    with pytest.raises(LedgerUnavailable, match=r"failed.*nothing was submitted.*server runs"):
+        open_at(url.partition("?")[0] + "?host=/nowhere")
+
+
+def test_a_database_that_is_not_there(url: str) -> None:
+    with pytest.raises(LedgerUnavailable, match='database "nosuch" does not exist') as told:
+        open_at(url.replace("/shared?", "/nosuch?"))
+    assert "\n" not in str(told.value)
+
+
+def test_connections_that_the_server_closed_are_made_anew(
+    postgres: Postgres, ledger: Ledger
+) -> None:
+    row = reserve(ledger, order(ledger))
+    postgres.cut_connections()
+    assert pend(ledger, row).state is TaskState.PENDING
+    postgres.cut_connections()
+    assert ledger.tasks.slots_held() == 1
+
+
+def test_a_connection_that_breaks_within_a_move_undoes_the_move(
+    postgres: Postgres, ledger: Ledger
+) -> None:
+    wanted = order(ledger)
+
+    def cut_off() -> None:
+        with ledger._database.write(lock=ledger.account) as connection:
+            connection.execute(orders.update().values(reason="changed"))
+            postgres.cut_connections()
+            connection.execute(sa.select(1))
+
+    with pytest.raises(LedgerUnavailable, match="The connection is gone"):
+        cut_off()
+    assert [one.reason for one in ledger.orders.open_orders()] == ["ordered"]
+    reserve(ledger, wanted)
+
+
+@pytest.fixture
+def impatient(url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    """A ledger that waits 50 ms for a lock."""
+    monkeypatch.setattr("topview_pipeline.ledger.engines.LOCK_WAIT_SECONDS", 0.05)
+    opened = open_at(url, clock)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def locked_account(url: str) -> Iterator[None]:
+    """Another program is within a transaction of the account."""
+    engine = sa.create_engine(url)
+    with engine.begin() as other:
+        other.execute(sa.select(account).with_for_update())
+        yield
+    engine.dispose()
+
+
+def test_a_lock_that_another_program_keeps(url: str, impatient: Ledger) -> None:
+    wanted = order(impatient)
+    with locked_account(url):
+        with pytest.raises(LedgerUnavailable, match=r"lock timeout.*This step was not written"):
+            reserve(impatient, wanted)
+        assert impatient.tasks.all() == []  # reading waits for nobody
+    reserve(impatient, wanted)
+
+
+@pytest.mark.parametrize("to", ACTS)
+def test_no_row_moves_while_a_reservation_adds_them_up(
+    url: str, impatient: Ledger, to: TaskState
+) -> None:
+    """It would be gone from what is expected, and not yet be among what is booked."""
+    row = reserve(impatient, order(impatient))
+    with locked_account(url), pytest.raises(LedgerUnavailable, match="lock timeout"):
+        ACTS[to](impatient, row)
+    assert impatient.tasks.get(row.id) == row
+
+
+def test_writers_of_two_accounts_do_not_wait_for_each_other(url: str, clock: Clock) -> None:
+    ours, theirs = open_at(url, clock), open_at(url, clock, uid="other")
+    wanted = order(theirs)
+    with ours._database.write(lock=ours.account):
+        reserve(theirs, wanted)
+    ours.close()
+    theirs.close()
+
+
+def test_a_writer_sees_what_the_one_before_it_wrote(url: str, clock: Clock) -> None:
+    """Its own transaction began earlier: while it waited, the account's slot was taken."""
+    first, second = open_at(url, clock), open_at(url, clock)
+    one, other = order(first, "a"), order(first, "b")
+    answers: list[object] = []
+
+    def ask() -> None:
+        try:
+            answers.append(reserve(second, other, slots=1))
+        except AssertionError as refused:
+            answers.append(refused)
+
+    waiting = threading.Thread(target=ask)
+    waits = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    with first._database.write(lock=first.account) as connection:
+        waiting.start()
+        while not connection.scalar(waits):
+            connection.execute(sa.text("SELECT pg_stat_clear_snapshot()"))
+            time.sleep(0.005)
+        connection.execute(orders.update().where(orders.c.id == other.id).values(state="withdrawn"))
+    waiting.join()
+    assert isinstance(answers[0], AssertionError)
+    reserve(first, one, slots=1)
+    first.close()
+    second.close()
+
+
+def test_the_servers_clock_counts_and_goes_on_within_a_transaction(url: str) -> None:
+    ledger = open_at(url)
+    assert abs(ledger.now() - time.time()) < 5.0
+    with ledger._database.write() as connection:
+        before = ledger._database.now(connection)
+        connection.execute(sa.text("SELECT pg_sleep(0.01)"))
+        assert ledger._database.now(connection) >= before + 0.01
+    ledger.close()
+
+
+def test_a_commit_is_on_the_servers_disk_whatever_the_database_is_set_to(
+    postgres: Postgres,
+) -> None:
+    url = postgres.create()
+    database = sa.make_url(url).database
+    postgres.execute(f"ALTER DATABASE {database} SET synchronous_commit = off")
+    ledger = open_at(url)
+    with ledger._database.read() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    ledger.close()
