@@ -66,6 +66,7 @@ class World:
             result=SCENES if stage is REPLACED_IMAGES else {},
             artifacts=[],
             retryable=True,
+            inputs=piece.inputs,
             **changes,
         )
         self.rows.setdefault(fingerprint, []).append(task)
@@ -88,9 +89,13 @@ class World:
             choices={},
             materialized=self.materialized,
             last_stored=lambda product_id, stage: self.stored.get((product_id, stage)),
-            cost=lambda stage, mode: PRICES.get((stage, mode or "")),
+            cost=_price,
         )
         return plan([one], stages, known, **{"shape_of": shape, **options})
+
+
+def _price(stage: Stage, mode: str | None, _seconds: float | None) -> float | None:
+    return 0.0 if stage.free else PRICES.get((stage.key, mode or ""))
 
 
 def told(orders: list[PlannedOrder]) -> list[tuple[str, str, float | None]]:
@@ -128,7 +133,7 @@ def test_what_is_up_to_date_is_not_planned(world: World) -> None:
         (
             {"image": "new photo"},
             [
-                ("bgRemovedImage", "productImage changed", 0.0),
+                ("bgRemovedImage", "photo changed", 0.0),
                 ("replacedImages", "bgRemovedImage is made anew", 1.0),
                 ("finishedVideo", "replacedImages is made anew", 4.0),
             ],
@@ -136,13 +141,13 @@ def test_what_is_up_to_date_is_not_planned(world: World) -> None:
         (
             {"image_edit_prompt": "on the table"},
             [
-                ("replacedImages", "productScene or bgRemovedImage changed", 1.0),
+                ("replacedImages", "scene changed", 1.0),
                 ("finishedVideo", "replacedImages is made anew", 4.0),
             ],
         ),
         (
             {"script": "Buy it."},
-            [("finishedVideo", "productScript or replacedImages changed", 4.0)],
+            [("finishedVideo", "script changed", 4.0)],
         ),
     ],
 )

@@ -15,6 +15,7 @@ from topview_pipeline.inputs import InputError
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.producer.work import Piece, data_version, piece_of, upstream_of
 from topview_pipeline.stages import STAGES, PreconditionError, Stage
+from topview_pipeline.stages.estimates import speech_seconds
 from topview_pipeline.stages.shapes import Shape, fingerprint_of
 
 
@@ -25,12 +26,14 @@ class PlannedOrder:
     Attributes:
         reason: why, in words of the catalogue.
         credits: what it will cost; 0 when nothing will be paid for it, None when unknown.
+        submits: whether it needs a new task at Topview, free ones included.
     """
 
     product_id: str
     stage: str
     reason: str
     credits: float | None
+    submits: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Known:
         choices: a person's image, by (product, fingerprint of replacedImages).
         materialized: data version of the newest materialization, by (product, stage).
         last_stored: what a product last stored of a stage, whatever its inputs are now.
-        cost: the most credits a task of (stage, mode) was booked with; None when unknown.
+        cost: what a task of (stage, mode) costs with so many seconds of speech; None when unknown.
     """
 
     account: str
@@ -54,7 +57,7 @@ class Known:
     choices: Mapping[tuple[str, str], int]
     materialized: Mapping[tuple[str, str], str]
     last_stored: Callable[[str, str], Task | None]
-    cost: Callable[[str, str | None], float | None]
+    cost: Callable[[Stage, str | None, float | None], float | None]
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,13 @@ def plan(
     return [order for product in products for order in planner.of_product(product)]
 
 
+def first_products(orders: Sequence[PlannedOrder], limit: int | None) -> list[PlannedOrder]:
+    """The orders of the first so many products that have any; all without a limit."""
+    products = list(dict.fromkeys(order.product_id for order in orders))
+    kept = set(products[:limit])
+    return [order for order in orders if order.product_id in kept]
+
+
 @dataclass(frozen=True)
 class _Planner:
     stages: Sequence[Stage]
@@ -130,9 +140,11 @@ class _Planner:
                     row = self._row(piece)
                     verdict = self._verdict(piece, row)
             if verdict.reason is not None:
-                cost = self.known.cost(stage.key, mode) if verdict.pays else 0.0
+                cost: float | None = 0.0
+                if verdict.pays:
+                    cost = self.known.cost(stage, mode, speech_seconds(stage, product))
                 yield PlannedOrder(
-                    product.product_id, stage.key, verdict.reason, 0.0 if stage.free else cost
+                    product.product_id, stage.key, verdict.reason, cost, verdict.pays
                 )
             upstream = self._next(stage, row, verdict)
 
@@ -163,8 +175,7 @@ class _Planner:
             return _Verdict("forced", pays=True)
         version = self.known.materialized.get(key)
         if row is None:
-            is_new = version is None
-            return _Verdict("new" if is_new else f"{_what_changed(piece.stage)} changed", pays=True)
+            return _Verdict("new" if version is None else self._what_changed(piece), pays=True)
         if row.state is TaskState.FAILED and not row.retryable:
             return _Verdict("refused before: only sent again with force or changed inputs")
         if row.state is not TaskState.STORED:
@@ -173,16 +184,19 @@ class _Planner:
             return _Verdict("in the store, and Dagster has not heard of it")
         return _Verdict("ordered" if key in self.known.open_orders else None)
 
+    def _what_changed(self, piece: Piece) -> str:
+        """What differs from what the product last stored of this stage."""
+        last = self.known.last_stored(piece.product.product_id, piece.stage.key)
+        before = {} if last is None else last.inputs
+        changed = [key for key, version in piece.inputs.items() if before.get(key) != version]
+        return f"{' and '.join(_WORDS.get(key, key) for key in changed) or 'its making'} changed"
+
     def _next(self, stage: Stage, row: Task | None, verdict: _Verdict) -> _Upstream:
         if row is not None and row.state is TaskState.STORED and not self.force:
             return _Upstream(row)
         if verdict.pays or (row is not None and row.state in _COMING):
             return _Upstream(None, f"{stage.key} is made anew", is_coming=True)
         return _Upstream(None, f"{stage.key} cannot be made")
-
-
-def _what_changed(stage: Stage) -> str:
-    return f"{stage.source} or {stage.upstream}" if stage.upstream else stage.source
 
 
 def _likely_mode(stage: Stage, product: Product) -> str | None:
@@ -193,6 +207,7 @@ def _likely_mode(stage: Stage, product: Product) -> str | None:
     }.get(stage.key)
 
 
+_WORDS: Final = {"productImage": "photo", "productScene": "scene", "productScript": "script"}
 _COMING: Final = frozenset({TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED})
 _VERDICTS: Final[Mapping[TaskState, _Verdict]] = {
     TaskState.RESERVED: _Verdict("being submitted"),

@@ -14,7 +14,13 @@ NOW = 1000.0
 
 
 def order(product: str, **changes: Any) -> Any:
-    plain = {"owner": None, "held_reason": None, "held_until": None, "stage": "finishedVideo"}
+    plain = {
+        "owner": None,
+        "held_reason": None,
+        "held_until": None,
+        "held_credits": None,
+        "stage": "finishedVideo",
+    }
     return SimpleNamespace(product_id=product, **{**plain, **changes})
 
 
@@ -22,8 +28,8 @@ def task(row: int, owner: str | None = None) -> Any:
     return SimpleNamespace(id=row, owner=owner)
 
 
-def found(orders: list[Any], tasks: list[Any]) -> TakeUp:
-    return take_up(orders, tasks, now=NOW, is_alive=lambda owner: owner == "living")
+def found(orders: list[Any], tasks: list[Any], **options: Any) -> TakeUp:
+    return take_up(orders, tasks, now=NOW, is_alive=lambda owner: owner == "living", **options)
 
 
 @pytest.mark.parametrize(
@@ -60,11 +66,62 @@ def test_nothing_due_is_nothing_to_take_up_and_says_the_numbers() -> None:
     held = order("bag", held_reason=HeldReason.STALLED, held_until=NOW + 9)
     result = found([order("mug", owner="living"), held], [task(1, "living")])
     assert result.is_empty
-    assert str(result) == ("0 open orders due, 0 tasks that nobody watches, 1 held, 2 in work")
+    assert str(result) == (
+        "0 open orders due, 0 tasks that nobody watches, 1 held (1 stalled), 2 in work"
+    )
 
 
 def test_a_run_config_has_a_limit_and_the_rest_comes_later() -> None:
-    assert len(found([order(str(n)) for n in range(5000)], []).orders) == 2000
+    result = found([order(str(n)) for n in range(5000)], [])
+    assert (len(result.orders), len(result.for_one_run)) == (5000, 2000)
+
+
+@pytest.mark.parametrize(
+    ("held_credits", "left", "is_due"),
+    [
+        (5.0, 4.0, False),
+        (5.0, 5.0, True),  # tasks failed or cost less: there is room again
+        (5.0, None, True),  # the limit was taken away
+        (None, 99.0, False),  # nobody knows the price
+        (None, None, True),
+    ],
+)
+def test_what_was_over_the_budget_goes_on_as_soon_as_there_is_room(
+    held_credits: float | None, left: float | None, is_due: bool
+) -> None:
+    over = order(
+        "mug", held_reason=HeldReason.BUDGET, held_until=NOW + 9, held_credits=held_credits
+    )
+    assert bool(found([over], [], credits_left=left).orders) is is_due
+
+
+def test_over_the_runs_own_limit_no_room_and_no_midnight_helps() -> None:
+    over = order("mug", held_reason=HeldReason.RUN_LIMIT, held_credits=1.0)
+    assert found([over], [], credits_left=None).is_empty
+
+
+@pytest.mark.parametrize(
+    ("before", "is_due"),
+    [
+        ({"held_reason": HeldReason.RETRY, "held_until": NOW}, True),
+        ({"held_reason": HeldReason.RETRY, "held_until": NOW + 1}, False),
+        ({"owner": "living"}, False),
+        ({}, True),
+    ],
+)
+def test_a_later_stage_goes_with_the_stage_it_waits_for(
+    before: dict[str, Any], is_due: bool
+) -> None:
+    scene = order("mug", stage="replacedImages", **before)
+    video = order("mug", held_reason=HeldReason.UPSTREAM, held_until=NOW + 9)
+    other = order("bag", held_reason=HeldReason.UNKNOWN)
+    taken = found([scene, video, other], []).orders
+    assert (("mug", "finishedVideo") in taken) is is_due
+
+
+def test_a_later_stage_whose_stage_before_is_ordered_no_more_is_not_forgotten() -> None:
+    video = order("mug", held_reason=HeldReason.UPSTREAM)
+    assert found([video], []).orders == (("mug", "finishedVideo"),)
 
 
 def test_the_same_work_again_waits_twice_as_long_each_time_up_to_an_hour() -> None:

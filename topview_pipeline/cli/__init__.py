@@ -8,8 +8,10 @@ from __future__ import annotations
 import click
 
 from topview_pipeline.cli.demo import demo
+from topview_pipeline.cli.plan import plan
 from topview_pipeline.cli.run import run
 from topview_pipeline.cli.sandbox import sandbox
+from topview_pipeline.cli.tasks import tasks
 from topview_pipeline.cli.ui import ui
 
 
@@ -29,6 +31,8 @@ def main() -> None:
 
 
 main.add_command(demo)
+main.add_command(plan)
 main.add_command(run)
 main.add_command(sandbox)
+main.add_command(tasks)
 main.add_command(ui)

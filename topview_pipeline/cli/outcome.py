@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from topview_pipeline.cli.progress import credits_spent
+from topview_pipeline.grouping import TOLD_ONE_BY_ONE, alike
 from topview_pipeline.ledger import OrderProgress, OrderState
 
 _SHOWN = 30
@@ -46,15 +47,30 @@ def _tell_troubles(console: Console, troubled: Sequence[OrderProgress]) -> None:
         ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) + ":",
         highlight=False,
     )
-    shown = troubled[:_SHOWN] if console.is_terminal else troubled
-    if console.is_terminal:
+    single: list[OrderProgress] = []
+    for group in alike(troubled, lambda order: f"{outcome_of(order)}: {_detail(order)}"):
+        if len(group) <= TOLD_ONE_BY_ONE:
+            single += group
+        else:
+            line = _line_of_all(group, is_terminal=console.is_terminal)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    shown = single[:_SHOWN] if console.is_terminal else single
+    if console.is_terminal and shown:
         console.print(_table(shown))
-    else:
+    elif not console.is_terminal:
         for order in shown:
             line = f"{order.product_id} {order.stage} {outcome_of(order)}: {_detail(order)}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if len(troubled) > len(shown):
-        console.print(f"... and {len(troubled) - len(shown)} more: see the run in the Dagster UI")
+    if len(single) > len(shown):
+        console.print(f"... and {len(single) - len(shown)} more: see the run in the Dagster UI")
+
+
+def _line_of_all(group: Sequence[OrderProgress], *, is_terminal: bool) -> str:
+    """A log names all of them; on a terminal the reason must not be lost among the names."""
+    products = list(dict.fromkeys(order.product_id for order in group))
+    shown = products[:TOLD_ONE_BY_ONE] if is_terminal else products
+    names = ", ".join(shown) + (" and others" if len(shown) < len(products) else "")
+    return f"{len(group)} {outcome_of(group[0])}: {_detail(group[0])} ({names})"
 
 
 def _table(troubled: Sequence[OrderProgress]) -> Table:

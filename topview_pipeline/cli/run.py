@@ -32,14 +32,23 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--product", "products", multiple=True, metavar="ID", help="Only this product.")
 @click.option("--stage", "stages", multiple=True, metavar="ASSET_KEY", help="Only this stage.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many products.")
 @click.option("--force", is_flag=True, help="Make it anew though it is there; it is paid again.")
+@click.option(
+    "--credit-limit",
+    type=click.FloatRange(min=0.0),
+    metavar="CREDITS",
+    help="The most that what this run orders may cost; the rest is held for another run.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before the whole catalogue is forced.")
 @click.pass_context
 def run(
     context: click.Context,
     products: tuple[str, ...],
     stages: tuple[str, ...],
+    limit: int | None,
     force: bool,
+    credit_limit: float | None,
     yes: bool,
 ) -> None:
     """Bring the catalogue (TOPVIEW_CATALOGUE) up to date; what exists costs nothing.
@@ -49,13 +58,25 @@ def run(
     """
     if force and not products and not yes:
         ask_to_force_everything()
-    context.exit(catch_up(products, stages, force=force))
+    options = {"limit": limit, "credit_limit": credit_limit}
+    context.exit(catch_up(products, stages, force=force, **options))
 
 
-def catch_up(products: Sequence[str], stages: Sequence[str], *, force: bool) -> int:
-    """Run the catch_up job here and return the exit code."""
+def catch_up(
+    products: Sequence[str],
+    stages: Sequence[str],
+    *,
+    force: bool,
+    **options: float | None,
+) -> int:
+    """Run the catch_up job here and return the exit code.
+
+    Args:
+        options: further fields of the job's config.
+    """
     from rich.console import Console
 
+    from topview_pipeline.defs.jobs import catch_up_config
     from topview_pipeline.settings import Settings
 
     console = Console()
@@ -67,7 +88,14 @@ def catch_up(products: Sequence[str], stages: Sequence[str], *, force: bool) -> 
     problems = problems_of(catalogue, products)
     try:
         tell_problems(console, catalogue.warnings, problems)
-        return _execute(console, ledger, products, stages, force=force, problems=bool(problems))
+        config = catch_up_config(
+            products=list(products),
+            stages=list(stages),
+            force=force,
+            everything=force and not products,
+            **options,
+        )
+        return _execute(console, ledger, config, problems=bool(problems))
     finally:
         ledger.close()
 
@@ -75,10 +103,8 @@ def catch_up(products: Sequence[str], stages: Sequence[str], *, force: bool) -> 
 def _execute(
     console: Console,
     ledger: Ledger,
-    products: Sequence[str],
-    stages: Sequence[str],
+    config: dict[str, object],
     *,
-    force: bool,
     problems: bool,
 ) -> int:
     import dagster as dg
@@ -89,18 +115,12 @@ def _execute(
     from topview_pipeline.cli.outcome import tell_outcome
     from topview_pipeline.cli.progress import Watcher
     from topview_pipeline.definitions import defs
-    from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
+    from topview_pipeline.defs.jobs import CATCH_UP
 
     home, chosen = prepare_home()
     if chosen:
         console.print(f"DAGSTER_HOME is not set; using {home}", highlight=False, soft_wrap=True)
     run_id = str(uuid.uuid4())
-    config = catch_up_config(
-        products=list(products),
-        stages=list(stages),
-        force=force,
-        everything=force and not products,
-    )
     # The run's events are in Dagster; here the progress is told.
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
     with (

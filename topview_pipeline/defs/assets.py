@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from topview_pipeline.defs.config import MakeConfig
 from topview_pipeline.defs.failures import failure, plainly
 from topview_pipeline.defs.partitions import products
 from topview_pipeline.defs.resources import (
@@ -104,6 +105,7 @@ SPECS: Final = [
 )
 def product_videos(
     context: dg.AssetExecutionContext,
+    config: MakeConfig,
     topview: TopviewResource,
     ledger: LedgerResource,
     artifacts: ArtifactsResource,
@@ -130,6 +132,7 @@ def product_videos(
         production = Production(
             context,
             Bench(topview, ledger, artifacts, catalogue),
+            credit_limit=config.credit_limit,
             result_for=product_ids[0] if len(product_ids) == 1 else None,
         )
         yield from production.events(wanted)

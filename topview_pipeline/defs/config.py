@@ -1,6 +1,7 @@
 """What a `catch_up` run can be told: the launchpad's fields, and which of them contradict."""
 
 from enum import Enum
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -12,6 +13,21 @@ class StageKey(str, Enum):
     bgRemovedImage = "bgRemovedImage"  # noqa: N815 - Dagster offers a member by its name
     replacedImages = "replacedImages"  # noqa: N815
     finishedVideo = "finishedVideo"  # noqa: N815
+
+
+CREDIT_LIMIT: Any = Field(
+    default=None,
+    ge=0,
+    description="The most credits that this run's orders may cost, also when the sensor goes on "
+    "with them. What is over it is held until another run asks for it. Empty: no such limit; "
+    "TOPVIEW_CREDIT_LIMIT, for the day, counts in any case.",
+)
+
+
+class MakeConfig(dg.Config):
+    """How the assets are made in a run."""
+
+    credit_limit: float | None = CREDIT_LIMIT
 
 
 class OrderConfig(dg.Config):
@@ -30,6 +46,11 @@ class CatchUpConfig(dg.Config):
     stages: list[StageKey] = Field(
         default=[], description="Asset keys; none means all three. Nothing else is made."
     )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="At most so many products, the first of the catalogue that need something.",
+    )
     orders: list[OrderConfig] = Field(
         default=[],
         description="Written by the sensor: an explicit list of (product, stage), instead of "
@@ -44,6 +65,7 @@ class CatchUpConfig(dg.Config):
         default=False,
         description="Together with force and no products: yes, pay for the whole catalogue again.",
     )
+    credit_limit: float | None = CREDIT_LIMIT
     explicit: bool = Field(
         default=True,
         description="Written by the sensor, as false: failed work is tried again only when it is "
@@ -52,13 +74,13 @@ class CatchUpConfig(dg.Config):
 
     def contradiction(self) -> str | None:
         """Why this cannot be meant, and what to write instead; None when it can."""
-        chosen = bool(self.products or self.stages)
+        chosen = bool(self.products or self.stages or self.limit)
         if self.orders and chosen:
-            return "orders go without products and stages. Give one or the other."
-        if not self.explicit and (chosen or self.force):
+            return "orders go without products, stages and limit. Give one or the other."
+        if not self.explicit and (chosen or self.force or self.credit_limit is not None):
             return (
                 "explicit: false is how the sensor goes on with orders, and takes no products, "
-                "stages or force. Leave it out."
+                "stages, limit, force or credit_limit. Leave it out."
             )
         if self.everything and (self.products or self.orders):
             return "everything goes without products and orders. Leave one of them out."

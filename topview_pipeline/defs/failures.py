@@ -1,13 +1,14 @@
 """How a run fails: one Failure with a table, marks on the partitions, sentences for bad input."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 from topview_pipeline.defs.dagster_internals import report_planned
 from topview_pipeline.defs.partitions import PRODUCTS
+from topview_pipeline.grouping import TOLD_ONE_BY_ONE, alike
 
 if TYPE_CHECKING:
     from topview_pipeline.defs.troubles import Trouble
@@ -16,26 +17,46 @@ _SHOWN_IN_MESSAGE: Final = 20
 _COLUMNS: Final = ("product", "stage", "outcome", "what", "task_id", "mend")
 
 
-def failure(troubles: Sequence["Trouble"], *, made: int) -> dg.Failure:
+def failure(
+    troubles: Sequence["Trouble"],
+    *,
+    made: int,
+    metadata: Mapping[str, dg.MetadataValue[Any]] | None = None,
+) -> dg.Failure:
     """The Failure that ends a run: how many, which, why, and what to do."""
     counts = {
         outcome: sum(trouble.outcome == outcome for trouble in troubles)
         for outcome in ("failed", "held", "parked")
     }
     summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-    lines = [
-        f"{trouble.product} / {trouble.stage} {trouble.outcome}: {_sentence(trouble.what)} "
-        f"What to do: {_sentence(trouble.mend)}"
-        for trouble in troubles[:_SHOWN_IN_MESSAGE]
-    ]
-    if len(troubles) > _SHOWN_IN_MESSAGE:
-        lines.append(f"... and {len(troubles) - _SHOWN_IN_MESSAGE} more, see the table.")
+    lines = [line for group in alike(troubles, _outcome_and_why) for line in _lines(group)]
+    if len(lines) > _SHOWN_IN_MESSAGE:
+        lines[_SHOWN_IN_MESSAGE:] = ["... and more, see the table."]
     return dg.Failure(
         description="\n".join([f"{made} made, {summary}.", *lines]),
-        metadata={"topview/troubles": trouble_table(troubles)},
+        metadata={"topview/troubles": trouble_table(troubles), **(metadata or {})},
         # Whether to try again is the ledger's decision, not one of Dagster's retry machines'.
         allow_retries=False,
     )
+
+
+def _outcome_and_why(trouble: "Trouble") -> str:
+    return f"{trouble.outcome}: {trouble.what}"
+
+
+def _lines(group: Sequence["Trouble"]) -> list[str]:
+    """A line for each of few, one for all of many: a refused account is said once."""
+    first = group[0]
+    told = f"{_sentence(first.what)} What to do: {_sentence(first.mend)}"
+    if len(group) > TOLD_ONE_BY_ONE:
+        stages = " and ".join(dict.fromkeys(trouble.stage for trouble in group))
+        named = ", ".join(dict.fromkeys(trouble.product for trouble in group[:TOLD_ONE_BY_ONE]))
+        return [f"{len(group)} {first.outcome}, {stages} of {named} and others: {told}"]
+    return [
+        f"{trouble.product} / {trouble.stage} {trouble.outcome}: {_sentence(trouble.what)} "
+        f"What to do: {_sentence(trouble.mend)}"
+        for trouble in group
+    ]
 
 
 def _sentence(text: str) -> str:

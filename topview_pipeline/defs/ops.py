@@ -4,7 +4,8 @@ A run of a backfill takes neighbouring partitions only; these take any list. Wha
 imported when one begins: the code location loads without database and HTTP.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import dagster as dg
@@ -17,7 +18,7 @@ from topview_pipeline.defs.resources import (
     LedgerResource,
     TopviewResource,
 )
-from topview_pipeline.defs.sync import register, tell_of_catalogue
+from topview_pipeline.defs.sync import take_in, tell_of_catalogue
 
 LEAST_WAIT_OF_SENSOR_RUNS: Final = 1800.0
 """Seconds: with TOPVIEW_WAIT_SECONDS=0 it is the sensor's runs that wait for the tasks."""
@@ -43,23 +44,31 @@ def plan_catch_up(
     with plainly():
         found = catalogue.read()
         counts = tell_of_catalogue(context, found)
-        register(context.instance, found)
         opened = ledger.open()
         try:
+            if config.explicit:
+                take_in(context.instance, found, opened)
             planned = planning.planned(config, found, opened, context.instance)
+            coming = planning.forecast_of(planned, opened)
         finally:
             opened.close()
     context.add_output_metadata(
         {
             "topview/plan": planning.plan_table(planned),
             "topview/orders": len(planned),
-            **planning.price_of(planned),
+            **planning.forecast_metadata(coming),
             **counts,
         }
     )
     return {
         "force": config.force,
         "explicit": config.explicit,
+        "credit_limit": config.credit_limit,
+        "planned": {
+            "tasks": coming.tasks,
+            "credits": coming.credits,
+            "seconds": round(coming.seconds, 1),
+        },
         "orders": [
             {"product": order.product_id, "stage": order.stage, "reason": order.reason}
             for order in planned
@@ -93,12 +102,14 @@ def produce(
     if explicit and not wanted:
         context.log.info("Everything is up to date.")
         return
+    began = time.monotonic()
     with plainly():
         production = Production(
             context,
             Bench(topview, ledger, artifacts, catalogue),
             explicit=explicit,
             least_wait=0.0 if explicit else LEAST_WAIT_OF_SENSOR_RUNS,
+            credit_limit=plan["credit_limit"],
         )
         yield from production.events(wanted, resume=not explicit)
     report = production.report
@@ -106,6 +117,20 @@ def produce(
         f"{report.made} made, {report.reused} of them taken from the store; "
         f"{report.credits:g} credits; {len(report.troubles)} not made."
     )
+    real = {"tasks": report.made - report.reused, "credits": report.credits}
+    against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
     if report.troubles:
         mark_failed(context, report.troubles)
-        raise failure(report.troubles, made=report.made)
+        raise failure(report.troubles, made=report.made, metadata=against)
+    context.add_output_metadata(against)
+
+
+def planned_against_real(
+    planned: Mapping[str, float], real: Mapping[str, float]
+) -> dict[str, dg.MetadataValue[Any]]:
+    """What a run was to come to and what it came to: new tasks, credits, seconds."""
+    return {
+        f"topview/{name}_{what}": dg.MetadataValue.float(round(float(values[name]), 2))
+        for name in ("tasks", "credits", "seconds")
+        for what, values in (("planned", planned), ("real", real))
+    }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from enum import Enum
 from typing import Final
 
-from topview_pipeline.ledger import Order, Task
+from topview_pipeline.ledger import HeldReason, Ledger, Order, Task, due_at
 
 _MOST_ORDERS: Final = 2000
 """In one run's config; what is over it is taken up by the next run."""
@@ -22,14 +24,15 @@ class TakeUp:
 
     Attributes:
         orders: (product, stage) of open orders that are due and that nobody works on.
-        strays: ids of task rows on their way home that nobody watches.
-        held: how many open orders are not due.
+        strays: ids of task rows on their way home that nobody watches, the soonest to be out of
+            reach first.
+        held: how many open orders are not due, by why.
         worked_on: how many open orders and tasks a living producer has.
     """
 
     orders: tuple[tuple[str, str], ...]
     strays: tuple[int, ...]
-    held: int
+    held: Mapping[HeldReason, int]
     worked_on: int
 
     @property
@@ -42,10 +45,20 @@ class TakeUp:
         """Equal for equal work."""
         return hashlib.sha256(json.dumps([self.orders, self.strays]).encode()).hexdigest()[:16]
 
+    @property
+    def for_one_run(self) -> tuple[tuple[str, str], ...]:
+        """The orders that a run takes: its config must not grow without end. The next takes more.
+
+        Orders come product by product, so that a product's stages are rarely parted.
+        """
+        return self.orders[:_MOST_ORDERS]
+
     def __str__(self) -> str:
+        reasons = ", ".join(f"{count} {reason.value}" for reason, count in self.held.items())
         return (
             f"{len(self.orders)} open orders due, {len(self.strays)} tasks that nobody watches, "
-            f"{self.held} held, {self.worked_on} in work"
+            f"{sum(self.held.values())} held{f' ({reasons})' if reasons else ''}, "
+            f"{self.worked_on} in work"
         )
 
 
@@ -55,6 +68,7 @@ def take_up(
     *,
     now: float,
     is_alive: Callable[[str | None], bool],
+    credits_left: float | None = None,
 ) -> TakeUp:
     """What a run should go on with.
 
@@ -63,23 +77,69 @@ def take_up(
         tasks: those on their way home (`Tasks.on_their_way`).
         now: seconds since the epoch.
         is_alive: whether a producer works.
+        credits_left: of the day's limit; None is no limit.
     """
+    seen = [(order, _standing(order, now, is_alive, credits_left)) for order in orders]
+    of_products: defaultdict[str, set[_Standing]] = defaultdict(set)
+    for order, standing in seen:
+        if standing is not _Standing.FOLLOWS:
+            of_products[order.product_id].add(standing)
     due: list[tuple[str, str]] = []
-    held = worked_on = 0
-    for order in orders:
-        if order.owner is not None and is_alive(order.owner):
-            worked_on += 1
-        elif order.held_reason is not None and (order.held_until is None or order.held_until > now):
-            held += 1
-        else:
+    held: Counter[HeldReason] = Counter()
+    worked_on = 0
+    for order, standing in seen:
+        if standing is _Standing.FOLLOWS:
+            # It goes with the stage before it, and by itself once that is no longer ordered.
+            before = of_products[order.product_id]
+            standing = _Standing.DUE if _Standing.DUE in before or not before else _Standing.HELD
+        if standing is _Standing.DUE:
             due.append((order.product_id, order.stage))
+        elif standing is _Standing.WORKED_ON:
+            worked_on += 1
+        elif order.held_reason is not None:
+            held[order.held_reason] += 1
     strays: list[int] = []
     for task in tasks:
         if is_alive(task.owner):
             worked_on += 1
         else:
             strays.append(task.id)
-    return TakeUp(tuple(due[:_MOST_ORDERS]), tuple(strays), held, worked_on)
+    return TakeUp(tuple(due), tuple(strays), held, worked_on)
+
+
+class _Standing(Enum):
+    DUE = "due"
+    HELD = "held"
+    WORKED_ON = "worked on"
+    FOLLOWS = "follows the stage before it"
+
+
+def _standing(
+    order: Order,
+    now: float,
+    is_alive: Callable[[str | None], bool],
+    credits_left: float | None,
+) -> _Standing:
+    if order.owner is not None and is_alive(order.owner):
+        return _Standing.WORKED_ON
+    if order.held_reason is None:
+        return _Standing.DUE
+    if order.held_reason is HeldReason.UPSTREAM:
+        return _Standing.FOLLOWS
+    if order.held_reason is HeldReason.BUDGET and _fits(order.held_credits, credits_left):
+        return _Standing.DUE
+    due = due_at(order, now)
+    return _Standing.HELD if due is None or due > now else _Standing.DUE
+
+
+def credits_left(ledger: Ledger, limit: float | None) -> float | None:
+    """What is left of the day's limit; None without one."""
+    return None if limit is None else limit - ledger.budget.today().total
+
+
+def _fits(credits: float | None, left: float | None) -> bool:  # noqa: A002 - Topview's own word
+    """Whether there is room again: the limit was raised, or tasks cost less than was expected."""
+    return left is None or (credits is not None and credits <= left)
 
 
 @dataclass(frozen=True)

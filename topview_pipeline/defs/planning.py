@@ -5,19 +5,21 @@ The thinking is in `topview_pipeline.planning`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from topview_pipeline.catalogue import Catalogue, Product
+from topview_pipeline.defs.inputs import opened_inputs
 from topview_pipeline.defs.versions import materialized_versions
-from topview_pipeline.inputs import InputFiles
+from topview_pipeline.forecast import Forecast, forecast
 from topview_pipeline.ledger import Ledger, Task
-from topview_pipeline.planning import Known, PlannedOrder, plan
+from topview_pipeline.planning import Known, PlannedOrder, first_products, plan
 from topview_pipeline.settings import Settings
-from topview_pipeline.stages import Stage, stages_named
+from topview_pipeline.stages import BY_KEY, Stage, stages_named
+from topview_pipeline.stages.estimates import estimate_of
 from topview_pipeline.stages.shapes import shape_of
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def planned(
     found = plan_for(
         catalogue, ledger, instance, products=config.products, stages=stages, force=config.force
     )
+    found = first_products(found, config.limit)
     return found + [
         PlannedOrder(name, stage.key, "has no usable row in the catalogue", 0.0)
         for name in dict.fromkeys(config.products)
@@ -72,15 +75,16 @@ def plan_for(
         for product_id, product in catalogue.products.items()
         if not named or product_id in named
     ]
-    inputs = InputFiles()
-    return plan(
-        chosen,
-        stages,
-        known_of(ledger, instance, [product.product_id for product in chosen]),
-        shape_of=lambda stage, product: shape_of(stage, product, inputs.sha256),
-        force=force,
-        when_no_face=Settings.from_environment().when_no_face,
-    )
+    with opened_inputs() as inputs:
+        inputs.prefetch(ref for product in chosen for ref in product.files)
+        return plan(
+            chosen,
+            stages,
+            known_of(ledger, instance, [product.product_id for product in chosen]),
+            shape_of=lambda stage, product: shape_of(stage, product, inputs.sha256),
+            force=force,
+            when_no_face=Settings.from_environment().when_no_face,
+        )
 
 
 def known_of(ledger: Ledger, instance: dg.DagsterInstance, products: Sequence[str]) -> Known:
@@ -96,16 +100,55 @@ def known_of(ledger: Ledger, instance: dg.DagsterInstance, products: Sequence[st
         choices=ledger.choices.all(),
         materialized=materialized_versions(instance, products),
         last_stored=ledger.tasks.last_stored,
-        cost=lru_cache(ledger.history.highest_cost),
+        cost=_prices_of(ledger),
     )
 
 
-def price_of(orders: Sequence[PlannedOrder]) -> dict[str, float | int]:
-    """What a plan costs, as metadata: the credits that the ledger can tell, and what it cannot."""
-    known = [order.credits for order in orders if order.credits is not None]
+def _prices_of(ledger: Ledger) -> Callable[[Stage, str | None, float | None], float | None]:
+    prices = Settings.from_environment().prices
+    seen = lru_cache(ledger.history.cost_seen)
+
+    def cost(stage: Stage, mode: str | None, seconds: float | None) -> float | None:
+        known = seen(stage.key, mode).of(seconds)
+        return estimate_of(stage, mode, seconds, seen=known, prices=prices).credits
+
+    return cost
+
+
+def forecast_of(orders: Sequence[PlannedOrder], ledger: Ledger) -> Forecast:
+    """What a plan comes to, by the ledger's history and the account's slots."""
+
+    def typical(stage: str) -> float:
+        return ledger.history.typical_seconds(stage) or BY_KEY[stage].typical_seconds
+
+    slots = Settings.from_environment().max_concurrent_tasks
+    return forecast(orders, typical=lru_cache(typical), slots=slots)
+
+
+def forecast_metadata(coming: Forecast) -> dict[str, Any]:
+    """What a plan comes to, as metadata: numbers that the UI plots, and a table of the stages."""
+    columns = {"stage": "string", "products": "int", "new tasks": "int", "credits": "float"}
     return {
-        "topview/credits": float(sum(known)),
-        "topview/tasks_of_unknown_price": len(orders) - len(known),
+        "topview/tasks": coming.tasks,
+        "topview/credits": coming.credits,
+        "topview/tasks_of_unknown_price": coming.unpriced,
+        "topview/seconds": coming.seconds,
+        "topview/stages": dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {
+                        "stage": stage.stage,
+                        "products": stage.orders,
+                        "new tasks": stage.tasks,
+                        "credits": stage.credits,
+                    }
+                )
+                for stage in coming.stages
+            ],
+            schema=dg.TableSchema(
+                columns=[dg.TableColumn(name, type_) for name, type_ in columns.items()]
+            ),
+        ),
     }
 
 

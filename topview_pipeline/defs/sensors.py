@@ -3,6 +3,7 @@
 The thinking is in `pending.py` and `runs.py`; this only asks Dagster and the ledger.
 """
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -44,12 +45,18 @@ def pending_task_sensor(
 
 def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunRequest | dg.SkipReason:
     from topview_pipeline.defs import runs
-    from topview_pipeline.defs.pending import Patience, take_up
+    from topview_pipeline.defs.pending import Patience, credits_left, take_up
+    from topview_pipeline.producer.abandoned import take_for_unknown
     from topview_pipeline.settings import Settings
+    from topview_pipeline.topview.timeouts import DEFAULT_TIMEOUTS
 
+    settings = Settings.from_environment()
     now = ledger.now()
     runs.end_dead_runs(context.instance, ledger, job=CATCH_UP, now=now)
     runs.withdraw_cancelled(context.instance, ledger)
+    take_for_unknown(
+        ledger, now=now, submit_seconds=DEFAULT_TIMEOUTS.submit_total, who="pending_task_sensor"
+    )
     busy = runs.unfinished_run(context.instance, CATCH_UP)
     if busy is not None:
         return dg.SkipReason(f"catch_up run {busy} is queued or at work")
@@ -57,11 +64,13 @@ def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunReques
         ledger.orders.open_orders(),
         ledger.tasks.on_their_way(),
         now=now,
-        is_alive=ledger.producers.is_alive,
+        # Thousands of orders have a handful of owners.
+        is_alive=cache(ledger.producers.is_alive),
+        credits_left=credits_left(ledger, settings.credit_limit),
     )
     if found.is_empty:
         return dg.SkipReason(f"nothing to take up: {found}")
-    if Settings.from_environment().api_key is None:
+    if settings.api_key is None:
         return dg.SkipReason(
             f"TOPVIEW_API_KEY is not set, and without it no run can go on: {found}"
         )
@@ -69,14 +78,14 @@ def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunReques
     if patience is not None and patience.until(found) > now:
         wait = patience.until(found) - now
         return dg.SkipReason(f"the last run brought nothing forward; next in {wait:.0f} s: {found}")
-    context.update_cursor(Patience.after(patience, found, now=now).to_cursor())
+    patience = Patience.after(patience, found, now=now)
+    context.update_cursor(patience.to_cursor())
     context.log.info(f"taking up: {found}")
     return dg.RunRequest(
-        # A run key is spent for ever, also when its run failed: each take-up of the same work has
-        # its own.
-        run_key=f"take-up-{now:.3f}",
+        # A run key is spent for ever, also when its run failed: each attempt has its own.
+        run_key=f"take-up-{found.digest}-attempt-{patience.times}-at-{now:.0f}",
         run_config=catch_up_config(
-            orders=[{"product": product, "stage": stage} for product, stage in found.orders],
+            orders=[{"product": product, "stage": stage} for product, stage in found.for_one_run],
             explicit=False,
         ),
     )

@@ -21,6 +21,8 @@ class Stage:
         source: the observable source asset that describes this stage's own inputs.
         upstream: key of the stage whose result goes in, if any.
         deadline_seconds: when a task of this kind counts as stalled, unless configured.
+        typical_seconds: how long a task takes, until the ledger knows better; Topview's pages say
+            seconds, one to two minutes, and up to some minutes.
     """
 
     key: str
@@ -30,6 +32,7 @@ class Stage:
     source: str
     upstream: str | None
     deadline_seconds: float
+    typical_seconds: float
 
 
 BG_REMOVED_IMAGE: Final = Stage(
@@ -40,6 +43,7 @@ BG_REMOVED_IMAGE: Final = Stage(
     source="productImage",
     upstream=None,
     deadline_seconds=600.0,
+    typical_seconds=5.0,
 )
 REPLACED_IMAGES: Final = Stage(
     key="replacedImages",
@@ -49,6 +53,7 @@ REPLACED_IMAGES: Final = Stage(
     source="productScene",
     upstream="bgRemovedImage",
     deadline_seconds=1200.0,
+    typical_seconds=60.0,
 )
 FINISHED_VIDEO: Final = Stage(
     key="finishedVideo",
@@ -58,6 +63,7 @@ FINISHED_VIDEO: Final = Stage(
     source="productScript",
     upstream="replacedImages",
     deadline_seconds=3600.0,
+    typical_seconds=120.0,
 )
 
 STAGES: Final = (BG_REMOVED_IMAGE, REPLACED_IMAGES, FINISHED_VIDEO)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from topview_pipeline.redaction import without_queries
 from topview_pipeline.topview.models import (
     Image2VideoResult,
     ImageReplaceResult,
     RemoveBackgroundResult,
 )
-from topview_pipeline.topview.redaction import without_queries
 
 TaskResult = RemoveBackgroundResult | ImageReplaceResult | Image2VideoResult
 
@@ -26,7 +26,7 @@ class Download:
     """
 
     name: str
-    url: str
+    url: str = field(repr=False)
     expect: Literal["image", "video"]
     required: bool = True
 

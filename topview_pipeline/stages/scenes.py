@@ -13,6 +13,11 @@ FACELESS_MODE = "avatar2"
 """The only mode that takes an image without a face (docs: pa2_image2video_submit_task)."""
 
 
+def modes_that_may_be_sent(mode: str, when_no_face: Literal["fail", "avatar2"]) -> tuple[str, ...]:
+    """The modes in which a product's video may be made, as its scene is not known yet."""
+    return (mode,) if when_no_face == "fail" or mode == FACELESS_MODE else (mode, FACELESS_MODE)
+
+
 @dataclass(frozen=True)
 class ChosenImage:
     """The image that goes into the video: its number from 1, its id, and the mode to send."""
