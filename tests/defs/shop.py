@@ -157,6 +157,9 @@ class Shop:
     def faults(self, **probabilities: float) -> None:
         self._control("PUT", "faults", json=probabilities)
 
+    def credits(self, balance: float) -> None:
+        self._control("PUT", "credits", json={"credits": balance})
+
     def slots(self, concurrency: int) -> None:
         self._control("PUT", "slots", json={"concurrency": concurrency})
 

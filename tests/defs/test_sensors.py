@@ -9,10 +9,11 @@ import dagster as dg
 import pytest
 
 from tests.defs.shop import Shop, made, troubles_of
+from tests.ledger.conftest import reserve
 from topview_pipeline.definitions import defs
 from topview_pipeline.defs.jobs import CATCH_UP
 from topview_pipeline.defs.sensors import pending_task_sensor
-from topview_pipeline.ledger import Owner, Wanted
+from topview_pipeline.ledger import Owner, TaskState, Wanted
 
 
 class Daemon:
@@ -28,7 +29,7 @@ class Daemon:
             instance=self._shop.instance,
             cursor=self.cursor,
             definitions=defs,
-            resources={"ledger": (defs.resources or {})["ledger"]},
+            resources={name: (defs.resources or {})[name] for name in ("ledger", "artifacts")},
         )
         with context:
             (answer,) = _listed(pending_task_sensor(context))
@@ -245,3 +246,63 @@ def order_of_a_dead_producer(shop: Shop, run_id: str) -> None:
             root_run_id=run_id,
             owner=dead.id,
         )
+
+
+def test_an_answer_lost_by_a_run_is_found_by_the_sensor_and_its_video_comes_home(
+    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOPVIEW_ACCOUNT_EXCLUSIVE", "true")
+    shop.add("mug")
+    shop.catch_up(stages=["bgRemovedImage"])
+    shop.faults(drop_submit=1.0)
+    shop.catch_up()
+    shop.faults()
+    with shop.ledger() as ledger:
+        (row,) = ledger.tasks.in_state((TaskState.UNKNOWN,))
+        # Ten minutes later, for the sensor: the run itself looked a moment ago, in vain.
+        monkeypatch.setattr(type(ledger.unknowns), "is_due", lambda *_: True)
+
+    for _ in range(5):
+        answer = daemon.tick()
+        if isinstance(answer, dg.RunRequest):
+            daemon.execute(answer)
+
+    with shop.ledger() as ledger:
+        assert ledger.tasks.get(row.id).state is TaskState.STORED
+    assert shop.materialized("finishedVideo") == {"mug"}
+    assert shop.counters()["duplicate_tasks"] == shop.counters()["orphan_tasks"] == []
+
+
+def test_a_row_of_a_dead_producer_that_nobody_orders_any_more_is_named_unknown(
+    shop: Shop, daemon: Daemon
+) -> None:
+    shop.add("mug")
+    shop.catch_up(stages=["bgRemovedImage"])
+    dead = Owner(pid=2**22 + 1)
+    with shop.ledger() as ledger:
+        ledger.producers.start(dead, run_id="dead")
+        wanted = [Wanted("mug", "replacedImages", "ordered")]
+        placed = ledger.orders.place(wanted, run_id="dead", root_run_id="dead", owner=dead.id)
+        row = reserve(ledger, placed.orders["mug", "replacedImages"], owner=dead.id)
+        ledger.orders.withdraw_runs(["dead"], who="a person")
+
+    daemon.tick()
+
+    with shop.ledger() as ledger:
+        assert ledger.tasks.get(row.id).state is TaskState.UNKNOWN
+
+
+def test_no_run_is_started_for_a_store_that_is_not_mounted(shop: Shop, daemon: Daemon) -> None:
+    shop.add("mug")
+    shop.catch_up(stages=["bgRemovedImage"])
+    with shop.ledger() as ledger:
+        wanted = [Wanted("mug", "replacedImages", "ordered")]
+        ledger.orders.place(wanted, run_id="gone", root_run_id="gone", owner="nobody")
+    store = shop.folder / "home" / "artifacts"
+    store.rename(store.with_name("unmounted"))
+
+    assert "this is not the store" in str(daemon.tick())
+    assert not store.exists()
+
+    store.with_name("unmounted").rename(store)
+    requested(daemon.tick())

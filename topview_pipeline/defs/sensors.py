@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up, catch_up_config
-from topview_pipeline.defs.resources import LedgerResource
+from topview_pipeline.defs.resources import ArtifactsResource, LedgerResource
 
 if TYPE_CHECKING:
     from topview_pipeline.ledger import Ledger
+    from topview_pipeline.settings import Settings
 
 
 @dg.sensor(
@@ -25,22 +26,23 @@ if TYPE_CHECKING:
     "what nobody asked for.",
 )
 def pending_task_sensor(
-    context: dg.SensorEvaluationContext, ledger: LedgerResource
+    context: dg.SensorEvaluationContext, ledger: LedgerResource, artifacts: ArtifactsResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Start one catch_up run for what is due, or say why not."""
-    from topview_pipeline.ledger import LedgerError
-    from topview_pipeline.settings import SettingsError
+    from topview_pipeline.mistakes import users_mistakes
+    from topview_pipeline.pairing import refuse_unless_paired
 
+    mistakes = users_mistakes()
     try:
         opened = ledger.open()
-    except (SettingsError, LedgerError) as error:
+        try:
+            # No run could go on with a store that is not this ledger's.
+            refuse_unless_paired(opened, artifacts.store)
+            return _look(context, opened)
+        finally:
+            opened.close()
+    except mistakes as error:
         return dg.SkipReason(str(error))
-    try:
-        return _look(context, opened)
-    except LedgerError as error:
-        return dg.SkipReason(str(error))
-    finally:
-        opened.close()
 
 
 def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunRequest | dg.SkipReason:
@@ -57,6 +59,7 @@ def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunReques
     take_for_unknown(
         ledger, now=now, submit_seconds=DEFAULT_TIMEOUTS.submit_total, who="pending_task_sensor"
     )
+    _settle_lost_answers(context, ledger, settings, now=now)
     busy = runs.unfinished_run(context.instance, CATCH_UP)
     if busy is not None:
         return dg.SkipReason(f"catch_up run {busy} is queued or at work")
@@ -89,3 +92,19 @@ def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunReques
             explicit=False,
         ),
     )
+
+
+def _settle_lost_answers(
+    context: dg.SensorEvaluationContext, ledger: "Ledger", settings: "Settings", *, now: float
+) -> None:
+    """What Topview's credit log settles by itself; trouble at Topview waits for the next look."""
+    from topview_pipeline.reconciliation import reconcile_now
+
+    if settings.api_key is None or not ledger.unknowns.is_due(now):
+        return
+    report = reconcile_now(settings, ledger, who="pending_task_sensor")
+    if report.adopted or report.released:
+        context.log.info(
+            f"lost answers: {len(report.adopted)} adopted, {len(report.released)} released, "
+            f"{len(report.left)} left to a person"
+        )
