@@ -1,6 +1,7 @@
 """When a held order is due: at its time, and at once when a clock was set back since."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,10 @@ from topview_pipeline.ledger import HeldReason, Order, OrderState, due_at, wait_
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
+_VALUES: dict[str, Any] = dict.fromkeys(Order.__dataclass_fields__)
 _ORDER = Order(
     **{
-        **dict.fromkeys(Order.__dataclass_fields__),
+        **_VALUES,
         "state": OrderState.OPEN,
         "held_reason": HeldReason.RETRY,
         "updated_at": NOW,

@@ -11,6 +11,7 @@ from topview_pipeline.ledger.accounts import Accounts, Pause, account_id
 from topview_pipeline.ledger.browsing import Browsing, TaskEvent, TaskPage
 from topview_pipeline.ledger.budget import Budget, Spent, midnight_after
 from topview_pipeline.ledger.catalogues import Catalogues, Retired, Seen
+from topview_pipeline.ledger.choices import Choice, Choices, ChosenScene
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.errors import (
     IllegalMove,
@@ -19,12 +20,14 @@ from topview_pipeline.ledger.errors import (
     LedgerVersion,
 )
 from topview_pipeline.ledger.kept import KeptChoice, KeptResult, KeptUse, Rebuilt
-from topview_pipeline.ledger.memory import Choices, CostSeen, History, Uploads
+from topview_pipeline.ledger.memory import CostSeen, History, Uploads
 from topview_pipeline.ledger.orders import Orders
+from topview_pipeline.ledger.overview import TaskGlance, TaskOverview
 from topview_pipeline.ledger.owner import Owner
 from topview_pipeline.ledger.producers import Producers
 from topview_pipeline.ledger.progress import OrderProgress, ProgressReader
 from topview_pipeline.ledger.rebuilding import Rebuilding
+from topview_pipeline.ledger.recipes import Recipes
 from topview_pipeline.ledger.rows import (
     AlreadyLive,
     NoSlot,
@@ -37,6 +40,7 @@ from topview_pipeline.ledger.rows import (
     Reserved,
     Task,
 )
+from topview_pipeline.ledger.standing import LastOrder, Standing
 from topview_pipeline.ledger.states import ASK_STALLED_SECONDS, HeldReason, OrderState, TaskState
 from topview_pipeline.ledger.storelink import StoreLink
 from topview_pipeline.ledger.tasks import Tasks
@@ -53,6 +57,8 @@ from topview_pipeline.ledger.wishes import (
 __all__ = [
     "ASK_STALLED_SECONDS",
     "AlreadyLive",
+    "Choice",
+    "ChosenScene",
     "CostSeen",
     "ForceRefused",
     "HeldReason",
@@ -60,6 +66,7 @@ __all__ = [
     "KeptChoice",
     "KeptResult",
     "KeptUse",
+    "LastOrder",
     "Ledger",
     "LedgerError",
     "LedgerUnavailable",
@@ -84,6 +91,7 @@ __all__ = [
     "Spent",
     "Task",
     "TaskEvent",
+    "TaskGlance",
     "TaskPage",
     "TaskState",
     "Wanted",
@@ -126,14 +134,17 @@ class Ledger:
         self.tasks = Tasks(self._database, self.account)
         self.unknowns = Unknowns(self._database, self.account)
         self.browsing = Browsing(self._database, self.account)
+        self.overview = TaskOverview(self._database, self.account)
         self.producers = Producers(self._database, self.account, observer=observer)
         self.uploads = Uploads(self._database, self.account)
         self.choices = Choices(self._database, self.account)
         self.budget = Budget(self._database, self.account)
         self.catalogues = Catalogues(self._database, self.account)
+        self.recipes = Recipes(self._database, self.account)
         self.history = History(self._database, self.account)
         self.progress = ProgressReader(self._database, self.account)
         self.store_link = StoreLink(self._database, self.account)
+        self.standing = Standing(self._database, self.account)
         self.rebuilding = Rebuilding(self._database, self.account)
 
     def now(self) -> float:

@@ -65,7 +65,7 @@ class Catalogues:
 
     def seen(self, source: str) -> Seen:
         """The catalogue of this source as it was last obeyed."""
-        key = _key(source)
+        key = catalogue_key(source)
         with self._db.read() as connection:
             products = self._products(connection, key)
             row = connection.execute(
@@ -99,7 +99,7 @@ class Catalogues:
             kept: ids that it has in rows that cannot be used now: they have not left.
             nobody_left: who left cannot be told, so nobody is retired.
         """
-        key = _key(source)
+        key = catalogue_key(source)
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             before = self._products(connection, key)
@@ -223,7 +223,8 @@ class Catalogues:
         )
 
 
-def _key(source: str) -> str:
+def catalogue_key(source: str) -> str:
+    """What the tables call the catalogue of a source."""
     return hashlib.sha256(source.encode()).hexdigest()
 
 

@@ -88,4 +88,5 @@ class Database:
 
     def _unavailable(self, what: str, came_to: str) -> LedgerUnavailable:
         told = " ".join(what.split()).rstrip(".")
-        return LedgerUnavailable(f"ledger {self.where}: {told}. {came_to} {self._backend.advice}")
+        advice = self._backend.advice(told)
+        return LedgerUnavailable(f"ledger {self.where}: {told}. {came_to} {advice}")

@@ -29,10 +29,11 @@ _NEW_SCHEMA_LOCK: Final = 7_698_104_536_208_917_863
 class Backend(Protocol):
     """One kind of database."""
 
-    advice: str
-    """What to look at when it fails."""
     reading: Mapping[str, Any]
     """Execution options of a transaction that only reads, and sees one state of the ledger."""
+
+    def advice(self, trouble: str) -> str:
+        """What to do when it fails with this message."""
 
     def engine(self, url: URL) -> sa.Engine:
         """An engine whose transactions that write begin with what a writer needs."""
@@ -44,14 +45,26 @@ class Backend(Protocol):
         """Wait until nobody else changes the schema, and keep others off until the end."""
 
 
+_DAMAGED: Final = ("malformed", "not a database")
+"""SQLite's words for a file that is none of its own any more."""
+
+
 class Sqlite:
     """WAL, synchronous=FULL, on a local disk: WAL needs memory that all its users share."""
 
-    advice = (
-        "Check that the disk has room, that the file may be written and that no other program "
-        "holds it locked; then run again."
-    )
     reading: Mapping[str, Any] = {"topview_read_only": True}
+
+    def advice(self, trouble: str) -> str:
+        """See `Backend`."""
+        if any(word in trouble for word in _DAMAGED):
+            return (
+                "The file is damaged. Restore it from a backup; without one move it away and run "
+                "`topview-pipeline tasks rebuild`, which makes its rows again from the store."
+            )
+        return (
+            "Check that the disk has room, that the file may be written and that no other program "
+            "holds it locked; then run again."
+        )
 
     def engine(self, url: URL) -> sa.Engine:
         """See `Backend`. Makes the folder of the file."""
@@ -73,10 +86,6 @@ class Sqlite:
 class Postgresql:
     """By psycopg2; READ COMMITTED for writers, which lock the account's row first."""
 
-    advice = (
-        "Check that the PostgreSQL server runs, that this machine reaches it, and host, user, "
-        "password and database in TOPVIEW_LEDGER_URL; then run again."
-    )
     reading: Mapping[str, Any] = {
         "isolation_level": "REPEATABLE READ",
         "postgresql_readonly": True,
@@ -90,6 +99,13 @@ class Postgresql:
         "tcp_user_timeout": 60_000,
         "fallback_application_name": "topview-pipeline",
     }
+
+    def advice(self, trouble: str) -> str:  # noqa: ARG002 - see `Backend`
+        """See `Backend`."""
+        return (
+            "Check that the PostgreSQL server runs, that this machine reaches it, and host, user, "
+            "password and database in TOPVIEW_LEDGER_URL; then run again."
+        )
 
     def engine(self, url: URL) -> sa.Engine:
         """See `Backend`. What the URL says itself goes over our own time limits."""

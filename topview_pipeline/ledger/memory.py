@@ -1,4 +1,4 @@
-"""What the ledger remembers beside the money: uploads, choices, and how long tasks take."""
+"""What the ledger remembers beside the money: uploads, and what tasks took and cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.database import Database
-from topview_pipeline.ledger.schema import choice, task, task_event, upload
+from topview_pipeline.ledger.schema import task, task_event, upload
 
 _HISTORY_ROWS = 500
 _adopted = sa.exists().where(task_event.c.task_id == task.c.id, task_event.c.what == "adopted")
@@ -77,60 +77,6 @@ class Uploads:
 
     def _delete(self, sha256: str) -> sa.Delete:
         return upload.delete().where(upload.c.account == self._account, upload.c.sha256 == sha256)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A person's preference: the image, from 1, and when it was chosen."""
-
-    image: int
-    chosen_at: float
-
-
-class Choices:
-    """Which of several scenes a person prefers."""
-
-    def __init__(self, database: Database, account: str) -> None:
-        self._db = database
-        self._account = account
-
-    def find(self, product_id: str, fingerprint: str) -> Choice | None:
-        """The preferred image of this fingerprint of replacedImages."""
-        query = sa.select(choice).where(self._of(product_id, fingerprint))
-        with self._db.read() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else Choice(row.image, row.chosen_at)
-
-    def choose(self, product_id: str, fingerprint: str, image: int, *, who: str, why: str) -> None:
-        """Keep a person's preference, image from 1; the newest counts."""
-        with self._db.write(lock=self._account) as connection:
-            connection.execute(choice.delete().where(self._of(product_id, fingerprint)))
-            connection.execute(
-                choice.insert().values(
-                    account=self._account,
-                    product_id=product_id,
-                    fingerprint=fingerprint,
-                    image=image,
-                    who=who,
-                    why=why,
-                    chosen_at=self._db.now(connection),
-                )
-            )
-
-    def _of(self, product_id: str, fingerprint: str) -> sa.ColumnElement[bool]:
-        return sa.and_(
-            choice.c.account == self._account,
-            choice.c.product_id == product_id,
-            choice.c.fingerprint == fingerprint,
-        )
-
-    def all(self) -> dict[tuple[str, str], int]:
-        """Every preference, by (product, fingerprint of replacedImages)."""
-        query = sa.select(choice).where(choice.c.account == self._account)
-        with self._db.read() as connection:
-            return {
-                (row.product_id, row.fingerprint): row.image for row in connection.execute(query)
-            }
 
 
 class History:

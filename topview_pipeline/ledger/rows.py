@@ -46,6 +46,7 @@ class Task:
     error_message: str | None
     result: Mapping[str, Any] | None
     artifacts: Sequence[Mapping[str, Any]] | None
+    quality: Mapping[str, Any] | None = None
 
     @classmethod
     def from_row(cls, row: Any) -> Task:

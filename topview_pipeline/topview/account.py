@@ -1,5 +1,7 @@
 """Where the API is and who calls it, checked before the first call. Reads no environment."""
 
+import hmac
+import re
 from dataclasses import dataclass, field
 
 import httpx
@@ -32,6 +34,16 @@ class Account:
     def headers(self) -> dict[str, str]:
         """The headers of every API call."""
         return {"Topview-Uid": self.uid, "Authorization": f"Bearer {self.api_key}"}
+
+    def is_own_key(self, shown: str) -> bool:
+        """Whether a key as Topview shows it can be ours; a masked one says less than a whole one.
+
+        `ab****yz` is any key that begins and ends so.
+        """
+        begin, *masked = re.split(r"\*+|\.{3,}|\u2026+", shown.strip())
+        if not masked:
+            return hmac.compare_digest(begin.encode(), self.api_key.encode())
+        return self.api_key.startswith(begin) and self.api_key.endswith(masked[-1])
 
 
 def _header_value(setting: str, value: str) -> str:

@@ -280,15 +280,33 @@ class TopviewClient:
         ):
             yield entry
 
+    def is_own_key(self, shown: SecretStr) -> bool:
+        """Whether the key of a charge, as the credit log shows it, can be this account's own."""
+        return self._account.is_own_key(shown.get_secret_value())
+
+    @property
+    def server_time(self) -> datetime | None:
+        """Topview's clock at its last answer to a read; None when that did not say.
+
+        Clocks of machines are set and drift: what must have waited long enough at Topview is
+        measured by Topview's.
+        """
+        return self._connections.server_time
+
     # Lists: free to read, so that a catalogue's ids can be checked before money is spent
 
-    async def voices(self) -> list[Voice]:
-        """Return all voices.
+    async def voices(self, *, custom: bool = False) -> list[Voice]:
+        """Return all voices of Topview's, or with `custom` those that the account had cloned.
+
+        What Topview lists without `custom` may lack the account's own: its documentation names
+        the parameter (`isCustom`) and not its default.
 
         Raises:
             QueryError: After a few attempts.
         """
-        path, params = "/v1/voice/query", {"pageSize": _PAGE_SIZE}
+        path, params = "/v1/voice/query", dict[str, str | int](pageSize=_PAGE_SIZE)
+        if custom:
+            params["isCustom"] = "true"
         return [v async for v in self._reads.pages("reading the voices", path, params, Voice)]
 
     async def captions(self) -> list[Caption]:

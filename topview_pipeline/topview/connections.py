@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx
 
+from topview_pipeline.redaction import forms_of, hide_queries_in_http_logs
 from topview_pipeline.topview.account import Account
 from topview_pipeline.topview.classify import Call, classify
 from topview_pipeline.topview.origins import is_loopback
-from topview_pipeline.topview.redaction import hide_queries_in_httpx_log
 from topview_pipeline.topview.timeouts import CallTimeouts, Timeouts, within
 from topview_pipeline.topview.wire import Answer, read_answer
 
@@ -39,9 +39,11 @@ class Connections:
         # Proxies of the environment are for the world outside; a loopback base is the sandbox.
         outside = not is_loopback(account.base_url)
         verify = httpx.create_ssl_context(trust_env=outside)
-        self._account = account
+        self._secrets = forms_of(account.api_key)
         self._timeouts = timeouts
         self._now = now
+        self.server_time: datetime | None = None
+        """When the server last answered a read, by its own clock; None until it says so."""
         self._submits = httpx.AsyncClient(
             base_url=account.base_url,
             headers=account.headers,
@@ -64,7 +66,7 @@ class Connections:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Open all clients; `stack` closes them."""
-        hide_queries_in_httpx_log()
+        hide_queries_in_http_logs()
         for client in (self._submits, self._reads, self.media):
             await stack.enter_async_context(client)
 
@@ -82,7 +84,9 @@ class Connections:
         request = self._reads.build_request(
             "GET", path, params=params, timeout=timeouts.httpx_timeout()
         )
-        return await self._exchange(call, self._reads, request, timeouts)
+        answer = await self._exchange(call, self._reads, request, timeouts)
+        self.server_time = answer.date
+        return answer
 
     async def _exchange(
         self, call: Call, http: httpx.AsyncClient, request: httpx.Request, timeouts: CallTimeouts
@@ -99,7 +103,7 @@ class Connections:
             # Whatever it was, the request may have left; classify() knows which exceptions prove
             # that it did not.
             raise classify(call, broken) from broken
-        answer = read_answer(response, now=self._now(), hide=(self._account.api_key,))
+        answer = read_answer(response, now=self._now(), hide=self._secrets)
         error = classify(call, answer)
         if error is not None:
             raise error

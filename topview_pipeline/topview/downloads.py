@@ -9,11 +9,11 @@ from typing import BinaryIO
 
 import httpx
 
+from topview_pipeline.redaction import bare_url
 from topview_pipeline.topview.classify import Call, Phase, classify
 from topview_pipeline.topview.errors import ForbiddenUrl, Incomplete, TooLarge, WrongType
 from topview_pipeline.topview.media import HEAD_BYTES, Media, media_type
 from topview_pipeline.topview.origins import allowed, read_url
-from topview_pipeline.topview.redaction import bare_url
 from topview_pipeline.topview.timeouts import CallTimeouts, within
 from topview_pipeline.topview.wire import Answer
 

@@ -32,7 +32,7 @@ always the same. Which answer becomes which class is decided in classify.py and 
 
 from typing import ClassVar
 
-from topview_pipeline.topview.redaction import without_queries
+from topview_pipeline.redaction import without_queries
 
 
 class TopviewError(Exception):

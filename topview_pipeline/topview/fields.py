@@ -73,7 +73,10 @@ def _text(value: Any) -> Any:
 
 
 Text = Annotated[Lenient[str], BeforeValidator(_text)]
-"""Free text or a URL; None when it is missing, null, "" or no text."""
+"""Free text; None when it is missing, null, "" or no text."""
+
+Url = Annotated[Text, Field(repr=False)]
+"""A URL, else as `Text`. The query of a signed one opens its file, so no repr shows it."""
 
 Credits = Lenient[FiniteFloat]
 """Credits; a number, or a string on a few old endpoints. None when unknown."""

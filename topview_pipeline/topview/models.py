@@ -26,6 +26,7 @@ from topview_pipeline.topview.fields import (
     Lenient,
     OptionalId,
     Text,
+    Url,
     UtcTime,
 )
 
@@ -157,11 +158,11 @@ class RemoveBackgroundResult(_TaskResult):
     """The cut-out, cropped to the product, and a mask of the photo's size. Paths are signed."""
 
     bg_removed_image_file_id: OptionalId = None
-    bg_removed_image_path: Text = None
+    bg_removed_image_path: Url = None
     bg_removed_image_width: Lenient[int] = None
     bg_removed_image_height: Lenient[int] = None
     mask_image_file_id: OptionalId = None
-    mask_image_path: Text = None
+    mask_image_path: Url = None
     mask_image_width: Lenient[int] = None
     mask_image_height: Lenient[int] = None
 
@@ -171,7 +172,7 @@ class ReplacedImage(_Result):
 
     image_id: Id
     face_existence: Lenient[bool] = None
-    url: Text = None
+    url: Url = None
 
 
 def _null_as_empty(value: Any) -> Any:
@@ -192,8 +193,8 @@ class AiAvatar(_Result):
     aiavatar_id: OptionalId = None
     aiavatar_name: Text = None
     gender: Text = None
-    cover_url: Text = None
-    preview_video_url: Text = None
+    cover_url: Url = None
+    preview_video_url: Url = None
     ethnicities: Any = None
     voiceover_id_default: OptionalId = None
     face_square_config: Any = None
@@ -202,7 +203,7 @@ class AiAvatar(_Result):
 class Image2VideoResult(_TaskResult):
     """The finished video, as a signed URL."""
 
-    finished_video_url: Text = None
+    finished_video_url: Url = None
     ai_avatar: Lenient[AiAvatar] = None
 
 
@@ -269,6 +270,6 @@ class UploadCredential(_Result):
     """Where to PUT a file, and the id that it will have."""
 
     file_id: Id
-    upload_url: Annotated[str, Field(min_length=1)]
+    upload_url: Annotated[str, Field(min_length=1, repr=False)]
     file_name: Text = None
     format: Text = None

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from topview_pipeline.redaction import masked
 from topview_pipeline.topview.fields import readable
 
 _LONGEST_MESSAGE = 500
@@ -25,7 +26,7 @@ class Envelope:
     Attributes:
         code: As text; an old server's number 200 reads as "200".
         message: One line for people: the result's `errorMsg` if it has one, else `message`.
-        result: As it came.
+        result: As it came, but for its `errorMsg`, which is one such line as well.
     """
 
     code: str
@@ -42,12 +43,14 @@ class Answer:
         envelope: None when the body is no Topview envelope.
         retry_after: Seconds that the server asked to wait; None when it did not.
         content_type: Of the body, without parameters; "" when not given.
+        date: When the server answered, by its own clock; None when it does not say.
     """
 
     http_status: int
     envelope: Envelope | None
     retry_after: float | None = None
     content_type: str = ""
+    date: datetime | None = None
 
     @property
     def result(self) -> Any:
@@ -61,13 +64,14 @@ def read_answer(response: httpx.Response, *, now: datetime, hide: Collection[str
     Args:
         response: A complete response.
         now: The time against which a Retry-After date counts.
-        hide: Secrets to remove from the message, should the server repeat them.
+        hide: Secrets to remove from the messages, should the server repeat them.
     """
     return Answer(
         http_status=response.status_code,
         envelope=_read_envelope(response, hide),
         retry_after=read_retry_after(response.headers.get("retry-after"), now=now),
         content_type=response.headers.get("content-type", "").split(";")[0].strip(),
+        date=_http_date(response.headers.get("date", "")),
     )
 
 
@@ -82,10 +86,13 @@ def _read_envelope(response: httpx.Response, hide: Collection[str]) -> Envelope 
     if isinstance(code, bool) or not isinstance(code, str | int) or not str(code).strip():
         return None
     result = body.get("result")
-    error_msg = result.get("errorMsg") if isinstance(result, dict) else None
+    error_msg = ""
+    if isinstance(result, dict) and isinstance(result.get("errorMsg"), str):
+        error_msg = _presentable(result["errorMsg"], hide)
+        result = {**result, "errorMsg": error_msg}
     return Envelope(
         code=_presentable(str(code), hide)[:32],
-        message=_presentable(error_msg, hide) or _presentable(body.get("message"), hide),
+        message=error_msg or _presentable(body.get("message"), hide),
         result=result,
     )
 
@@ -93,9 +100,7 @@ def _read_envelope(response: httpx.Response, hide: Collection[str]) -> Envelope 
 def _presentable(message: object, hide: Collection[str]) -> str:
     if not isinstance(message, str):
         return ""
-    for secret in hide:
-        message = message.replace(secret, "***")
-    return re.sub(r"\s+", " ", readable(message)).strip()[:_LONGEST_MESSAGE]
+    return re.sub(r"\s+", " ", readable(masked(message, hide))).strip()[:_LONGEST_MESSAGE]
 
 
 def read_retry_after(value: str | None, *, now: datetime) -> float | None:
@@ -109,11 +114,16 @@ def read_retry_after(value: str | None, *, now: datetime) -> float | None:
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
         seconds = float(value)
     else:
-        try:
-            when = parsedate_to_datetime(value)
-        except (ValueError, IndexError, OverflowError):
+        when = _http_date(value)
+        if when is None:
             return None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=timezone.utc)
         seconds = (when - now).total_seconds()
     return min(max(seconds, 0.0), _LONGEST_WAIT)
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        when = parsedate_to_datetime(value)
+    except (ValueError, IndexError, OverflowError, TypeError):
+        return None
+    return when.replace(tzinfo=timezone.utc) if when.tzinfo is None else when

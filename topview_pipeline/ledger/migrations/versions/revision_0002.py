@@ -36,6 +36,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "catalogue"),
     )
     op.create_table(
+        "catalogue_recipe",
+        sa.Column("account", sa.String(64), nullable=False),
+        sa.Column("catalogue", sa.String(64), nullable=False),
+        sa.Column("recipe", sa.JSON, nullable=False),
+        sa.Column("since", sa.Float, nullable=False),
+        sa.PrimaryKeyConstraint("account", "catalogue"),
+    )
+    op.create_table(
         "run_limit",
         sa.Column("account", sa.String(64), nullable=False),
         sa.Column("run_id", sa.Text, nullable=False),
@@ -49,6 +57,7 @@ def upgrade() -> None:
     op.add_column("producer", sa.Column("waiting_at", sa.Float))
     op.add_column("task", sa.Column("seconds", sa.Float))
     op.add_column("task", sa.Column("limit_run_id", sa.Text))
+    op.add_column("task", sa.Column("quality", sa.JSON))
     op.create_index("task_by_booking", "task", ["account", "booked_at"])
     op.create_index("task_by_limit", "task", ["account", "limit_run_id"])
     op.create_index("task_by_run", "task", ["account", "run_id", "reserved_at"])
