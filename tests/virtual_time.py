@@ -36,6 +36,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
+        # asyncio's own 1e-9 is lost in rounding after 97 days, and a timer that is due never runs.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         return self._jumping.now

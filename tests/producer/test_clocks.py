@@ -4,7 +4,7 @@ import pytest
 
 from tests.producer.conftest import MakeWorld
 from tests.producer.world import DAY, HOUR, World, everything, fates, product
-from topview_pipeline.ledger import TaskState
+from topview_pipeline.ledger import HeldReason, TaskState
 
 
 def _jump(world: World, seconds: float) -> None:
@@ -38,6 +38,20 @@ def test_a_clock_set_back_does_not_keep_a_refused_slot_closed(make_world: MakeWo
     started = world.clock.loop.time()
     assert fates(world.run([product(name) for name in "abcd"])) == everything("made", *"abcd")
     assert world.clock.loop.time() - started < HOUR
+
+
+def test_a_clock_set_back_does_not_keep_a_retry_waiting(make_world: MakeWorld) -> None:
+    """It failed a year ahead of now, and its next attempt is due a year ahead of now, too."""
+    world = make_world()
+    world.set_faults(fail=1.0)
+    world.skew = 365 * DAY
+    world.run([product("a")], stages=["bgRemovedImage"], retry_seconds=HOUR)
+    (order,) = world.ledger.orders.open_orders()
+    assert order.held_reason is HeldReason.RETRY
+    world.set_faults()
+    assert world.catch_up([product("a")]) == []
+    world.skew = 0.0
+    assert fates(world.catch_up([product("a")])) == {("a", "bgRemovedImage"): "made"}
 
 
 def test_a_laptop_that_slept_over_a_running_task_finds_it_done(world: World) -> None:

@@ -1,9 +1,9 @@
-"""Ids die at Topview: uploads are made anew once, a dead image is held and named."""
+"""Ids of files die at Topview: they are uploaded anew once. Dead scenes: test_dead_scenes.py."""
 
 from tests.producer.conftest import MakeWorld
 from tests.producer.world import HOUR, World, everything, fates, product
-from topview_pipeline.ledger import HeldReason, TaskState
-from topview_pipeline.producer import Failed, Held
+from topview_pipeline.ledger import TaskState
+from topview_pipeline.producer import Failed
 
 
 def test_a_forgotten_template_is_uploaded_again_once(make_world: MakeWorld) -> None:
@@ -48,24 +48,9 @@ def test_a_second_4004_is_final(world: World) -> None:
     assert world.counters()["submits"]["image_replace"] == 2
 
 
-def test_a_dead_image_is_held_and_names_the_way_out(make_world: MakeWorld) -> None:
-    world = make_world(forget_after=HOUR)
-    world.run([product("a")])
-    world.later(2 * HOUR)
-    changed = product("a", script="Other words.")
-    (held,) = world.run([changed], stages=["finishedVideo"])
-    assert isinstance(held, Held)
-    assert held.reason is HeldReason.DEAD_IMAGE
-    assert held.until is None
-    assert "--force --stage replacedImages --stage finishedVideo" in held.detail
-    assert world.counters()["submits"]["image2Video"] == 2
-    told = fates(world.run([changed], stages=["replacedImages", "finishedVideo"], force=True))
-    assert set(told.values()) == {"made"}
-    world.assert_nothing_lost()
-
-
 def test_a_voice_that_topview_does_not_know_is_not_the_images_fault(world: World) -> None:
-    events = world.run([product("a", voice_id="0" * 32)])
+    world.run([product("a")], stages=["bgRemovedImage", "replacedImages"])
+    events = world.run([product("a", voice_id="0" * 32)], stages=["finishedVideo"])
     assert fates(events)["a", "finishedVideo"] == "failed"
     (failed,) = (event for event in events if isinstance(event, Failed))
     assert "voiceId" in failed.what

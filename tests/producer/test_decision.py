@@ -127,6 +127,31 @@ def test_three_attempts_by_itself_and_one_more_for_each_explicit_run(
         assert decision.attempt == len(runs) + 1
 
 
+def test_a_retry_does_not_wait_a_day_for_a_clock_that_was_set_back() -> None:
+    wait = {"reserved_at": NOW - 10.0, "not_before": NOW + 50.0}
+    failed = row(TaskState.FAILED, **wait)
+    held = decide([failed], here(explicit=False))
+    assert (held.action, held.until) == (Action.HOLD_RETRY, NOW + 50.0)
+    assert decide([failed], here(explicit=False, now=NOW - 86_400.0)).action is Action.SUBMIT
+
+
+def test_a_scene_that_died_is_made_anew_but_not_twice_by_one_run() -> None:
+    first, again = (
+        row(TaskState.SUPERSEDED, id=n, run_id=run) for n, run in ((7, "this run"), (8, "this run"))
+    )
+    assert decide([first], here()).action is Action.SUBMIT
+    assert decide([first, again], here()).action is Action.HOLD_DEAD_IMAGE
+    assert decide([first, again], here(run_id="another run")).action is Action.SUBMIT
+
+
+def test_what_failed_before_a_scene_was_made_does_not_count_when_it_is_made_anew() -> None:
+    rows = [*_failures("x", "x", "x", "x"), row(TaskState.SUPERSEDED, id=9)]
+    decision = decide(rows, here(explicit=False))
+    assert (decision.action, decision.attempt) == (Action.SUBMIT, 1)
+    refused = row(TaskState.FAILED, id=10, retryable=False)
+    assert decide([*rows, refused], here()).action is Action.REFUSED
+
+
 def test_a_released_row_counts_as_no_attempt() -> None:
     rows = [*_failures("x", "x"), *(row(TaskState.RELEASED, id=n) for n in range(3, 9))]
     decision = decide(rows, here(explicit=False))

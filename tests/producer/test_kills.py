@@ -38,7 +38,8 @@ def test_no_kill_at_any_write_pays_twice_or_loses_anything(
         write += 1
         assert write < _MORE_THAN_A_RUN
     assert write > 25
-    assert world.rows(TaskState.UNKNOWN)
+    # What was never sent is released in time; what was charged stays a person's question.
+    assert world.rows(TaskState.RELEASED if after_commit else TaskState.UNKNOWN)
     world.assert_nothing_paid_twice()
     world.assert_nothing_lost()
 

@@ -1,5 +1,6 @@
 """The producer in its own thread: what ends it is told to whoever reads its events."""
 
+import threading
 from pathlib import Path
 
 import httpx
@@ -11,8 +12,12 @@ from topview_pipeline.ledger import Ledger, LedgerUnavailable
 from topview_pipeline.producer import Desk, ProducerConfig, ProducerThread, Run, Work
 from topview_pipeline.topview.client import TopviewClient
 
+_DETAIL = {"code": "200", "message": "Success", "result": {"uid": "u", "remainCredit": 5}}
 
-def _start(folder: Path, ledger: Ledger, answer: httpx.Response) -> ProducerThread:
+
+def _start(
+    folder: Path, ledger: Ledger, answer: httpx.Response, *, renew_seconds: float = 20.0
+) -> ProducerThread:
     transport = httpx.MockTransport(lambda _: answer)
     client = TopviewClient(base_url=BASE_URL, uid="u", api_key="k", transport=transport)
 
@@ -27,7 +32,7 @@ def _start(folder: Path, ledger: Ledger, answer: httpx.Response) -> ProducerThre
             submit_seconds=1.0,
         )
 
-    return ProducerThread(client, desk_of)
+    return ProducerThread(client, desk_of, renew_seconds=renew_seconds)
 
 
 @pytest.fixture
@@ -53,9 +58,26 @@ def test_feeding_a_producer_that_has_ended_still_tells_why_it_ended() -> None:
 
 
 def test_a_producer_without_work_ends(tmp_path: Path, ledger: Ledger) -> None:
-    detail = {"code": "200", "message": "Success", "result": {"uid": "u", "remainCredit": 5}}
-    thread = _start(tmp_path, ledger, httpx.Response(200, json=detail))
+    thread = _start(tmp_path, ledger, httpx.Response(200, json=_DETAIL))
     thread.no_more()
     assert list(thread.events()) == []
     thread.close()
+    ledger.close()
+
+
+def test_who_stores_the_last_events_keeps_the_lease_until_it_is_closed(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The producer itself has ended: on another host its rows would pass for a dead run's."""
+    renewed = threading.Semaphore(0)
+    monkeypatch.setattr(ledger.producers, "renew", lambda _owner: renewed.release())
+    thread = _start(tmp_path, ledger, httpx.Response(200, json=_DETAIL), renew_seconds=0.01)
+    thread.no_more()
+    assert list(thread.events()) == []
+    for _ in range(5):
+        assert renewed.acquire(timeout=30.0)
+    thread.close()
+    while renewed.acquire(blocking=False):
+        pass
+    assert not renewed.acquire(timeout=0.1)
     ledger.close()

@@ -18,6 +18,7 @@ from PIL import Image
 from tests.virtual_time import VirtualClock, inline
 from topview_pipeline.artifacts import ArtifactStore
 from topview_pipeline.catalogue import Product
+from topview_pipeline.defs.pending import credits_left, take_up
 from topview_pipeline.inputs import InputFile
 from topview_pipeline.ledger import Ledger, Owner, Task, TaskState, Wanted
 from topview_pipeline.ledger.database import Database
@@ -155,6 +156,7 @@ class World:
     Args:
         config: of the producers; its slots are those of the sandbox.
         server: answers instead of the sandbox, given the sandbox.
+        ledger_url: of the ledger; else it is on SQLite in the folder.
         sandbox: fields of SandboxConfig.
     """
 
@@ -164,6 +166,7 @@ class World:
         *,
         config: ProducerConfig | None = None,
         server: Callable[[Any], Any] | None = None,
+        ledger_url: str | None = None,
         **sandbox: Any,
     ) -> None:
         self.clock = VirtualClock()
@@ -181,6 +184,7 @@ class World:
         self.server = self.app if server is None else server(self.app)
         self.folder = folder
         self.watcher = Watcher()
+        self.ledger_url = ledger_url or f"sqlite:///{folder}/ledger.db"
         self.ledger = self.open_ledger()
         self.store = ArtifactStore(str(folder / "store"))
         self.inputs = FakeInputs()
@@ -195,17 +199,20 @@ class World:
     def open_ledger(self) -> Ledger:
         """The ledger, as another process opens it; without fsync, as no power cut is tested."""
         ledger = Ledger(
-            f"sqlite:///{self.folder}/ledger.db",
+            self.ledger_url,
             base_url=BASE_URL,
             uid=self.settings.uid,
             clock=self.machine,
             observer=self.watcher,
         )
         engine = ledger._database._engine
-        sa.event.listen(
-            engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF")
-        )
-        engine.dispose()
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(
+                engine,
+                "connect",
+                lambda connection, _: connection.execute("PRAGMA synchronous=OFF"),
+            )
+            engine.dispose()
         return ledger
 
     def close(self) -> None:
@@ -238,16 +245,15 @@ class World:
 
     def catch_up(self, products: Sequence[Product]) -> list[Event]:
         """The sensor's run: open orders that are due, and tasks that nobody watches."""
-        now = self.machine()
-        due = {
-            (order.product_id, order.stage)
-            for order in self.ledger.orders.open_orders()
-            if order.held_reason is None
-            or (order.held_until is not None and order.held_until <= now)
-        }
-        alive = self.ledger.producers.is_alive
-        unwatched = [row for row in self.ledger.tasks.on_their_way() if not alive(row.owner)]
-        return self.run(products, explicit=False, only=due, resume=tuple(unwatched))
+        found = take_up(
+            self.ledger.orders.open_orders(),
+            rows := self.ledger.tasks.on_their_way(),
+            now=self.machine(),
+            is_alive=self.ledger.producers.is_alive,
+            credits_left=credits_left(self.ledger, self.config.credits_a_day),
+        )
+        resume = tuple(row for row in rows if row.id in found.strays)
+        return self.run(products, explicit=False, only=set(found.orders), resume=resume)
 
     def later(self, seconds: float) -> None:
         """Time passes with nobody at work."""
@@ -281,6 +287,7 @@ class World:
         resume: tuple[Task, ...] = (),
         keep: bool = True,
         stop_after: float | None = None,
+        credit_limit: float | None = None,
         **changes: Any,
     ) -> list[Event]:
         """One run.
@@ -288,6 +295,7 @@ class World:
         Args:
             only: the orders to take, of all stages.
             keep: mark what was made as stored by Dagster, as the op does.
+            credit_limit: of the run's orders.
             stop_after: seconds until a person stops it.
             changes: of the configuration.
         """
@@ -318,7 +326,9 @@ class World:
                 if only is None or (one.product_id, stage.key) in only
             ]
             events = []
-            stream = producer.stream(self._work(desk, products, wanted), resume=resume)
+            stream = producer.stream(
+                self._work(desk, products, wanted, credit_limit), resume=resume
+            )
             async with aclosing(stream):
                 async for event in stream:
                     events.append(event)
@@ -329,7 +339,11 @@ class World:
         return events
 
     async def _work(
-        self, desk: Desk, products: Sequence[Product], wanted: Sequence[Wanted]
+        self,
+        desk: Desk,
+        products: Sequence[Product],
+        wanted: Sequence[Wanted],
+        credit_limit: float | None,
     ) -> AsyncIterator[Work]:
         placed = desk.ledger.orders.place(
             wanted,
@@ -337,6 +351,7 @@ class World:
             root_run_id=desk.run.root_run_id,
             owner=desk.me,
             only_open=not desk.run.explicit,
+            credit_limit=credit_limit,
         )
         self.refused |= placed.refused
         for one in products:

@@ -36,7 +36,8 @@ def test_voices_are_found_by_their_traits_in_pages(rig: Rig) -> None:
     page = rig.get("/v1/voice/query", pageNo="2", pageSize="3")["result"]
     assert page["data"][0]["voiceId"] == everyone[3]["voiceId"]
     assert page["total"] == len(everyone)
-    assert data(rig, "/v1/voice/query", isCustom="true") == []
+    (own,) = data(rig, "/v1/voice/query", isCustom="true")
+    assert own["voiceId"] not in {voice["voiceId"] for voice in everyone}
     assert data(rig, "/v1/voice/query", voiceName="aVa")[0]["voiceId"] == VOICE
 
 

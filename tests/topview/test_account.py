@@ -55,3 +55,25 @@ def test_credentials_that_no_header_takes_are_named_but_not_shown(value: str) ->
 
 def test_the_last_newline_of_a_key_file_does_not_count() -> None:
     make(key="sk-EXAMPLE\n")
+
+
+@pytest.mark.parametrize(
+    ("shown", "ours"),
+    [
+        ("sk-EXAMPLE", True),
+        (" sk-EXAMPLE ", True),
+        ("sk-****PLE", True),
+        ("sk-...PLE", True),
+        ("********", True),
+        ("sk-\u2026LE", True),
+        ("sk-OTHER", False),
+        ("sk-EXAMPLE2", False),
+        ("sk-****XYZ", False),
+        ("pk-****PLE", False),
+    ],
+)
+def test_a_key_that_is_shown_masked_may_be_ours_unless_what_is_left_of_it_differs(
+    shown: str, ours: bool
+) -> None:
+    client = TopviewClient(base_url="https://api.topview.test", uid="U", api_key="sk-EXAMPLE")
+    assert client.is_own_key(SecretStr(shown)) is ours

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from tests.topview.support import KEY, PNG, TASK, client, envelope, run
+from topview_pipeline.redaction import bare_url, without_queries
 from topview_pipeline.topview.client import TopviewClient
 from topview_pipeline.topview.errors import QueryError, QueryRejected, TopviewError
-from topview_pipeline.topview.redaction import bare_url, without_queries
 
 SIGNED = "https://aigc.s3.test/a/b.png?X-Amz-Credential=EXAMPLE&X-Amz-Signature=SIGNATURE"
 

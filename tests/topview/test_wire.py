@@ -85,3 +85,15 @@ def test_the_message_is_the_results_error_when_it_has_one(error_msg: object) -> 
 )
 def test_retry_after(header: str | None, seconds: float | None) -> None:
     assert read_retry_after(header, now=NOW) == seconds
+
+
+@pytest.mark.parametrize("told", ["", "soon", "Tue, 99 Aug 2025 07:00:00 GMT"])
+def test_a_server_that_does_not_say_the_time(told: str) -> None:
+    assert read_answer(httpx.Response(200, headers={"Date": told}), now=NOW).date is None
+
+
+def test_the_servers_own_time_is_read() -> None:
+    answer = read_answer(
+        httpx.Response(200, headers={"Date": "Tue, 12 Aug 2025 07:00:00 GMT"}), now=NOW
+    )
+    assert answer.date == NOW

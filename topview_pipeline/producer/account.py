@@ -32,7 +32,8 @@ async def note_credits(desk: Desk) -> None:
     if pause is None or pause.code != NO_CREDITS or pause.credits is not None:
         return
     try:
-        left = (await desk.client.credit_detail()).remain_credit
+        with desk.activity.asking():
+            left = (await desk.client.credit_detail()).remain_credit
     except QueryError:
         return
     if left is not None:
@@ -95,7 +96,7 @@ class Gate:
                 raise self._refused
             while not self._is_open:
                 try:
-                    with self._desk.activity.busy():
+                    with self._desk.activity.asking():
                         await probe(self._desk)
                 except AccountError as error:
                     self._refused = paused(self._desk)
@@ -107,6 +108,7 @@ class Gate:
                 else:
                     self._is_open = True
                     self.trouble = None
+                    self._desk.activity.progress()
 
 
 def paused(desk: Desk) -> HeldError:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from topview_pipeline.ledger import ASK_STALLED_SECONDS, Task, TaskState
+from topview_pipeline.ledger import ASK_STALLED_SECONDS, Task, TaskState, wait_until
+from topview_pipeline.producer.abandoned import is_abandoned
 
 ATTEMPTS_BY_ITSELF: Final = 3
 
@@ -35,6 +36,8 @@ class Action(Enum):
     RELEASE = "release"
     """An unknown row of the free kind past its deadline."""
     HOLD_EXPIRED = "hold_expired"
+    HOLD_DEAD_IMAGE = "hold_dead_image"
+    """Made anew by this very run, and Topview has forgotten it again."""
     HOLD_RETRY = "hold_retry"
     """Failed, and the next attempt is not due."""
     REFUSED = "refused"
@@ -96,6 +99,11 @@ def decide(rows: Sequence[Task], here: Circumstances) -> Decision:
     live = next((row for row in rows if row.state in _BY_STATE), None)
     if live is not None:
         return _BY_STATE[live.state](live, here)
+    dead = [number for number, row in enumerate(rows) if row.state is TaskState.SUPERSEDED]
+    if any(rows[number].run_id == here.run_id for number in dead[1:]):
+        return Decision(Action.HOLD_DEAD_IMAGE, rows[dead[-1]])
+    if dead:  # what failed before it was made does not count against making it anew
+        rows = rows[dead[-1] + 1 :]
     ended = [row for row in rows if row.state in (TaskState.FAILED, TaskState.EXPIRED)]
     if not ended:
         return Decision(Action.SUBMIT)
@@ -118,9 +126,10 @@ def _after_failure(last: Task, failed: Sequence[Task], here: Circumstances) -> D
         return again
     if len(failed) >= ATTEMPTS_BY_ITSELF:
         return Decision(Action.USED_UP, last)
-    if last.not_before is not None and here.now < last.not_before:
-        return Decision(Action.HOLD_RETRY, last, until=last.not_before)
-    return again
+    if last.not_before is None:
+        return again
+    due = wait_until(last.not_before, since=last.reserved_at, now=here.now)
+    return again if here.now >= due else Decision(Action.HOLD_RETRY, last, until=due)
 
 
 def _stored(row: Task, here: Circumstances) -> Decision:
@@ -142,11 +151,10 @@ def _pending(row: Task, here: Circumstances) -> Decision:
 
 
 def _reserved(row: Task, here: Circumstances) -> Decision:
-    """Older than all timeouts together it is unknown even if its owner lives."""
-    too_old = here.now - row.reserved_at > here.submit_seconds
-    if not too_old and here.is_alive(row.owner):
-        return Decision(Action.WATCH, row)
-    return Decision(Action.TO_UNKNOWN, row)
+    is_lost = is_abandoned(
+        row, now=here.now, submit_seconds=here.submit_seconds, is_alive=here.is_alive
+    )
+    return Decision(Action.TO_UNKNOWN if is_lost else Action.WATCH, row)
 
 
 def _unknown(row: Task, here: Circumstances) -> Decision:
@@ -156,8 +164,10 @@ def _unknown(row: Task, here: Circumstances) -> Decision:
 
 
 def _stalled(row: Task, here: Circumstances) -> Decision:
-    due = (row.last_query_at or row.reserved_at) + ASK_STALLED_SECONDS
-    if here.now >= due:
+    asked = row.last_query_at or row.reserved_at
+    due = asked + ASK_STALLED_SECONDS
+    # Asked long after now: the clock was wrong then, and was set back since.
+    if here.now >= due or asked > here.now + ASK_STALLED_SECONDS:
         return Decision(Action.ASK, row)
     return Decision(Action.HOLD_STALLED, row, until=due)
 

@@ -11,10 +11,12 @@ from typing import Any, Literal, Protocol
 
 from topview_pipeline.artifacts import ArtifactStore
 from topview_pipeline.inputs import InputFile
-from topview_pipeline.ledger import Ledger, Owner, Task, TaskState
+from topview_pipeline.ledger import CostSeen, Ledger, Owner, Task, TaskState
+from topview_pipeline.prices import PriceList
 from topview_pipeline.producer.events import Event, Made
 from topview_pipeline.producer.polling import PollPlan
 from topview_pipeline.stages import BY_KEY, STAGES, Stage
+from topview_pipeline.stages.estimates import Estimate, estimate_of
 from topview_pipeline.topview.client import TopviewClient
 
 
@@ -46,12 +48,20 @@ class ProducerConfig:
     """How a producer works. All times in seconds."""
 
     slots: int = 4
+    credits_a_day: float | None = None
+    """The account's limit for a UTC day; None is no limit."""
+    prices: PriceList = field(default_factory=lambda: PriceList({}, "no price list"))
+    """What estimates go by until such a task was really paid."""
     poll_seconds: float = 3.0
     wait_seconds: float = 1800.0
     deadline_seconds: Mapping[str, float] = field(
         default_factory=lambda: {stage.kind: stage.deadline_seconds for stage in STAGES}
     )
     when_no_face: Literal["fail", "avatar2"] = "fail"
+    account_exclusive: bool = False
+    """Nobody else uses the account: the one charge that fits a lost answer is its task."""
+    unknown_deadlines: int = 2
+    """Deadlines of its kind after which a lost answer that is in no log was never charged."""
     retry_seconds: float = 30.0
     """Wait before the second attempt after a failed task; doubles with each."""
     busy_seconds: float = 30.0
@@ -78,6 +88,7 @@ class Activity:
     def __init__(self, ticks: Callable[[], float]) -> None:
         self._ticks = ticks
         self._busy = 0
+        self._asking = 0
         self._last = ticks()
         self.changed = asyncio.Event()
 
@@ -88,7 +99,7 @@ class Activity:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Something is done that is not waiting: uploading, submitting, downloading."""
+        """Something is done that is better not cut off: uploading, submitting, downloading."""
         self._busy += 1
         try:
             yield
@@ -96,10 +107,25 @@ class Activity:
             self._busy -= 1
             self.changed.set()
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Topview is asked what it can be asked again: no harm is done when that is cut off."""
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+            self.changed.set()
+
     @property
     def is_busy(self) -> bool:
-        """Whether something is being done right now."""
+        """Whether something is being done right now that has to be waited for."""
         return self._busy > 0
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether an answer is awaited that may be let go."""
+        return self._asking > 0
 
     def idle_seconds(self) -> float:
         """Seconds since the last progress."""
@@ -148,24 +174,33 @@ class Desk:
         """Task rows that an event was made of."""
         self.transfers = asyncio.Semaphore(config.parallel_transfers)
         self.queries = asyncio.Semaphore(config.parallel_queries)
-        self._costs: dict[tuple[str, str | None], float | None] = {}
+        self._costs: dict[tuple[str, str | None], CostSeen] = {}
         self.plans = {
             stage.key: PollPlan(ledger.history.seconds(stage.key), shortest=config.poll_seconds)
             for stage in STAGES
         }
 
-    def estimate(self, stage_key: str, mode: str | None) -> float | None:
-        """The most credits a task of this kind and mode was booked with, as far as is known."""
-        key = (stage_key, mode)
-        if key not in self._costs:
-            self._costs[key] = self.ledger.history.highest_cost(stage_key, mode)
-        return self._costs[key]
+    def estimate(self, stage: Stage, mode: str | None, seconds: float | None) -> Estimate:
+        """What a task may cost; `seconds` of speech, where it has any."""
+        return estimate_of(
+            stage,
+            mode,
+            seconds,
+            seen=self._cost_seen(stage.key, mode).of(seconds),
+            prices=self.config.prices,
+        )
 
     def learn_cost(self, task: Task, booked: float | None) -> None:
         """A task ended and says what it cost."""
         if booked is not None:
-            known = self.estimate(task.stage, task.mode)
-            self._costs[task.stage, task.mode] = max(booked, known or 0.0)
+            known = self._cost_seen(task.stage, task.mode)
+            self._costs[task.stage, task.mode] = known.and_of(booked, task.seconds)
+
+    def _cost_seen(self, stage_key: str, mode: str | None) -> CostSeen:
+        key = (stage_key, mode)
+        if key not in self._costs:
+            self._costs[key] = self.ledger.history.cost_seen(stage_key, mode)
+        return self._costs[key]
 
     @property
     def me(self) -> str:
@@ -189,12 +224,4 @@ class Desk:
 
     def typical(self, stage_key: str) -> float:
         """Median seconds of a stage; a guess in proportion until the ledger knows better."""
-        return self.plans[stage_key].typical or _GUESSED_SECONDS[BY_KEY[stage_key].kind]
-
-
-_GUESSED_SECONDS: Mapping[str, float] = {
-    "remove_background": 5.0,
-    "image_replace": 60.0,
-    "image2video": 120.0,
-}
-"""topview_api.md section 5: seconds, one to two minutes, up to some minutes."""
+        return self.plans[stage_key].typical or BY_KEY[stage_key].typical_seconds

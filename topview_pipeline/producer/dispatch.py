@@ -24,6 +24,8 @@ from topview_pipeline.producer.waiting import until_set
 
 _LOOK_AGAIN_SECONDS = 2.0
 """How often a producer short of slots looks whether another process freed one."""
+_LOOK_OFTEN = 0.5
+"""While runs share the slots: one that is left for this run stands empty until it looks."""
 
 
 class OrderChangedError(Exception):
@@ -45,6 +47,7 @@ class Dispatcher:
         self._desk = desk
         self._wake = asyncio.Event()
         self._full = False
+        self._look_again = _LOOK_AGAIN_SECONDS
         self._not_before = desk.ticks()
         self.line: WaitingLine[_Ticket] = WaitingLine(desk.typical)
         self.short_of_slots = asyncio.Event()
@@ -106,7 +109,7 @@ class Dispatcher:
             self._wake.clear()
             # Whoever joins the line while all slots are taken changes nothing; what frees one does.
             self._full = not self._grant_all()
-            await until_set(self._wake, _LOOK_AGAIN_SECONDS if self._full else None)
+            await until_set(self._wake, self._look_again if self._full else None)
             # Let everybody who was woken by the same event join before choosing.
             await asyncio.sleep(0)
 
@@ -119,13 +122,17 @@ class Dispatcher:
                 continue
             try:
                 answer = self._desk.ledger.tasks.reserve(
-                    ticket.reservation, slots=self._desk.config.slots
+                    ticket.reservation,
+                    slots=self._desk.config.slots,
+                    credits_a_day=self._desk.config.credits_a_day,
+                    is_last_in_line=len(self.line) == 1,
                 )
             except Exception as error:  # noqa: BLE001 - the waiting product must be told
                 answer = None
                 ticket.answer.set_exception(error)
             if isinstance(answer, NoSlot):
                 self.short_of_slots.set()
+                self._look_again = _LOOK_OFTEN if answer.is_contended else _LOOK_AGAIN_SECONDS
                 return False
             if isinstance(answer, OrderChanged):
                 ticket.answer.set_exception(OrderChangedError())

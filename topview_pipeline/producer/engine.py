@@ -18,6 +18,7 @@ from topview_pipeline.producer.dispatch import Dispatcher
 from topview_pipeline.producer.events import Event, Parked
 from topview_pipeline.producer.flow import Flow
 from topview_pipeline.producer.following import Follower
+from topview_pipeline.producer.lost_answers import LostAnswers
 from topview_pipeline.producer.making import Maker
 from topview_pipeline.producer.sending import Sender
 from topview_pipeline.producer.strays import Strays
@@ -28,6 +29,8 @@ from topview_pipeline.topview.errors import NotTopview
 
 _SETTLE_SECONDS: Final = 0.5
 """A wait time of 0 still lets what is ready fill the free slots."""
+_ANSWER_SECONDS: Final = 10.0
+"""So long after the last progress an answer is awaited, however short the wait time is."""
 
 
 class Producer:
@@ -44,7 +47,8 @@ class Producer:
         self._follower = Follower(desk, self._dispatcher)
         self._gate = Gate(desk)
         sender = Sender(desk, self._gate, self._dispatcher, self._submitter)
-        self._maker = Maker(desk, self._follower, sender)
+        self._lost_answers = LostAnswers(desk)
+        self._maker = Maker(desk, self._follower, sender, self._lost_answers)
         self._flows: dict[asyncio.Task[None], Flow] = {}
         self._strays = Strays(
             desk,
@@ -79,6 +83,7 @@ class Producer:
         helpers: list[asyncio.Task[None]] = []
         try:
             self._strays.settle_reserved()
+            self._lost_answers.begin()
             helpers = [
                 asyncio.create_task(self._guarded(part))
                 for part in (
@@ -100,6 +105,7 @@ class Producer:
                 raise self._failure
         finally:
             await self._end(helpers)
+            self._submitter.check_all_is_written(self._failure)
 
     def stop(self) -> None:
         """A person's stop: nothing new is sent, what is being sent is finished, then it ends.
@@ -108,6 +114,7 @@ class Producer:
         """
         self._desk.stopping = True
         self._fed.set()
+        self._lost_answers.cut_off()
         self._desk.activity.changed.set()
 
     async def _guarded(self, part: object) -> None:
@@ -140,7 +147,7 @@ class Producer:
     async def _run(self, flow: Flow) -> None:
         expected = list(flow.chain)
         try:
-            await flow.run(self._dispatcher.line.finished)
+            await flow.run(self._dispatcher.line)
         finally:
             for stage in expected[len(expected) - len(flow.left) :]:
                 self._dispatcher.line.finished(stage)
@@ -169,28 +176,39 @@ class Producer:
 
     async def _watch(self) -> None:
         """End the stream when everything ended, or when nothing moved for the wait time."""
+        await self._until_over()
+        while not self._desk.stopping:
+            found = await self._lost_answers.look_again()
+            if not found:
+                self._park()
+                break
+            self._strays.take(found)
+            await self._until_over()
+        self._desk.events.put_nowait(None)
+
+    async def _until_over(self) -> None:
         activity = self._desk.activity
         while not self._is_over():
             activity.changed.clear()
-            left = self._wait_seconds - activity.idle_seconds()
+            left = self._longest_idle - activity.idle_seconds()
             await until_set(activity.changed, max(left, 0.05))
-        if not self._desk.stopping:
-            self._park()
-        self._desk.events.put_nowait(None)
 
     @property
-    def _wait_seconds(self) -> float:
-        return max(self._desk.config.wait_seconds, _SETTLE_SECONDS)
+    def _longest_idle(self) -> float:
+        """Seconds without progress after which what is left is parked."""
+        wait = max(self._desk.config.wait_seconds, _SETTLE_SECONDS)
+        # A short wait still lets the first answers come; nobody waits long for one that hangs.
+        return max(wait, _ANSWER_SECONDS) if self._desk.activity.is_asking else wait
 
     def _park(self) -> None:
         in_line = self._dispatcher.waiting_orders()
         no_slot = self._submitter.last_trouble or "it waits for a free slot"
         nothing_moved = self._gate.trouble or "nothing moved within the run's wait time"
         for flow in self._flows.values():
-            first = flow.work.orders[flow.chain[0]]
+            first = flow.orders[flow.chain[0]]
             detail = no_slot if first.id in in_line else nothing_moved
             for key in flow.chain:
-                order = flow.work.orders[key]
+                order = flow.orders[key]
                 self._desk.emit(Parked(order.product_id, key, order.id, detail))
                 detail = f"waits for {first.stage}"
 
@@ -202,7 +220,7 @@ class Producer:
             return False
         if self._desk.stopping:
             return True
-        return self._fed.is_set() and activity.idle_seconds() >= self._wait_seconds
+        return self._fed.is_set() and activity.idle_seconds() >= self._longest_idle
 
     async def _end(self, helpers: list[asyncio.Task[None]]) -> None:
         """Let go of everything, unless who registered the owner has events still to store.
@@ -217,6 +235,7 @@ class Producer:
         for part in working:
             part.cancel()
         await asyncio.gather(*working, return_exceptions=True)
+        await self._lost_answers.stop()
         await self._follower.stop()
         # Should the ledger be in trouble, the error that ended the stream says more, and the end
         # of this process says the rest.

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timezone
 from typing import Any, Final
 
 from topview_pipeline.artifacts import Artifact, StoreError
 from topview_pipeline.ledger import IllegalMove, Task, TaskState
 from topview_pipeline.producer.desk import Desk
+from topview_pipeline.producer.records import record_of
 from topview_pipeline.stages.results import Download, TaskResult, downloads_of, kept
 from topview_pipeline.topview.errors import (
     DownloadError,
@@ -124,7 +124,7 @@ class Fetcher:
             raise DownloadHeldError(str(error)) from error
 
     async def _ask(self, task: Task) -> TaskResult | None:
-        with self._desk.activity.busy():
+        with self._desk.activity.asking():
             result = await self._query(task)
         return result if result is not None and result.status is TaskStatus.SUCCESS else None
 
@@ -133,11 +133,13 @@ class Fetcher:
         return self._desk.clock() - finished > KEPT_AT_TOPVIEW_SECONDS
 
     async def _bring(self, task: Task, result: TaskResult, files: tuple[Download, ...]) -> Task:
+        anew = self._superseded_before(task)
         folder = self._desk.store.folder(
             account=self._desk.ledger.account,
             product_id=task.product_id,
             stage=task.stage,
             fingerprint=task.fingerprint,
+            anew=anew,
         )
         with self._desk.activity.busy():
             artifacts = []
@@ -145,9 +147,18 @@ class Fetcher:
                 artifact = await self._download(file, folder)
                 if artifact is not None:
                     artifacts.append(artifact)
-            record = self._record(task, result, artifacts)
+            record = {**self._record(task, result, artifacts), "anew": anew}
             await self._desk.offload(self._desk.store.write_result, folder, record)
         return self._stored(task, artifacts)
+
+    def _superseded_before(self, task: Task) -> int:
+        """How many rows of its work came before this one and died; result.json says it, too.
+
+        Of several records of one fingerprint the one with the highest `anew` is the row that
+        stands for the work; the others are superseded.
+        """
+        rows = self._desk.ledger.tasks.of_fingerprint(task.fingerprint)
+        return sum(row.state is TaskState.SUPERSEDED and row.id < task.id for row in rows)
 
     async def _download(self, file: Download, folder: str) -> Artifact | None:
         limit = self._desk.config.largest_image
@@ -180,34 +191,13 @@ class Fetcher:
                 return artifact
 
     def _record(self, task: Task, result: TaskResult, artifacts: list[Artifact]) -> dict[str, Any]:
-        """result.json: enough to make the ledger's row again, should the ledger be lost."""
-        row = self._desk.ledger.tasks.get(task.id)
-        moment = datetime.fromtimestamp(self._desk.clock(), timezone.utc)
-        return {
-            "account": self._desk.ledger.account,
-            "product_id": row.product_id,
-            "stage": row.stage,
-            "work": row.work,
-            "generation": row.generation,
-            "fingerprint": row.fingerprint,
-            "attempt": row.attempt,
-            "topview_task_id": row.topview_task_id,
-            "credits": row.cost_credits,
-            "mode": row.mode,
-            "run_id": row.run_id,
-            "root_run_id": row.root_run_id,
-            "inputs": dict(row.inputs),
-            "request": dict(row.request or {}),
-            "result": kept(result),
-            "artifacts": [artifact.to_json() for artifact in artifacts],
-            "times": {
-                "queued_at": row.queued_at,
-                "reserved_at": row.reserved_at,
-                "pending_at": row.pending_at,
-                "succeeded_at": row.succeeded_at,
-            },
-            "stored": moment.isoformat(timespec="seconds"),
-        }
+        return record_of(
+            self._desk.ledger,
+            self._desk.ledger.tasks.get(task.id),
+            result=kept(result),
+            artifacts=artifacts,
+            stored_at=self._desk.clock(),
+        )
 
     def _stored(self, task: Task, artifacts: list[Artifact]) -> Task:
         try:

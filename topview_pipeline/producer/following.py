@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from topview_pipeline.ledger import IllegalMove, Task, TaskState
 from topview_pipeline.producer.account import pause_account
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.dispatch import Dispatcher
 from topview_pipeline.producer.fetching import KEPT_AT_TOPVIEW_SECONDS, Fetcher, expire
+from topview_pipeline.redaction import without_queries
 from topview_pipeline.stages import BY_KEY
+from topview_pipeline.stages.calls import query
 from topview_pipeline.stages.results import TaskResult, kept
 from topview_pipeline.topview.errors import AccountError, QueryError, TaskUnknown
 from topview_pipeline.topview.models import TaskStatus
-from topview_pipeline.topview.redaction import without_queries
 
 _POLICY = re.compile(
     r"polic|violat|sensitive|moderat|securit|prohibit|nsfw|inappropriate|illegal", re.IGNORECASE
@@ -92,7 +91,7 @@ class Follower:
                 await asyncio.sleep(min(plan.delay(now - began), longest))
                 now = self._desk.clock()
             ask_now = False
-            with self._desk.activity.busy():
+            with self._desk.activity.asking():
                 result = await self._query(task)
             if result is not None and result.status is TaskStatus.SUCCESS:
                 if watched and task.state is TaskState.PENDING:
@@ -112,14 +111,11 @@ class Follower:
 
     async def _query(self, task: Task) -> TaskResult | None:
         """One question; None when there was no usable answer (which never fails a task)."""
-        client: Any = self._desk.client
-        query: Callable[[str], Awaitable[TaskResult]] = getattr(
-            client, f"query_{BY_KEY[task.stage].kind}"
-        )
+        stage = BY_KEY[task.stage]
         self._denied.discard(task.id)
         async with self._desk.queries:
             try:
-                return await query(str(task.topview_task_id))
+                return await query(self._desk.client, stage, str(task.topview_task_id))
             except TaskUnknown:
                 self._denied.add(task.id)
                 return None

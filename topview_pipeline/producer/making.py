@@ -10,27 +10,31 @@ from typing import Final
 
 from topview_pipeline.artifacts import Artifact, StoreError
 from topview_pipeline.ledger import HeldReason, IllegalMove, Order, Task, TaskState
+from topview_pipeline.producer.abandoned import DIED
 from topview_pipeline.producer.decision import Action, Circumstances, Decision, decide
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.following import Follower
+from topview_pipeline.producer.lost_answers import LostAnswers
 from topview_pipeline.producer.outcomes import FinalError, HeldError
 from topview_pipeline.producer.sending import Sender
 from topview_pipeline.producer.work import Piece
-from topview_pipeline.stages import BY_KEY, Stage
+from topview_pipeline.stages import Stage
 from topview_pipeline.stages.shapes import fingerprint_of
 
 _LONGEST_WAIT_IN_RUN: Final = 300.0
 """A retry due later than this is left to a later run."""
-_DIED: Final = "its producer died around the submit; it may be paid"
 
 
 class Maker:
     """Brings pieces of work into the store, by whatever way their rows leave open."""
 
-    def __init__(self, desk: Desk, follower: Follower, sender: Sender) -> None:
+    def __init__(
+        self, desk: Desk, follower: Follower, sender: Sender, lost_answers: LostAnswers
+    ) -> None:
         self._desk = desk
         self._follower = follower
         self._sender = sender
+        self._lost_answers = lost_answers
 
     async def made(
         self, piece: Piece, order: Order, generation: int, chain: tuple[str, ...]
@@ -42,6 +46,7 @@ class Maker:
 
         Raises:
             HeldError, FinalError, WithdrawnError: it cannot be made now.
+            DeadImageError: not from this scene, whose image Topview forgot.
             PreconditionError: the request cannot be made.
             OrderChangedError: the order was forced meanwhile.
             DownloadHeldError: finished at Topview, and not to be brought into the store now.
@@ -92,12 +97,6 @@ class Maker:
             is_stored=lambda row: row.id in there,
         )
 
-    def settle(self, row: Task) -> None:
-        """Take a reserved row for unknown when nobody is sending it any more."""
-        decision = decide([row], self._circumstances(BY_KEY[row.stage], ()))
-        if decision.action is Action.TO_UNKNOWN:
-            self._end(row, TaskState.UNKNOWN, _DIED)
-
     async def _is_there(self, row: Task) -> bool:
         if row.state is not TaskState.STORED:
             return False
@@ -122,13 +121,15 @@ class Maker:
         elif action is Action.WATCH:
             await self._look_away()
         elif action is Action.TO_UNKNOWN:
-            self._end(row, TaskState.UNKNOWN, _DIED)
+            self._end(row, TaskState.UNKNOWN, DIED)
         elif action is Action.RELEASE:
             self._end(row, TaskState.RELEASED, "free, and past its deadline without an answer")
         elif action is Action.HOLD_RETRY:
             await self._wait_or_hold(decision, row)
+        elif action is Action.HOLD_UNKNOWN and await self._lost_answers.is_settled(row):
+            return
         else:
-            raise _ending(decision, row)
+            raise _ending(decision, row, why=self._lost_answers.why_left(row))
 
     async def _look_away(self) -> None:
         """Somebody else works on it: let some time pass before the next look at its row."""
@@ -164,6 +165,11 @@ _HOLDS: Final = {
         HeldReason.EXPIRED,
         "it was finished at Topview and can no longer be downloaded; only force makes it anew",
     ),
+    Action.HOLD_DEAD_IMAGE: (
+        HeldReason.DEAD_IMAGE,
+        "Topview forgot its images, and forgot those that this run had made anew; a new run "
+        "tries once more",
+    ),
 }
 
 
@@ -172,10 +178,11 @@ def _moment(row: Task) -> str:
     return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
-def _ending(decision: Decision, row: Task) -> HeldError | FinalError:
-    """The decisions that end a stage without a result."""
+def _ending(decision: Decision, row: Task, *, why: str | None) -> HeldError | FinalError:
+    """The decisions that end a stage without a result; `why` the row stays unknown, if it does."""
     if decision.action in _HOLDS:
         reason, detail = _HOLDS[decision.action]
+        detail = f"{detail} ({why})" if why is not None else detail
         return HeldError(reason, detail, until=decision.until, task=row)
     message = row.error_message or "Topview gave no reason"
     if decision.action is Action.REFUSED:

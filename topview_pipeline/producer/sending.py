@@ -13,6 +13,7 @@ from topview_pipeline.ledger import (
     NoSlot,
     Order,
     OrderClosed,
+    OverLimit,
     Paused,
     Reservation,
     Task,
@@ -22,10 +23,12 @@ from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.dispatch import Dispatcher
 from topview_pipeline.producer.images import check_image
 from topview_pipeline.producer.outcomes import FinalError, HeldError, WithdrawnError
+from topview_pipeline.producer.proving import Prover
 from topview_pipeline.producer.submitting import Sent, Submitter
 from topview_pipeline.producer.uploading import FileIds, Uploader
 from topview_pipeline.producer.work import Piece
-from topview_pipeline.stages import FINISHED_VIDEO
+from topview_pipeline.stages import FINISHED_VIDEO, REPLACED_IMAGES
+from topview_pipeline.stages.estimates import speech_seconds
 from topview_pipeline.stages.requests import FileNeeded, build_request, files_needed
 from topview_pipeline.stages.shapes import fingerprint_of
 from topview_pipeline.topview.errors import AccountError
@@ -45,6 +48,7 @@ class Sender:
         self._dispatcher = dispatcher
         self._submitter = submitter
         self._uploader = Uploader(desk)
+        self._prover = Prover(desk, self._uploader)
         self._ahead: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(desk.config.slots + _AHEAD)
         )
@@ -63,13 +67,14 @@ class Sender:
 
         Raises:
             PreconditionError: the request cannot be made.
-            HeldError: the account is paused, or an image id is dead.
+            HeldError: the account is paused, or Topview does not say which id is dead.
+            DeadImageError: the scene's image is.
             WithdrawnError: the order is closed, or the producer stops.
         """
         await self._gate.passed()
-        if not piece.stage.free and FINISHED_VIDEO.key in chain and piece.product.audio is not None:
+        if piece.stage is REPLACED_IMAGES and FINISHED_VIDEO.key in chain:
             # A scene is paid for: not for a video that could not succeed.
-            await self._uploader.prove_recording(piece.product.audio, piece.product.mode)
+            await self._prover.prove(piece.product)
         files = files_needed(piece.stage, piece.product, piece.shape, piece.upstream)
         sent = await self._once(piece, order, files, generation, attempt, chain, queued_at)
         if sent is Sent.UPSTREAM_GONE:
@@ -95,6 +100,8 @@ class Sender:
         async with self._ahead[piece.stage.key] if files else nullcontext():
             ids = await self._ids(files, piece.mode)
             request = build_request(piece.stage, piece.product, ids.by_role, piece.chosen)
+            seconds = await self._seconds(piece)
+            estimate = self._desk.estimate(piece.stage, piece.mode, seconds)
             reservation = Reservation(
                 order_id=order.id,
                 stage=piece.stage.key,
@@ -109,7 +116,9 @@ class Sender:
                 request=request.wire(),
                 inputs=piece.inputs,
                 mode=piece.mode,
-                estimate=self._desk.estimate(piece.stage.key, piece.mode),
+                seconds=seconds,
+                estimate=estimate.credits,
+                estimate_source=estimate.source,
                 queued_at=queued_at,
                 deadline_seconds=self._desk.deadline(piece.stage),
             )
@@ -118,13 +127,17 @@ class Sender:
             return Sent.DECIDE
         if isinstance(answer, OrderClosed):
             raise _closed(answer)
+        if isinstance(answer, OverLimit):
+            raise HeldError(
+                answer.reason, answer.detail, until=answer.until, credits=answer.estimate
+            )
         if isinstance(answer, Paused):
             raise HeldError(HeldReason.PAUSE, answer.message, until=answer.probe_at)
         if self._desk.stopping:
             self._dispatcher.release_unsent(answer.task)
             raise WithdrawnError
         ours = self._ids_of_ours(piece, ids) if ids_may_be_dead else ()
-        sent = await self._submitter.send(answer.task, piece.stage, request, ours)
+        sent = await self._submitter.send(answer.task, request, ours)
         if sent is Sent.PAUSED:
             raise paused(self._desk)
         if sent is Sent.UPSTREAM_GONE:
@@ -139,6 +152,12 @@ class Sender:
         except AccountError as error:
             await self._submitter.pause(error)
             raise paused(self._desk) from error
+
+    async def _seconds(self, piece: Piece) -> float | None:
+        """How long the speech of a video is, for its price; None where nobody can tell."""
+        if piece.stage is FINISHED_VIDEO and piece.product.audio is not None:
+            return await self._uploader.seconds_of(piece.product.audio)
+        return speech_seconds(piece.stage, piece.product)
 
     def _ids_of_ours(self, piece: Piece, ids: FileIds) -> tuple[str, ...]:
         if piece.stage is FINISHED_VIDEO and piece.chosen is not None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from topview_pipeline.ledger import Task, TaskState
+from topview_pipeline.producer.abandoned import take_for_unknown
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.dispatch import Dispatcher
 from topview_pipeline.producer.events import Failed
@@ -17,6 +18,12 @@ from topview_pipeline.producer.fetching import DownloadHeldError
 from topview_pipeline.producer.following import Follower
 from topview_pipeline.producer.making import Maker
 
+_ENDS: Final = {
+    TaskState.FAILED: "order it again if it is still wanted",
+    TaskState.STALLED: "nothing: it is asked for hourly",
+    TaskState.EXPIRED: "order it with force to have it made, and paid, anew",
+}
+"""What to do about a stray that came to nothing (yet)."""
 _LOOK_SECONDS: Final = 30.0
 """How often a producer short of slots looks for tasks that nobody watches."""
 
@@ -60,9 +67,13 @@ class Strays:
             stray.add_done_callback(self._stray_ended)
 
     def settle_reserved(self) -> None:
-        """A dead run's reserved rows hold slots too, and perhaps nobody orders their work now."""
-        for row in self._desk.ledger.tasks.in_state((TaskState.RESERVED,)):
-            self._maker.settle(row)
+        """A dead run's reserved rows hold slots, too."""
+        take_for_unknown(
+            self._desk.ledger,
+            now=self._desk.clock(),
+            submit_seconds=self._desk.submit_seconds,
+            who=self._desk.me,
+        )
 
     async def serve(self) -> None:
         """A dead run's tasks hold slots until somebody queries them: do that when slots lack."""
@@ -91,4 +102,8 @@ class Strays:
         flows = self._on_the_way_to(row)
         if flows:  # by their own order, they tell of it as what was ordered
             await asyncio.wait(flows)
+        elif row.state in _ENDS and not self._desk.ledger.orders.rely_on(row.id):
+            # With an open order, of whatever run, it is that order's to tell what becomes of it.
+            what = f"nobody orders it any more, and {row.error_message or 'it failed'}"
+            self._desk.emit(Failed(row.product_id, row.stage, None, what, _ENDS[row.state], row))
         self._desk.emit_unordered(row)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from enum import Enum
-from typing import Any
 
 from topview_pipeline.ledger import IllegalMove, LedgerUnavailable, Task, TaskState
 from topview_pipeline.producer.account import note_credits, pause_account, stop_submits
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.dispatch import Dispatcher
-from topview_pipeline.stages import Stage
+from topview_pipeline.stages.calls import submit
 from topview_pipeline.stages.requests import Request
 from topview_pipeline.topview.errors import (
     AccountError,
@@ -26,7 +25,6 @@ from topview_pipeline.topview.errors import (
     SubmitError,
     UpstreamGone,
 )
-from topview_pipeline.topview.models import Submitted
 
 SLOTS_FULL = "4007"
 _KEEP_TRYING_SECONDS = 60.0
@@ -54,50 +52,73 @@ class Submitter:
         self._network_wait = desk.config.network_seconds
         self.last_trouble: str | None = None
         """Why Topview takes nothing at the moment, whatever the product."""
+        self.unwritten: dict[int, str] = {}
+        """Accepted and not yet in the ledger: Topview's task ids by task row."""
 
-    async def send(
-        self, task: Task, stage: Stage, request: Request, ids_of_ours: Collection[str]
-    ) -> Task | Sent:
+    async def send(self, task: Task, request: Request, ids_of_ours: Collection[str]) -> Task | Sent:
         """Send a row reserved a moment ago; the accepted row, or why there is none."""
         # Busy until the answer is written down: a producer that ends waits for that.
         with self._desk.activity.busy():
             try:
-                submitted = await self._call(stage)(request, ids_of_ours=ids_of_ours)
+                submitted = await submit(self._desk.client, request, ids_of_ours=ids_of_ours)
             except SubmitError as error:
-                return await self._refused(task, error)
+                refused = self._refused(task, error)
             except BaseException:
                 # Whatever cut the call off, the request may have left: only Topview can tell.
                 self._end(task, TaskState.UNKNOWN, "the submit was interrupted; it may be paid")
                 raise
-            accepted = await self._keep(task, submitted.task_id)
-        self._network_wait = self._desk.config.network_seconds
-        self.last_trouble = None
-        self._desk.activity.progress()
-        return accepted
-
-    def _call(self, stage: Stage) -> Callable[..., Awaitable[Submitted]]:
-        client: Any = self._desk.client
-        submit: Callable[..., Awaitable[Submitted]] = getattr(client, f"submit_{stage.kind}")
-        return submit
+            else:
+                accepted = await self._keep(task, submitted.task_id)
+                self._network_wait = self._desk.config.network_seconds
+                self.last_trouble = None
+                self._desk.activity.progress()
+                return accepted
+        if refused is Sent.PAUSED:
+            await note_credits(self._desk)
+        return refused
 
     async def _keep(self, task: Task, topview_task_id: str) -> Task | Sent:
-        """Write the task id down. It is paid for: a ledger in trouble is asked again."""
+        """Write the task id down. It is paid for: a ledger in trouble is asked again.
+
+        Until it is written it stands in `unwritten`, so that whoever ends the producer can say it.
+        """
         give_up = self._desk.ticks() + _KEEP_TRYING_SECONDS
+        self.unwritten[task.id] = topview_task_id
         while True:
             try:
-                return self._desk.ledger.tasks.accepted(task.id, topview_task_id, who=self._desk.me)
+                kept = self._desk.ledger.tasks.accepted(task.id, topview_task_id, who=self._desk.me)
             except IllegalMove as error:
                 self._end(task, TaskState.UNKNOWN, str(error))
+                del self.unwritten[task.id]
                 return Sent.DECIDE
-            except LedgerUnavailable as error:
+            except LedgerUnavailable:
                 if self._desk.ticks() >= give_up:
-                    raise LedgerUnavailable(
-                        f"{error} Task row {task.id} was accepted as Topview task "
-                        f"{topview_task_id}, which could not be written down."
-                    ) from error
+                    raise
                 await asyncio.sleep(1.0)
+            else:
+                del self.unwritten[task.id]
+                return kept
 
-    async def _refused(self, task: Task, error: SubmitError) -> Sent:
+    def check_all_is_written(self, error: BaseException | None) -> None:
+        """The last word of a producer: the ids that only its message can still keep.
+
+        Args:
+            error: what ended the producer.
+
+        Raises:
+            LedgerUnavailable: Topview accepted tasks that the ledger could not take down.
+        """
+        if not self.unwritten:
+            return
+        lost = "; ".join(
+            f"task row {row} was accepted as Topview task {topview_task_id}"
+            for row, topview_task_id in self.unwritten.items()
+        )
+        raise LedgerUnavailable(
+            f"{error or 'the run was stopped.'} Could not be written down: {lost}."
+        ) from error
+
+    def _refused(self, task: Task, error: SubmitError) -> Sent:
         if isinstance(error, NotSent):
             self.last_trouble = str(error)
             self._release(task, error)
@@ -114,7 +135,6 @@ class Submitter:
         if isinstance(error, AccountError):
             stop_submits(self._desk, error)
             self._release(task, error)
-            await note_credits(self._desk)
             return Sent.PAUSED
         if isinstance(error, Rejected):
             self._reject(task, error)

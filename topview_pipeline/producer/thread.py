@@ -13,7 +13,8 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from topview_pipeline.ledger import Task
+from topview_pipeline.ledger import LedgerUnavailable, Task
+from topview_pipeline.ledger.owner import RENEW_SECONDS
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.engine import Producer
 from topview_pipeline.producer.events import Event
@@ -31,6 +32,7 @@ class ProducerThread:
         desk_of: makes the desk, in the loop's thread, of the open client.
         resume: rows to bring into the store though nobody orders them any more.
         at_exit: called when the process ends before anybody closed this, after the producer ended.
+        renew_seconds: how often the lease is renewed while the last events are being stored.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class ProducerThread:
         *,
         resume: tuple[Task, ...] = (),
         at_exit: Callable[[], None] = lambda: None,
+        renew_seconds: float = RENEW_SECONDS,
     ) -> None:
         self._client = client
         self._desk_of = desk_of
@@ -49,6 +52,8 @@ class ProducerThread:
         self._events: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._producer: Producer | None = None
         self._stop_asked = False
+        self._closing = asyncio.Event()
+        self._renew_seconds = renew_seconds
         self._at_exit = at_exit
         self._thread = threading.Thread(target=self._main, name="topview-producer", daemon=True)
         # A signal that comes while Dagster stores an event ends the run without closing the
@@ -108,6 +113,7 @@ class ProducerThread:
         """End the producer, if it has not ended, and wait until its rows are given up."""
         if self._thread.is_alive():
             self.stop()
+        self._call(self._closing.set)
         self._thread.join()
         atexit.unregister(self._exit)
 
@@ -127,11 +133,23 @@ class ProducerThread:
 
     async def _produce(self) -> None:
         async with self._client as client:
-            self._producer = Producer(self._desk_of(client))
+            desk = self._desk_of(client)
+            self._producer = Producer(desk)
             if self._stop_asked:
                 self._producer.stop()
             async for event in self._producer.stream(self._work(), resume=self._resume):
                 self._events.put(event)
+        self._events.put(_END)
+        await self._keep_lease(desk)
+
+    async def _keep_lease(self, desk: Desk) -> None:
+        """The last events are still being stored: until this is closed their rows have an owner."""
+        closing = asyncio.ensure_future(self._closing.wait())
+        while not closing.done():
+            # Should the ledger be in trouble, whoever stores the events meets it and tells.
+            with contextlib.suppress(LedgerUnavailable):
+                desk.ledger.producers.renew(desk.owner)
+            await asyncio.wait({closing}, timeout=self._renew_seconds)
 
     async def _work(self) -> AsyncIterator[Work]:
         while isinstance(work := await self._feed.get(), Work):

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from topview_pipeline.artifacts import StoreError
 from topview_pipeline.inputs import InputError, InputFile, audio_seconds
+from topview_pipeline.prices import LONGEST_RECORDING_SECONDS
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.stages import PreconditionError
 from topview_pipeline.stages.requests import FileNeeded
 from topview_pipeline.topview.errors import UploadRejected, UploadUnavailable
 
 _LONGEST_WAIT_SECONDS = 60.0
-_LONGEST_AUDIO_SECONDS: Mapping[str, float] = {
-    "avatar2": 28.0,
-    "avatar4": 120.0,
-    "avatar4Fast": 120.0,
-}
-"""docs: pa2_image2video_submit_task. The other modes have no documented limit."""
-
+_MEND_LENGTH: Final = "shorten it, or use mode avatar4 (at most 120 s)"
+_MEND_INSTEAD: Final = (
+    "shorten it: a scene without a face is sent in that mode; or set TOPVIEW_WHEN_NO_FACE=fail"
+)
 _FORMATS: Mapping[str, str] = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 """Topview's word for what a stored picture's bytes are, whatever its name says."""
 
@@ -61,20 +60,41 @@ class Uploader:
                 ours[file_id] = needed
         return FileIds(by_role, ours)
 
-    async def prove_recording(self, source: str, mode: str) -> None:
+    async def prove_recording(self, source: str, modes: Sequence[str]) -> None:
         """Read a recording and check its length before anything is paid for its product.
 
+        Args:
+            modes: that it may be sent in, the product's own first.
+
         Raises:
-            PreconditionError: it is no recording, or too long for the mode.
+            PreconditionError: it is no recording, or too long for one of the modes.
+        """
+        own, *instead = modes
+        async with self._reading:
+            content = await self._recording(source)
+            await self._check_length(source, content, own)
+            for mode in instead:
+                await self._check_length(source, content, mode, mend=_MEND_INSTEAD)
+
+    async def seconds_of(self, source: str) -> float:
+        """How long a recording is.
+
+        Raises:
+            PreconditionError: it is no recording.
         """
         async with self._reading:
-            try:
-                content = await self._desk.offload(
-                    lambda: self._desk.inputs.read(source, kind="audio")
-                )
-            except InputError as error:
-                raise PreconditionError(f"{error.where}: {error.what}", error.mend) from error
-            await self._check_length(source, content, mode)
+            content = await self._recording(source)
+            seconds: float = await self._desk.offload(audio_seconds, content.data, source)
+            return seconds
+
+    async def _recording(self, source: str) -> InputFile:
+        try:
+            content: InputFile = await self._desk.offload(
+                lambda: self._desk.inputs.read(source, kind="audio")
+            )
+        except InputError as error:
+            raise PreconditionError(f"{error.where}: {error.what}", error.mend) from error
+        return content
 
     def forget(self, ids: FileIds) -> None:
         """Topview said that an id is gone: none of those we can make anew is used again."""
@@ -124,15 +144,17 @@ class Uploader:
             await self._check_length(str(needed.source), content, mode)
         return content
 
-    async def _check_length(self, source: str, content: InputFile, mode: str | None) -> None:
-        longest = _LONGEST_AUDIO_SECONDS.get(mode or "")
+    async def _check_length(
+        self, source: str, content: InputFile, mode: str | None, *, mend: str = _MEND_LENGTH
+    ) -> None:
+        longest = LONGEST_RECORDING_SECONDS.get(mode or "")
         if longest is None:
             return
         seconds: float = await self._desk.offload(audio_seconds, content.data, source)
         if seconds > longest:
             raise PreconditionError(
                 f"the audio lasts {seconds:.1f} s, and mode {mode} takes at most {longest:g} s",
-                "shorten it, or use mode avatar4 (at most 120 s)",
+                mend,
             )
 
     async def _upload(self, needed: FileNeeded, content: InputFile) -> str:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .clock import Clock
 from .config import SandboxConfig
+from .dates import Dated
 from .media import MediaEngine
 from .routes import account, catalogue, control, objects, queries, submits, uploads
 from .world import Sleep, World, build_world
@@ -42,7 +43,7 @@ def create_app(
             *catalogue.ROUTES,
             *control.ROUTES,
         ],
-        middleware=[Middleware(_SingleSlashes)],
+        middleware=[Middleware(Dated, clock=world.clock), Middleware(_SingleSlashes)],
         lifespan=_lifespan,
     )
     app.state.world = world

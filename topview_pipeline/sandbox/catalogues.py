@@ -70,7 +70,9 @@ VOICES = (
     _voice("Mateo", "Spanish", "Male", "Middle Age", "Influencer", "Mexican"),
     _voice("Camille", "French", "Female", "Young", "Advertisement", "French"),
 )
-VOICE_IDS = frozenset(voice.voice_id for voice in VOICES)
+CUSTOM_VOICES = (_voice("Our own", "English", "Female", "Young", "Advertisement", "Irish"),)
+"""Cloned by the account's owner: only `isCustom=true` lists them."""
+VOICE_IDS = frozenset(voice.voice_id for voice in VOICES + CUSTOM_VOICES)
 
 CAPTIONS = (
     Caption("3cfcb29df99746d4b438e169dda47647", "Classic", "#ffffff", "#000000"),
@@ -128,7 +130,7 @@ def catalogue_files() -> list[tuple[File, bytes]]:
     silence = _silence(seconds=1)
     samples = [
         (catalogue_file(f"sample-{v.voice_id}", "sample", sample_key(v), "audio/wav"), silence)
-        for v in VOICES
+        for v in VOICES + CUSTOM_VOICES
     ]
     thumbnails = [
         (

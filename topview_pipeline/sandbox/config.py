@@ -26,7 +26,7 @@ class SandboxConfig:
     """
 
     uid: str = "SandboxUid0000000001"
-    api_key: str = "sandbox-api-key"
+    api_key: str = field(default="sandbox-api-key", repr=False)
     credits: float = 10_000.0
     concurrency: int = 4
     """Tasks of all kinds that an account may have unfinished at once; one more answers 4007."""

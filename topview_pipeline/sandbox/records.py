@@ -14,7 +14,7 @@ class Account:
     """Somebody with credentials and credits. `revoked` credentials answer 401."""
 
     uid: str
-    api_key: str
+    api_key: str = field(repr=False)
     credits: float
     revoked: bool = False
 
@@ -92,7 +92,7 @@ class CreditEntry:
     """One line of the credit log, dated when its task succeeded."""
 
     uid: str
-    api_key: str
+    api_key: str = field(repr=False)
     at: float
     cost: float
     task_id: str

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Literal
@@ -29,7 +29,7 @@ class Running:
 
     base_url: str
     uid: str
-    api_key: str
+    api_key: str = field(repr=False)
     port: int
     pid: int | None = None
 
@@ -149,6 +149,7 @@ def _server(config: SandboxConfig, clock: Callable[[], float]) -> uvicorn.Server
             app,
             http=recording_protocol(connections),
             access_log=False,
+            date_header=False,
             log_level="warning",
             timeout_keep_alive=75,
             timeout_graceful_shutdown=2,

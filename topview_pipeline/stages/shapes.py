@@ -10,10 +10,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.stages import Stage
+
+CHOICES: Final = "choices"
+"""Where a script's shape keeps the images that people chose, by fingerprint of the scene."""
 
 HashOf = Callable[[str], str]
 """sha256 (hex) of the bytes behind a path or URL."""
@@ -31,10 +34,13 @@ class Shape:
         return digest(self.values)[:32]
 
 
+# json.dumps would make such an encoder at every call, and a plan calls it nine times a product.
+_encode: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+
+
 def digest(value: Any) -> str:
     """sha256 of a JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_encode(value).encode()).hexdigest()
 
 
 def shape_of(stage: Stage, product: Product, hash_of: HashOf) -> Shape:
@@ -96,7 +102,8 @@ _SHAPES: Mapping[str, Callable[[Product, HashOf], dict[str, Any]]] = {
 
 def video_shape(shape: Shape, *, image: int, mode: str) -> Shape:
     """What shapes a video once its image is known: the image and mode really sent."""
-    values = {name: value for name, value in shape.values.items() if name != "chosen_image"}
+    not_of_the_video = ("chosen_image", CHOICES)
+    values = {name: value for name, value in shape.values.items() if name not in not_of_the_video}
     return Shape({**values, "image": image, "mode": mode})
 
 

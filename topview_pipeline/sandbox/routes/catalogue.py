@@ -11,6 +11,7 @@ from topview_pipeline.sandbox.avatars import Avatar
 from topview_pipeline.sandbox.catalogues import (
     CAPTIONS,
     CATEGORIES,
+    CUSTOM_VOICES,
     ETHNICITIES,
     VOICES,
     Voice,
@@ -99,8 +100,6 @@ def _avatar(call: Call, avatar: Avatar) -> dict[str, Any]:
 
 async def _voices(call: Call) -> dict[str, Any]:
     request = call.request
-    if query_flag(request, "isCustom"):
-        return page_of(request, [])
     name = query_text(request, "voiceName").lower()
     wanted = {
         trait: query_text(request, trait).lower()
@@ -108,7 +107,7 @@ async def _voices(call: Call) -> dict[str, Any]:
     }
     found = [
         voice
-        for voice in VOICES
+        for voice in (CUSTOM_VOICES if query_flag(request, "isCustom") else VOICES)
         if name in voice.name.lower()
         and all(not want or getattr(voice, trait).lower() == want for trait, want in wanted.items())
     ]

@@ -1,0 +1,77 @@
+"""A task that nobody orders any more is named when it comes to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.producer.conftest import MakeWorld
+from tests.producer.gateway import Gateway, envelope, never_done
+from tests.producer.world import DAY, HOUR, World, fates, product
+from topview_pipeline.ledger import TaskState
+from topview_pipeline.producer import Failed
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    """One task at Topview; the run that ordered it was stopped by a person."""
+    world = make_world(server=Gateway)
+    world.run([product("a")], wait_seconds=0.0, run_id="stopped")
+    world.ledger.orders.withdraw_runs(["stopped"], who="terminated")
+    assert [row.state for row in world.rows()] == [TaskState.PENDING]
+    return world
+
+
+def _fails(path: str, query: Mapping[str, str]) -> Any | None:
+    if not path.endswith("/query") or "taskId" not in query:
+        return None
+    return envelope({"taskId": query["taskId"], "status": "fail", "errorMsg": "no product seen"})
+
+
+def _rule(world: World, rule: Any) -> None:
+    assert isinstance(world.server, Gateway)
+    world.server.rules[:] = [rule]
+
+
+def _named(world: World) -> Failed:
+    (event,) = world.catch_up([product("a")])
+    assert isinstance(event, Failed)
+    assert event.order_id is None
+    assert event.task is not None
+    return event
+
+
+def test_a_stray_that_failed_is_named(world: World) -> None:
+    _rule(world, _fails)
+    event = _named(world)
+    assert "no product seen" in event.what
+    assert world.rows()[0].state is TaskState.FAILED
+    assert world.catch_up([product("a")]) == []
+
+
+def test_a_stray_that_stalls_and_then_expires_is_named_each_time(world: World) -> None:
+    _rule(world, never_done)
+    world.later(HOUR)
+    assert _named(world).mend == "nothing: it is asked for hourly"
+    assert world.rows()[0].state is TaskState.STALLED
+    world.later(8 * DAY)
+    assert "force" in _named(world).mend
+    assert world.rows()[0].state is TaskState.EXPIRED
+
+
+def test_what_an_order_still_goes_by_is_that_orders_to_tell(make_world: MakeWorld) -> None:
+    """A run short of slots queries a dead run's task; it is none of its business that it fails."""
+    world = make_world(server=Gateway, concurrency=1)
+    world.run([product("a")], stages=["bgRemovedImage"], wait_seconds=0.0)
+    (row,) = world.rows()
+
+    def fails(path: str, query: Mapping[str, str]) -> Any | None:
+        return _fails(path, query) if query.get("taskId") == row.topview_task_id else None
+
+    _rule(world, fails)
+    told = fates(world.run([product("b")], stages=["bgRemovedImage"]))
+    assert told == {("b", "bgRemovedImage"): "made"}
+    assert world.ledger.tasks.get(row.id).state is TaskState.FAILED
+    assert fates(world.catch_up([product("a")])) == {("a", "bgRemovedImage"): "made"}
