@@ -8,13 +8,21 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topview_pipeline.artifacts import RESULT_NAME, Artifact, ArtifactStore, StoreError
+from topview_pipeline.artifacts import (
+    MARKER_NAME,
+    RESULT_NAME,
+    Artifact,
+    ArtifactStore,
+    DamagedFile,
+    StoreError,
+)
 from topview_pipeline.artifacts.slugs import product_slug
 
 FINGERPRINT = "0123456789abcdef" * 4
@@ -46,6 +54,10 @@ def _keep(store: ArtifactStore, data: bytes, name: str = "cutout.png") -> Artifa
         incoming.write_bytes(data)
         digest = hashlib.sha256(data).hexdigest()
         return store.keep(incoming, _folder(store), name, sha256=digest, media_type=PNG)
+
+
+def _as_written(data: dict[str, str]) -> bytes:
+    return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def _files(root: Path) -> set[str]:
@@ -191,25 +203,47 @@ def test_sweeping_before_anything_was_stored_does_nothing(local: ArtifactStore) 
     assert not Path(local.root).exists()
 
 
-def test_results_rebuild_a_lost_ledger_for_one_account(store: ArtifactStore) -> None:
+def test_the_files_of_one_account_are_listed_with_their_sizes(store: ArtifactStore) -> None:
     for account, product in (("acc", "mug"), ("acc", "../../etc"), ("other", "mug")):
         folder = store.folder(
             account=account, product_id=product, stage="finishedVideo", fingerprint=FINGERPRINT
         )
         store.write_result(folder, {"account": account, "product": product, "note": "früh"})
         store.write_result(folder, {"account": account, "product": product, "note": "später"})
-    assert sorted(result["product"] for result in store.results("acc")) == ["../../etc", "mug"]
-    assert {result["note"] for result in store.results("acc")} == {"später"}
-    assert list(store.results("nobody")) == []
+    found = {path: store.read_json(path) for path in store.files("acc")}
+    assert sorted(result["product"] for result in found.values()) == ["../../etc", "mug"]
+    assert {result["note"] for result in found.values()} == {"später"}
+    assert all(path.endswith(f"/{RESULT_NAME}") for path in found)
+    sizes = store.files("acc")
+    text = {"account": "acc", "product": "mug", "note": "später"}
+    (mug,) = (path for path in found if "/mug/" in path)
+    assert sizes[mug] == len(_as_written(text))
+    assert len(store.files()) == len(sizes) + 1
+    assert dict(store.files("nobody")) == {}
 
 
 @pytest.mark.parametrize("text", ["{", "[]", ""])
-def test_a_damaged_result_stops_the_rebuild_and_is_named(local: ArtifactStore, text: str) -> None:
+def test_a_damaged_result_is_named_and_no_other_is_concerned(
+    local: ArtifactStore, text: str
+) -> None:
     folder = _folder(local)
     local.write_result(folder, {})
     (Path(local.root) / folder / RESULT_NAME).write_text(text)
-    with pytest.raises(StoreError, match=r"result\.json"):
-        list(local.results("acc"))
+    with pytest.raises(DamagedFile, match=r"result\.json"):
+        local.read_json(f"{folder}/{RESULT_NAME}")
+
+
+def test_a_folder_that_may_not_be_listed_is_not_taken_for_an_empty_one(
+    local: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _keep(local, b"pixels")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(StoreError, match="not allowed"):
+        local.files("acc")
 
 
 def test_a_result_that_no_json_reader_takes_is_not_written(local: ArtifactStore) -> None:
@@ -332,3 +366,81 @@ def test_an_upload_that_ended_early_is_not_taken_for_kept(monkeypatch: pytest.Mo
         _keep(store, b"pixels")
     monkeypatch.undo()
     assert store.read_bytes(_keep(store, b"pixels")) == b"pixels"
+
+
+def test_a_marker_is_made_once_and_found_again(store: ArtifactStore) -> None:
+    assert store.marker.read() is None
+    made = store.marker.create()
+    assert len(made) == 32
+    assert store.marker.create() == made
+    assert ArtifactStore(store.root).marker.read() == made
+
+
+def test_of_two_processes_that_mark_a_store_at_once_one_counts_for_both(
+    local: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ArtifactStore(local.root)
+    theirs: list[str] = []
+    write = os.link
+
+    def link_and_be_late(*given: Any) -> None:
+        if not theirs:
+            theirs.append("")
+            theirs[:] = [other.marker.create()]
+        write(*given)
+
+    monkeypatch.setattr(os, "link", link_and_be_late)
+    assert [local.marker.create()] == theirs
+
+
+def test_a_file_system_without_links_takes_a_marker_all_the_same(
+    local: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    assert local.marker.create() == local.marker.read()
+    assert local.marker.create() == local.marker.read()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"store_id": 7}', '{"store_id": ""}'])
+def test_a_damaged_marker_is_no_marker_and_is_replaced(local: ArtifactStore, text: str) -> None:
+    local.marker.create()
+    (Path(local.root) / MARKER_NAME).write_text(text)
+    assert local.marker.read() is None
+    made = local.marker.create()
+    assert len(made) == 32
+    assert local.marker.read() == made
+
+
+def test_reading_a_marker_asks_a_bucket_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ArtifactStore(f"memory://bucket-{uuid.uuid4().hex}/artifacts")
+    store.marker.create()
+    asked: list[str] = []
+    for name in ("cat_file", "info", "ls", "find", "open", "exists"):
+        real = getattr(MemoryFileSystem, name)
+
+        def count(
+            fs: MemoryFileSystem, *given: object, _real: Any = real, _name: str = name, **named: Any
+        ) -> Any:
+            asked.append(_name)
+            return _real(fs, *given, **named)
+
+        monkeypatch.setattr(MemoryFileSystem, name, count)
+    assert store.marker.read() is not None
+    assert asked == ["cat_file"]
+
+
+def test_a_store_unmounted_in_the_middle_of_a_run_has_not_lost_its_files(
+    store: ArtifactStore,
+) -> None:
+    artifact = _keep(store, b"pixels")
+    store.expect(store.marker.create())
+    store._storage.remove(artifact.path)
+    assert not store.has(artifact)
+    store._storage.remove(MARKER_NAME)
+    with pytest.raises(StoreError, match="Is it still mounted"):
+        store.has(artifact)
+    with pytest.raises(StoreError, match="Is it still mounted"):
+        _keep(store, b"pixels")

@@ -1,7 +1,8 @@
 """Artifacts in a directory of this machine."""
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +34,13 @@ class LocalStorage:
         with told("cannot be read", str(self._root / path)):
             return (self._root / path).open("rb")
 
+    def read(self, path: str) -> bytes | None:
+        with told("cannot be read", str(self._root / path)):
+            try:
+                return (self._root / path).read_bytes()
+            except FileNotFoundError:
+                return None
+
     def put(self, incoming: Path, path: str) -> None:
         target = self._root / path
         with told("cannot be written", str(target)):
@@ -46,10 +54,23 @@ class LocalStorage:
                 folder = folder.parent
                 _flush(folder)
 
-    def find(self, folder: str, name: str) -> Iterator[str]:
+    def put_new(self, incoming: Path, path: str) -> None:
+        target = self._root / path
+        with told("cannot be written", str(target)):
+            _flush(incoming)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(incoming, target)  # the one call that makes a whole file or refuses
+            except FileExistsError:
+                return
+            except OSError:  # a file system without links
+                if not target.exists():
+                    incoming.replace(target)
+            _flush(target.parent)
+
+    def files(self, folder: str) -> Mapping[str, int]:
         with told("cannot be listed", str(self._root / folder)):
-            found = sorted((self._root / folder).rglob(name))
-        return (file.relative_to(self._root).as_posix() for file in found)
+            return dict(sorted(_walk(self._root / folder, folder)))
 
     def uri(self, path: str) -> str:
         return (self._root / path).as_uri()
@@ -60,6 +81,21 @@ class LocalStorage:
     def remove(self, path: str) -> None:
         with told("cannot be removed", str(self._root / path)):
             (self._root / path).unlink(missing_ok=True)
+
+
+def _walk(top: Path, prefix: str) -> Iterator[tuple[str, int]]:
+    """Relative path and size of all files; what goes away meanwhile is left out.
+
+    A folder that may not be read is no empty one: that is an error.
+    """
+    with contextlib.suppress(FileNotFoundError), os.scandir(top) as entries:
+        for entry in entries:
+            path = f"{prefix}/{entry.name}" if prefix else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path), path)
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                yield path, entry.stat().st_size
 
 
 def _flush(path: Path) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -38,6 +38,14 @@ class RemoteStorage:
         with told("cannot be read", self.uri(path)):
             return cast(BinaryIO, self._fs.open(self._key(path), "rb"))
 
+    def read(self, path: str) -> bytes | None:
+        with told("cannot be read", self.uri(path)):
+            self._fs.invalidate_cache()
+            try:
+                return bytes(self._fs.cat_file(self._key(path)))
+            except FileNotFoundError:
+                return None
+
     def put(self, incoming: Path, path: str) -> None:
         with told("cannot be written", self.uri(path)):
             key = self._key(path)
@@ -46,12 +54,19 @@ class RemoteStorage:
         if self.size(path) != incoming.stat().st_size:
             raise StoreError("arrived incomplete", self.uri(path), "Run again: it is sent anew.")
 
-    def find(self, folder: str, name: str) -> Iterator[str]:
+    def put_new(self, incoming: Path, path: str) -> None:
+        # Not every file system of fsspec can refuse to overwrite.
+        if self.size(path) is None:
+            self.put(incoming, path)
+
+    def files(self, folder: str) -> Mapping[str, int]:
         with told("cannot be listed", self.uri(folder)):
             self._fs.invalidate_cache()
-            found = sorted(self._fs.find(self._key(folder)))
-        start = len(self._key(""))
-        return (key[start:].lstrip("/") for key in found if key.endswith(f"/{name}"))
+            found = self._fs.find(self._key(folder), detail=True)
+            start = len(self._key(""))
+            return {
+                key[start:].lstrip("/"): int(found[key].get("size") or 0) for key in sorted(found)
+            }
 
     def uri(self, path: str) -> str:
         return shown(f"{str(self._root).rstrip('/')}/{path}")

@@ -5,7 +5,8 @@ Not here: names and hashes (`store`), the places themselves (`local`, `remote`).
 
 import contextlib
 import errno
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -34,11 +35,21 @@ class Storage(Protocol):
     def open(self, path: str) -> BinaryIO:
         """The file, opened for reading."""
 
+    def read(self, path: str) -> bytes | None:
+        """All of a small file by one request, None when it or the whole root is not there."""
+
     def put(self, incoming: Path, path: str) -> None:
         """Make an incoming file the one at `path`, whole or not at all; it may be gone after."""
 
-    def find(self, folder: str, name: str) -> Iterator[str]:
-        """The paths of all files called `name` below `folder`, in order."""
+    def put_new(self, incoming: Path, path: str) -> None:
+        """As `put`, but a file that is there already stays.
+
+        Local disks decide between two writers at the same moment; elsewhere both may have written
+        and the last one counts. Read it back.
+        """
+
+    def files(self, folder: str) -> Mapping[str, int]:
+        """Path and size in bytes of every file below `folder`, in the order of paths."""
 
     def uri(self, path: str) -> str:
         """The address of the file, without credentials."""
@@ -48,6 +59,22 @@ class Storage(Protocol):
 
     def remove(self, path: str) -> None:
         """Remove the file."""
+
+
+@contextlib.contextmanager
+def incoming_file(storage: Storage) -> Iterator[Path]:
+    """An empty file in the incoming folder, with the permissions that the umask gives.
+
+    Removed at the end, unless it was put into its place.
+    """
+    path = storage.incoming / f"{uuid.uuid4().hex}.part"
+    with told("cannot be written", str(storage.incoming)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=False)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

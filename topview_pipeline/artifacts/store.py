@@ -1,28 +1,31 @@
 """The rules of the store: folders a person can browse, and files whole or not at all.
 
+    .topview-store.json
     <account>/<product>/<stage>/<fingerprint>/cutout.png, mask.png, ..., result.json
+    <account>/<product>/<stage>/<fingerprint>-2/scene_1.png, ...     made anew for dead ids
 
-Not here: the download (`topview`), which files a stage has (`stages`), how bytes reach a disk or a
-bucket (`local`, `remote`).
+Not here: the download (`topview`), which files a stage has (`stages`), what stands in the JSON
+files (`producer.records`), how bytes reach a disk or a bucket (`local`, `remote`).
 """
 
 import contextlib
 import hashlib
-import json
 import re
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from topview_pipeline.artifacts.documents import read_json, write_json
 from topview_pipeline.artifacts.local import LocalStorage
+from topview_pipeline.artifacts.marker import Marker
 from topview_pipeline.artifacts.slugs import product_slug
-from topview_pipeline.artifacts.storage import Storage, StoreError, told
+from topview_pipeline.artifacts.storage import Storage, StoreError, incoming_file, told
 from topview_pipeline.sources import local_path, shown
 
 RESULT_NAME = "result.json"
+USE_NAME = "used.json"
 _SWEEP_AFTER_SECONDS = (
     86_400  # no download lasts a day: what is older was left by a process that died
 )
@@ -69,22 +72,41 @@ class ArtifactStore:
     def __init__(self, root: str) -> None:
         self.root = root
         self._storage = _open_storage(root)
+        self.marker = Marker(self._storage)
+        self._expected: str | None = None
 
-    def folder(self, *, account: str, product_id: str, stage: str, fingerprint: str) -> str:
-        """The folder of one piece of work, relative to the root. Any product id is safe here."""
+    @property
+    def where(self) -> str:
+        """The root for people, without credentials."""
+        return shown(self.root)
+
+    @property
+    def local_root(self) -> Path | None:
+        """The root on this machine, None for a remote store."""
+        return self._storage.local(".")
+
+    def expect(self, store_id: str) -> None:
+        """From now on a missing file is only missing in the store of this id, see `has`."""
+        self._expected = store_id
+
+    def folder(
+        self, *, account: str, product_id: str, stage: str, fingerprint: str, anew: int = 0
+    ) -> str:
+        """The folder of one piece of work, relative to the root. Any product id is safe here.
+
+        Args:
+            anew: how often the work was made before and superseded: each keeps its own folder.
+        """
         if not _FINGERPRINT.fullmatch(fingerprint):
             raise ValueError(f"a fingerprint is lower-case hex, not {fingerprint!r}")
-        parts = (_plain(account), product_slug(product_id), _plain(stage), fingerprint[:12])
-        return "/".join(parts)
+        work = fingerprint[:12] + (f"-{anew + 1}" if anew else "")
+        return "/".join((_plain(account), product_slug(product_id), _plain(stage), work))
 
     @contextlib.contextmanager
     def incoming(self) -> Iterator[Path]:
         """An empty local file to download into; it is removed at the end unless `keep` took it."""
-        path = _new_incoming(self._storage)
-        try:
+        with incoming_file(self._storage) as path:
             yield path
-        finally:
-            path.unlink(missing_ok=True)
 
     def keep(
         self, incoming: Path, folder: str, name: str, *, sha256: str, media_type: str
@@ -95,8 +117,8 @@ class ArtifactStore:
         their hash in the name: what was paid for is never overwritten. Raises StoreError when the
         bytes do not hash to `sha256`.
         """
-        if _plain(name) == RESULT_NAME:
-            raise ValueError(f"{RESULT_NAME} is written by write_result")
+        if _plain(name) in (RESULT_NAME, USE_NAME):
+            raise ValueError(f"{name} is the ledger's second copy and no artifact's name")
         with told("cannot be read", str(incoming)), incoming.open("rb") as file:
             actual, size = sha256_of(file)
         if actual != sha256:
@@ -113,32 +135,50 @@ class ArtifactStore:
 
     def write_result(self, folder: str, result: Mapping[str, Any]) -> None:
         """Write result.json, atomically. Written last, it says that the folder is complete."""
-        text = json.dumps(result, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        path = self._inside(f"{folder}/{RESULT_NAME}")
+        write_json(self._storage, self._inside(f"{folder}/{RESULT_NAME}"), result)
+
+    def write_use(self, folder: str, use: Mapping[str, Any]) -> None:
+        """Write used.json: this product's stage stands on a result that was not made for it now."""
+        write_json(self._storage, self._inside(f"{folder}/{USE_NAME}"), use)
+
+    def publish(self, path: str, data: bytes) -> None:
+        """Make a file what it has to be now, whole or not at all: for what is made from the rest.
+
+        What was paid for goes through `keep`, which overwrites nothing.
+        """
         with self.incoming() as incoming:
             with told("cannot be written", str(incoming)):
-                incoming.write_text(text + "\n", encoding="utf-8")
-            self._storage.put(incoming, path)
+                incoming.write_bytes(data)
+            self._storage.put(incoming, self._inside(path))
 
-    def results(self, account: str) -> Iterator[dict[str, Any]]:
-        """Every result.json of an account, in the order of paths: the ledger's second copy."""
-        for path in self._storage.find(_plain(account), RESULT_NAME):
-            with self._storage.open(path) as file:
-                data = file.read()
-            try:
-                result = json.loads(data)
-            except ValueError as error:
-                mend = "Restore it from a backup, or delete its folder to have the work made anew."
-                raise StoreError("this is not JSON", self._storage.uri(path), mend) from error
-            if not isinstance(result, dict):
-                mend = "Restore it from a backup, or delete its folder to have the work made anew."
-                raise StoreError("this is no result", self._storage.uri(path), mend)
-            yield result
+    def published(self, path: str) -> bytes | None:
+        """What `publish` last wrote there; None when it never did."""
+        return self._storage.read(self._inside(path))
+
+    def files(self, account: str | None = None) -> Mapping[str, int]:
+        """Path and size in bytes of every file of an account, or of the whole store."""
+        return self._storage.files("" if account is None else _plain(account))
+
+    def read_json(self, path: str) -> dict[str, Any]:
+        """A result.json or used.json; one that cannot be understood is a DamagedFile."""
+        return read_json(self._storage, self._inside(path))
+
+    def uri_of(self, path: str) -> str:
+        """The address of a file by its path, without credentials."""
+        return self._storage.uri(self._inside(path))
 
     def has(self, artifact: Artifact, *, verify: bool = False) -> bool:
-        """Whether the file is there with its size, and with `verify` with its hash."""
+        """Whether the file is there with its size, and with `verify` with its hash.
+
+        Raises:
+            StoreError: also when it is missing and so is the store, see `expect`: what is not
+                mounted is not gone.
+        """
         path = self._inside(artifact.path)
-        if self._storage.size(path) != artifact.bytes:
+        size = self._storage.size(path)
+        if size is None:
+            self._check_marker()
+        if size != artifact.bytes:
             return False
         if not verify:
             return True
@@ -180,6 +220,11 @@ class ArtifactStore:
                     swept += 1
         return swept
 
+    def _check_marker(self) -> None:
+        if self._expected is not None and self.marker.read() != self._expected:
+            mend = "Is it still mounted? Whatever is missing here is fetched when it is back."
+            raise StoreError("this is no longer the store that was here before", self.where, mend)
+
     def _inside(self, path: str) -> str:
         parts = PurePosixPath(path)
         if parts.is_absolute() or ".." in parts.parts or "\\" in path:
@@ -213,12 +258,3 @@ def _open_storage(root: str) -> Storage:
 
     with told("cannot be opened", shown(root)):
         return RemoteStorage(UPath(root))
-
-
-def _new_incoming(storage: Storage) -> Path:
-    """An empty file in the incoming folder, with the permissions that the umask gives."""
-    path = storage.incoming / f"{uuid.uuid4().hex}.part"
-    with told("cannot be written", str(storage.incoming)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(exist_ok=False)
-    return path

@@ -75,12 +75,20 @@ def check_account(settings: Settings) -> None:
 
 
 def open_ledger(settings: Settings) -> Ledger:
-    """The account's ledger, when the store beside it can be written too."""
+    """The account's ledger, when the store beside it is its own and can be written, too."""
     from topview_pipeline.artifacts import ArtifactStore
     from topview_pipeline.defs.resources import LedgerResource
+    from topview_pipeline.pairing import ensure_paired
 
-    ArtifactStore(settings.artifacts).check_writable()
-    return LedgerResource().open()
+    store = ArtifactStore(settings.artifacts)
+    ledger = LedgerResource().open()
+    try:
+        ensure_paired(ledger, store, who="topview-pipeline run")
+        store.check_writable()
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
 
 
 def problems_of(catalogue: Catalogue, products: Sequence[str]) -> list[RowProblem]:
