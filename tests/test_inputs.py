@@ -3,7 +3,6 @@
 import hashlib
 import io
 import math
-import os
 import struct
 import wave
 import zlib
@@ -16,7 +15,6 @@ import pytest
 from av.audio.stream import AudioStream
 from PIL import Image
 
-from topview_pipeline import inputs
 from topview_pipeline.inputs import (
     AUDIO_BYTES,
     IMAGE_BYTES,
@@ -180,41 +178,3 @@ def test_what_is_no_recording_for_topview_is_refused(tmp_path: Path, data: bytes
     path = tmp_path / "voice.mp3"
     path.write_bytes(data)
     _refused(path, "audio", "not a recording")
-
-
-def test_a_file_is_hashed_once_until_it_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "photo.png"
-    path.write_bytes(b"first")
-    hashes: dict[str, str] = {}
-    files = InputFiles(hashes)
-    first = files.sha256(str(path))
-
-    monkeypatch.setattr(inputs, "read_limited", lambda *_: pytest.fail("read again"))
-    assert files.sha256(str(path)) == first
-    assert InputFiles(hashes).sha256(str(path)) == first, "the memory can outlive the object"
-    monkeypatch.undo()
-
-    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
-    path.write_bytes(b"again")
-    assert files.sha256(str(path)) == hashlib.sha256(b"again").hexdigest()
-
-
-def test_a_url_is_fetched_once_for_its_hash_and_shown_without_its_signature(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[str] = []
-
-    def fetched(ref: str, limit: int) -> bytes:
-        asked.append(ref)
-        return b"<html>"
-
-    monkeypatch.setattr(inputs, "read_limited", fetched)
-    files = InputFiles()
-    url = "https://host/photo.png?signature=s3cret"
-    assert files.sha256(url) == files.sha256(url) == hashlib.sha256(b"<html>").hexdigest()
-    assert asked == [url]
-    with pytest.raises(InputError) as caught:
-        files.read(url, kind="image")
-    assert caught.value.where == "https://host/photo.png"

@@ -1,7 +1,9 @@
 """Reading what a person wrote down: missing files, servers that fail, secrets in addresses."""
 
+import contextlib
 import http.server
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +13,16 @@ from upath import UPath
 
 from topview_pipeline.sources import (
     SourceError,
+    SourceTimeout,
     is_url,
     local_path,
+    mark_of,
+    read_changed,
     read_limited,
     resolved,
     shown,
 )
+from topview_pipeline.sources import http as http_source
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -145,3 +151,72 @@ def test_a_relative_catalogue_is_seen_from_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert resolved("a.png", "c.csv") == str(tmp_path / "a.png")
+
+
+def test_a_mark_differs_when_the_bytes_do_and_spares_reading_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"pixels")
+    os.utime(path, ns=(0, 1))
+    UPath("memory://marks/a.png").write_bytes(b"pixels")
+    for ref in (str(path), "memory://marks/a.png"):
+        content = read_changed(ref, 100, None)
+        assert content is not None
+        assert content.mark == mark_of(ref) is not None
+        assert read_changed(ref, 100, content.mark) is None
+    before = mark_of("memory://marks/a.png")
+    UPath("memory://marks/a.png").write_bytes(b"others")
+    path.write_bytes(b"others")
+    assert mark_of(str(path)) != "6 1"
+    assert mark_of("memory://marks/a.png") != before
+
+
+def test_a_server_without_validators_gives_no_mark(server: str) -> None:
+    assert mark_of(f"{server}/file") is None
+    content = read_changed(f"{server}/file", 100, "etag 1")
+    assert content is not None
+    assert content.mark is None
+
+
+def test_a_server_that_drips_is_left_in_time() -> None:
+    """Each byte comes within the time-out between bytes: the whole has one of its own."""
+    now = iter(range(0, 1000, 20))
+    with _dripping() as url, pytest.raises(SourceTimeout, match="within 30 s"):
+        http_source.fetch(url, 10**9, known=None, seconds=30.0, clock=lambda: float(next(now)))
+
+
+@contextlib.contextmanager
+def _dripping() -> Iterator[str]:
+    """A server whose body comes in pieces that the client sees one by one."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000000")
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    self.wfile.write(b"x" * 100)
+                    self.wfile.flush()
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test output clean."""
+
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{httpd.server_port}"
+    finally:
+        httpd.shutdown()
+        thread.join()
+        httpd.server_close()
+
+
+def test_a_server_that_does_not_answer_is_a_timeout() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.png?signature=s3cret"
+        with pytest.raises(SourceTimeout, match=r"within 0\.05 s") as caught:
+            read_changed(url, 100, None, seconds=0.05)
+    assert "s3cret" not in str(caught.value)

@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from tests.defs.shop import Shop, observed
+from tests.defs.shop import Shop, failure_of, made, observed
 from topview_pipeline.defs.jobs import SYNC_PRODUCTS
-
-SOURCES = ("productImage", "productScene", "productScript")
+from topview_pipeline.defs.resources import CatalogueResource
+from topview_pipeline.syncing import accept
 
 
 def sync(shop: Shop) -> dg.ExecuteInProcessResult:
@@ -38,46 +38,106 @@ def without_account(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_account")
-def test_a_new_catalogue_becomes_partitions_with_versions_and_nobody_is_paid(shop: Shop) -> None:
+def test_a_new_catalogue_becomes_partitions_and_nobody_is_paid(shop: Shop) -> None:
     shop.add("mug", "shoe")
 
     result = sync(shop)
 
     assert result.success
     assert shop.instance.get_dynamic_partitions("products") == ["mug", "shoe"]
-    assert set(observed(result)) == {(source, key) for source in SOURCES for key in shop.rows}
+    assert observed(result) == [], "nothing was made, so nothing can be stale"
     assert told(result) == {
         "products": 2,
         "new_products": 2,
         "products_that_left": 0,
-        "observed_changes": 6,
+        "withdrawn_orders": 0,
+        "observed_changes": 0,
         "catalogue_problems": 0,
         "catalogue_warnings": 0,
     }
     assert shop.accepted() == {}
 
 
-@pytest.mark.usefixtures("without_account")
-def test_only_what_changed_is_observed_again(shop: Shop) -> None:
+def test_only_what_changed_of_what_was_made_is_observed(shop: Shop) -> None:
     shop.add("mug", "shoe")
-    sync(shop)
-    shop.rows["mug"]["script"] = "Another word."
+    shop.catch_up(products=["mug"])
+    shop.rows["mug"]["script"] = shop.rows["shoe"]["script"] = "Another one."
+
     assert observed(sync(shop)) == [("productScript", "mug")]
+    assert list(shop.stale("mug")) == ["finishedVideo"]
     assert observed(sync(shop)) == []
 
 
-@pytest.mark.usefixtures("without_account")
+def test_a_column_that_nobody_reads_makes_nothing_stale_under_another_name(shop: Shop) -> None:
+    shop.add("mug", note="fragile")
+    shop.catch_up()
+    shop.rows["mug"]["remark"] = shop.rows["mug"].pop("note")
+
+    assert observed(sync(shop)) == []
+    assert shop.stale("mug") == {}
+
+
 def test_products_that_left_stay_and_are_counted_and_a_bad_row_has_not_left(shop: Shop) -> None:
-    shop.add("mug", "shoe", "bag")
+    shop.add("mug", "shoe", "bag", "hat", "pen")
     sync(shop)
     del shop.rows["shoe"]
     shop.rows["bag"]["location"] = "[[2, 2]]"
 
     result = sync(shop)
 
-    assert shop.instance.get_dynamic_partitions("products") == ["mug", "shoe", "bag"]
+    assert shop.instance.get_dynamic_partitions("products") == ["mug", "shoe", "bag", "hat", "pen"]
     assert told(result)["products_that_left"] == 1
     assert told(result)["catalogue_problems"] == 1
+    assert told(sync(shop))["products_that_left"] == 0, "it left once"
+
+
+@pytest.mark.parametrize("change", ["half as many", "a renamed column"])
+def test_a_catalogue_that_looks_mangled_is_held_until_somebody_means_it(
+    shop: Shop, change: str
+) -> None:
+    shop.add("mug", "shoe", "bag", "hat", mode="lite")
+    sync(shop)
+    if change == "half as many":
+        del shop.rows["shoe"], shop.rows["bag"]
+        words = "2 of its 4 products are gone, such as bag, shoe"
+    else:
+        for row in shop.rows.values():
+            row["modus"] = row.pop("mode")
+        words = "the column mode is gone, and modus is not known"
+    shop.add("new")
+
+    for result in (sync(shop), shop.catch_up(), shop.materialize("mug")):
+        assert words in failure_of(result)
+        assert "--accept-change" in failure_of(result)
+    assert "new" not in shop.instance.get_dynamic_partitions("products")
+    assert shop.accepted() == {}
+
+    with shop.ledger() as ledger:
+        accept(ledger, CatalogueResource().read().sha256, who="tester")
+
+    assert sync(shop).success
+    assert "new" in shop.instance.get_dynamic_partitions("products")
+
+
+def test_while_the_catalogue_is_held_what_was_submitted_is_brought_home(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("mug", "shoe", "bag", "hat")
+    monkeypatch.setenv("TOPVIEW_WAIT_SECONDS", "0")
+    shop.faults(unknown_status=1.0)
+    shop.catch_up(products=["mug"])
+    shop.faults()
+    for name in ("shoe", "bag", "hat"):
+        del shop.rows[name]
+    orders = [{"product": "mug", "stage": stage} for stage in ("bgRemovedImage", "replacedImages")]
+
+    result = shop.catch_up(orders=orders, explicit=False)
+
+    assert result.success
+    assert made(result) == [("bgRemovedImage", "mug")]
+    assert shop.accepted() == {"remove_background": 1}, "nothing more was sent"
+    with shop.ledger() as ledger:
+        assert {order.product_id for order in ledger.orders.open_orders()} == {"mug"}
 
 
 @pytest.mark.parametrize("job", ["sync_products", "catch_up"])

@@ -1,23 +1,36 @@
 """The catalogue: which products there are, and what shapes each of them.
 
-product.py is what comes out, read.py what a caller uses, tables.py the file formats, rules.py what
-a row must be.
+source.py is the interface of a source, files.py and tables.py the files that come with the
+package, opening.py finds the source that a setting names, read.py is what a caller uses, waiting.py
+limits how long it takes, rules.py says what a row must be, product.py is what comes out.
 """
 
+from topview_pipeline.catalogue.errors import CatalogueError, CatalogueHeld
+from topview_pipeline.catalogue.files import CatalogueFile
+from topview_pipeline.catalogue.opening import Source, open_source
 from topview_pipeline.catalogue.product import Location, Product, RowProblem
 from topview_pipeline.catalogue.read import (
     Catalogue,
-    CatalogueError,
     parse_catalogue,
     read_catalogue,
+    version_of,
 )
+from topview_pipeline.catalogue.source import CatalogueSource
+from topview_pipeline.catalogue.waiting import within
 
 __all__ = [
     "Catalogue",
     "CatalogueError",
+    "CatalogueFile",
+    "CatalogueHeld",
+    "CatalogueSource",
     "Location",
     "Product",
     "RowProblem",
+    "Source",
+    "open_source",
     "parse_catalogue",
     "read_catalogue",
+    "version_of",
+    "within",
 ]

@@ -42,18 +42,29 @@ class Product:
     chosen_image: int | None
     """Which of the replaced images becomes the video, counted from 1."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every path and URL that its bytes are made from."""
+        named = (self.image, self.template_image, self.user_face_image, self.audio)
+        return tuple(ref for ref in named if ref is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """Why a row makes no product. `line` counts from 1 and is where the row begins in the file."""
+    """Why a row makes no product.
+
+    `line` counts from 1 and is where the row begins in the file; of a source that is no file it is
+    the number of the row, and `unit` says so.
+    """
 
     line: int
     column: str | None
     product_id: str | None
     reason: str
+    unit: str = "line"
 
     def __str__(self) -> str:
-        place = f"line {self.line}" + (f", column {self.column}" if self.column else "")
+        place = f"{self.unit} {self.line}" + (f", column {self.column}" if self.column else "")
         product = f" (product {excerpt(self.product_id)})" if self.product_id else ""
         return f"{place}{product}: {self.reason}"
 

@@ -3,6 +3,7 @@
 Not here: the file formats (`tables`), duplicates (`read`), whether a picture is one (`inputs`).
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -11,7 +12,7 @@ from topview_pipeline.catalogue.location import parse_location
 from topview_pipeline.catalogue.product import Location, Product, RowProblem, excerpt
 from topview_pipeline.catalogue.tables import Row
 from topview_pipeline.settings import MODES, CatalogueDefaults
-from topview_pipeline.sources import resolved
+from topview_pipeline.sources import is_url, resolved
 
 COLUMNS = tuple(field.name for field in fields(Product))
 """Every column that a catalogue may have; only product_id must be there."""
@@ -23,10 +24,14 @@ _FROM_ONE = re.compile(r"0*([1-9][0-9]{0,5})(?:\.0+)?")  # spreadsheets write 1 
 
 
 def product_of(
-    row: Row, source: str, defaults: CatalogueDefaults
+    row: Row, beside: str | None, defaults: CatalogueDefaults
 ) -> Product | tuple[RowProblem, ...]:
-    """The product that a row describes, or every problem it has. Paths are seen from `source`."""
-    rules = _Rules(row.cells, source)
+    """The product that a row describes, or every problem it has.
+
+    Args:
+        beside: the file that relative paths are seen from; None where there is none.
+    """
+    rules = _Rules(row.cells, beside)
     product = rules.product(defaults)
     if product is not None and not rules.problems:
         return product
@@ -39,9 +44,9 @@ def product_of(
 class _Rules:
     """One row under examination. `problems` collects (column, reason)."""
 
-    def __init__(self, cells: Mapping[str, object], source: str) -> None:
+    def __init__(self, cells: Mapping[str, object], beside: str | None) -> None:
         self._raw = cells
-        self._source = source
+        self._beside = beside
         self.problems: list[tuple[str, str]] = []
         self.cells: dict[str, str] = {}
         for column in COLUMNS:
@@ -144,8 +149,11 @@ class _Rules:
         ref = self.cells.get(column)
         if ref is None:
             return None
+        if self._beside is None and not is_url(ref) and not os.path.isabs(ref):
+            self._problem(column, f"{excerpt(ref)} is relative; write all of the path, or a URL")
+            return None
         try:
-            return resolved(ref, self._source)
+            return resolved(ref, self._beside or "")
         except ValueError as error:
             self._problem(column, f"{excerpt(ref)} is no path or URL ({error})")
             return None

@@ -13,8 +13,9 @@ from pydantic import Field
 
 if TYPE_CHECKING:
     from topview_pipeline.artifacts import ArtifactStore
-    from topview_pipeline.catalogue import Catalogue
+    from topview_pipeline.catalogue import Catalogue, Source
     from topview_pipeline.ledger import Ledger
+    from topview_pipeline.settings import CatalogueDefaults
     from topview_pipeline.topview.client import TopviewClient
 
 
@@ -89,28 +90,60 @@ class ArtifactsResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # t
 
 
 class CatalogueResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
-    """The catalogue of products."""
+    """The catalogue of products. `docs/catalogue_sources.md` says how to give it another source."""
 
     source: str = Field(
-        default="", description="CSV or JSONL by path or URL. Empty: TOPVIEW_CATALOGUE.", repr=False
+        default="",
+        description="CSV or JSONL by path or URL, or python:module:attribute. "
+        "Empty: TOPVIEW_CATALOGUE.",
+        repr=False,
     )
 
-    def read(self) -> "Catalogue":
-        """Read it now.
+    def open(self) -> "Source":
+        """Where the rows come from; a subclass may return a CatalogueSource of its own.
 
         Raises:
             SettingsError: no catalogue is named.
-            CatalogueError: it cannot be used at all; single bad rows are in `problems`.
+            CatalogueError: an import path leads to none.
         """
-        from topview_pipeline.catalogue import read_catalogue
+        from topview_pipeline.catalogue import open_source
         from topview_pipeline.settings import Settings, SettingsError
 
-        settings = Settings.from_environment()
-        source = self.source or settings.catalogue
+        source = self.source or Settings.from_environment().catalogue
         if not source:
             raise SettingsError(
                 "TOPVIEW_CATALOGUE",
                 "it is not set",
                 "Set it to the path or URL of your catalogue (CSV or JSONL).",
             )
-        return read_catalogue(source, settings.defaults)
+        return open_source(source)
+
+    def read(
+        self, *, seconds: float = 300.0, defaults: "CatalogueDefaults | None" = None
+    ) -> "Catalogue":
+        """Read it now, in at most so many seconds.
+
+        Args:
+            defaults: what rows get where their cells are empty; None: as the environment says.
+
+        Raises:
+            SettingsError: no catalogue is named.
+            CatalogueError: it cannot be used at all, or does not answer in time; single bad rows
+                are in `problems`.
+        """
+        from topview_pipeline.catalogue import read_catalogue, within
+        from topview_pipeline.settings import Settings
+
+        source = self.open()
+        given = Settings.from_environment().defaults if defaults is None else defaults
+        return within(seconds, source.where, lambda: read_catalogue(source, given))
+
+    def version(self, *, seconds: float = 10.0) -> str | None:
+        """A text that changes whenever its rows do; None when only reading it tells.
+
+        Raises as `read` does.
+        """
+        from topview_pipeline.catalogue import version_of, within
+
+        source = self.open()
+        return within(seconds, source.where, lambda: version_of(source))

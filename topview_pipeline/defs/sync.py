@@ -1,50 +1,95 @@
 """The catalogue's products as Dagster's partitions, and what is said of the catalogue in a run.
 
-Spends nothing and needs neither uid nor key: it asks the catalogue and Dagster, nobody else.
+Spends nothing and calls nobody but the catalogue, Dagster, the ledger and the files' own servers.
+It needs no key, and a uid only for what the ledger remembers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 from topview_pipeline.defs.failures import plainly
 from topview_pipeline.defs.partitions import PRODUCTS
-from topview_pipeline.defs.resources import CatalogueResource
-from topview_pipeline.stages import STAGES
+from topview_pipeline.defs.resources import CatalogueResource, LedgerResource
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue
+    from topview_pipeline.ledger import Ledger
+    from topview_pipeline.producer.preferring import ChosenByProduct
+
+_BATCH: Final = 5000
+"""Partitions added in one transaction, so that runs write their events in between."""
 
 
 @dataclass(frozen=True)
-class Registered:
-    """What became of the partitions.
+class TakenIn:
+    """What a catalogue changed.
 
     Attributes:
         new: products that became partitions just now.
-        left: partitions whose product has no row any more. They stay: their history is theirs.
+        left: products that were in the catalogue and are no longer. Their partitions and their
+            history stay.
+        withdrawn: how many open orders of theirs were withdrawn.
     """
 
     new: tuple[str, ...]
-    left: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    withdrawn: int = 0
 
 
-def register(instance: dg.DagsterInstance, catalogue: "Catalogue") -> Registered:
-    """Make every product of the catalogue a partition, so that its events have a home."""
-    known = instance.get_dynamic_partitions(PRODUCTS)
-    before = set(known)
-    new = tuple(product_id for product_id in catalogue.products if product_id not in before)
-    if new:
-        instance.add_dynamic_partitions(PRODUCTS, new)
-    in_bad_rows = {problem.product_id for problem in catalogue.problems}
-    left = tuple(
-        product_id
-        for product_id in known
-        if product_id not in catalogue.products and product_id not in in_bad_rows
-    )
-    return Registered(new, left)
+def take_in(
+    instance: dg.DagsterInstance, catalogue: "Catalogue", ledger: "Ledger | None"
+) -> TakenIn:
+    """Obey a catalogue: its new products become partitions, those that left are retired.
+
+    Args:
+        ledger: of the account; without it nobody is retired, and no change is held.
+
+    Raises:
+        CatalogueHeld: it changed so much that a person must say it is meant; nothing was done.
+    """
+    from topview_pipeline import syncing
+
+    if ledger is None:
+        return TakenIn(register(instance, catalogue.products))
+    syncing.check(ledger, catalogue)
+    new = register(instance, catalogue.products)
+    retired = syncing.obey(ledger, catalogue)
+    return TakenIn(new, retired.products, retired.orders)
+
+
+def register(instance: dg.DagsterInstance, product_ids: Iterable[str]) -> tuple[str, ...]:
+    """Make products partitions, so that their events have a home; those that were none yet."""
+    known = set(instance.get_dynamic_partitions(PRODUCTS))
+    new = tuple(product_id for product_id in product_ids if product_id not in known)
+    rest = iter(new)
+    while batch := list(islice(rest, _BATCH)):
+        instance.add_dynamic_partitions(PRODUCTS, batch)
+    return new
+
+
+@contextmanager
+def ledger_of_account(resource: LedgerResource) -> "Iterator[Ledger | None]":
+    """The ledger of TOPVIEW_UID, None where that is not set: then nothing was ordered from here."""
+    from topview_pipeline.settings import Settings
+
+    if Settings.from_environment().uid is None:
+        yield None
+        return
+    opened = resource.open()
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def choices_of(ledger: "Ledger | None") -> "ChosenByProduct":
+    """People's choices of images; without an account nothing was chosen from here."""
+    return {} if ledger is None else ledger.choices.scenes()
 
 
 def tell_of_catalogue(context: dg.OpExecutionContext, catalogue: "Catalogue") -> dict[str, int]:
@@ -60,34 +105,40 @@ def tell_of_catalogue(context: dg.OpExecutionContext, catalogue: "Catalogue") ->
 
 
 @dg.op(
-    description="Makes the catalogue's new products partitions and observes what changed of "
-    "productImage, productScene and productScript. Spends nothing and needs no account. Products "
-    "that left the catalogue stay partitions.",
+    description="Makes the catalogue's new products partitions, observes what changed of "
+    "productImage, productScene and productScript of products already made, and retires products "
+    "that left: they stay partitions with their history, and are no longer made. Spends nothing "
+    "and needs no key.",
     out=dg.Out(dg.Nothing),
 )
 def sync_with_catalogue(
-    context: dg.OpExecutionContext, catalogue: CatalogueResource
+    context: dg.OpExecutionContext, catalogue: CatalogueResource, ledger: LedgerResource
 ) -> Iterator[Any]:
-    """Register, then observe."""
-    from topview_pipeline.defs.observing import changed_versions
+    """Take the catalogue in, then observe."""
+    from topview_pipeline.defs.inputs import opened_inputs
+    from topview_pipeline.defs.observing import changed_of_made
     from topview_pipeline.defs.versions import observation
 
     with plainly():
         found = catalogue.read()
         counts = tell_of_catalogue(context, found)
-        registered = register(context.instance, found)
-        observed = 0
-        for stage in STAGES:
-            for product_id, version in changed_versions(context, found, stage).items():
-                yield observation(stage.source, product_id, version)
-                observed += 1
+        with ledger_of_account(ledger) as opened:
+            taken = take_in(context.instance, found, opened)
+            chosen = choices_of(opened)
+        with opened_inputs() as inputs:
+            changed, looked = changed_of_made(context.instance, found, inputs, chosen)
+        for reason in looked.unreadable:
+            context.log.warning(reason)
+        for source, product_id, version in changed:
+            yield observation(source, product_id, version)
     yield dg.Output(
         None,
         metadata={
             "topview/products": len(found.products),
-            "topview/new_products": len(registered.new),
-            "topview/products_that_left": len(registered.left),
-            "topview/observed_changes": observed,
+            "topview/new_products": len(taken.new),
+            "topview/products_that_left": len(taken.left),
+            "topview/withdrawn_orders": taken.withdrawn,
+            "topview/observed_changes": len(changed),
             **counts,
         },
     )

@@ -5,7 +5,7 @@ version of each input and the storage id of the event that had it. The
 storage id is looked up by the version, so a change that came in between is still seen.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import dagster as dg
@@ -19,6 +19,7 @@ from topview_pipeline.defs.dagster_internals import (
 from topview_pipeline.stages import BY_KEY, STAGES, Stage
 
 SOURCES = frozenset(stage.source for stage in STAGES)
+_MOST_NAMED: Final = 1000
 _RECENT: Final = 10
 """Events of one partition that are searched for a version."""
 
@@ -61,6 +62,10 @@ class Versions:
             for product, storage_id in ids.items():
                 if product not in other:
                     self._pointers[source, product, wanted[product]] = storage_id
+
+    def is_observed(self, source: str, product_id: str, version: str) -> bool:
+        """Whether a source had this version in an event that is still found."""
+        return self._pointer(source, product_id, version) is not None
 
     def tags(
         self, stage: Stage, product_id: str, version: str, inputs: Mapping[str, str]
@@ -108,7 +113,7 @@ def _not_last(
         dg.AssetKey(source),
         dg.DagsterEventType.ASSET_OBSERVATION,
         [DATA_VERSION_TAG],
-        list(versions),
+        _named(versions),
     )
     return {
         product: version
@@ -117,20 +122,25 @@ def _not_last(
     }
 
 
+def _named(products: Collection[str]) -> list[str] | None:
+    """Partitions to name in a query; None, all of them, when one statement cannot hold so many."""
+    return list(products) if len(products) <= _MOST_NAMED else None
+
+
 def materialized_versions(
     instance: dg.DagsterInstance, products: Iterable[str]
 ) -> dict[tuple[str, str], str]:
     """The data version of each product's newest materialization, by (product, asset)."""
-    wanted = list(products)
+    wanted = frozenset(products)
     found: dict[tuple[str, str], str] = {}
     for stage in BY_KEY:
         tags = instance.event_log_storage.get_latest_tags_by_partition(
             dg.AssetKey(stage),
             dg.DagsterEventType.ASSET_MATERIALIZATION,
             [DATA_VERSION_TAG],
-            wanted,
+            _named(wanted),
         )
         for product, values in tags.items():
-            if DATA_VERSION_TAG in values:
+            if product in wanted and DATA_VERSION_TAG in values:
                 found[product, stage] = values[DATA_VERSION_TAG]
     return found
