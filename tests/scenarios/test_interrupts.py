@@ -2,63 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from tests.defs.shop import Shop, made
-from topview_pipeline.defs.jobs import CATCH_UP
+from tests.scenarios.conftest import MakeShop
+from tests.scenarios.dagster_processes import EXECUTE, process_of, until, videos
 from topview_pipeline.defs.runs import withdraw_cancelled
-from topview_pipeline.environment import VARIABLES
-from topview_pipeline.ledger import Ledger, Task, TaskState
-from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.serve import running
+from topview_pipeline.ledger import TaskState
 
-ROOT = Path(__file__).parents[2]
 SLOTS = 2
 PRODUCTS = ("mug", "shoe", "bag")
 MEDIANS = {"remove_background": 0.05, "image_replace": 0.05, "image2Video": 4.0}
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    """A shop whose instance and sandbox another process can reach; videos take four seconds."""
-    config = SandboxConfig(media="tiny", medians=MEDIANS, sigma=0.01, concurrency=SLOTS)
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with (
-        running(config) as sandbox,
-        dg.DagsterInstance.from_config(str(home)) as instance,
-    ):
-        shop = Shop(tmp_path, sandbox, instance)
-        for variable in VARIABLES:
-            monkeypatch.delenv(variable.name, raising=False)
-        environment = {
-            **shop.environment(),
-            "DAGSTER_HOME": str(home),
-            "TOPVIEW_MAX_CONCURRENT_TASKS": str(SLOTS),
-        }
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        shop.add(*PRODUCTS)
-        shop.write()
-        yield shop
+def shop(make_shop: MakeShop) -> Shop:
+    """Videos take four seconds."""
+    shop = make_shop(medians=MEDIANS, concurrency=SLOTS)
+    shop.add(*PRODUCTS)
+    shop.write()
+    return shop
 
 
-EXECUTE = f"""
-import sys
-from dagster._cli import main
-sys.argv = ["dagster", "job", "execute", "-m", "topview_pipeline.definitions", "-j", "{CATCH_UP}"]
-main()
-"""
 TERMINATED_WHILE_DAGSTER_STORES_AN_EVENT = """
 import os, signal
 from dagster import DagsterInstance
@@ -73,45 +44,14 @@ DagsterInstance.handle_new_event = handle_and_be_terminated
 """
 
 
-@contextmanager
-def process_of(code: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env=dict(os.environ),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-
 @pytest.fixture
 def worker(shop: Shop, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that catches up, at the moment when both slots make videos: no POST is under way
     then, because nothing can be reserved."""
     log = tmp_path / "worker.log"
-    with process_of(EXECUTE, log) as process, shop.ledger() as ledger:
-        until(lambda: len(videos(ledger, TaskState.PENDING)) == SLOTS, process, log)
+    with process_of(EXECUTE, log) as process:
+        until(lambda: videos(shop, TaskState.PENDING) == SLOTS, process, log)
         yield process
-
-
-def until(
-    is_so: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 60
-) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.02)
-
-
-def videos(ledger: Ledger, state: TaskState) -> list[Task]:
-    return [row for row in ledger.tasks.in_state((state,)) if row.stage == "finishedVideo"]
 
 
 def only_run(shop: Shop) -> dg.DagsterRun:

@@ -1,0 +1,189 @@
+"""Places where processes work, die and are followed by others: a workshop without Dagster, a shop
+with it. Each has a sandbox, and a folder that outlives the processes.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import dagster as dg
+import pytest
+
+from tests.defs.shop import Shop
+from tests.producer.world import product
+from tests.scenarios.life import Fates, Life, born
+from tests.scenarios.windows import End, Window
+from topview_pipeline.catalogue import Product
+from topview_pipeline.environment import VARIABLES
+from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.sandbox.config import SandboxConfig
+from topview_pipeline.sandbox.control import Control
+from topview_pipeline.sandbox.serve import Running, running
+
+SLOTS = 2
+MUG = product("mug")
+_QUICK: Mapping[str, Any] = {
+    "slots": SLOTS,
+    "poll_seconds": 0.02,
+    "wait_seconds": 20.0,
+    "retry_seconds": 0.05,
+    "busy_seconds": 0.05,
+    "network_seconds": 0.02,
+}
+
+
+@dataclass
+class Workshop:
+    """Lets processes live, one after the other or together, against one sandbox."""
+
+    folder: Path
+    sandbox: Running
+    config: Mapping[str, Any] = field(default_factory=lambda: dict(_QUICK))
+    lives: int = 0
+    ahead: float = 0.0
+    """Seconds that every clock, Topview's too, is ahead of the machine's."""
+
+    def later(self, seconds: float) -> None:
+        """Time passes, here and at Topview."""
+        self.ahead += seconds
+        with self.control() as control:
+            control.advance_clock(seconds)
+
+    def life(self, *products: Product, **told: Any) -> Life:
+        """A life over these products, by default the mug; `told` are fields of Life."""
+        self.lives += 1
+        return Life(
+            self.folder,
+            self.sandbox.base_url,
+            self.sandbox.uid,
+            self.sandbox.api_key,
+            products or (MUG,),
+            told.pop("run_id", f"run-{self.lives}"),
+            **{"config": self.config, "ahead": self.ahead, **told},
+        )
+
+    def run(self, life: Life, *, seconds: float = 60.0) -> Fates:
+        """A life that ends by itself."""
+        with born(life) as living:
+            exit_code, told = living.end(seconds)
+        assert exit_code == 0
+        return told
+
+    def ended_at(self, window: Window, stage: int, by: signal.Signals) -> Life:
+        """A life over the mug that ended in this window; it really came to that."""
+        life = self.life(end=End(window, stage, by))
+        with born(life) as living:
+            exit_code, told = living.end()
+        assert exit_code == (-signal.SIGKILL if by is signal.SIGKILL else 0)
+        assert len(told) < len(_STAGES)
+        return life
+
+    def submits(self) -> int:
+        """How many submits reached Topview, whatever became of them."""
+        return sum(self.counters()["submits"].values())
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """The ledger, as the test looks into it."""
+        ledger = self.life().ledger()
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+    def rows(self, *states: TaskState) -> list[Task]:
+        """The task rows in these states, or all."""
+        with self.ledger() as ledger:
+            return ledger.tasks.in_state(states or tuple(TaskState))
+
+    def told(self) -> list[tuple[str, str]]:
+        """(product, stage) of every event that Dagster would have, in order."""
+        path = self.folder / "events.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [(name, stage) for name, stage in map(json.loads, lines)]
+
+    def counters(self) -> dict[str, Any]:
+        """What the sandbox counted."""
+        with Control(self.sandbox.base_url) as control:
+            return control.counters()
+
+    def control(self) -> Control:
+        """Steers the sandbox; close it."""
+        return Control(self.sandbox.base_url)
+
+    def assert_nothing_paid_twice_nor_lost(self) -> None:
+        """No second success of paid work; every paid success is here, or named as unknown."""
+        counters = self.counters()
+        assert counters["duplicate_tasks"] == []
+        assert len(counters["orphan_tasks"]) <= len(self.rows(TaskState.UNKNOWN))
+        assert counters["slots"]["peak"] <= counters["slots"]["concurrency"]
+        assert self.rows(TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED) == []
+
+
+_STAGES = ("bgRemovedImage", "replacedImages", "finishedVideo")
+
+
+class MakeWorkshop(Protocol):
+    """Opens a workshop whose sandbox has these settings."""
+
+    def __call__(self, **sandbox: Any) -> Workshop: ...
+
+
+class MakeShop(Protocol):
+    """Opens a shop whose sandbox has these settings."""
+
+    def __call__(self, **sandbox: Any) -> Shop: ...
+
+
+@pytest.fixture
+def make_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeShop]:
+    """A shop whose instance and sandbox other processes reach, by the environment."""
+    home = tmp_path / "dagster"
+    home.mkdir()
+    with ExitStack() as stack:
+
+        def make(**sandbox: Any) -> Shop:
+            # The clock may be moved by months: nothing signed may run out by that.
+            lasting = {"url_seconds": 10**8, "upload_url_seconds": 10**8}
+            settings = {"media": "tiny", "sigma": 0.01, **lasting, **sandbox}
+            served = stack.enter_context(running(SandboxConfig(**settings)))
+            for variable in VARIABLES:
+                monkeypatch.delenv(variable.name, raising=False)
+            monkeypatch.setenv("DAGSTER_HOME", str(home))
+            instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
+            shop = Shop(tmp_path, served, instance)
+            slots = {"TOPVIEW_MAX_CONCURRENT_TASKS": str(settings["concurrency"])}
+            for name, value in {**shop.environment(), **slots}.items():
+                monkeypatch.setenv(name, value)
+            return shop
+
+        yield make
+
+
+@pytest.fixture
+def make_workshop(tmp_path: Path) -> Iterator[MakeWorkshop]:
+    opened = []
+
+    def make(**sandbox: Any) -> Workshop:
+        medians = dict.fromkeys(("remove_background", "image_replace", "image2Video"), 0.02)
+        settings = {"media": "tiny", "medians": medians, "concurrency": SLOTS, **sandbox}
+        context = running(SandboxConfig(**settings))
+        opened.append(context)
+        folder = tmp_path / f"workshop-{len(opened)}"
+        folder.mkdir()
+        return Workshop(folder, context.__enter__())
+
+    yield make
+    for context in opened:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def workshop(make_workshop: MakeWorkshop) -> Workshop:
+    return make_workshop()
