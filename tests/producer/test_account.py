@@ -1,5 +1,7 @@
 """Credentials and credits: one refusal stops all submits, and a good probe lets them go on."""
 
+from typing import Any
+
 import pytest
 
 from tests.producer.conftest import MakeWorld
@@ -124,6 +126,21 @@ def test_a_key_of_another_account_pauses_and_sends_nothing(world: World) -> None
 async def _html(scope: object, receive: object, send: object) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[operator]
     await send({"type": "http.response.body", "body": b"<html>Welcome</html>"})  # type: ignore[operator]
+
+
+def test_one_page_of_a_gateway_in_trouble_ends_no_run(make_world: MakeWorld) -> None:
+    asked = 0
+
+    def server(sandbox: Any) -> Any:
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            nonlocal asked
+            asked += 1
+            await (_html if asked <= 2 else sandbox)(scope, receive, send)
+
+        return answer
+
+    world = make_world(server=server)
+    assert fates(world.run([product("mug")])) == everything("made", "mug")
 
 
 def test_a_base_url_that_answers_html_makes_no_rows_at_all(make_world: MakeWorld) -> None:

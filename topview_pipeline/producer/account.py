@@ -7,10 +7,13 @@ import asyncio
 from topview_pipeline.ledger import HeldReason
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.outcomes import HeldError
-from topview_pipeline.topview.errors import AccountError, QueryError
+from topview_pipeline.topview.errors import AccountError, NotTopview, QueryError
 
 NO_CREDITS = "4100"
 _LONGEST_WAIT_SECONDS = 60.0
+_STRANGE_ANSWERS = 3
+"""Answers that are none of Topview's, until the base URL is taken for wrong: a gateway in trouble
+answers with a page of its own, too."""
 
 
 async def pause_account(desk: Desk, error: AccountError) -> None:
@@ -91,6 +94,7 @@ class Gate:
             NotTopview: the base URL is something else.
         """
         wait = self._desk.config.network_seconds
+        strange = 0
         async with self._lock:
             if self._refused is not None:
                 raise self._refused
@@ -101,6 +105,11 @@ class Gate:
                 except AccountError as error:
                     self._refused = paused(self._desk)
                     raise self._refused from error
+                except NotTopview:
+                    strange += 1
+                    if strange == _STRANGE_ANSWERS:
+                        raise
+                    await asyncio.sleep(wait)
                 except QueryError as error:
                     self.trouble = str(error)
                     await asyncio.sleep(wait)
