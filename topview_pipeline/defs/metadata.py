@@ -1,4 +1,8 @@
-"""What a person sees of a materialization: metadata with units, under namespaced keys."""
+"""What a person sees of a materialization: metadata with units, under namespaced keys.
+
+What is a number is kept as one: the UI plots credits, bytes and seconds (queued before Topview took
+it, running there, being stored, and of the video) over a partition's history.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,8 +10,10 @@ from typing import Any
 import dagster as dg
 
 from topview_pipeline.artifacts import Artifact, ArtifactStore
+from topview_pipeline.artifacts.addresses import at
 from topview_pipeline.defs.pictures import Picture
 from topview_pipeline.ledger import Task
+from topview_pipeline.quality import Verdict
 
 _FILE_IDS: Mapping[str, str] = {
     "bgRemovedImageFileId": "topview/cutout_file_id",
@@ -16,13 +22,21 @@ _FILE_IDS: Mapping[str, str] = {
 
 
 def made_metadata(
-    task: Task, store: ArtifactStore, *, reused: bool, preview: Picture | None
+    task: Task,
+    store: ArtifactStore,
+    *,
+    reused: bool,
+    preview: Picture | None,
+    verdict: Verdict | None = None,
+    media_url: str | None = None,
 ) -> dict[str, Any]:
     """Metadata of one stored task.
 
     Args:
         reused: an earlier materialization was made from this task: nothing was paid for this one.
         preview: what can be seen of it; None where previews are off.
+        verdict: what measuring it said; None where checks are off.
+        media_url: below which a browser finds the store's files; None: no links are made.
     """
     artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
     credits_paid = 0.0 if reused else task.cost_credits
@@ -33,6 +47,8 @@ def made_metadata(
         "topview/fingerprint": task.fingerprint,
         "topview/bytes": sum(artifact.bytes for artifact in artifacts),
     }
+    if verdict is not None and "video_seconds" in verdict.numbers:
+        values["topview/video_seconds"] = round(verdict.numbers["video_seconds"], 3)
     if preview is not None:
         values = {**_seen(preview), **values}
     if credits_paid is not None:
@@ -43,7 +59,12 @@ def made_metadata(
         values["topview/seconds_queued"] = round(task.pending_at - task.queued_at, 3)
         if task.succeeded_at is not None:
             values["topview/seconds_running"] = round(task.succeeded_at - task.pending_at, 3)
+            if task.stored_at is not None:
+                seconds = max(task.stored_at - task.succeeded_at, 0.0)
+                values["topview/seconds_storing"] = round(seconds, 3)
     values |= _ids(task.result or {})
+    if media_url is not None:
+        values |= _links(artifacts, media_url)
     values["topview/files"] = _file_table(artifacts, store)
     if artifacts:
         values["dagster/uri"] = store.uri(artifacts[0])
@@ -60,6 +81,15 @@ def _seen(picture: Picture) -> dict[str, Any]:
         "topview/video_seconds": picture.seconds and round(picture.seconds, 3),
     }
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _links(artifacts: list[Artifact], media_url: str) -> dict[str, dg.UrlMetadataValue]:
+    """What opens a picture as large as it is, and plays the video."""
+    link = at(media_url)
+    return {
+        f"topview/open_{artifact.name.partition('.')[0]}": dg.MetadataValue.url(link(artifact))
+        for artifact in artifacts
+    }
 
 
 def _ids(result: Mapping[str, Any]) -> dict[str, str]:

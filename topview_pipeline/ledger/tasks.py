@@ -99,7 +99,7 @@ class Tasks(Reserving):
                 who=who,
                 detail={"files": len(artifacts)},
                 artifacts=[dict(artifact) for artifact in artifacts],
-                quality=None,
+                quality=sa.null(),  # None would be kept as the JSON word
                 stored_at=now,
             )
 
