@@ -16,6 +16,7 @@ test: $(VENV)/dev-ready
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: $(VENV)/dev-ready
+	sh tests/browser/install_chromium.sh
 	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/dev-ready
@@ -23,12 +24,12 @@ lint: $(VENV)/dev-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Under 10 minutes; bench-full repeats the slots for a median of three pairs.
+# At most 10 minutes on two idle cores; bench-full has the sizes of the targets and takes hours.
 bench: $(VENV)/dev-ready
-	$(BIN)/python -m benchmarks --speed 1 --pairs 1
+	$(BIN)/python -m benchmarks
 
 bench-full: $(VENV)/dev-ready
-	$(BIN)/python -m benchmarks --speed 1 --pairs 3
+	$(BIN)/python -m benchmarks --full
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

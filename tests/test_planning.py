@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +11,9 @@ import pytest
 from tests.producer.world import product
 from topview_pipeline.catalogue import Product
 from topview_pipeline.inputs import InputError
-from topview_pipeline.ledger import Task, TaskState
+from topview_pipeline.ledger import TaskGlance, TaskState
 from topview_pipeline.planning import Known, PlannedOrder, plan
-from topview_pipeline.producer.work import data_version, piece_of, upstream_of
+from topview_pipeline.producer.work import data_version, piece_of
 from topview_pipeline.stages import (
     BG_REMOVED_IMAGE,
     FINISHED_VIDEO,
@@ -22,6 +21,7 @@ from topview_pipeline.stages import (
     STAGES,
     Stage,
 )
+from topview_pipeline.stages.requests import Upstream
 from topview_pipeline.stages.shapes import Shape, fingerprint_of, shape_of
 
 MUG = product("mug")
@@ -41,36 +41,29 @@ class World:
     """Builds rows as the producer would have left them."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[Task]] = {}
-        self.stored: dict[tuple[str, str], Task] = {}
+        self.rows: dict[str, list[TaskGlance]] = {}
+        self.stored: dict[tuple[str, str], TaskGlance] = {}
         self.materialized: dict[tuple[str, str], str] = {}
         self.generations: dict[tuple[str, str], int] = {}
         self.open_orders: set[tuple[str, str]] = set()
 
-    def row(self, stage: Stage, state: TaskState, one: Product = MUG, **changes: Any) -> Task:
+    def row(self, stage: Stage, state: TaskState, one: Product = MUG, **changes: Any) -> TaskGlance:
         upstream = None if stage.upstream is None else self.stored[one.product_id, stage.upstream]
         piece = piece_of(
             stage,
             one,
             shape(stage, one),
-            None if upstream is None else upstream_of(upstream),
+            None if upstream is None else Upstream(upstream.fingerprint, upstream.result or {}, ()),
             account="a",
             preferred_image=None,
             when_no_face="fail",
         )
         generation = self.generations.get((one.product_id, stage.key), 0)
         fingerprint = fingerprint_of(piece.work, generation)
-        task: Any = SimpleNamespace(
-            fingerprint=fingerprint,
-            state=state,
-            result=SCENES if stage is REPLACED_IMAGES else {},
-            artifacts=[],
-            retryable=True,
-            inputs=piece.inputs,
-            **changes,
-        )
+        result = SCENES if stage is REPLACED_IMAGES else None
+        task = replace(TaskGlance(fingerprint, state, True, result, piece.inputs), **changes)
         self.rows.setdefault(fingerprint, []).append(task)
-        return task  # type: ignore[no-any-return]  # the fields of a Task that a plan reads
+        return task
 
     def done(self, *stages: Stage, one: Product = MUG) -> None:
         for stage in stages:
@@ -182,7 +175,7 @@ def test_only_what_can_be_submitted_again_costs(
 
 def test_what_was_refused_is_free_and_blocks_what_comes_after(world: World) -> None:
     world.done(BG_REMOVED_IMAGE)
-    world.row(REPLACED_IMAGES, TaskState.FAILED).retryable = False  # type: ignore[misc]
+    world.row(REPLACED_IMAGES, TaskState.FAILED, retryable=False)
     assert told(world.plan()) == [
         ("replacedImages", "refused before: only sent again with force or changed inputs", 0.0),
         ("finishedVideo", "replacedImages cannot be made", 0.0),

@@ -138,7 +138,9 @@ def test_every_variable_arrives(project: Path) -> None:
         ("TOPVIEW_DEFAULT_MODE", "avatar3"),
         ("TOPVIEW_LEDGER_URL", "/data/ledger.db"),
         ("TOPVIEW_LEDGER_URL", "mysql://user:hunter2@host/ledger"),
-        ("TOPVIEW_LEDGER_URL", "postgresql://user:hunter2@host/ledger"),
+        ("TOPVIEW_LEDGER_URL", "postgresql+psycopg://user:hunter2@host/ledger"),
+        ("TOPVIEW_LEDGER_URL", "postgresql://user:hunter2@host"),
+        ("TOPVIEW_LEDGER_URL", "postgresql://user:pass@word:hunter2@host/ledger"),
         ("TOPVIEW_LEDGER_URL", "sqlite://"),
         ("TOPVIEW_LEDGER_URL", "sqlite:///:memory:"),
         ("TOPVIEW_HOME", "s3://bucket/home"),
@@ -203,6 +205,14 @@ def test_the_ledger_is_the_same_file_from_wherever_a_process_starts(
     assert make_url(settings.ledger_url).database == str(project / "money.db")
     assert settings.catalogue == str(project / "products.csv")
     assert settings.artifacts == str(project / "made")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2"])
+def test_a_ledger_on_postgresql_keeps_its_password_to_itself(project: Path, scheme: str) -> None:
+    url = f"{scheme}://user:hunter2@host/ledger"
+    settings = _read(project, TOPVIEW_LEDGER_URL=url)
+    assert settings.ledger_url == url
+    assert "hunter2" not in repr(settings)
 
 
 def test_the_project_is_where_workspace_yaml_is_else_here(

@@ -47,15 +47,40 @@ VARIABLES = (
     Variable(
         "TOPVIEW_LEDGER_URL",
         None,
-        "SQLAlchemy URL of the ledger, SQLite on a local disk. Unset: ledger.db in TOPVIEW_HOME.",
+        "SQLAlchemy URL of the ledger: SQLite on a local disk, or for several machines "
+        "postgresql+psycopg2://user:password@host/name. Unset: ledger.db in TOPVIEW_HOME.",
     ),
     Variable(
         "TOPVIEW_ARTIFACTS",
         None,
         "Folder or fsspec URL for what Topview made. Unset: artifacts in TOPVIEW_HOME.",
     ),
-    Variable("TOPVIEW_CATALOGUE", None, "Path or URL of the catalogue, CSV or JSON Lines."),
+    Variable(
+        "TOPVIEW_CATALOGUE",
+        None,
+        "Path or URL of the catalogue, CSV or JSON Lines; or python:module:attribute, a source of "
+        "your own.",
+    ),
     Variable("TOPVIEW_MAX_CONCURRENT_TASKS", "4", "Task slots of the account's plan."),
+    Variable(
+        "TOPVIEW_CREDIT_LIMIT",
+        None,
+        "Most credits a UTC day, for all runs of the account together. Unset: no limit.",
+    ),
+    Variable(
+        "TOPVIEW_NIGHTLY_CREDIT_LIMIT",
+        None,
+        "Most credits that a night's nightly_catch_up may order. Unset: TOPVIEW_CREDIT_LIMIT "
+        "alone, and with neither the nights do nothing.",
+    ),
+    Variable(
+        "TOPVIEW_PRICES",
+        "image_replace=1, image2video/avatar2=0.4/s, image2video/avatar4=0.1/s, "
+        "image2video/avatar4Fast=0.06/s",
+        "Credits of a task by kind or kind/mode, with /s by the second of speech: what estimates "
+        "go by until such a task was really paid. The default is from Topview's points rules and "
+        "photo avatars; lite and pro have no published price.",
+    ),
     Variable("TOPVIEW_POLL_SECONDS", "3", "Shortest time between two queries of a task."),
     Variable(
         "TOPVIEW_WAIT_SECONDS",
@@ -76,6 +101,18 @@ VARIABLES = (
         "TOPVIEW_DEADLINE_IMAGE2VIDEO", "3600", "Seconds after which a video counts as stalled."
     ),
     Variable(
+        "TOPVIEW_ACCOUNT_EXCLUSIVE",
+        "false",
+        "true: nobody and nothing but this ledger uses the Topview account, web application "
+        "included. Then the one charge that fits a lost answer is taken for its task.",
+    ),
+    Variable(
+        "TOPVIEW_UNKNOWN_DEADLINES",
+        "2",
+        "Deadlines of its kind after which a task whose submit's answer was lost, and that is in "
+        "no credit log, is taken for never charged and may be sent again.",
+    ),
+    Variable(
         "TOPVIEW_WHEN_NO_FACE",
         "fail",
         "A scene without a face can only become a video in mode avatar2. "
@@ -83,6 +120,17 @@ VARIABLES = (
     ),
     Variable(
         "TOPVIEW_PREVIEWS", "true", "Small pictures on the materializations in the Dagster UI."
+    ),
+    Variable(
+        "TOPVIEW_CHECKS",
+        "true",
+        "Each result is measured and shown as an asset check; what fails it is not exported.",
+    ),
+    Variable(
+        "TOPVIEW_MEDIA_URL",
+        None,
+        "URL below which a web server of yours shows the store to browsers: links of "
+        "materializations, manifest and gallery begin with it. Unset: the store's own addresses.",
     ),
     Variable("TOPVIEW_DEFAULT_TEMPLATE_IMAGE", None, "Template of rows without one."),
     Variable("TOPVIEW_DEFAULT_TEMPLATE_IMAGE_FILE_ID", None, "Topview's file id of that template."),
@@ -116,6 +164,10 @@ class Environment:
         """The value without the blanks around it, else the default."""
         return self._environ.get(name, "").strip() or _BY_NAME[name].default
 
+    def is_default(self, name: str) -> bool:
+        """Whether the variable is not set."""
+        return not self._environ.get(name, "").strip()
+
     def text(self, name: str) -> str:
         """The value of a variable that has a default."""
         value = self.optional(name)
@@ -143,6 +195,10 @@ class Environment:
         if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) > 0):
             raise SettingsError(name, f"{value!r} is no whole number from 1", "Use 4, for example.")
         return int(value)
+
+    def optional_number(self, name: str) -> float | None:
+        """A finite number, not negative; None when it is not set."""
+        return None if self.optional(name) is None else self.number(name)
 
     def number(self, name: str, *, above_zero: bool = False) -> float:
         """A finite number, not negative, and not 0 with `above_zero`."""

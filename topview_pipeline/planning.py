@@ -12,10 +12,11 @@ from typing import Final, Literal
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.inputs import InputError
-from topview_pipeline.ledger import Task, TaskState
-from topview_pipeline.producer.work import Piece, data_version, piece_of, upstream_of
+from topview_pipeline.ledger import TaskGlance, TaskState
+from topview_pipeline.producer.work import Piece, data_version, piece_of
 from topview_pipeline.stages import STAGES, PreconditionError, Stage
 from topview_pipeline.stages.estimates import speech_seconds
+from topview_pipeline.stages.requests import Upstream
 from topview_pipeline.stages.shapes import Shape, fingerprint_of
 
 
@@ -51,12 +52,12 @@ class Known:
     """
 
     account: str
-    rows: Mapping[str, Sequence[Task]]
+    rows: Mapping[str, Sequence[TaskGlance]]
     generations: Mapping[tuple[str, str], int]
     open_orders: Collection[tuple[str, str]]
     choices: Mapping[tuple[str, str], int]
     materialized: Mapping[tuple[str, str], str]
-    last_stored: Callable[[str, str], Task | None]
+    last_stored: Callable[[str, str], TaskGlance | None]
     cost: Callable[[Stage, str | None, float | None], float | None]
 
 
@@ -70,7 +71,7 @@ class _Upstream:
         is_coming: whether this plan brings it.
     """
 
-    task: Task | None = None
+    task: TaskGlance | None = None
     missing: str | None = None
     is_coming: bool = False
 
@@ -126,7 +127,7 @@ class _Planner:
             if stage not in self.stages:
                 upstream = _Upstream(self.known.last_stored(product.product_id, stage.key))
                 continue
-            row: Task | None = None
+            row: TaskGlance | None = None
             mode = _likely_mode(stage, product)
             if upstream.missing is not None:
                 verdict = _Verdict(upstream.missing, upstream.is_coming)
@@ -148,7 +149,7 @@ class _Planner:
                 )
             upstream = self._next(stage, row, verdict)
 
-    def _piece(self, stage: Stage, product: Product, upstream: Task | None) -> Piece:
+    def _piece(self, stage: Stage, product: Product, upstream: TaskGlance | None) -> Piece:
         preferred = None
         if upstream is not None:
             preferred = self.known.choices.get((product.product_id, upstream.fingerprint))
@@ -156,20 +157,21 @@ class _Planner:
             stage,
             product,
             self.shape_of(stage, product),
-            None if upstream is None else upstream_of(upstream),
+            # Its files shape nothing, so a plan does not look at them.
+            None if upstream is None else Upstream(upstream.fingerprint, upstream.result or {}, ()),
             account=self.known.account,
             preferred_image=preferred,
             when_no_face=self.when_no_face,
         )
 
-    def _row(self, piece: Piece) -> Task | None:
+    def _row(self, piece: Piece) -> TaskGlance | None:
         """The row that stands for the current inputs of a stage."""
         generation = self.known.generations.get((piece.product.product_id, piece.stage.key), 0)
         rows = self.known.rows.get(fingerprint_of(piece.work, generation), ())
         counting = [row for row in rows if row.state in _VERDICTS or row.state is TaskState.STORED]
         return counting[-1] if counting else None
 
-    def _verdict(self, piece: Piece, row: Task | None) -> _Verdict:
+    def _verdict(self, piece: Piece, row: TaskGlance | None) -> _Verdict:
         key = (piece.product.product_id, piece.stage.key)
         if self.force:
             return _Verdict("forced", pays=True)
@@ -191,7 +193,7 @@ class _Planner:
         changed = [key for key, version in piece.inputs.items() if before.get(key) != version]
         return f"{' and '.join(_WORDS.get(key, key) for key in changed) or 'its making'} changed"
 
-    def _next(self, stage: Stage, row: Task | None, verdict: _Verdict) -> _Upstream:
+    def _next(self, stage: Stage, row: TaskGlance | None, verdict: _Verdict) -> _Upstream:
         if row is not None and row.state is TaskState.STORED and not self.force:
             return _Upstream(row)
         if verdict.pays or (row is not None and row.state in _COMING):

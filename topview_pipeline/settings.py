@@ -20,11 +20,13 @@ from topview_pipeline.environment import (
     SettingsError,
     Variable,
 )
+from topview_pipeline.prices import PriceList
 from topview_pipeline.sources import is_url
 
 __all__ = [
     "DEFAULT_IMAGE_EDIT_PROMPT",
     "MODES",
+    "PYTHON_SOURCE",
     "VARIABLES",
     "CatalogueDefaults",
     "Settings",
@@ -32,6 +34,9 @@ __all__ = [
     "Variable",
     "project_root",
 ]
+
+PYTHON_SOURCE = "python:"
+"""What TOPVIEW_CATALOGUE begins with when it names a source of the user's own."""
 
 MODES = ("lite", "pro", "avatar2", "avatar4", "avatar4Fast")
 """Topview's video modes, smallest first."""
@@ -69,13 +74,27 @@ class Settings:
     """Absolute path or fsspec URL; that may hold one too."""
     catalogue: str | None = field(repr=False)
     max_concurrent_tasks: int
+    credit_limit: float | None
+    """Credits a UTC day, for all runs of the account."""
+    nightly_credit_limit: float | None
+    """Credits of what one nightly_catch_up orders."""
+    prices: PriceList
+    """What estimates go by until such a task was really paid."""
     poll_seconds: float
     wait_seconds: float
     deadline_seconds: Mapping[str, float]
     """By kind of task: remove_background, image_replace, image2video."""
+    account_exclusive: bool
+    """Nobody else uses the account."""
+    unknown_deadlines: int
+    """Deadlines after which a lost answer that is in no credit log was never charged."""
     when_no_face: Literal["fail", "avatar2"]
     previews: bool
     """Whether materializations show a small picture."""
+    checks: bool
+    """Whether what was made is measured."""
+    media_url: str | None
+    """Below which browsers find the store's files; without a slash at the end."""
     defaults: CatalogueDefaults
 
     @classmethod
@@ -98,16 +117,23 @@ class Settings:
             home=home,
             ledger_url=_ledger_url(env, root, home),
             artifacts=_path(artifacts, root) if artifacts else str(home / "artifacts"),
-            catalogue=_optional_path(env, "TOPVIEW_CATALOGUE", root),
+            catalogue=_catalogue(env, root),
             max_concurrent_tasks=env.count("TOPVIEW_MAX_CONCURRENT_TASKS"),
+            credit_limit=env.optional_number("TOPVIEW_CREDIT_LIMIT"),
+            nightly_credit_limit=env.optional_number("TOPVIEW_NIGHTLY_CREDIT_LIMIT"),
+            prices=_prices(env),
             poll_seconds=env.number("TOPVIEW_POLL_SECONDS", above_zero=True),
             wait_seconds=env.number("TOPVIEW_WAIT_SECONDS"),
             deadline_seconds={
                 kind: env.number(f"TOPVIEW_DEADLINE_{kind.upper()}", above_zero=True)
                 for kind in ("remove_background", "image_replace", "image2video")
             },
+            account_exclusive=env.flag("TOPVIEW_ACCOUNT_EXCLUSIVE"),
+            unknown_deadlines=env.count("TOPVIEW_UNKNOWN_DEADLINES"),
             when_no_face=cast(Literal["fail", "avatar2"], when_no_face),
             previews=env.flag("TOPVIEW_PREVIEWS"),
+            checks=env.flag("TOPVIEW_CHECKS"),
+            media_url=_media_url(env),
             defaults=_defaults(env, root),
         )
 
@@ -134,6 +160,13 @@ def _optional_path(env: Environment, name: str, root: Path) -> str | None:
     return None if value is None else _path(value, root)
 
 
+def _catalogue(env: Environment, root: Path) -> str | None:
+    value = env.optional("TOPVIEW_CATALOGUE")
+    if value is not None and value.startswith(PYTHON_SOURCE):
+        return value
+    return _optional_path(env, "TOPVIEW_CATALOGUE", root)
+
+
 def _home(env: Environment, root: Path) -> Path:
     value = env.optional("TOPVIEW_HOME") or ".topview"
     if is_url(value):
@@ -143,19 +176,36 @@ def _home(env: Environment, root: Path) -> Path:
 
 
 def _base_url(env: Environment) -> str:
-    name = "TOPVIEW_BASE_URL"
-    value = env.text(name)
+    mend = "Leave these out; credentials go into TOPVIEW_UID and TOPVIEW_API_KEY."
+    return _plain_url(
+        "TOPVIEW_BASE_URL", env.text("TOPVIEW_BASE_URL"), "https://api.topview.ai", mend
+    )
+
+
+def _media_url(env: Environment) -> str | None:
+    value = env.optional("TOPVIEW_MEDIA_URL")
+    if value is None:
+        return None
+    mend = "Leave these out: the links are shown to whoever sees the Dagster UI."
+    return _plain_url("TOPVIEW_MEDIA_URL", value, "https://host/folder", mend)
+
+
+def _plain_url(name: str, value: str, example: str, without: str) -> str:
+    """An http or https URL in one spelling, without a slash at the end.
+
+    Args:
+        without: how to mend one with a user, a query or a fragment.
+    """
     try:
         parts = urlsplit(value)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise SettingsError(name, f"not a URL ({error})", "Use https://host.") from error
+        raise SettingsError(name, f"not a URL ({error})", f"Use {example}.") from error
     scheme = parts.scheme.lower()
     if scheme not in ("http", "https") or not host or any(map(str.isspace, value)):
-        raise SettingsError(name, "not an http or https URL", "Use https://api.topview.ai.")
+        raise SettingsError(name, "not an http or https URL", f"Use {example}.")
     if parts.username or parts.password or parts.query or parts.fragment:
-        mend = "Leave these out; credentials go into TOPVIEW_UID and TOPVIEW_API_KEY."
-        raise SettingsError(name, "it has a user, a query or a fragment", mend)
+        raise SettingsError(name, "it has a user, a query or a fragment", without)
     host = f"[{host}]" if ":" in host else host
     standard = {"http": 80, "https": 443}[scheme]
     origin = host if port in (None, standard) else f"{host}:{port}"
@@ -195,21 +245,38 @@ def _ledger_url(env: Environment, root: Path, home: Path) -> str:
     value = env.optional(name)
     if value is None:
         return URL.create("sqlite", database=str(home / "ledger.db")).render_as_string()
-    mend = "Use sqlite:////folder/ledger.db, on a local disk."
+    mend = (
+        "Use sqlite:////folder/ledger.db, on a local disk, or "
+        "postgresql+psycopg2://user:password@host/name."
+    )
     try:
         url = make_url(value)
-    except ArgumentError as error:
-        # The cause quotes the value, which may hold a password.
+    except (ArgumentError, ValueError) as error:
+        # The cause quotes of the value, which may hold a password.
         raise SettingsError(name, f"not a SQLAlchemy URL ({type(error).__name__})", mend) from None
-    backend = url.get_backend_name()
-    if backend != "sqlite":
-        raise SettingsError(name, f"{backend} is not supported", mend)
+    if url.drivername in ("postgresql", "postgresql+psycopg2"):
+        if not url.database:
+            raise SettingsError(name, "it names no database", mend)
+        return value
+    if url.get_backend_name() != "sqlite":
+        raise SettingsError(name, f"{url.drivername} is not supported", mend)
     if not url.database or ":memory:" in url.database or "mode=memory" in value:
         raise SettingsError(name, "a ledger in memory forgets what was paid for", mend)
     if url.database.startswith("file:"):
         return value
     absolute = url.set(database=_path(url.database, root))
     return absolute.render_as_string(hide_password=False)
+
+
+def _prices(env: Environment) -> PriceList:
+    name = "TOPVIEW_PRICES"
+    is_ours = env.is_default(name)
+    source = "the default price list" if is_ours else f"the price list in {name}"
+    try:
+        return PriceList.parse(env.text(name), source)
+    except ValueError as error:
+        mend = "Use image_replace=1, image2video/avatar2=0.4/s, for example."
+        raise SettingsError(name, f"{str(error)!r} is no price", mend) from error
 
 
 def _defaults(env: Environment, root: Path) -> CatalogueDefaults:

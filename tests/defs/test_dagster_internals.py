@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from topview_pipeline.defs import dagster_internals as internals
+
+RUN_ID = "2b0f1d4e-7a55-4a37-9c3e-1f6b1c0a9d11"
 
 
 def test_the_tags_are_those_that_stored_events_carry() -> None:
@@ -44,3 +48,34 @@ def test_a_planned_materialization_comes_back_from_the_storage() -> None:
     assert event.asset_key == dg.AssetKey("finishedVideo")
     assert event.partition == "mug"
     assert event.step_key == "produce"
+
+
+def test_a_run_that_is_executed_here_can_be_executed_again_from_the_ui(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The UI finds a run's job by its origin, and what an op handed on in the run's own storage."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+
+    @dg.op
+    def count() -> int:
+        return 1
+
+    @dg.op
+    def fail(number: int) -> None:
+        raise dg.Failure(str(number))
+
+    @dg.job(executor_def=dg.in_process_executor)
+    def counting() -> None:
+        fail(count())
+
+    with dg.DagsterInstance.get() as instance:
+        result = internals.execute_as_launched(counting, instance, run_config={}, run_id=RUN_ID)
+        run = instance.get_run_by_id(RUN_ID)
+    assert run is not None
+    assert not result.success
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    assert run.remote_job_origin is not None
+    assert run.remote_job_origin.location_name == "topview_pipeline"
+    assert run.remote_job_origin.job_name == "counting"
+    assert run.tags[".dagster/repository"] == "__repository__@topview_pipeline"
+    assert list((tmp_path / "storage" / RUN_ID).rglob("result")), "what the first op handed on"

@@ -27,7 +27,9 @@ def test_a_thousand_failures_stay_readable_and_none_is_lost() -> None:
     assert found.description.startswith("7 made, 1000 failed.")
     assert found.description.splitlines()[1:] == [
         "1000 failed, finishedVideo of p0, p1, p2, p3, p4 and others: no face. "
-        "What to do: choose an image."
+        "What to do: choose an image.",
+        "To try them again use the job catch_up, which takes any products in one run: "
+        "`topview-pipeline run`. A backfill of scattered ones is a run for each.",
     ]
     table = found.metadata["topview/troubles"]
     assert isinstance(table, dg.TableMetadataValue)
@@ -39,8 +41,16 @@ def test_many_different_failures_stay_readable_too() -> None:
     words = [f"{'x' * number} is no colour" for number in range(1, 50)]
     troubles = [Trouble(word, "finishedVideo", "failed", word, "mend it") for word in words]
     lines = str(failure(troubles, made=0).description).splitlines()
-    assert len(lines) == 22
-    assert lines[-1] == "... and more, see the table."
+    assert len(lines) == 23
+    assert lines[-2] == "... and more, see the table."
+
+
+def test_scattered_failures_name_the_one_run_that_takes_them_all() -> None:
+    troubles = [Trouble(name, "finishedVideo", "failed", "no", "mend") for name in ("a", "b c")]
+    held = Trouble("d", "finishedVideo", "held", "stalled", "nothing: it goes on by itself")
+    said = str(failure([*troubles, held], made=0).description)
+    assert "`topview-pipeline run --product a --product 'b c'`" in said
+    assert "catch_up" not in str(failure([troubles[0], held], made=0).description)
 
 
 def test_outcomes_are_counted_apart() -> None:

@@ -19,6 +19,7 @@ def order(product: str, **changes: Any) -> Any:
         "held_reason": None,
         "held_until": None,
         "held_credits": None,
+        "updated_at": NOW - 10,
         "stage": "finishedVideo",
     }
     return SimpleNamespace(product_id=product, **{**plain, **changes})
@@ -43,6 +44,15 @@ def found(orders: list[Any], tasks: list[Any], **options: Any) -> TakeUp:
         ({"held_reason": HeldReason.UNKNOWN, "held_until": None}, False),
         ({"held_reason": HeldReason.PAUSE, "held_until": NOW - 1}, True),
         ({"held_reason": HeldReason.PAUSE, "held_until": NOW - 1, "owner": "living"}, False),
+        # Held before the clock was set back by an hour.
+        (
+            {
+                "held_reason": HeldReason.RETRY,
+                "updated_at": NOW + 3600,
+                "held_until": NOW + 3630,
+            },
+            True,
+        ),
         # A time without a reason is left over from a hold that ended.
         ({"held_until": NOW + 1}, True),
     ],

@@ -132,15 +132,16 @@ def run_requested(shop: Shop, request: dg.RunRequest, log: Path) -> int:
 class DagsterDev:
     """`dagster dev` on the shop's instance: web server, daemon and code server."""
 
-    def __init__(self, shop: Shop, log: Path) -> None:
+    def __init__(self, shop: Shop, log: Path, workspace: Path) -> None:
         self._shop = shop
         self._log = log
+        self._workspace = workspace
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start all its processes, and wait until the code location is loaded."""
-        command = ["-m", "dagster", "dev", "-w", str(ROOT / "workspace.yaml"), "-p"]
+        command = ["-m", "dagster", "dev", "-w", str(self._workspace), "-p"]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, *command, str(self._port), "-h", "127.0.0.1"],
@@ -208,9 +209,11 @@ class DagsterDev:
 
 
 @contextmanager
-def dagster_dev(shop: Shop, log: Path) -> Iterator[DagsterDev]:
+def dagster_dev(
+    shop: Shop, log: Path, workspace: Path = ROOT / "workspace.yaml"
+) -> Iterator[DagsterDev]:
     """One that can be started, killed and started again; nothing of it is left at the end."""
-    dev = DagsterDev(shop, log)
+    dev = DagsterDev(shop, log, workspace)
     try:
         yield dev
     finally:

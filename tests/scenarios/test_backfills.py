@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -48,9 +49,11 @@ class Daemon:
         self.shop = shop
         self.dev = dev
 
-    def backfill(self, products: Sequence[str] | None = None) -> str:
-        """Launch one over all three assets, and over all products where none are named."""
-        params: dict[str, Any] = {"assetSelection": [{"path": [asset]} for asset in ASSETS]}
+    def backfill(
+        self, products: Sequence[str] | None = None, *, assets: Sequence[str] = ASSETS
+    ) -> str:
+        """Launch one over these assets, and over all products where none are named."""
+        params: dict[str, Any] = {"assetSelection": [{"path": [asset]} for asset in assets]}
         params |= {"allPartitions": True} if products is None else {"partitionNames": products}
         answer = self.dev.graphql(_BACKFILL, params=params)["launchPartitionBackfill"]
         return str(answer["backfillId"])
@@ -58,7 +61,8 @@ class Daemon:
     def ended(self, backfill_id: str) -> BulkActionStatus:
         """Its status once the daemon has nothing more to do for it."""
         self.dev.until(lambda: self._backfill(backfill_id).status not in _UNFINISHED, 200)
-        return self._backfill(backfill_id).status
+        status: BulkActionStatus = self._backfill(backfill_id).status
+        return status
 
     def cancel(self, backfill_id: str) -> None:
         """Press Terminate on the backfill."""
@@ -88,26 +92,25 @@ class Daemon:
         return found
 
 
-_UNFINISHED = (
-    BulkActionStatus.REQUESTED,
-    BulkActionStatus.CANCELING,
-    BulkActionStatus.COMPLETING,
-    BulkActionStatus.FAILING,
-)
+_UNFINISHED = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING)
 
 
 @pytest.fixture
-def make_daemon(make_shop: MakeShop, tmp_path: Path) -> Iterator[Any]:
+def make_daemon(
+    make_shop: MakeShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
     """A daemon on a shop with five registered products, with the dagster.yaml that we write."""
     with_block: list[Any] = []
 
-    def make(**sandbox: Any) -> Daemon:
+    def make(*, workspace: Path = ROOT / "workspace.yaml", **sandbox: Any) -> Daemon:
         shop = make_shop(concurrency=SLOTS, **sandbox)
+        # A backfill is looked at every half minute: no run may have given up by then.
+        monkeypatch.setenv("TOPVIEW_WAIT_SECONDS", "300")
         shop.add(*PRODUCTS)
         shop.write()
         shop.register()
         (tmp_path / "dagster" / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
-        block = dagster_dev(shop, tmp_path / "dev.log")
+        block = dagster_dev(shop, tmp_path / "dev.log", workspace)
         with_block.append(block)
         return Daemon(shop, block.__enter__())
 
@@ -218,11 +221,42 @@ def test_a_run_from_the_command_line_can_be_executed_again_from_the_ui(make_daem
     assert_paid_once(shop)
 
 
+def test_a_users_asset_in_the_same_backfill_is_made_of_every_video_and_of_no_other(
+    make_daemon: Any, tmp_path: Path
+) -> None:
+    """As docs/downstream.md has it, in a code location of the user's own."""
+    guide = (ROOT / "docs" / "downstream.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "shop.py").write_text(example, encoding="utf-8")
+    workspace = tmp_path / "workspace.yaml"
+    workspace.write_text(f"load_from:\n  - python_file: {tmp_path}/shop.py\n", encoding="utf-8")
+    daemon = make_daemon(workspace=workspace, speed=200.0)
+    shop = daemon.shop
+    shop.rows["bag"] |= {"template_image": "", "avatar_id": NO_SUCH_ID}
+    shop.write()
+    daemon.dev.start()
+
+    backfill = daemon.backfill(assets=[*ASSETS, "shop_page"])
+
+    assert daemon.ended(backfill) is BulkActionStatus.COMPLETED_FAILED
+    good = set(PRODUCTS) - {"bag"}
+    assert shop.materialized("finishedVideo") == shop.materialized("shop_page") == good
+    assert shop.counters()["duplicates"] == 0
+
+
 def dagster_job_backfill(*products: str) -> str:
     """Launch a backfill of the asset job as a shell does; its id."""
     command = ["job", "backfill", "-m", "topview_pipeline.definitions", "-j", MATERIALIZE_PRODUCTS]
     done = subprocess.run(
-        [sys.executable, "-m", "dagster", *command, "--noprompt", "-p", ",".join(products)],
+        [
+            sys.executable,
+            "-m",
+            "dagster",
+            *command,
+            "--noprompt",
+            "--partitions",
+            ",".join(products),
+        ],
         cwd=ROOT,
         env=dict(os.environ),
         capture_output=True,

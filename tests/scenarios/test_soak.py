@@ -63,7 +63,7 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_product_is_finished_or_named_with_a_reason_of_its_own(
     workshop: Workshop, capsys: pytest.CaptureFixture[str]
 ) -> None:

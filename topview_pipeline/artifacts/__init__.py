@@ -5,13 +5,13 @@ store by, documents.py its JSON files, storage.py what a place for files does, l
 remote.py the two places.
 """
 
+from topview_pipeline.artifacts.artifact import Artifact
 from topview_pipeline.artifacts.documents import DamagedFile
 from topview_pipeline.artifacts.marker import MARKER_NAME
 from topview_pipeline.artifacts.storage import StoreError
 from topview_pipeline.artifacts.store import (
     RESULT_NAME,
     USE_NAME,
-    Artifact,
     ArtifactStore,
     sha256_of,
 )

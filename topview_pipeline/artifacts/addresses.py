@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from topview_pipeline.artifacts.store import Artifact, ArtifactStore
+from topview_pipeline.artifacts.artifact import Artifact
+from topview_pipeline.artifacts.store import ArtifactStore
 
 Links = Callable[[Artifact], str]
 """The address of a file, percent-encoded."""

@@ -13,10 +13,10 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from topview_pipeline.artifacts.artifact import Artifact
 from topview_pipeline.artifacts.documents import read_json, write_json
 from topview_pipeline.artifacts.local import LocalStorage
 from topview_pipeline.artifacts.marker import Marker
@@ -31,35 +31,6 @@ _SWEEP_AFTER_SECONDS = (
 )
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _FINGERPRINT = re.compile(r"[0-9a-f]{12,}")
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """One kept file: its path inside the store (posix, relative), sha256 in hex, size in bytes."""
-
-    name: str
-    path: str
-    sha256: str
-    bytes: int
-    media_type: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in the ledger and in result.json."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Artifact":
-        """The inverse of `to_json`; unknown fields are ignored, a missing one is a ValueError."""
-        try:
-            return cls(
-                name=str(data["name"]),
-                path=str(data["path"]),
-                sha256=str(data["sha256"]),
-                bytes=int(data["bytes"]),
-                media_type=str(data["media_type"]),
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not an artifact: {data!r}") from error
 
 
 class ArtifactStore:

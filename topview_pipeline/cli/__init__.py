@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import click
 
+from topview_pipeline.cli.choose import choose
 from topview_pipeline.cli.demo import demo
+from topview_pipeline.cli.gallery import gallery
 from topview_pipeline.cli.plan import plan
 from topview_pipeline.cli.run import run
 from topview_pipeline.cli.sandbox import sandbox
@@ -30,7 +32,9 @@ def main() -> None:
     load_dotenv(project_root() / ".env", override=True)
 
 
+main.add_command(choose)
 main.add_command(demo)
+main.add_command(gallery)
 main.add_command(plan)
 main.add_command(run)
 main.add_command(sandbox)

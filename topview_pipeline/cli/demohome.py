@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from topview_pipeline.cli.errors import CannotStart
+from topview_pipeline.cli.media import media_url
 from topview_pipeline.settings import project_root
 
 _START_SECONDS: Final = 60.0
@@ -55,6 +56,16 @@ class DemoHome:
         self._sandbox_file.write_text(json.dumps({"port": port}), encoding="utf-8")
         return port
 
+    def media_port(self) -> int:
+        """The port at which `ui` serves the store: kept, for links in the history name it."""
+        file = self.folder / "media.json"
+        if file.exists():
+            return int(json.loads(file.read_text(encoding="utf-8"))["port"])
+        self.folder.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        file.write_text(json.dumps({"port": port}), encoding="utf-8")
+        return port
+
     def enter(self) -> None:
         """Make this process work on the demo, and on nothing of the user's own.
 
@@ -77,6 +88,7 @@ class DemoHome:
             "TOPVIEW_UID": config.uid,
             "TOPVIEW_API_KEY": config.api_key,
             "TOPVIEW_CATALOGUE": str(sample_catalogue()),
+            "TOPVIEW_MEDIA_URL": media_url(self.media_port()),
             "TOPVIEW_POLL_SECONDS": "0.25",
             "TOPVIEW_MAX_CONCURRENT_TASKS": str(SLOTS),
         }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from topview_pipeline.cli.changes import doubts
 from topview_pipeline.cli.checks import problems_of, tell_problems, usable_catalogue
 from topview_pipeline.cli.errors import starting
 
@@ -62,8 +63,17 @@ def plan(
             orders = plan_for(
                 catalogue, ledger, instance, products=products, stages=wanted, force=force
             )
+            held_for = [] if products or force else list(doubts(instance, ledger, catalogue))
         orders = first_products(orders, limit)
         tell_plan(console, orders, forecast_of(orders, ledger), show_all=show_all)
+        for doubt in held_for:
+            console.print(
+                f"Held: {doubt}. `topview-pipeline run --accept-change` lets it go on.",
+                style="yellow",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
     finally:
         ledger.close()
 

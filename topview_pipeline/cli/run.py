@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from topview_pipeline.cli.changes import accept_changes, check_changes
 from topview_pipeline.cli.checks import (
     ask_to_force_everything,
     check_account,
@@ -23,7 +24,7 @@ from topview_pipeline.cli.checks import (
 from topview_pipeline.cli.errors import SOME_FAILED, SOME_PENDING, starting
 
 if TYPE_CHECKING:
-    from dagster import ExecuteInProcessResult
+    from dagster import DagsterInstance, JobExecutionResult
     from rich.console import Console
 
     from topview_pipeline.ledger import Ledger, OrderProgress
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
     metavar="CREDITS",
     help="The most that what this run orders may cost; the rest is held for another run.",
 )
+@click.option(
+    "--accept-change",
+    is_flag=True,
+    help="The catalogue and the settings are meant as they are, however much they changed.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before the whole catalogue is forced.")
 @click.pass_context
 def run(
@@ -49,6 +55,7 @@ def run(
     limit: int | None,
     force: bool,
     credit_limit: float | None,
+    accept_change: bool,
     yes: bool,
 ) -> None:
     """Bring the catalogue (TOPVIEW_CATALOGUE) up to date; what exists costs nothing.
@@ -59,7 +66,7 @@ def run(
     if force and not products and not yes:
         ask_to_force_everything()
     options = {"limit": limit, "credit_limit": credit_limit}
-    context.exit(catch_up(products, stages, force=force, **options))
+    context.exit(catch_up(products, stages, force=force, accept_change=accept_change, **options))
 
 
 def catch_up(
@@ -67,11 +74,13 @@ def catch_up(
     stages: Sequence[str],
     *,
     force: bool,
+    accept_change: bool = False,
     **options: float | None,
 ) -> int:
     """Run the catch_up job here and return the exit code.
 
     Args:
+        accept_change: somebody says that catalogue and settings are meant as they are.
         options: further fields of the job's config.
     """
     from rich.console import Console
@@ -95,7 +104,12 @@ def catch_up(
             everything=force and not products,
             **options,
         )
-        return _execute(console, ledger, config, problems=bool(problems))
+        with _instance(console) as instance:
+            with starting():
+                if accept_change:
+                    accept_changes(ledger, catalogue)
+                check_changes(instance, ledger, catalogue, whole=not (products or force))
+            return _execute(console, ledger, instance, config, problems=bool(problems))
     finally:
         ledger.close()
 
@@ -103,39 +117,23 @@ def catch_up(
 def _execute(
     console: Console,
     ledger: Ledger,
+    instance: DagsterInstance,
     config: dict[str, object],
     *,
     problems: bool,
 ) -> int:
-    import dagster as dg
-
-    # Dagster's own use of its preview features is no news to whoever runs a catalogue.
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    from topview_pipeline.cli.instance import open_instance, prepare_home
     from topview_pipeline.cli.outcome import tell_outcome
     from topview_pipeline.cli.progress import Watcher
     from topview_pipeline.definitions import defs
+    from topview_pipeline.defs.dagster_internals import execute_as_launched
     from topview_pipeline.defs.jobs import CATCH_UP
 
-    home, chosen = prepare_home()
-    if chosen:
-        console.print(f"DAGSTER_HOME is not set; using {home}", highlight=False, soft_wrap=True)
     run_id = str(uuid.uuid4())
     # The run's events are in Dagster; here the progress is told.
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
-    with (
-        open_instance() as instance,
-        Watcher(ledger, run_id, console),
-        _withdrawing_on_ctrl_c(ledger, run_id),
-    ):
-        result = defs.resolve_job_def(CATCH_UP).execute_in_process(
-            instance=instance,
-            run_config=config,
-            run_id=run_id,
-            raise_on_error=False,
-            # The UI's link from the run to this code location, as the launchpad's runs have it.
-            tags={".dagster/repository": "__repository__@topview_pipeline"},
-        )
+    with Watcher(ledger, run_id, console), _withdrawing_on_ctrl_c(ledger, run_id):
+        job = defs.resolve_job_def(CATCH_UP)
+        result = execute_as_launched(job, instance, run_config=config, run_id=run_id)
     orders = ledger.progress.of_run(run_id)
     if result.success or orders:
         tell_outcome(console, orders, run_id)
@@ -147,7 +145,23 @@ def _execute(
     return SOME_FAILED
 
 
-def _reasons(result: ExecuteInProcessResult) -> list[str]:
+@contextmanager
+def _instance(console: Console) -> Iterator[DagsterInstance]:
+    """The Dagster instance to run on; says where it is when nobody named it."""
+    import dagster as dg
+
+    # Dagster's own use of its preview features is no news to whoever runs a catalogue.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    from topview_pipeline.cli.instance import open_instance, prepare_home
+
+    home, chosen = prepare_home()
+    if chosen:
+        console.print(f"DAGSTER_HOME is not set; using {home}", highlight=False, soft_wrap=True)
+    with open_instance() as instance:
+        yield instance
+
+
+def _reasons(result: JobExecutionResult) -> list[str]:
     """Why a run failed that ended no order: what Dagster was told."""
     reasons = []
     for event in result.all_events:

@@ -6,11 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from topview_pipeline.cli.errors import CannotStart
+
+if TYPE_CHECKING:
+    from topview_pipeline.cli.demohome import DemoHome
 
 _END_SECONDS = 20.0
 
@@ -47,7 +52,7 @@ def ui(context: click.Context, port: int | None) -> None:
     ]
     # Dagster warns of its own use of its preview features, at every start.
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    with home.sandbox():
+    with home.sandbox(), _media(home):
         click.echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C ends it)")
         # Dagster reads a .env where it starts: the user's must not turn the demo into real work.
         with subprocess.Popen(command, cwd=home.folder) as process:  # noqa: S603 - our own
@@ -63,6 +68,24 @@ def ui(context: click.Context, port: int | None) -> None:
                     process.kill()
                 return
         context.exit(process.returncode)
+
+
+@contextmanager
+def _media(home: DemoHome) -> Iterator[None]:
+    """The demo's store, where the links in its history lead; without it only they are dead."""
+    from pathlib import Path
+
+    from topview_pipeline.cli.media import serving
+    from topview_pipeline.settings import Settings
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(
+                serving(Path(Settings.from_environment().artifacts), port=home.media_port())
+            )
+        except CannotStart as error:
+            click.echo(f"The links to pictures and videos will not open: {error}", err=True)
+        yield
 
 
 def _is_free(port: int) -> bool:

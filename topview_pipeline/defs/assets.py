@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from topview_pipeline.defs.checks import check_specs
 from topview_pipeline.defs.config import MakeConfig
 from topview_pipeline.defs.failures import failure, plainly
 from topview_pipeline.defs.partitions import products
@@ -58,12 +59,15 @@ def _source_of(stage: Stage) -> dg.SourceAsset:
     """The observable source that describes a stage's own inputs."""
 
     def observe(
-        context: dg.OpExecutionContext, catalogue: CatalogueResource
+        context: dg.OpExecutionContext, catalogue: CatalogueResource, ledger: LedgerResource
     ) -> dg.DataVersionsByPartition:
         from topview_pipeline.defs.observing import changed_versions
+        from topview_pipeline.defs.sync import choices_of, ledger_of_account
 
         with plainly():
-            changed = changed_versions(context, catalogue.read(), stage)
+            with ledger_of_account(ledger) as opened:
+                chosen = choices_of(opened)
+            changed = changed_versions(context, catalogue.read(), stage, chosen)
         with _beta_is_meant():
             return dg.DataVersionsByPartition(changed)
 
@@ -99,6 +103,7 @@ SPECS: Final = [
 @dg.multi_asset(
     name="product_videos",
     specs=SPECS,
+    check_specs=check_specs(),
     partitions_def=products,
     can_subset=True,
     backfill_policy=dg.BackfillPolicy.multi_run(RUN_OF_MOST_PRODUCTS),
@@ -134,6 +139,7 @@ def product_videos(
             Bench(topview, ledger, artifacts, catalogue),
             credit_limit=config.credit_limit,
             result_for=product_ids[0] if len(product_ids) == 1 else None,
+            is_of_many=len(product_ids) > 1,
         )
         yield from production.events(wanted)
     if production.report.troubles:

@@ -72,6 +72,11 @@ class CatchUpConfig(dg.Config):
         "due, and every task that nobody watches is brought home.",
     )
 
+    @property
+    def is_of_the_whole_catalogue(self) -> bool:
+        """Whether it takes what the catalogue has, neither named nor paid for again on purpose."""
+        return self.explicit and not (self.products or self.orders or self.force)
+
     def contradiction(self) -> str | None:
         """Why this cannot be meant, and what to write instead; None when it can."""
         chosen = bool(self.products or self.stages or self.limit)

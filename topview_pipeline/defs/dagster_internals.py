@@ -1,9 +1,12 @@
 """Everything that this package takes from Dagster's private modules, in one place.
 
-The names of the tags that data versions live in, and the event that plans a materialization: both
-are written into Dagster's storage, so they change rarely, but no public name gives them.
-`tests/defs/test_dagster_internals.py` says what is relied on.
+The names of the tags that data versions live in, the event that plans a materialization, and where
+a run comes from: all are written into Dagster's storage, so they change rarely, but no public name
+gives them. `tests/defs/test_dagster_internals.py` says what is relied on.
 """
+
+from collections.abc import Mapping
+from typing import Any, Final
 
 import dagster as dg
 from dagster._core.definitions.data_version import (
@@ -12,15 +15,58 @@ from dagster._core.definitions.data_version import (
     get_input_data_version_tag,
     get_input_event_pointer_tag,
 )
+from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 __all__ = [
     "CODE_VERSION_TAG",
     "DATA_VERSION_TAG",
+    "execute_as_launched",
     "get_input_data_version_tag",
     "get_input_event_pointer_tag",
     "report_planned",
 ]
+
+
+_LOCATION: Final = "topview_pipeline"
+_REPOSITORY: Final = "__repository__"
+"""The name of the one repository that Dagster makes of Definitions."""
+
+
+def execute_as_launched(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    *,
+    run_config: Mapping[str, object],
+    run_id: str,
+) -> dg.JobExecutionResult:
+    """Execute a job of this code location here, as a run that the UI could have launched.
+
+    `execute_in_process` says of no run where its job is found: the UI then shows it without a link
+    to the job, and cannot execute it again. It also keeps what ops hand on in memory, and an
+    execution again from the failed op would look for it in vain.
+    """
+    origin = RemoteJobOrigin(
+        RemoteRepositoryOrigin(
+            ManagedGrpcPythonEnvCodeLocationOrigin(
+                LoadableTargetOrigin(module_name=f"{_LOCATION}.definitions"), _LOCATION
+            ),
+            _REPOSITORY,
+        ),
+        job.name,
+    )
+    tags: dict[str, Any] = {**job.run_tags, ".dagster/repository": f"{_REPOSITORY}@{_LOCATION}"}
+    run = instance.create_run_for_job(
+        job_def=job, run_id=run_id, run_config=run_config, tags=tags, remote_job_origin=origin
+    )
+    return execute_run(InMemoryJob(job), run, instance)
 
 
 def report_planned(

@@ -1,5 +1,6 @@
 """How a run fails: one Failure with a table, marks on the partitions, sentences for bad input."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from topview_pipeline.defs.troubles import Trouble
 
 _SHOWN_IN_MESSAGE: Final = 20
+_SCATTERED: Final = 2
+"""So many products are asked for again more cheaply by catch_up than by a backfill."""
 _COLUMNS: Final = ("product", "stage", "outcome", "what", "task_id", "mend")
 
 
@@ -32,12 +35,27 @@ def failure(
     lines = [line for group in alike(troubles, _outcome_and_why) for line in _lines(group)]
     if len(lines) > _SHOWN_IN_MESSAGE:
         lines[_SHOWN_IN_MESSAGE:] = ["... and more, see the table."]
+    lines += _all_in_one_run(troubles)
     return dg.Failure(
         description="\n".join([f"{made} made, {summary}.", *lines]),
         metadata={"topview/troubles": trouble_table(troubles), **(metadata or {})},
         # Whether to try again is the ledger's decision, not one of Dagster's retry machines'.
         allow_retries=False,
     )
+
+
+def _all_in_one_run(troubles: Sequence["Trouble"]) -> list[str]:
+    """How to ask for scattered products again without a process for each."""
+    failed = (trouble.product for trouble in troubles if trouble.outcome == "failed")
+    products = list(dict.fromkeys(failed))
+    if len(products) < _SCATTERED:
+        return []
+    named = "".join(f" --product {shlex.quote(name)}" for name in products)
+    all_of_them = "" if len(products) > _SHOWN_IN_MESSAGE else named
+    return [
+        "To try them again use the job catch_up, which takes any products in one run: "
+        f"`topview-pipeline run{all_of_them}`. A backfill of scattered ones is a run for each."
+    ]
 
 
 def _outcome_and_why(trouble: "Trouble") -> str:

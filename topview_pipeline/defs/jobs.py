@@ -1,4 +1,5 @@
-"""The jobs: `catch_up`, which sensor, schedule and command line start, and `sync_products`.
+"""The jobs: `catch_up`, which sensor, schedule and command line start, `sync_products`, and
+`materialize_products` for schedules of your own.
 
 Whether to try again is the ledger's decision, never one of Dagster's retry machines': a retry of a
 whole run would ask again for what is held or refused. These jobs say so by a tag. The asset runs
@@ -11,9 +12,11 @@ import dagster as dg
 
 from topview_pipeline.defs.ops import plan_catch_up, produce
 from topview_pipeline.defs.sync import sync_with_catalogue
+from topview_pipeline.stages import STAGES
 
 CATCH_UP = "catch_up"
 SYNC_PRODUCTS = "sync_products"
+MATERIALIZE_PRODUCTS = "materialize_products"
 NO_AUTOMATIC_RETRY = {"dagster/retry_on_asset_or_op_failure": "false"}
 
 
@@ -45,3 +48,12 @@ def catch_up() -> None:
 def sync_products() -> None:
     """Register, then observe."""
     sync_with_catalogue()
+
+
+materialize_products = dg.define_asset_job(
+    name=MATERIALIZE_PRODUCTS,
+    selection=[stage.key for stage in STAGES],
+    description="Materializes all three assets of one product, or of a range of products in one "
+    "run: what a schedule or sensor of your own starts.",
+    tags={**NO_AUTOMATIC_RETRY, "topview/job": MATERIALIZE_PRODUCTS},
+)

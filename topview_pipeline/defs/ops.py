@@ -36,7 +36,7 @@ def plan_catch_up(
     catalogue: CatalogueResource,
 ) -> dict[str, Any]:
     """Plan the orders of a catch-up run."""
-    from topview_pipeline.defs import planning
+    from topview_pipeline.defs import planning, recipes
 
     contradiction = config.contradiction()
     if contradiction is not None:
@@ -48,6 +48,8 @@ def plan_catch_up(
         try:
             if config.explicit:
                 take_in(context.instance, found, opened)
+            if config.is_of_the_whole_catalogue:
+                recipes.check_recipe(context.instance, opened, found, catalogue)
             planned = planning.planned(config, found, opened, context.instance)
             coming = planning.forecast_of(planned, opened)
         finally:

@@ -6,8 +6,8 @@ The thinking is in `topview_pipeline.planning`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -15,15 +15,19 @@ from topview_pipeline.catalogue import Catalogue, Product
 from topview_pipeline.defs.inputs import opened_inputs
 from topview_pipeline.defs.versions import materialized_versions
 from topview_pipeline.forecast import Forecast, forecast
-from topview_pipeline.ledger import Ledger, Task
+from topview_pipeline.ledger import Ledger, TaskGlance
 from topview_pipeline.planning import Known, PlannedOrder, first_products, plan
+from topview_pipeline.producer.preferring import shape_with_choices
 from topview_pipeline.settings import Settings
-from topview_pipeline.stages import BY_KEY, Stage, stages_named
+from topview_pipeline.stages import BY_KEY, REPLACED_IMAGES, Stage, stages_named
 from topview_pipeline.stages.estimates import estimate_of
-from topview_pipeline.stages.shapes import shape_of
+from topview_pipeline.stages.shapes import Shape, shape_of
 
 if TYPE_CHECKING:
     from topview_pipeline.defs.config import CatchUpConfig
+
+_RESULTS: Final = (REPLACED_IMAGES.key,)
+"""The stages whose results decide what the next one is made from: the images to choose from."""
 
 
 def planned(
@@ -75,13 +79,21 @@ def plan_for(
         for product_id, product in catalogue.products.items()
         if not named or product_id in named
     ]
+    choices = ledger.choices.scenes()
     with opened_inputs() as inputs:
         inputs.prefetch(ref for product in chosen for ref in product.files)
+        hash_of = cache(inputs.sha256)  # thousands of products share a template
+
+        def shape(stage: Stage, product: Product) -> Shape:
+            of_catalogue = shape_of(stage, product, hash_of)
+            people = choices.get(product.product_id, ())
+            return shape_with_choices(stage, of_catalogue, product, people)
+
         return plan(
             chosen,
             stages,
             known_of(ledger, instance, [product.product_id for product in chosen]),
-            shape_of=lambda stage, product: shape_of(stage, product, inputs.sha256),
+            shape_of=shape,
             force=force,
             when_no_face=Settings.from_environment().when_no_face,
         )
@@ -89,19 +101,22 @@ def plan_for(
 
 def known_of(ledger: Ledger, instance: dg.DagsterInstance, products: Sequence[str]) -> Known:
     """Everything a plan goes by, in a handful of queries."""
-    rows: dict[str, list[Task]] = {}
-    for row in ledger.tasks.all():
-        rows.setdefault(row.fingerprint, []).append(row)
     return Known(
         account=ledger.account,
-        rows=rows,
+        rows=ledger.overview.rows(results_of=_RESULTS),
         generations=ledger.orders.generations(),
         open_orders={(order.product_id, order.stage) for order in ledger.orders.open_orders()},
         choices=ledger.choices.all(),
         materialized=materialized_versions(instance, products),
-        last_stored=ledger.tasks.last_stored,
+        last_stored=_last_stored_of(ledger),
         cost=_prices_of(ledger),
     )
+
+
+def _last_stored_of(ledger: Ledger) -> Callable[[str, str], TaskGlance | None]:
+    """What a product last stored of a stage: asked for all at once, and only when one is asked."""
+    found = cache(lambda: ledger.overview.last_stored(results_of=_RESULTS))
+    return lambda product_id, stage: found().get((product_id, stage))
 
 
 def _prices_of(ledger: Ledger) -> Callable[[Stage, str | None, float | None], float | None]:

@@ -1,15 +1,31 @@
-"""The nightly catch-up. Off until somebody switches it on: it spends credits."""
+"""The nightly catch-up. Off until it is switched on, and it wants a limit: it spends credits."""
 
 import dagster as dg
 
-from topview_pipeline.defs.jobs import catch_up
+from topview_pipeline.defs.jobs import catch_up, catch_up_config
 
-nightly_catch_up = dg.ScheduleDefinition(
+
+@dg.schedule(
     name="nightly_catch_up",
     job=catch_up,
     cron_schedule="0 2 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Every night at 02:00 UTC the whole catalogue is brought up to date; what exists "
-    "costs nothing.",
+    description="Every night at 02:00 UTC the whole catalogue is brought up to date for at most "
+    "TOPVIEW_NIGHTLY_CREDIT_LIMIT credits; what exists costs nothing. TOPVIEW_CREDIT_LIMIT, for "
+    "the day, counts in any case. With neither it does nothing.",
 )
+def nightly_catch_up() -> dg.RunRequest | dg.SkipReason:
+    """One catch_up run over the catalogue, or why not."""
+    from topview_pipeline.settings import Settings, SettingsError
+
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        return dg.SkipReason(str(error))
+    if settings.nightly_credit_limit is None and settings.credit_limit is None:
+        return dg.SkipReason(
+            "no credit limit is set, and nobody watches at night: set TOPVIEW_NIGHTLY_CREDIT_LIMIT "
+            "to the most that a night may cost, or TOPVIEW_CREDIT_LIMIT for every day"
+        )
+    return dg.RunRequest(run_config=catch_up_config(credit_limit=settings.nightly_credit_limit))

@@ -1,0 +1,152 @@
+"""The gallery in a real browser: videos play and seek, filters work, and a thousand are fast."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.media import write_media
+from tests.portfolios import shown
+from topview_pipeline.artifacts import ArtifactStore
+from topview_pipeline.artifacts.addresses import at, beside
+from topview_pipeline.cli.media import MEDIA, serving
+from topview_pipeline.gallery import write_gallery
+from topview_pipeline.portfolio import ProductShown
+
+pytestmark = pytest.mark.slow
+
+_PATIENCE_SECONDS: Final = 20.0
+PORTFOLIO = [
+    shown("red mug", script="Hot coffee."),
+    shown("blue shoe", script="Run, run, run."),
+    shown("hat", outcomes=("done", "done", "failed"), what="no face was found"),
+    shown("scarf", outcomes=("done", "held", "held")),
+    shown("glove", outcomes=("done", "new", "new")),
+]
+
+
+def gallery_beside(store_root: Path, portfolio: list[ProductShown]) -> str:
+    """A page that is opened as a file, next to the store."""
+    write_media(store_root, portfolio)
+    folder = store_root.parent / "gallery"
+    links = beside(ArtifactStore(str(store_root)), folder)
+    return write_gallery(portfolio, folder, links, title="Videos", now=0.0).as_uri()
+
+
+def names(page: Page) -> list[str]:
+    """The products that are to be seen."""
+    return page.locator(".card:visible h2").all_text_contents()
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait for a condition; Playwright's own waiting evaluates strings, which the page forbids."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(50)
+
+
+def play_first(page: Page) -> None:
+    """Press the first product's picture, until the video's time moves."""
+    page.locator("a.play").first.click()
+    until(page, "document.querySelector('video').currentTime > 0.3")
+
+
+def test_a_video_plays_from_a_file(page: Page, tmp_path: Path) -> None:
+    page.goto(gallery_beside(tmp_path / "store", PORTFOLIO))
+    assert page.locator("video").count() == 0
+    play_first(page)
+    page.locator("a.play").first.click()
+    until(page, "document.querySelectorAll('video')[1].currentTime > 0.1")
+    assert page.evaluate("document.querySelector('video').paused"), "two at once"
+
+
+def test_a_video_plays_and_seeks_from_the_server(page: Page, tmp_path: Path) -> None:
+    """A server without ranges would begin again at 0."""
+    root, folder = tmp_path / "store", tmp_path / "gallery"
+    write_media(root, PORTFOLIO)
+    write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0)
+    with serving(root, gallery=folder) as url:
+        page.goto(url)
+        play_first(page)
+        page.evaluate("document.querySelector('video').currentTime = 2.5")
+        until(page, "document.querySelector('video').currentTime > 2.5")
+
+
+def test_every_picture_that_comes_into_view_is_there(page: Page, tmp_path: Path) -> None:
+    page.goto(gallery_beside(tmp_path / "store", PORTFOLIO))
+    for card in page.locator(".card").all():
+        card.scroll_into_view_if_needed()
+        page.wait_for_timeout(50)
+    until(page, "[...document.images].every((one) => one.complete)")
+    broken = page.evaluate("[...document.images].filter((one) => !one.naturalWidth).length")
+    assert page.evaluate("document.images.length") > 10
+    assert broken == 0
+
+
+def test_the_filters_leave_what_fits(page: Page, tmp_path: Path) -> None:
+    page.goto(gallery_beside(tmp_path / "store", PORTFOLIO))
+    assert len(names(page)) == 5
+
+    page.fill("#text", "RUN blue")
+    assert names(page) == ["blue shoe"]
+    expect(page.locator("#shown")).to_have_text("1 of 5")
+
+    page.fill("#text", "no such thing")
+    assert names(page) == []
+    expect(page.locator("#empty")).to_be_visible()
+
+    page.fill("#text", "")
+    page.select_option("#status", "failed")
+    assert names(page) == ["hat"]
+    page.select_option("#status", "done")
+    assert names(page) == ["red mug", "blue shoe"]
+    page.select_option("#stage", "bgRemovedImage")
+    assert len(names(page)) == 5
+    page.select_option("#stage", "replacedImages")
+    assert names(page) == ["red mug", "blue shoe", "hat"]
+    page.select_option("#status", "held")
+    assert names(page) == ["scarf"]
+
+
+def test_the_command_of_a_scene_is_copied(page: Page, tmp_path: Path) -> None:
+    root, folder = tmp_path / "store", tmp_path / "gallery"
+    write_media(root, PORTFOLIO)
+    write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    with serving(root, gallery=folder) as url:
+        page.goto(url)
+        page.locator("button.copy").nth(1).click()
+        expect(page.locator("button.copy span").nth(1)).to_have_text("copied")
+        copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "topview-pipeline choose 'red mug' 2"
+
+
+@pytest.mark.parametrize("width", [360, 500, 1400])
+def test_nothing_is_wider_than_the_window(page: Page, tmp_path: Path, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    long = shown("a-product-" + "with-a-long-name-" * 8, script="Donaudampfschifffahrt" * 8)
+    page.goto(gallery_beside(tmp_path / "store", [long, *PORTFOLIO]))
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_thousand_products_show_their_first_content_within_three_seconds(
+    page: Page, tmp_path: Path
+) -> None:
+    portfolio = [shown(f"product-{number}", script="Buy it. " * 12) for number in range(1000)]
+    page.goto(gallery_beside(tmp_path / "store", portfolio))
+    until(page, "performance.getEntriesByName('first-contentful-paint').length > 0")
+    painted, ready = page.evaluate(
+        """[performance.getEntriesByName('first-contentful-paint')[0].startTime,
+            performance.getEntriesByType('navigation')[0].loadEventEnd]"""
+    )
+    assert painted < 3000, painted
+    assert ready < 10_000, ready
+    asked = page.evaluate("performance.getEntriesByType('resource').length")
+    assert asked < 200, "pictures out of sight are loaded"
+    page.fill("#text", "product-999")
+    assert names(page) == ["product-999"]

@@ -1,0 +1,53 @@
+"""The server of a store's files: they play and seek, and nothing else can be done with it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from topview_pipeline.cli.errors import CannotStart
+from topview_pipeline.cli.media import serving
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[httpx.Client]:
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "video.mp4").write_bytes(bytes(range(256)))
+    (tmp_path / "secret").write_text("not in the store", encoding="utf-8")
+    with serving(store) as url, httpx.Client(base_url=url) as client:
+        yield client
+
+
+def test_a_video_is_given_in_the_ranges_that_a_player_asks_for(served: httpx.Client) -> None:
+    answer = served.get("/media/video.mp4", headers={"Range": "bytes=100-103"})
+    assert answer.status_code == 206
+    assert answer.content == bytes([100, 101, 102, 103])
+    assert answer.headers["Content-Type"] == "video/mp4"
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH"])
+def test_nothing_can_be_written(served: httpx.Client, method: str) -> None:
+    assert served.request(method, "/media/video.mp4", content=b"x").status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/media/../secret", "/media/%2e%2e/secret", "/secret", "/media/"])
+def test_nothing_outside_of_the_store_and_no_list_is_given(served: httpx.Client, path: str) -> None:
+    assert served.get(path).status_code == 404
+
+
+def test_another_name_that_leads_here_is_refused(served: httpx.Client) -> None:
+    """A page of somebody else's could rebind its own name to loopback."""
+    answer = served.get("/media/video.mp4", headers={"Host": "evil.example"})
+    assert answer.status_code == 400
+
+
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CannotStart, match=f"port {port}"), serving(tmp_path, port=port):
+            pass

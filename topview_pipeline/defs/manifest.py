@@ -1,0 +1,87 @@
+"""`videoManifest`: the finished videos of the catalogue as files that a shop imports.
+
+Thin: the thinking is in `topview_pipeline.manifest` and `publishing`.
+"""
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from topview_pipeline.defs.failures import plainly
+from topview_pipeline.defs.resources import ArtifactsResource, CatalogueResource, LedgerResource
+from topview_pipeline.stages import FINISHED_VIDEO
+
+if TYPE_CHECKING:
+    from topview_pipeline.publishing import Published
+
+MANIFEST: Final = "videoManifest"
+_SHOWN: Final = 200
+"""Rows of the tables on the event; the files have all."""
+
+
+@dg.asset(
+    name=MANIFEST,
+    deps=[dg.AssetDep(FINISHED_VIDEO.key, partition_mapping=dg.AllPartitionMapping())],
+    group_name="topview",
+    kinds={"csv", "json"},
+    description=(
+        "**What a shop imports**: CSV and JSON Lines of all finished and checked videos, with "
+        "poster, scene, cut-out, duration, size, sha256, credits and when it was made.\n\n"
+        "It lists what is in the store; it makes nothing, spends nothing and needs no key. "
+        "`changes.jsonl` beside it says what was added, changed or removed since the one before; "
+        "every earlier version is kept.\n\n"
+        "*A product is missing?* The table `left out` of the event says why."
+    ),
+)
+def video_manifest(
+    ledger: LedgerResource,
+    artifacts: ArtifactsResource,
+    catalogue: CatalogueResource,
+) -> dg.MaterializeResult[Any]:
+    """Write the manifest of the catalogue's products."""
+    from topview_pipeline.artifacts.addresses import public
+    from topview_pipeline.portfolio import read_portfolio
+    from topview_pipeline.publishing import Publisher
+    from topview_pipeline.settings import Settings
+
+    with plainly():
+        found = catalogue.read()
+        opened = ledger.open()
+        try:
+            products = read_portfolio(found.products.values(), opened)
+            account = opened.account
+        finally:
+            opened.close()
+        store = artifacts.store
+        address = public(store, Settings.from_environment().media_url)
+        published = Publisher(store, account, address=address).publish(products, now=time.time())
+    return dg.MaterializeResult(metadata=_metadata(published))
+
+
+def _metadata(published: "Published") -> dict[str, Any]:
+    changes, listing = published.changes, published.listing
+    return {
+        "topview/videos": len(listing.rows),
+        "topview/left_out": len(listing.left_out),
+        "topview/added": len(changes.added),
+        "topview/changed": len(changes.changed),
+        "topview/removed": len(changes.removed),
+        "topview/version": published.version,
+        "topview/changes": _table(
+            ("product", "change", "columns"),
+            [
+                (line["product_id"], line["change"], ", ".join(line["columns"]))
+                for line in changes.lines()
+            ],
+        ),
+        "topview/why_left_out": _table(("product", "why"), list(listing.left_out.items())),
+        **{f"topview/{name}": uri for name, uri in published.addresses.items()},
+    }
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in rows[:_SHOWN]],
+        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns]),
+    )
