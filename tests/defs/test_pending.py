@@ -86,6 +86,13 @@ def test_a_run_config_has_a_limit_and_the_rest_comes_later() -> None:
     assert (len(result.orders), len(result.for_one_run)) == (5000, 2000)
 
 
+def test_a_products_stages_are_not_parted_between_two_runs() -> None:
+    stages = ("replacedImages", "bgRemovedImage", "finishedVideo")
+    result = found([order(str(n), stage=stage) for stage in stages for n in range(1000)], [])
+    assert len(result.for_one_run) == 1998
+    assert len(result.orders) == 3000
+
+
 @pytest.mark.parametrize(
     ("held_credits", "left", "is_due"),
     [
@@ -102,12 +109,27 @@ def test_what_was_over_the_budget_goes_on_as_soon_as_there_is_room(
     over = order(
         "mug", held_reason=HeldReason.BUDGET, held_until=NOW + 9, held_credits=held_credits
     )
-    assert bool(found([over], [], credits_left=left).orders) is is_due
+    assert bool(found([over], [], room=lambda _: left).orders) is is_due
 
 
-def test_over_the_runs_own_limit_no_room_and_no_midnight_helps() -> None:
+@pytest.mark.parametrize(("left", "is_due"), [(0.5, False), (1.0, True)])
+def test_over_the_runs_own_limit_it_goes_on_only_when_that_has_room(
+    left: float, is_due: bool
+) -> None:
     over = order("mug", held_reason=HeldReason.RUN_LIMIT, held_credits=1.0)
-    assert found([over], [], credits_left=None).is_empty
+    assert bool(found([over], [], room=lambda _: left).orders) is is_due
+
+
+@pytest.mark.parametrize(
+    "before",
+    [{"held_reason": HeldReason.RETRY, "held_until": NOW + 1}, {"owner": "living"}],
+)
+def test_a_video_is_not_made_from_the_photo_that_was_replaced(before: dict[str, Any]) -> None:
+    """A kill between two holds, or a row that a person settled, leaves the later order free."""
+    cutout = order("mug", stage="bgRemovedImage", **before)
+    later = [order("mug", stage=stage) for stage in ("replacedImages", "finishedVideo")]
+    assert found([cutout, *later], []).orders == ()
+    assert found([*later, cutout], []).orders == ()
 
 
 @pytest.mark.parametrize(
@@ -141,8 +163,8 @@ def test_the_same_work_again_waits_twice_as_long_each_time_up_to_an_hour() -> No
     now = NOW
     for _ in range(9):
         memory = Patience.after(memory, work, now=now)
-        waits.append(memory.until(work) - now)
-        now = memory.until(work)
+        waits.append(memory.until(work, now=now) - now)
+        now = memory.until(work, now=now)
     assert waits == [120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600]
 
 
@@ -150,13 +172,20 @@ def test_other_work_is_taken_up_at_once() -> None:
     memory = Patience.after(None, found([order("mug")], []), now=NOW)
     memory = Patience.after(memory, found([order("mug")], []), now=NOW)
     other = found([order("bag")], [])
-    assert memory.until(other) <= NOW
+    assert memory.until(other, now=NOW) <= NOW
     assert Patience.after(memory, other, now=NOW).times == 1
 
 
 @pytest.mark.parametrize("cursor", [None, "", "nonsense", "[]", "{}", '{"work": 1, "times": "x"}'])
 def test_a_cursor_that_cannot_be_read_is_no_memory(cursor: str | None) -> None:
     assert Patience.from_cursor(cursor) is None
+
+
+def test_a_memory_of_the_future_keeps_nothing_waiting() -> None:
+    """The clock jumped forward for a moment: what is paid must still come home."""
+    work = found([order("mug")], [])
+    memory = Patience.after(None, work, now=NOW + 31_536_000)
+    assert memory.until(work, now=NOW) <= NOW
 
 
 def test_the_memory_survives_the_cursor() -> None:

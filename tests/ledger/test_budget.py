@@ -112,6 +112,7 @@ def test_with_a_limit_nothing_is_sent_whose_price_nobody_knows(ledger: Ledger) -
     wanted = order(ledger, "a")
     refused = over(ask(ledger, wanted, estimate=None, mode="pro", credits_a_day=10.0))
     assert "name its price in TOPVIEW_PRICES" in refused.detail
+    assert refused.until is not None  # looked at again: somebody may have named it
     assert isinstance(ask(ledger, wanted, estimate=None, mode="pro"), Reserved)
 
 
@@ -145,6 +146,18 @@ def test_a_new_explicit_run_brings_its_own_limit_or_none(ledger: Ledger) -> None
     over(ask(ledger, wanted, estimate=5.0))
     limited(ledger, "b", None, run="a third")
     assert isinstance(ask(ledger, wanted, estimate=5.0), Reserved)
+
+
+def test_executing_a_run_again_does_not_begin_its_limit_anew(ledger: Ledger) -> None:
+    paid(ledger, reserve(ledger, limited(ledger, "a", 10.0), estimate=6.0), 6.0)
+    again = ledger.orders.place(
+        [Wanted("b", "replacedImages", "ordered")],
+        run_id="again",
+        root_run_id="run",
+        owner="me",
+        credit_limit=10.0,
+    ).orders["b", "replacedImages"]
+    over(ask(ledger, again, estimate=5.0, run_id="again"))
 
 
 def test_the_days_limit_counts_also_for_a_run_with_room_of_its_own(ledger: Ledger) -> None:

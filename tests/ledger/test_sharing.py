@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ledger.conftest import Clock, ask, order, pend
 from topview_pipeline.ledger import Ledger, NoSlot, Owner, Reserved, Task
-from topview_pipeline.ledger.sharing import WAITING_SECONDS, Share
+from topview_pipeline.ledger.sharing import WAITING_SECONDS, first_of
 
 _number = itertools.count()
 
@@ -99,34 +98,57 @@ def test_a_clock_that_was_set_back_leaves_nobody_waiting_in_the_future(
     assert first.ask()
 
 
+def test_a_producer_configured_with_fewer_slots_keeps_none_of_the_others_free(
+    ledger: Ledger,
+) -> None:
+    large, small = Runner(ledger, "large", 4), Runner(ledger, "small", 1)
+    assert large.ask()
+    assert not small.ask()
+    assert [large.ask() for _ in range(3)] == [True] * 3
+
+
+def test_three_runs_never_wait_for_each_other(ledger: Ledger, clock: Clock) -> None:
+    """With slot time counted from when each pair began, each of the three was another's second."""
+    runs = [Runner(ledger, "a", 1)]
+    ends = dict[str, float]()
+    idle = 0
+    for second in range(400):
+        clock.now += 1
+        if second in (10, 90):
+            runs.append(Runner(ledger, f"from {second}", 1))
+        for run in runs:
+            for task in [*run.tasks]:
+                if ends[run.run] <= clock.now:
+                    run.finish(task)
+            if not run.tasks and run.ask():
+                ends[run.run] = clock.now + {"a": 100}.get(run.run, 25)
+        idle += not any(run.tasks for run in runs)
+    assert idle <= 12
+
+
 @settings(deadline=None)
 @given(
     slots=st.integers(1, 5),
-    seconds=st.tuples(st.integers(1, 60), st.integers(1, 60)),
-    late=st.integers(0, 100),
+    runs=st.lists(st.tuples(st.integers(0, 100), st.integers(1, 60)), min_size=2, max_size=4),
 )
-def test_two_runs_that_could_each_fill_all_slots_get_at_least_a_third_of_the_slot_time(
-    slots: int, seconds: tuple[int, int], late: int
+def test_runs_that_could_each_fill_all_slots_get_their_shares_and_none_stands_empty(
+    slots: int, runs: list[tuple[int, int]]
 ) -> None:
     """Whatever the lengths of their tasks and whoever came first. One look a second each."""
-    running: tuple[list[int], list[int]] = ([], [])
-    used, idle, together = [0, 0], 0, 80 * max(seconds)
-    for now in range(late + together):
-        for own, length in zip(running, seconds, strict=True):
+    names = [str(number) for number in range(len(runs))]
+    late, longest = max(began for began, _ in runs), max(length for _, length in runs)
+    running: dict[str, list[int]] = {name: [] for name in names}
+    used = dict.fromkeys(names, 0)
+    for now in range(late + 60 * longest * len(runs)):
+        for own in running.values():
             own[:] = [end for end in own if end > now]
-            other = running[0] if own is running[1] else running[1]
-            shares = [
-                Share(len(one), partial(used.__getitem__, n)) for n, one in enumerate(running)
-            ]
-            mine, theirs = shares if own is running[0] else reversed(shares)
-            if own is running[1] and now < late:
-                continue
-            while len(own) + len(other) < slots and (now < late or not theirs.goes_before(mine)):
-                own.append(now + length)
-                mine = Share(len(own), mine.used)
+        here = [name for name, (began, _) in zip(names, runs, strict=True) if began <= now]
+        while here and sum(map(len, running.values())) < slots:
+            held = {name: len(running[name]) for name in here}
+            first = first_of(held, used.__getitem__)
+            running[first].append(now + runs[int(first)][1])
         if now >= late:
-            for number, own in enumerate(running):
-                used[number] += len(own)
-            idle += slots - len(running[0]) - len(running[1])
-    assert min(used) >= sum(used) / 3
-    assert idle <= sum(used) / min(seconds) + slots
+            for name, own in running.items():
+                used[name] += len(own)
+    least = sum(used.values()) / (1.5 * len(runs))
+    assert min(used.values()) >= least

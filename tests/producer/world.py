@@ -18,7 +18,7 @@ from PIL import Image
 from tests.virtual_time import VirtualClock, inline
 from topview_pipeline.artifacts import ArtifactStore
 from topview_pipeline.catalogue import Product
-from topview_pipeline.defs.pending import credits_left, take_up
+from topview_pipeline.defs.pending import room_under, take_up
 from topview_pipeline.inputs import InputFile
 from topview_pipeline.ledger import Ledger, Owner, Task, TaskState, Wanted
 from topview_pipeline.ledger.database import Database
@@ -250,7 +250,7 @@ class World:
             rows := self.ledger.tasks.on_their_way(),
             now=self.machine(),
             is_alive=self.ledger.producers.is_alive,
-            credits_left=credits_left(self.ledger, self.config.credits_a_day),
+            room=room_under(self.ledger, self.config.credits_a_day),
         )
         resume = tuple(row for row in rows if row.id in found.strays)
         return self.run(products, explicit=False, only=set(found.orders), resume=resume)

@@ -8,10 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
+from functools import cache
 from typing import Final
 
 from topview_pipeline.ledger import HeldReason, Ledger, Order, Task, due_at
+from topview_pipeline.stages import STAGES
 
+_PLACES: Final = {stage.key: place for place, stage in enumerate(STAGES)}
+_LIMITS: Final = (HeldReason.BUDGET, HeldReason.RUN_LIMIT)
 _MOST_ORDERS: Final = 2000
 """In one run's config; what is over it is taken up by the next run."""
 _FIRST_WAIT_SECONDS: Final = 60.0
@@ -49,9 +53,12 @@ class TakeUp:
     def for_one_run(self) -> tuple[tuple[str, str], ...]:
         """The orders that a run takes: its config must not grow without end. The next takes more.
 
-        Orders come product by product, so that a product's stages are rarely parted.
+        A product's orders lie together and are not parted.
         """
-        return self.orders[:_MOST_ORDERS]
+        end = _MOST_ORDERS
+        while 0 < end < len(self.orders) and self.orders[end][0] == self.orders[end - 1][0]:
+            end -= 1
+        return self.orders[:end]
 
     def __str__(self) -> str:
         reasons = ", ".join(f"{count} {reason.value}" for reason, count in self.held.items())
@@ -68,7 +75,7 @@ def take_up(
     *,
     now: float,
     is_alive: Callable[[str | None], bool],
-    credits_left: float | None = None,
+    room: Callable[[Order], float | None] = lambda _: None,
 ) -> TakeUp:
     """What a run should go on with.
 
@@ -77,27 +84,28 @@ def take_up(
         tasks: those on their way home (`Tasks.on_their_way`).
         now: seconds since the epoch.
         is_alive: whether a producer works.
-        credits_left: of the day's limit; None is no limit.
+        room: credits left under the limit that holds an order; None is no limit.
     """
-    seen = [(order, _standing(order, now, is_alive, credits_left)) for order in orders]
-    of_products: defaultdict[str, set[_Standing]] = defaultdict(set)
-    for order, standing in seen:
-        if standing is not _Standing.FOLLOWS:
-            of_products[order.product_id].add(standing)
+    of_products: defaultdict[str, list[Order]] = defaultdict(list)
+    for order in orders:
+        of_products[order.product_id].append(order)
     due: list[tuple[str, str]] = []
     held: Counter[HeldReason] = Counter()
     worked_on = 0
-    for order, standing in seen:
-        if standing is _Standing.FOLLOWS:
-            # It goes with the stage before it, and by itself once that is no longer ordered.
-            before = of_products[order.product_id]
-            standing = _Standing.DUE if _Standing.DUE in before or not before else _Standing.HELD
-        if standing is _Standing.DUE:
-            due.append((order.product_id, order.stage))
-        elif standing is _Standing.WORKED_ON:
-            worked_on += 1
-        elif order.held_reason is not None:
-            held[order.held_reason] += 1
+    for of_product in of_products.values():
+        waits = False
+        for order in sorted(of_product, key=lambda order: _PLACES[order.stage]):
+            standing = _standing(order, now, is_alive, room)
+            # A later stage is never made while an earlier one that is ordered is not: it would be
+            # made, and paid, from what that one replaces.
+            if standing is _Standing.DUE and not waits:
+                due.append((order.product_id, order.stage))
+                continue
+            waits = True
+            if standing is _Standing.WORKED_ON:
+                worked_on += 1
+            else:
+                held[order.held_reason or HeldReason.UPSTREAM] += 1
     strays: list[int] = []
     for task in tasks:
         if is_alive(task.owner):
@@ -111,30 +119,39 @@ class _Standing(Enum):
     DUE = "due"
     HELD = "held"
     WORKED_ON = "worked on"
-    FOLLOWS = "follows the stage before it"
 
 
 def _standing(
     order: Order,
     now: float,
     is_alive: Callable[[str | None], bool],
-    credits_left: float | None,
+    room: Callable[[Order], float | None],
 ) -> _Standing:
     if order.owner is not None and is_alive(order.owner):
         return _Standing.WORKED_ON
-    if order.held_reason is None:
+    if order.held_reason in (None, HeldReason.UPSTREAM):  # the stage before it decides
         return _Standing.DUE
-    if order.held_reason is HeldReason.UPSTREAM:
-        return _Standing.FOLLOWS
-    if order.held_reason is HeldReason.BUDGET and _fits(order.held_credits, credits_left):
+    if order.held_reason in _LIMITS and _fits(order.held_credits, room(order)):
         return _Standing.DUE
     due = due_at(order, now)
     return _Standing.HELD if due is None or due > now else _Standing.DUE
 
 
-def credits_left(ledger: Ledger, limit: float | None) -> float | None:
-    """What is left of the day's limit; None without one."""
-    return None if limit is None else limit - ledger.budget.today().total
+def room_under(ledger: Ledger, credits_a_day: float | None) -> Callable[[Order], float | None]:
+    """What is left under the limit that holds an order: of the day, or of its run."""
+    today = None if credits_a_day is None else credits_a_day - ledger.budget.today().total
+
+    @cache
+    def of_run(run_id: str) -> float | None:
+        found = ledger.budget.of_run(run_id)
+        return None if found is None else found[1] - found[0]
+
+    def room(order: Order) -> float | None:
+        if order.held_reason is HeldReason.RUN_LIMIT and order.limit_run_id is not None:
+            return of_run(order.limit_run_id)
+        return today
+
+    return room
 
 
 def _fits(credits: float | None, left: float | None) -> bool:  # noqa: A002 - Topview's own word
@@ -173,8 +190,13 @@ class Patience:
         """As it is kept."""
         return json.dumps(asdict(self))
 
-    def until(self, found: TakeUp) -> float:
-        """When this work may be taken up, in seconds since the epoch."""
+    def until(self, found: TakeUp, *, now: float) -> float:
+        """When this work may be taken up, in seconds since the epoch.
+
+        A memory of the future was made before the clock was set back: it counts for nothing.
+        """
+        if self.at > now:
+            return now
         if found.digest != self.work:
             return self.at
         # 60 s doubled six times is over an hour; the cap also keeps the power finite.

@@ -47,7 +47,7 @@ def pending_task_sensor(
 
 def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunRequest | dg.SkipReason:
     from topview_pipeline.defs import runs
-    from topview_pipeline.defs.pending import Patience, credits_left, take_up
+    from topview_pipeline.defs.pending import Patience, room_under, take_up
     from topview_pipeline.producer.abandoned import take_for_unknown
     from topview_pipeline.settings import Settings
     from topview_pipeline.topview.timeouts import DEFAULT_TIMEOUTS
@@ -69,7 +69,7 @@ def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunReques
         now=now,
         # Thousands of orders have a handful of owners.
         is_alive=cache(ledger.producers.is_alive),
-        credits_left=credits_left(ledger, settings.credit_limit),
+        room=room_under(ledger, settings.credit_limit),
     )
     if found.is_empty:
         return dg.SkipReason(f"nothing to take up: {found}")
@@ -78,8 +78,8 @@ def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunReques
             f"TOPVIEW_API_KEY is not set, and without it no run can go on: {found}"
         )
     patience = Patience.from_cursor(context.cursor)
-    if patience is not None and patience.until(found) > now:
-        wait = patience.until(found) - now
+    wait = 0.0 if patience is None else patience.until(found, now=now) - now
+    if wait > 0:
         return dg.SkipReason(f"the last run brought nothing forward; next in {wait:.0f} s: {found}")
     patience = Patience.after(patience, found, now=now)
     context.update_cursor(patience.to_cursor())

@@ -16,6 +16,8 @@ from topview_pipeline.ledger.schema import run_limit, task
 from topview_pipeline.ledger.states import HeldReason, TaskState
 
 DAY_SECONDS: Final = 86_400.0
+_PRICE_SECONDS: Final = 3600.0
+"""How often it is looked whether a price is known by now."""
 _NOT_BOOKED: Final = (
     TaskState.RESERVED.value,
     TaskState.PENDING.value,
@@ -102,7 +104,8 @@ def over_limit(
     if wanted.estimate is None:
         if credits_a_day is None and run is None:
             return None
-        return _unknown_price(wanted, HeldReason.BUDGET if run is None else HeldReason.RUN_LIMIT)
+        reason = HeldReason.BUDGET if run is None else HeldReason.RUN_LIMIT
+        return _unknown_price(wanted, reason, until=now + _PRICE_SECONDS)
     if run is not None and limit_run_id is not None:
         spent = _spent_under(connection, account, limit_run_id)
         if spent + wanted.estimate > run:
@@ -131,13 +134,13 @@ def _over(
     return OverLimit(reason, detail, wanted.estimate, until)
 
 
-def _unknown_price(wanted: Reservation, reason: HeldReason) -> OverLimit:
+def _unknown_price(wanted: Reservation, reason: HeldReason, *, until: float) -> OverLimit:
     mode = "" if wanted.mode is None else f" in mode {wanted.mode}"
     detail = (
         f"there is a credit limit, and nothing says what {wanted.stage}{mode} costs; "
         "name its price in TOPVIEW_PRICES"
     )
-    return OverLimit(reason, detail, None, None)
+    return OverLimit(reason, detail, None, until)
 
 
 def _limit_of(connection: sa.Connection, account: str, run_id: str) -> float | None:

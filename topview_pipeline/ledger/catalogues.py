@@ -130,6 +130,26 @@ class Catalogues:
             )
         return Retired(left, withdrawn)
 
+    def of_others(self, source: str, products: Collection[str]) -> frozenset[str]:
+        """Those of these products that other catalogues of the account have, and this one has not.
+
+        Their orders are another deployment's business.
+        """
+        key = catalogue_key(source)
+        here: set[str] = set()
+        elsewhere: set[str] = set()
+        with self._db.read() as connection:
+            for some in _portions(list(products)):
+                query = sa.select(
+                    catalogue_product.c.product_id, catalogue_product.c.catalogue
+                ).where(
+                    catalogue_product.c.account == self._account,
+                    catalogue_product.c.product_id.in_(some),
+                )
+                for product_id, catalogue in connection.execute(query):
+                    (here if catalogue == key else elsewhere).add(product_id)
+        return frozenset(elsewhere - here)
+
     def accept(self, sha256: str, *, who: str) -> None:
         """A person meant this change; `sha256` names it, such as `Catalogue.sha256`."""
         with self._db.write(lock=self._account) as connection:

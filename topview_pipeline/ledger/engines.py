@@ -58,8 +58,9 @@ class Sqlite:
         """See `Backend`."""
         if any(word in trouble for word in _DAMAGED):
             return (
-                "The file is damaged. Restore it from a backup; without one move it away and run "
-                "`topview-pipeline tasks rebuild`, which makes its rows again from the store."
+                "The file is damaged. Restore it from a backup, or without one move it away; then "
+                "run `topview-pipeline tasks rebuild`, which makes the rows that it lacks again "
+                "from the store."
             )
         return (
             "Check that the disk has room, that the file may be written and that no other program "

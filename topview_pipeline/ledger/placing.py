@@ -71,8 +71,9 @@ class Placing(Generations):
             if not only_open:
                 asking = replace(asking, limit={"limit_run_id": None})
             if credit_limit is not None:
-                self._set_limit(connection, run_id, credit_limit)
-                asking = replace(asking, limit={"limit_run_id": run_id})
+                # Of the root run: executing it again does not begin the limit anew.
+                self._set_limit(connection, root_run_id, credit_limit)
+                asking = replace(asking, limit={"limit_run_id": root_run_id})
             joining, new = _divide(wanted, open_orders, only_open=only_open)
             self._insert(connection, new, asking)
             open_orders |= self._open_of(connection, {want.product_id for want in new})

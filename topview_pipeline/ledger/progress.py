@@ -20,6 +20,7 @@ class OrderProgress:
         detail: why it failed or is held; `mend` is what to do about a failure.
         credits: booked for its task; None while unknown.
         seconds: that its task ran at Topview; None while it runs.
+        running_since: when Topview took its task, in seconds since the epoch.
     """
 
     order_id: int
@@ -34,6 +35,7 @@ class OrderProgress:
     task_run_id: str | None
     credits: float | None
     seconds: float | None
+    running_since: float | None
 
 
 class ProgressReader:
@@ -86,4 +88,5 @@ def _progress(row: Any) -> OrderProgress:
         task_run_id=row.task_run_id,
         credits=row.cost_credits,
         seconds=row.succeeded_at - row.pending_at if running else None,
+        running_since=row.pending_at,
     )

@@ -17,7 +17,8 @@ from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.kept import KeptResult, KeptUse, Rebuilt
 from topview_pipeline.ledger.links import Known, Link, Numbered, Rows, links_to_add
 from topview_pipeline.ledger.schema import choice, orders, task, task_event
-from topview_pipeline.ledger.states import LIVE, OrderState, TaskState
+from topview_pipeline.ledger.states import LIVE, HeldReason, OrderState, TaskState
+from topview_pipeline.ledger.wishes import NOT_HELD
 
 _BATCH: Final = 1000
 """Rows in one statement."""
@@ -47,7 +48,8 @@ class Rebuilding:
     ) -> Rebuilt:
         """Add rows, and closed orders that lead from products to them, in one transaction.
 
-        What the ledger has already stays as it is, so a second time adds nothing. The rows count
+        What the ledger has already stays as it is, so a second time adds nothing; only holds for
+        lost rows end. The rows count
         as told to Dagster, whose history is its own: a product whose materialization is missing
         there is told again by the next run, for nothing.
         """
@@ -68,6 +70,7 @@ class Rebuilding:
             numbers = (rows.by_topview_task[kept.topview_task_id].id for kept in added)
             _insert(connection, task_event, ({**event, "task_id": number} for number in numbers))
             choices = self._choose(connection, [*added, *uses], who=who)
+            self._end_holds(connection)
         return Rebuilt(len(added), len(links), choices)
 
     def _missing(
@@ -147,6 +150,18 @@ class Rebuilding:
             "updated_at": link.at,
             "closed_at": link.at,
         }
+
+    def _end_holds(self, connection: sa.Connection) -> None:
+        """What waited for lost rows is looked at anew; what still lacks them is held again."""
+        connection.execute(
+            orders.update()
+            .where(
+                orders.c.account == self._account,
+                orders.c.state == OrderState.OPEN.value,
+                orders.c.held_reason == HeldReason.LOST_ROW.value,
+            )
+            .values(updated_at=self._db.now(connection), **NOT_HELD)
+        )
 
     def _choose(
         self, connection: sa.Connection, kept: Iterable[KeptResult | KeptUse], *, who: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -26,6 +26,9 @@ from topview_pipeline.ledger.schema import account, orders, task
 from topview_pipeline.ledger.sharing import note_served, note_waiting, turn_of
 from topview_pipeline.ledger.states import LIVE, OrderState, TaskState
 from topview_pipeline.ledger.wishes import NOT_HELD
+
+_MAY_HOLD: Final = (TaskState.RESERVED, TaskState.PENDING, TaskState.UNKNOWN)
+"""Of a slot; an unknown row does until its deadline."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class Reserving(TaskReads):
             with self._db.write(lock=self._account) as connection:
                 answer = self._reserve(connection, wanted, allowed)
                 if isinstance(answer, NoSlot):
-                    note_waiting(connection, wanted.owner, now=self._db.now(connection))
+                    note_waiting(
+                        connection, wanted.owner, slots=slots, now=self._db.now(connection)
+                    )
                 elif isinstance(answer, Reserved) and is_last_in_line:
                     note_served(connection, wanted.owner)
                 return answer
@@ -153,7 +158,7 @@ class Reserving(TaskReads):
         if over is not None:
             return over
         held = self._slots_held(connection, now)
-        turn = turn_of(connection, self._account, wanted.owner, now=now)
+        turn = turn_of(connection, self._account, wanted.owner, taken=held, now=now)
         if (
             held >= slots_left_to_us(row, limit=allowed.slots, now=now)
             or turn.is_anothers
@@ -170,12 +175,14 @@ class Reserving(TaskReads):
         return state == TaskState.RESERVED.value
 
     def _slots_held(self, connection: sa.Connection, now: float) -> int:
-        held = sa.or_(
-            task.c.state.in_((TaskState.RESERVED.value, TaskState.PENDING.value)),
-            sa.and_(task.c.state == TaskState.UNKNOWN.value, task.c.deadline_at > now),
+        # The states come first and in one list, so that the index by state answers: with an OR of
+        # states SQLite reads every row of the account, and each reservation asks.
+        query = sa.select(sa.func.count()).where(
+            task.c.account == self._account,
+            task.c.state.in_([state.value for state in _MAY_HOLD]),
+            sa.or_(task.c.state != TaskState.UNKNOWN.value, task.c.deadline_at > now),
         )
-        query = sa.select(sa.func.count()).select_from(task)
-        return int(connection.scalar(query.where(task.c.account == self._account, held)) or 0)
+        return int(connection.scalar(query) or 0)
 
     def slots_held(self) -> int:
         """Rows that hold a slot now: reserved, pending, and unknown until their deadline."""

@@ -70,6 +70,8 @@ producer = sa.Table(
     sa.Column("ended_at", sa.Float),
     # When it was last refused a slot though it has work: other runs leave it its share.
     sa.Column("waiting_at", sa.Float),
+    # The account's slots as that producer was configured with.
+    sa.Column("waiting_slots", sa.Integer),
 )
 """Who works: rows and orders name it as owner, so that one update renews all its leases."""
 

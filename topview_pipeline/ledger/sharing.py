@@ -8,7 +8,7 @@ fro by time, not by tasks: a run of long videos does not push a run of short cut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,32 +39,15 @@ class Turn:
     is_anothers: bool
 
 
-@dataclass(frozen=True)
-class Share:
-    """What a run has of the slots.
-
-    Attributes:
-        held: slots, now.
-        used: slot time in seconds since all the runs compared are at work.
-    """
-
-    held: int
-    used: Callable[[], float]
-
-    def goes_before(self, other: Share) -> bool:
-        """Whether the next free slot is rather for this run."""
-        if self.held != other.held:
-            return self.held < other.held
-        return self.used() < other.used()
-
-
-def note_waiting(connection: sa.Connection, owner: str, *, now: float) -> None:
-    """A producer was refused a slot."""
+def note_waiting(connection: sa.Connection, owner: str, *, slots: int, now: float) -> None:
+    """A producer was refused a slot; `slots` is what it takes the account to have."""
     known = sa.or_(
         producer.c.waiting_at.is_(None), ~producer.c.waiting_at.between(now - _NOTE_SECONDS, now)
     )
     connection.execute(
-        producer.update().where(producer.c.id == owner, known).values(waiting_at=now)
+        producer.update()
+        .where(producer.c.id == owner, known)
+        .values(waiting_at=now, waiting_slots=slots)
     )
 
 
@@ -77,33 +60,53 @@ def note_served(connection: sa.Connection, owner: str) -> None:
     )
 
 
-def turn_of(connection: sa.Connection, account: str, owner: str, *, now: float) -> Turn:
-    """Whether a producer may take a free slot, as far as other runs are concerned."""
+def turn_of(connection: sa.Connection, account: str, owner: str, *, taken: int, now: float) -> Turn:
+    """Whether a producer may take a free slot, as far as other runs are concerned.
+
+    Args:
+        taken: slots of the account that are not free.
+    """
     me = connection.execute(
         sa.select(producer.c.run_id, producer.c.started_at).where(producer.c.id == owner)
     ).first()
     if me is None:
         return Turn(is_contended=False, is_anothers=False)
-    others: Sequence[Any] = connection.execute(
-        sa.select(producer.c.run_id, producer.c.started_at).where(
+    waiting: Sequence[Any] = connection.execute(
+        sa.select(producer.c.run_id, producer.c.started_at, producer.c.waiting_slots).where(
             producer.c.account == account,
             producer.c.run_id != me.run_id,
             producer.c.ended_at.is_(None),
             producer.c.waiting_at.between(now - WAITING_SECONDS, now),
         )
     ).all()
+    # A producer configured with fewer slots could not take a free one anyway.
+    others = [other for other in waiting if other.waiting_slots > taken]
     if not others:
-        return Turn(is_contended=False, is_anothers=False)
+        return Turn(is_contended=bool(waiting), is_anothers=False)
     held = _held(connection, account)
+    since = max(run.started_at for run in (me, *others))
 
-    def share_of(run_id: str, since: float) -> Share:
-        return Share(held.get(run_id, 0), lambda: _used(connection, account, run_id, since, now))
+    def used(run_id: str) -> float:
+        return _used(connection, account, run_id, since, now)
 
-    def goes_first(other: Any) -> bool:
-        since = max(other.started_at, me.started_at)
-        return share_of(other.run_id, since).goes_before(share_of(me.run_id, since))
+    first = first_of({run.run_id: held.get(run.run_id, 0) for run in (me, *others)}, used)
+    return Turn(is_contended=True, is_anothers=first != me.run_id)
 
-    return Turn(is_contended=True, is_anothers=any(map(goes_first, others)))
+
+def first_of(held: Mapping[str, int], used: Callable[[str], float]) -> str:
+    """The run that the next free slot is for.
+
+    One order for all of them: were each pair compared by itself, three could wait for each other.
+
+    Args:
+        held: slots, by each run that wants one more.
+        used: slot time in seconds of a run since all of them are at work.
+    """
+    fewest = min(held.values())
+    equals = [run_id for run_id, slots in held.items() if slots == fewest]
+    if len(equals) == 1:
+        return equals[0]
+    return min(equals, key=lambda run_id: (used(run_id), run_id))
 
 
 def _held(connection: sa.Connection, account: str) -> dict[str, int]:

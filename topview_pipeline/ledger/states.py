@@ -105,3 +105,7 @@ class HeldReason(str, Enum):
     """The account's credit limit of the day."""
     RUN_LIMIT = "run_limit"
     """The credit limit of the run that ordered it: only a new explicit run goes on."""
+    LOST_ROW = "lost_row"
+    """The store has its result, and the ledger has lost the row of it."""
+    CATALOGUE = "catalogue"
+    """The catalogue has no usable row of the product now."""

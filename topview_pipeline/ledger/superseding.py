@@ -11,11 +11,43 @@ from typing import Any
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.placing import Placing
+from topview_pipeline.ledger.rows import Task
 from topview_pipeline.ledger.schema import order_run, orders, task, task_event
-from topview_pipeline.ledger.states import OrderState, TaskState
+from topview_pipeline.ledger.states import HeldReason, OrderState, TaskState
 from topview_pipeline.ledger.wishes import NOT_HELD, Order
 
 _COPIED = ("product_id", "stage", "force", "generation", "root_run_id", "owner", "limit_run_id")
+
+
+def free_orders_of_dead_scenes(
+    connection: sa.Connection, account: str, stored: Task, now: float
+) -> None:
+    """A row was stored: open orders held for a dead one, whose products stand on it, are due.
+
+    Part of the transaction that stores it: nothing else would ever look at them again.
+    """
+    died = sa.select(task.c.id).where(
+        task.c.account == account,
+        task.c.state == TaskState.SUPERSEDED.value,
+        task.c.stage == stored.stage,
+    )
+    if connection.scalar(died.limit(1)) is None:
+        return
+    standing_on_it = (
+        sa.select(orders.c.product_id)
+        .join(task, task.c.id == orders.c.task_id)
+        .where(task.c.account == account, task.c.fingerprint == stored.fingerprint)
+    )
+    connection.execute(
+        orders.update()
+        .where(
+            orders.c.account == account,
+            orders.c.product_id.in_(list(connection.scalars(standing_on_it))),
+            orders.c.state == OrderState.OPEN.value,
+            orders.c.held_reason == HeldReason.DEAD_IMAGE.value,
+        )
+        .values(updated_at=now, **NOT_HELD)
+    )
 
 
 class Superseding(Placing):

@@ -20,6 +20,7 @@ from topview_pipeline.ledger.reserving import Reserving
 from topview_pipeline.ledger.rows import Task
 from topview_pipeline.ledger.schema import account, orders, task
 from topview_pipeline.ledger.states import LIVE, MOVES, OrderState, TaskState
+from topview_pipeline.ledger.superseding import free_orders_of_dead_scenes
 from topview_pipeline.ledger.wishes import NOT_HELD
 
 
@@ -70,8 +71,11 @@ class Tasks(Reserving):
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
-            current = self._get(connection, row_id)
-            booked = current.cost_credits if cost_credits is None else cost_credits
+            booked = cost_credits
+            if booked is None:
+                booked = connection.scalar(
+                    sa.select(task.c.cost_credits).where(task.c.id == row_id)
+                )
             return self._move(
                 connection,
                 row_id,
@@ -88,11 +92,13 @@ class Tasks(Reserving):
     def stored(self, row_id: int, *, artifacts: Sequence[Mapping[str, Any]], who: str) -> Task:
         """Its artifacts are verified and written.
 
-        Its owner stays until Dagster has the event: the row is in work until then.
+        Its owner stays until Dagster has the event: the row is in work until then. Orders that
+        were held because an earlier row of its kind had died, and that now stand on this one, are
+        due.
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
-            return self._move(
+            stored = self._move(
                 connection,
                 row_id,
                 TaskState.STORED,
@@ -102,6 +108,8 @@ class Tasks(Reserving):
                 quality=sa.null(),  # None would be kept as the JSON word
                 stored_at=now,
             )
+            free_orders_of_dead_scenes(connection, self._account, stored, now)
+            return stored
 
     def measured(self, row_id: int, quality: Mapping[str, Any]) -> None:
         """Keep what measuring a stored row's artifacts said, until they are stored anew."""
@@ -197,6 +205,13 @@ class Tasks(Reserving):
             now = self._db.now(connection)
             self._record(connection, row_id, "adopted", owner, now, {"from": before.owner})
             return self._get(connection, row_id)
+
+    def let_go(self, row_id: int, *, owner: str) -> None:
+        """Its owner lives on and no longer watches it: whoever comes next may, at once."""
+        with self._db.write(lock=self._account) as connection:
+            connection.execute(
+                task.update().where(task.c.id == row_id, task.c.owner == owner).values(owner=None)
+            )
 
     def give_up(self, owner: str) -> None:
         """A producer ends: nobody watches its rows any more."""

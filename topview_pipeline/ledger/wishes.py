@@ -47,6 +47,7 @@ class Order:
     generation: int | None
     task_id: int | None
     owner: str | None
+    limit_run_id: str | None
     held_reason: HeldReason | None
     held_detail: str | None
     held_until: float | None

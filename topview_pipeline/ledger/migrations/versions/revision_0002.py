@@ -55,6 +55,7 @@ def upgrade() -> None:
     op.add_column("orders", sa.Column("limit_run_id", sa.Text))
     op.add_column("orders", sa.Column("held_credits", sa.Float))
     op.add_column("producer", sa.Column("waiting_at", sa.Float))
+    op.add_column("producer", sa.Column("waiting_slots", sa.Integer))
     op.add_column("task", sa.Column("seconds", sa.Float))
     op.add_column("task", sa.Column("limit_run_id", sa.Text))
     op.add_column("task", sa.Column("quality", sa.JSON))
