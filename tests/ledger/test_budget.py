@@ -160,6 +160,19 @@ def test_executing_a_run_again_does_not_begin_its_limit_anew(ledger: Ledger) -> 
     over(ask(ledger, again, estimate=5.0, run_id="again"))
 
 
+def test_a_run_of_a_schedule_does_not_lift_the_limit_of_a_person(ledger: Ledger) -> None:
+    paid(ledger, reserve(ledger, limited(ledger, "a", 10.0), estimate=6.0), 6.0)
+    wanted = limited(ledger, "b", 10.0)
+    ledger.orders.place(
+        [Wanted("b", "replacedImages", "ordered")],
+        run_id="nightly",
+        root_run_id="nightly",
+        owner="me",
+        keep_limits=True,
+    )
+    over(ask(ledger, wanted, estimate=5.0, run_id="nightly"))
+
+
 def test_the_days_limit_counts_also_for_a_run_with_room_of_its_own(ledger: Ledger) -> None:
     refused = over(ask(ledger, limited(ledger, "a", 100.0), estimate=5.0, credits_a_day=4.0))
     assert refused.reason is HeldReason.BUDGET

@@ -46,6 +46,7 @@ class Placing(Generations):
         owner: str,
         only_open: bool = False,
         credit_limit: float | None = None,
+        keep_limits: bool = False,
     ) -> Placed:
         """Write down what a run wants, in one transaction; open orders are joined.
 
@@ -62,13 +63,15 @@ class Placing(Generations):
                 somebody listed it is left out. The limit that they are under stays.
             credit_limit: the most credits that all of these orders may cost, also when another
                 run goes on with them. An open order that is joined comes under it, and without
-                one under none: the last that was asked for counts.
+                one under none: the last that a person asked for counts.
+            keep_limits: nobody is there to say so, as in a run of a schedule: without a limit of
+                its own it leaves open orders under theirs.
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             open_orders = self._open_of(connection, {want.product_id for want in wanted})
             asking = _Asking(root_run_id, owner, now)
-            if not only_open:
+            if not (only_open or keep_limits):
                 asking = replace(asking, limit={"limit_run_id": None})
             if credit_limit is not None:
                 # Of the root run: executing it again does not begin the limit anew.
