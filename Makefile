@@ -13,11 +13,11 @@ ui: $(VENV)/demo-ready
 	$(BIN)/topview-pipeline ui
 
 test: $(VENV)/dev-ready
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow"
 
 test-all: $(VENV)/dev-ready
 	sh tests/browser/install_chromium.sh
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(VENV)/dev-ready
 	$(BIN)/ruff check .

@@ -128,7 +128,6 @@ class Script:
 async def main(spec: dict[str, Any]) -> None:
     """Run the script as the spec says."""
     folder = Path(spec["folder"])
-    folder.mkdir(parents=True)
     headers = {"Topview-Uid": spec["uid"], "Authorization": f"Bearer {spec['api_key']}"}
     limits = httpx.Limits(max_connections=200)
     async with (

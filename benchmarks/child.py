@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,24 @@ _STARTED = time.monotonic()
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a process came to.
+class Spent:
+    """What a process took until a moment.
 
     Attributes:
-        cpu_seconds: user and system time, from the interpreter's start to its end.
+        cpu_seconds: user and system time, from the interpreter's start.
         peak_mib: the most memory that it had at once (resident set).
-        wall_seconds: from this module's import to the end.
-        result: what the measurement itself found.
+        wall_seconds: from this module's import.
     """
 
     cpu_seconds: float
     peak_mib: float
     wall_seconds: float
+
+
+@dataclass(frozen=True)
+class Measured(Spent):
+    """What a process came to; `result` is what the measurement itself found."""
+
     result: Mapping[str, Any]
 
 
@@ -64,16 +69,16 @@ def spec() -> Any:
     return json.loads(sys.argv[1])
 
 
+def spent() -> Spent:
+    """In the child: what it took so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    return Spent(cpu_seconds, _peak_mib(), time.monotonic() - _STARTED)
+
+
 def report(**result: Any) -> None:
     """In the child, at its very end: tell what came of it."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    measured = {
-        "cpu_seconds": usage.ru_utime + usage.ru_stime,
-        "peak_mib": _peak_mib(),
-        "wall_seconds": time.monotonic() - _STARTED,
-        "result": result,
-    }
-    print(json.dumps(measured))
+    print(json.dumps({**asdict(spent()), "result": result}))
 
 
 def _peak_mib() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,22 +86,33 @@ def counters(sandbox: Running, *, products: int) -> dict[str, Any]:
     return seen
 
 
-def write_catalogue(folder: Path, products: int, *, name: str = "catalogue") -> Path:
-    """A catalogue of different photos and scripts that share one template; returns the CSV.
+def environment(sandbox: Running, home: Path, catalogue: Path, load: Load) -> dict[str, str]:
+    """The package's settings for a run; those of whoever runs the bench are none of its own."""
+    unset = {name: "" for name in os.environ if name.startswith("TOPVIEW_")}
+    return unset | {
+        "TOPVIEW_HOME": str(home),
+        "TOPVIEW_BASE_URL": sandbox.base_url,
+        "TOPVIEW_UID": sandbox.uid,
+        "TOPVIEW_API_KEY": sandbox.api_key,
+        "TOPVIEW_CATALOGUE": str(catalogue),
+        "TOPVIEW_MAX_CONCURRENT_TASKS": str(SLOTS),
+        "TOPVIEW_POLL_SECONDS": str(load.poll_seconds),
+    }
 
-    Two names have different templates, so that nothing of one is remembered for the other.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    template = folder / f"{name}-template.png"
-    _picture(template, sum(name.encode()))
-    path = folder / f"{name}.csv"
+
+def write_catalogue(folder: Path, products: int) -> Path:
+    """A catalogue of different photos and scripts that share one template; returns the CSV."""
+    folder.mkdir(parents=True)
+    template = folder / "template.png"
+    _picture(template, products)
+    path = folder / "catalogue.csv"
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(_COLUMNS)
         for number in range(products):
-            photo = folder / f"{name}-{number:05}.png"
+            photo = folder / f"product-{number:05}.png"
             _picture(photo, number)
-            script = f"This is number {number} of {name}."
+            script = f"This is number {number}."
             rows.writerow(
                 (photo.stem, photo.name, template.name, _PROMPT, script, _VOICE, "avatar2")
             )
@@ -111,5 +123,4 @@ def _picture(path: Path, number: int) -> None:
     """A picture of a plain colour and, for those that share one, a pixel that tells them apart."""
     image = Image.new("RGB", (_PHOTO_PIXELS, _PHOTO_PIXELS), (number % 256, 90, 120))
     image.putpixel((0, 0), (number // 65536 % 256, number // 256 % 256, len(path.stem)))
-    image.putpixel((1, 0), tuple(path.stem.encode()[:3]))
     image.save(path)

@@ -15,6 +15,7 @@ from topview_pipeline.artifacts import ArtifactStore
 from topview_pipeline.catalogue import read_catalogue
 from topview_pipeline.inputs import InputFiles
 from topview_pipeline.ledger import Ledger, Owner, Wanted
+from topview_pipeline.pairing import ensure_paired
 from topview_pipeline.producer import Desk, Event, Made, ProducerConfig, ProducerThread, Run, Work
 from topview_pipeline.settings import CatalogueDefaults
 from topview_pipeline.stages import STAGES
@@ -26,7 +27,7 @@ class Production:
     """One run over a catalogue."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        home = Path(spec["home"])
+        home = Path(spec["folder"])
         run_id = uuid.uuid4().hex
         self._run = Run(run_id, run_id)
         self._owner = Owner()
@@ -44,6 +45,8 @@ class Production:
         Raises:
             RuntimeError: something of it was not made.
         """
+        ensure_paired(self._ledger, self._store, who="the bench")
+        self._store.check_writable()
         producer = ProducerThread(self._client, self._desk)
         try:
             for work in self._works():

@@ -1,25 +1,22 @@
-"""How well the account's slots are used: ours against the bare script, in alternating pairs.
+"""How well the account's slots are used: ours against the bare script, in rounds.
 
 Busy is the integral of unfinished tasks over time, from the first task's acceptance to the last
-one's end, as a share of all slots over that time. Both make the same tasks with the same durations,
+one's end, as a share of all slots over that time. All make the same tasks with the same durations,
 so the ratio is that of the makespans.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks import child
-from benchmarks.load import SLOTS, Load, counters, write_catalogue
+from benchmarks.interval import matching_interval
+from benchmarks.load import MEDIAN_SECONDS, SIGMA, SLOTS, Load, counters, write_catalogue
 from topview_pipeline.sandbox.serve import Running
-
-_WARMING_PRODUCTS = 24
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Use:
     Attributes:
         busy: share of the slots, 0 to 1.
         queries: of all tasks.
-        lag_seconds: from a task's end to the query that saw it, mean.
+        lag_seconds: from a task's end to the first query that said success, mean.
         client_cpu, sandbox_cpu: share of one core that the two processes took. Near 1 the ratios
             would tell of this machine and not of the programs.
         cpu_seconds: of the client's process, from the interpreter's start to its end.
@@ -47,6 +44,23 @@ class Use:
     machine_load: float
 
 
+@dataclass(frozen=True)
+class Round:
+    """Three runs over the same tasks.
+
+    Attributes:
+        ours: with an empty ledger, which knows nothing of how long tasks take.
+        bare: the script, polling at the shortest interval.
+        frugal: the script, polling at the interval that costs as many queries as ours.
+        interval: that one, in seconds.
+    """
+
+    ours: Use
+    bare: Use
+    frugal: Use
+    interval: float
+
+
 class SlotBench:
     """Runs over one catalogue, each against a fresh sandbox."""
 
@@ -56,62 +70,51 @@ class SlotBench:
         self._products = products
         self._catalogue = write_catalogue(folder, products)
         self._runs = 0
-        self._warm: tuple[Path, int] | None = None
+
+    def round(self, *, ours_first: bool) -> Round:
+        """All three. Whose turn is first alternates: a machine that slows down favours nobody."""
+        if ours_first:
+            ours, bare = self.ours(), self.bare()
+        else:
+            bare, ours = self.bare(), self.ours()
+        interval = self._interval(ours, bare)
+        return Round(ours, bare, self.bare(poll_seconds=interval), interval)
 
     def bare(self, *, poll_seconds: float | None = None) -> Use:
-        """The bare script, polling at the shortest interval unless told otherwise."""
-        with self._load.sandbox() as sandbox:
-            return self._measure("benchmarks.bare", sandbox, self._new_home(), poll_seconds)
+        """The script, polling at the shortest interval unless told otherwise."""
+        return self._measure("benchmarks.bare", poll_seconds or self._load.poll_seconds)
 
-    def cold(self) -> Use:
-        """Ours with an empty ledger: it knows nothing of how long tasks take."""
-        home = self._new_home()
-        home.mkdir()
-        with self._load.sandbox() as sandbox:
-            return self._measure("benchmarks.ours", sandbox, home)
+    def ours(self) -> Use:
+        """The producer, with an empty ledger."""
+        return self._measure("benchmarks.ours", self._load.poll_seconds)
 
-    def warm(self) -> Use:
-        """Ours with a ledger that knows the durations of an earlier run over other products."""
-        earlier, port = self._warm or self._warmed()
-        self._warm = earlier, port
-        home = self._new_home()
-        shutil.copytree(earlier, home)
-        # The port is part of the account that the ledger knows.
-        with self._load.sandbox(port=port) as sandbox:
-            return self._measure("benchmarks.ours", sandbox, home)
+    def _interval(self, ours: Use, bare: Use) -> float:
+        return matching_interval(
+            ours.queries / self._products,
+            at_shortest=bare.queries / self._products,
+            shortest=self._load.poll_seconds,
+            medians=[median / self._load.speed for median in MEDIAN_SECONDS.values()],
+            sigma=SIGMA,
+        )
 
-    def _warmed(self) -> tuple[Path, int]:
-        home = self._new_home()
-        home.mkdir()
-        others = write_catalogue(self._folder, _WARMING_PRODUCTS, name="earlier")
-        with self._load.sandbox() as sandbox:
-            child.run("benchmarks.ours", self._spec(sandbox, home, others, None))
-            return home, sandbox.port
-
-    def _new_home(self) -> Path:
+    def _measure(self, module: str, poll_seconds: float) -> Use:
         self._runs += 1
-        return self._folder / f"run-{self._runs}"
+        home = self._folder / f"run-{self._runs}"
+        home.mkdir()
+        with self._load.sandbox() as sandbox:
+            measured = child.run(module, self._spec(sandbox, home, poll_seconds))
+            return _use(counters(sandbox, products=self._products), measured)
 
-    def _spec(
-        self, sandbox: Running, home: Path, catalogue: Path, poll_seconds: float | None
-    ) -> dict[str, Any]:
+    def _spec(self, sandbox: Running, home: Path, poll_seconds: float) -> dict[str, Any]:
         return {
             "base_url": sandbox.base_url,
             "uid": sandbox.uid,
             "api_key": sandbox.api_key,
             "slots": SLOTS,
-            "poll_seconds": poll_seconds or self._load.poll_seconds,
-            "catalogue": str(catalogue),
-            "home": str(home),
+            "poll_seconds": poll_seconds,
+            "catalogue": str(self._catalogue),
             "folder": str(home),
         }
-
-    def _measure(
-        self, module: str, sandbox: Running, home: Path, poll_seconds: float | None = None
-    ) -> Use:
-        spec = self._spec(sandbox, home, self._catalogue, poll_seconds)
-        measured = child.run(module, spec)
-        return _use(counters(sandbox, products=self._products), measured)
 
 
 def _use(seen: Mapping[str, Any], measured: child.Measured) -> Use:
@@ -127,22 +130,4 @@ def _use(seen: Mapping[str, Any], measured: child.Measured) -> Use:
         cpu_seconds=measured.cpu_seconds,
         peak_mib=measured.peak_mib,
         machine_load=os.getloadavg()[0],
-    )
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Ours as a ratio of the bare script, median over the pairs."""
-
-    busy: float
-    queries: float
-    lag: float
-
-
-def compare(pairs: list[tuple[Use, Use]]) -> Comparison:
-    """The ratios of (bare, ours) pairs."""
-    return Comparison(
-        busy=median(ours.busy / bare.busy for bare, ours in pairs),
-        queries=median(ours.queries / bare.queries for bare, ours in pairs),
-        lag=median(ours.lag_seconds / bare.lag_seconds for bare, ours in pairs),
     )

@@ -1,50 +1,104 @@
-"""One table of everything measured, with targets beside the numbers."""
+"""One table of everything measured, as Markdown: the README's is pasted from it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
+_HEAD = ("measured", "ours", "against", "ratio", "target", "")
+_VERDICT = {None: "", True: "met", False: "MISSED"}
 
-_WIDTH = 110
+
+@dataclass(frozen=True)
+class Goal:
+    """What a number should be: at least so much, at most so much, or both."""
+
+    least: float | None = None
+    most: float | None = None
+
+    def is_met(self, value: float) -> bool:
+        """Whether a number is as it should be."""
+        return (self.least is None or value >= self.least) and (
+            self.most is None or value <= self.most
+        )
+
+    def text(self, shown: str) -> str:
+        """The goal in the number's format."""
+        if self.least is not None and self.most is not None:
+            return f"{shown.format(self.least)} to {shown.format(self.most)}"
+        if self.least is not None:
+            return f">= {shown.format(self.least)}"
+        return f"<= {shown.format(self.most)}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One number.
+    """One number, with what it is compared with in the same run.
 
     Attributes:
         what: what was measured.
-        found: with its unit.
-        target: the same, empty when there is none.
+        ours, against: with their units.
+        target: of the ratio or of ours; empty when there is none.
         met: None when there is no target.
     """
 
     what: str
-    found: str
-    target: str = ""
-    met: bool | None = None
+    ours: str
+    against: str
+    ratio: str
+    target: str
+    met: bool | None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As the table shows it."""
+        return (
+            self.what,
+            self.ours,
+            self.against,
+            self.ratio,
+            self.target,
+            _VERDICT[self.met],
+        )
 
 
-def at_least(what: str, value: float, target: float, shown: str) -> Row:
-    """A number that should be large; `shown` is its format, as in "{:.0%}"."""
-    return Row(what, shown.format(value), f">= {shown.format(target)}", value >= target)
+def compared(
+    what: str,
+    ours: float,
+    against: float,
+    shown: str,
+    *,
+    ratio: Goal | None = None,
+    times_less: bool = False,
+    itself: Goal | None = None,
+) -> Row:
+    """A number beside its baseline.
 
-
-def at_most(what: str, value: float, target: float, shown: str) -> Row:
-    """A number that should be small."""
-    return Row(what, shown.format(value), f"<= {shown.format(target)}", value <= target)
+    Args:
+        shown: the numbers' format, as in "{:.2f} s".
+        ratio: the goal of ours / against.
+        times_less: the ratio is against / ours instead.
+        itself: the goal of ours.
+    """
+    quotient, ratio_shown = ours / against, "{:.1%}"
+    if times_less:
+        quotient, ratio_shown = against / ours, "{:.0f} times less"
+    target, met = "", None
+    if ratio is not None:
+        target, met = ratio.text(ratio_shown), ratio.is_met(quotient)
+    elif itself is not None:
+        target, met = itself.text(shown), itself.is_met(ours)
+    cells = shown.format(ours), shown.format(against), ratio_shown.format(quotient)
+    return Row(what, *cells, target, met)
 
 
 def show(rows: Sequence[Row], notes: Sequence[str]) -> None:
     """Print the table, and below it what it does not say by itself."""
-    table = Table("measured", "found", "target", "")
-    for row in rows:
-        verdict = {None: "", True: "met", False: "MISSED"}[row.met]
-        table.add_row(row.what, row.found, row.target, verdict)
-    console = Console(width=_WIDTH)
-    console.print(table)
+    lines = [_HEAD, *(row.cells for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
+    lines.insert(1, tuple("-" * width for width in widths))
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print(f"| {' | '.join(cells)} |")
     for note in notes:
-        console.print(note, highlight=False)
+        print(f"\n{note}")

@@ -77,7 +77,7 @@ def test_a_file_that_was_cut_off(tmp_path: Path, clock: Clock, kept: int) -> Non
     ledger.close()
     file = tmp_path / "ledger.db"
     file.write_bytes(file.read_bytes()[:kept])
-    damaged = r"(malformed|not a database).* Restore it from a backup; .*tasks rebuild"
+    damaged = r"(malformed|not a database).* Restore it from a backup.* then run .*tasks rebuild"
     with pytest.raises(LedgerUnavailable, match=damaged) as told:
         open_ledger(tmp_path, clock)
     assert "nothing was submitted" in one_sentence(told.value)

@@ -117,3 +117,11 @@ def test_open_orders_are_always_of_products_in_the_catalogue(
         assert open_products(ledger) == wanted
         states = {one.state for one in ledger.orders.open_orders()}
         assert states <= {OrderState.OPEN}
+
+
+def test_what_only_another_catalogue_has_is_another_deployments(ledger: Ledger) -> None:
+    obey(ledger, "a", "b", source="theirs")
+    obey(ledger, "b", "c")
+    assert ledger.catalogues.of_others("shop", ["a", "b", "c", "d"]) == {"a"}
+    assert ledger.catalogues.of_others("theirs", ["a", "b", "c", "d"]) == {"c"}
+    assert ledger.catalogues.of_others("shop", []) == set()
