@@ -60,8 +60,16 @@ TABLE: dict[str, tuple[Sides, Verdict]] = {
     "not mounted": (Sides("a", None, _yes, _yes, _never, _never), Verdict.OTHER_STORE),
     "another store": (Sides("a", "b", _yes, _yes, _never, _never), Verdict.OTHER_STORE),
     "another store, and nothing was stored yet": (
-        Sides("a", "b", _yes, _no, _never, _never),
+        Sides("a", "b", _yes, _no, _no, _never),
         Verdict.PAIR,
+    ),
+    "a ledger whose first tasks only failed is given a store full of results": (
+        Sides("a", "b", _yes, _no, _yes, _never),
+        Verdict.LOST_LEDGER,
+    ),
+    "a ledger with tasks and without any store is given a store full of results": (
+        Sides(None, "b", _yes, _no, _yes, _never),
+        Verdict.LOST_LEDGER,
     ),
     "not mounted, and nothing was ever sent": (
         Sides("a", None, _no, _no, _no, _never),
@@ -80,7 +88,7 @@ TABLE: dict[str, tuple[Sides, Verdict]] = {
         Verdict.OTHER_STORE,
     ),
     "from before there were markers, nothing stored yet": (
-        Sides(None, None, _yes, _no, _never, _never),
+        Sides(None, None, _yes, _no, _no, _never),
         Verdict.PAIR,
     ),
 }

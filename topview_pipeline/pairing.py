@@ -26,7 +26,7 @@ class Verdict(Enum):
     PAIR = "pair"
     """Nothing speaks against it: the ledger may remember this store."""
     LOST_LEDGER = "lost_ledger"
-    """The store has results of the account, and the ledger has never heard of any task."""
+    """The store has results of the account, and the ledger has never heard of any."""
     OTHER_STORE = "other_store"
     """The ledger's stored rows lie elsewhere: not mounted, or another place."""
 
@@ -56,17 +56,15 @@ def judge(sides: Sides) -> Verdict:
     """Whether they belong together."""
     if sides.remembered is not None and sides.remembered == sides.marker:
         return Verdict.PAIRED
-    if not sides.has_tasks():
+    if not sides.has_tasks() or not sides.has_stored():
         return Verdict.LOST_LEDGER if sides.has_results() else Verdict.PAIR
-    if not sides.has_stored():
-        return Verdict.PAIR
     if sides.remembered is None and sides.has_a_stored_file():
         return Verdict.PAIR  # a ledger from before there were markers
     return Verdict.OTHER_STORE
 
 
 class LostLedger(StoreError):
-    """An empty ledger beside a store with results of its account."""
+    """A ledger without results beside a store with results of its account."""
 
 
 class OtherStore(StoreError):
@@ -151,7 +149,7 @@ def _lost(ledger: Ledger, store: ArtifactStore) -> tuple[str, str, str]:
     results = "one result" if count == 1 else f"{count} results"
     return (
         f"the store has {results} of this account, and the ledger {ledger.store_link.where} knows "
-        "of no task, so all of it would be paid again; nothing was submitted",
+        "of none, so all of it would be paid again; nothing was submitted",
         store.where,
         f"If the ledger is lost, {_REBUILD} makes it again from the store; if it is elsewhere, let "
         "TOPVIEW_LEDGER_URL name it.",

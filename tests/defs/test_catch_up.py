@@ -11,6 +11,7 @@ from tests.defs.shop import ASSETS, NO_SUCH_ID, Shop, failure_of, made, troubles
 from topview_pipeline.definitions import defs
 from topview_pipeline.defs.config import CatchUpConfig, StageKey
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
+from topview_pipeline.ledger import HeldReason, Wanted
 from topview_pipeline.stages import BY_KEY
 
 
@@ -212,7 +213,7 @@ ORDER = {"product": "mug", "stage": "finishedVideo"}
     [
         ({"force": True}, "pay for the whole catalogue again"),
         ({"force": True, "stages": ["finishedVideo"]}, "pay for the whole catalogue again"),
-        ({"orders": [ORDER], "products": ["mug"]}, "orders go without products and stages"),
+        ({"orders": [ORDER], "products": ["mug"]}, "orders go without products, stages and limit"),
         ({"orders": [ORDER], "stages": ["finishedVideo"]}, "orders go without"),
         ({"explicit": False, "products": ["mug"]}, "explicit: false is how the sensor"),
         ({"explicit": False, "stages": ["finishedVideo"]}, "explicit: false is how the sensor"),
@@ -244,10 +245,10 @@ def test_what_can_be_meant_is_not_refused(config: dict[str, Any]) -> None:
     assert CatchUpConfig(**config).contradiction() is None
 
 
-def test_an_open_order_of_a_product_that_left_the_catalogue_is_closed(
+def test_an_open_order_of_a_product_that_is_not_in_the_catalogue_waits_an_hour(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the sensor would start a run for it every minute, and each would fail."""
+    """Its row may be bad for the moment; a run every minute would find the same."""
     shop.add("mug", "bag", "hat", "pen", "cup")
     shop.slots(0)
     monkeypatch.setenv("TOPVIEW_WAIT_SECONDS", "0")
@@ -257,6 +258,31 @@ def test_an_open_order_of_a_product_that_left_the_catalogue_is_closed(
     result = shop.catch_up(orders=[{"product": "bag", "stage": "bgRemovedImage"}], explicit=False)
 
     assert [row["outcome"] for row in troubles_of(parked)] == ["parked"]
-    assert [row["outcome"] for row in troubles_of(result)] == ["failed"]
+    assert [row["outcome"] for row in troubles_of(result)] == ["held"]
     with shop.ledger() as ledger:
-        assert ledger.orders.open_orders() == []
+        (order,) = ledger.orders.open_orders()
+        assert order.held_reason is HeldReason.CATALOGUE
+        assert order.held_until is not None
+        assert 3000 < order.held_until - ledger.now() <= 3600
+    assert shop.catch_up(products=["bag"], stages=["bgRemovedImage"]).success is False
+    with shop.ledger() as ledger:
+        assert ledger.orders.open_orders() == [], "a person asked: it is ended"
+
+
+def test_another_deployments_orders_stay_as_they_are(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two deployments share an account; each has a catalogue of its own."""
+    shop.add("mug")
+    with shop.ledger() as ledger:
+        ledger.catalogues.obey("theirs.csv", sha256="1", columns=[], products=["shoe"])
+        wanted = [Wanted("shoe", "bgRemovedImage", "ordered")]
+        ledger.orders.place(wanted, run_id="theirs", root_run_id="theirs", owner="dead")
+        before = ledger.orders.open_orders()
+
+    result = shop.catch_up(orders=[{"product": "shoe", "stage": "bgRemovedImage"}], explicit=False)
+
+    assert result.success
+    with shop.ledger() as ledger:
+        assert ledger.orders.open_orders() == before
+        assert ledger.orders.runs_that_ask() == {"theirs"}

@@ -119,6 +119,29 @@ def test_a_catalogue_that_looks_mangled_is_held_until_somebody_means_it(
     assert "new" in shop.instance.get_dynamic_partitions("products")
 
 
+@pytest.mark.parametrize("source", ["/nowhere/catalogue.csv", "python:no.such:thing", ""])
+def test_while_the_catalogue_cannot_be_read_what_was_submitted_is_brought_home(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    shop.add("mug")
+    with monkeypatch.context() as patch:
+        patch.setenv("TOPVIEW_WAIT_SECONDS", "0")
+        shop.faults(unknown_status=1.0)
+        shop.catch_up(products=["mug"])
+        shop.faults()
+    monkeypatch.setenv("TOPVIEW_CATALOGUE", source)
+    orders = [{"product": "mug", "stage": stage} for stage in ("bgRemovedImage", "replacedImages")]
+
+    result = shop.catch_up(orders=orders, explicit=False)
+
+    assert result.success
+    assert made(result) == [("bgRemovedImage", "mug")]
+    assert shop.accepted() == {"remove_background": 1}, "nothing more was sent"
+    with shop.ledger() as ledger:
+        assert {order.product_id for order in ledger.orders.open_orders()} == {"mug"}
+    assert not shop.catch_up(products=["mug"]).success
+
+
 def test_while_the_catalogue_is_held_what_was_submitted_is_brought_home(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -199,7 +199,7 @@ def test_no_kill_while_a_scene_is_made_anew_pays_twice_or_loses_anything(
 
 def test_a_stop_while_a_scene_is_made_anew_withdraws_that_wish_too(forgetful: World) -> None:
     changed = _video_of_a_dead_scene(forgetful)
-    forgetful.run([changed], stages=SCENE_AND_VIDEO, stop_after=3.0, run_id="stopped")
+    forgetful.run([changed], stages=SCENE_AND_VIDEO, stop_after=8.0, run_id="stopped")
     assert _scenes(forgetful) == [TaskState.SUPERSEDED, TaskState.PENDING]
     forgetful.ledger.orders.withdraw_runs(["stopped"], who="terminated")
     assert forgetful.ledger.orders.open_orders() == []
@@ -247,3 +247,97 @@ def test_the_catalogues_choice_counts_again_once_it_was_changed(forgetful: World
         one = replace(changed, chosen_image=other, script=f"Words for image {other}.")
         assert fates(forgetful.run([one], stages=VIDEO)) == {("a", "finishedVideo"): "made"}
     assert _paid(forgetful) == {"image_replace": 2, "image2Video": 3}
+
+
+_ODD = {
+    "finished without images": lambda task_id: envelope({"taskId": task_id, "status": "success"}),
+    "running again": lambda task_id: envelope({"taskId": task_id, "status": "running"}),
+    "failed": lambda task_id: envelope({"taskId": task_id, "status": "fail"}),
+    "unknown": lambda _: envelope(None, code="4004"),
+}
+
+
+class _BlamesTheRequest:
+    """Refuses every video for an id in it; the first questions for its scene are answered oddly."""
+
+    def __init__(self, odd: Callable[[str], Any], *, times: int) -> None:
+        self._odd = odd
+        self._left = times
+
+    def __call__(self, path: str, query: Mapping[str, str]) -> Any | None:
+        if path.endswith("image2Video/submit"):
+            return envelope(None, code="4004")
+        if path.endswith("image_replace/query") and self._left:
+            self._left -= 1
+            return self._odd(query["taskId"])
+        return None
+
+
+def _with_a_refused_video(world: World, odd: Callable[[str], Any], times: int) -> Product:
+    """A product with a living scene, and other words that Topview refuses."""
+    assert isinstance(world.server, Gateway)
+    world.run([product("a")])
+    world.server.rules.append(_BlamesTheRequest(odd, times=times))
+    return product("a", script="Other words.")
+
+
+@pytest.mark.parametrize("odd", _ODD)
+def test_one_odd_answer_does_not_have_a_living_scene_paid_again(
+    make_world: MakeWorld, odd: str
+) -> None:
+    world = make_world(server=Gateway)
+    changed = _with_a_refused_video(world, _ODD[odd], times=2)
+    told = fates(world.run([changed], stages=SCENE_AND_VIDEO))
+    assert told == {("a", "replacedImages"): "made", ("a", "finishedVideo"): "failed"}
+    assert _scenes(world) == [TaskState.STORED]
+    assert _paid(world) == {"image_replace": 1, "image2Video": 1}
+
+
+@pytest.mark.parametrize("odd", ["running again", "failed"])
+def test_a_scene_that_topview_only_answers_oddly_for_is_held_and_asked_for_again(
+    make_world: MakeWorld, odd: str
+) -> None:
+    world = make_world(server=Gateway)
+    changed = _with_a_refused_video(world, _ODD[odd], times=100)
+    (held,) = (e for e in world.run([changed], stages=SCENE_AND_VIDEO) if isinstance(e, Held))
+    assert held.reason is HeldReason.DEAD_IMAGE
+    assert held.until is not None
+    assert _scenes(world) == [TaskState.STORED]
+
+
+def test_an_audio_id_of_the_catalogue_is_blamed_before_the_scene(forgetful: World) -> None:
+    """Topview says only that some id is dead, and no list of its own has the audio's."""
+    changed = replace(
+        _video_of_a_dead_scene(forgetful), script=None, voice_id=None, audio_file_id="0" * 32
+    )
+    told = fates(forgetful.run([changed], stages=SCENE_AND_VIDEO))
+    assert told["a", "finishedVideo"] == "failed"
+    assert _scenes(forgetful) == [TaskState.STORED]
+    assert _paid(forgetful) == {"image_replace": 1, "image2Video": 1}
+
+
+@pytest.mark.parametrize("whose", ["its own", "another product's"])
+def test_a_video_held_for_a_dead_scene_is_due_when_a_new_scene_is_there(
+    forgetful: World, whose: str
+) -> None:
+    a, b = (product(name, image="photo", script="Hello.") for name in "ab")
+    forgetful.run([a, b])
+    forgetful.later(2 * HOUR)
+    a, b = (replace(one, script=f"Words for {one.product_id}.") for one in (a, b))
+    _only_held(forgetful.run([b], stages=VIDEO), HeldReason.DEAD_IMAGE)
+    assert forgetful.catch_up([b]) == []
+    maker = a if whose == "another product's" else b
+    forgetful.run([maker], stages=("replacedImages",))
+    assert fates(forgetful.catch_up([b])) == {("b", "finishedVideo"): "made"}
+    assert forgetful.ledger.orders.open_orders() == []
+    assert _paid(forgetful) == {"image_replace": 2, "image2Video": 2}
+
+
+def test_a_new_scene_of_other_products_frees_no_video_held_for_a_dead_one(
+    forgetful: World,
+) -> None:
+    changed = _video_of_a_dead_scene(forgetful)
+    forgetful.run([changed], stages=VIDEO)
+    forgetful.run([product("z", template_image="another")])
+    (order,) = forgetful.ledger.orders.open_orders()
+    assert order.held_reason is HeldReason.DEAD_IMAGE

@@ -1,5 +1,6 @@
 """Finished at Topview is paid for: it comes into the store, whatever the network and disk do."""
 
+import asyncio
 import errno
 from typing import Any
 
@@ -10,7 +11,7 @@ from tests.producer.gateway import Gateway, never_done
 from tests.producer.world import DAY, HOUR, World, everything, fates, product
 from topview_pipeline.artifacts import StoreError
 from topview_pipeline.ledger import HeldReason, TaskState
-from topview_pipeline.producer import Held
+from topview_pipeline.producer import Event, Held
 
 
 def test_a_url_that_expires_before_the_download_is_signed_anew(make_world: MakeWorld) -> None:
@@ -64,6 +65,36 @@ def test_a_disk_that_fills_up_during_a_download_holds_the_product(
     assert list((world.folder / "store").rglob("*.part")) == []
     assert fates(world.run([product("a")])) == everything("made", "a")
     assert world.submits() == 3
+
+
+def test_a_run_that_cannot_download_and_lives_on_keeps_no_other_run_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one cannot write a's cut-out and goes on with b; the other one wants a, too."""
+    keep = world.store.keep
+    troubles = iter([StoreError("the disk is full", "store", "Free space.")])
+
+    def full_once(*args: Any, **options: Any) -> Any:
+        for trouble in troubles:
+            raise trouble
+        return keep(*args, **options)
+
+    monkeypatch.setattr(world.store, "keep", full_once)
+
+    async def both() -> tuple[list[Event], list[Event], float]:
+        one = asyncio.create_task(world.produce([product("a"), product("b")], slots=1))
+        await asyncio.sleep(5.0)
+        assert [row.owner for row in world.rows(TaskState.SUCCEEDED)] == [None]
+        other = await world.produce([product("a")], stages=["bgRemovedImage"], wait_seconds=30.0)
+        took = world.clock()
+        return other, await one, took
+
+    other, one, took = world.clock.run(both())
+    assert fates(other) == {("a", "bgRemovedImage"): "made"}
+    assert fates(one) == everything("held", "a") | everything("made", "b")
+    stored = [row.stored_at for row in world.rows(TaskState.STORED) if row.product_id == "b"]
+    assert took < max(at for at in stored if at is not None)
+    world.assert_nothing_lost()
 
 
 def test_a_result_that_is_no_picture_is_held_and_asked_for_again_later(

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from tests.producer.conftest import MakeWorld
 from tests.producer.world import ALL_STAGES, DAY, HOUR, World, everything, fates, product
-from topview_pipeline.artifacts import RESULT_NAME, USE_NAME, ArtifactStore
+from topview_pipeline.artifacts import RESULT_NAME, USE_NAME, ArtifactStore, StoreError
 from topview_pipeline.catalogue import Product
-from topview_pipeline.ledger import Rebuilt, TaskState
+from topview_pipeline.ledger import HeldReason, Rebuilt, TaskState
 from topview_pipeline.pairing import LostLedger, OtherStore, Verdict, ensure_paired, examine, pair
+from topview_pipeline.producer import Held
 from topview_pipeline.recovery import Survey, survey
 
 
@@ -293,6 +294,85 @@ def test_an_older_backup_of_the_ledger_gets_what_it_lacks(world: World) -> None:
     assert (known_rows(world), stands_on(world, "ab")) == (rows, stands)
     world.run([product("a", script="Something else."), product("b")])
     assert world.submits() == paid
+
+
+def restore(world: World, backup: bytes) -> None:
+    """Put a backup of the ledger in its place, and go on with it."""
+    lose_ledger(world)
+    world.ledger.close()
+    (world.folder / "ledger.db").write_bytes(backup)
+    world.ledger = world.open_ledger()
+
+
+def backup_of(world: World) -> bytes:
+    world.ledger.close()
+    backup = (world.folder / "ledger.db").read_bytes()
+    world.ledger = world.open_ledger()
+    return backup
+
+
+def test_a_ledger_restored_from_a_backup_pays_nothing_again_before_it_is_rebuilt(
+    world: World,
+) -> None:
+    """It knows its store, so nothing but the store tells that it lacks what was made since."""
+    ensure_paired(world.ledger, world.store, who="me")
+    world.run([product("a")])
+    backup = backup_of(world)
+    products = [product("a"), *twins("b", "c")]
+    world.run(products)
+    paid = world.submits()
+    restore(world, backup)
+    assert examine(world.ledger, world.store) is Verdict.PAIRED
+
+    assert fates(world.run(products)) == everything("made", "a") | everything("held", "b", "c")
+    assert world.submits() == paid
+    first, *_ = world.ledger.orders.open_orders()
+    assert first.held_reason is HeldReason.LOST_ROW
+    assert "tasks rebuild" in str(first.held_detail)
+
+    rebuild(world)
+    reasons = {order.held_reason for order in world.ledger.orders.open_orders()}
+    assert HeldReason.LOST_ROW not in reasons, "a rebuild ends the holds"
+    assert fates(world.catch_up(products)) == everything("made", "b", "c")
+    assert world.submits() == paid
+    world.assert_nothing_paid_twice()
+
+
+def test_a_lost_row_is_looked_for_again_by_itself_and_force_makes_it_anew(world: World) -> None:
+    """A result.json that no rebuild can read must not hold its product for ever."""
+    ensure_paired(world.ledger, world.store, who="me")
+    backup = backup_of(world)
+    world.run([product("a")], stages=["bgRemovedImage"])
+    (result,) = result_files(world)
+    result.write_text("{")
+    paid = world.submits()
+    restore(world, backup)
+    world.run([product("a")], stages=["bgRemovedImage"])
+    rebuild(world)
+    assert world.ledger.orders.open_orders()[0].held_reason is None
+    for _ in range(2):
+        (held,) = world.catch_up([product("a")])
+        assert isinstance(held, Held)
+        assert world.catch_up([product("a")]) == []
+        world.later(HOUR)
+    assert world.submits() == paid
+    forced = world.run([product("a")], stages=["bgRemovedImage"], force=True)
+    assert set(fates(forced).values()) == {"made"}
+    assert world.submits() == paid + 1
+
+
+def test_a_store_that_does_not_answer_lets_nothing_be_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(folder: str) -> bool:
+        raise StoreError("does not answer", folder, "Mount it.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "knows_of", unreachable)
+        assert fates(world.run([product("a")])) == everything("held", "a")
+    assert world.submits() == 0
+    world.later(HOUR)
+    assert fates(world.catch_up([product("a")])) == everything("made", "a")
 
 
 def test_what_a_ledger_made_after_it_was_lost_stays_what_its_products_stand_on(

@@ -112,6 +112,16 @@ class ArtifactStore:
         """Write used.json: this product's stage stands on a result that was not made for it now."""
         write_json(self._storage, self._inside(f"{folder}/{USE_NAME}"), use)
 
+    def knows_of(self, folder: str) -> bool:
+        """Whether a result was stored in a folder, or a note that its work stands on another's.
+
+        A store that nothing was ever written to knows of none.
+        """
+        return any(
+            self._storage.read(self._inside(f"{folder}/{name}")) is not None
+            for name in (RESULT_NAME, USE_NAME)
+        )
+
     def publish(self, path: str, data: bytes) -> None:
         """Make a file what it has to be now, whole or not at all: for what is made from the rest.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SHOWN_IN_MESSAGE: Final = 20
 _SCATTERED: Final = 2
 """So many products are asked for again more cheaply by catch_up than by a backfill."""
-_COLUMNS: Final = ("product", "stage", "outcome", "what", "task_id", "mend")
+_COLUMNS: Final = ("product", "stage", "outcome", "what", "mend", "task_id")
 
 
 def failure(

@@ -39,48 +39,57 @@ def made_metadata(
         media_url: below which a browser finds the store's files; None: no links are made.
     """
     artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
-    credits_paid = 0.0 if reused else task.cost_credits
-    values: dict[str, Any] = {
-        "topview/task_id": task.topview_task_id,
-        "topview/attempt": task.attempt,
-        "topview/reused": reused,
-        "topview/fingerprint": task.fingerprint,
-        "topview/bytes": sum(artifact.bytes for artifact in artifacts),
-    }
-    if verdict is not None and "video_seconds" in verdict.numbers:
-        values["topview/video_seconds"] = round(verdict.numbers["video_seconds"], 3)
-    if preview is not None:
-        values = {**_seen(preview), **values}
-    if credits_paid is not None:
-        values["topview/credits"] = float(credits_paid)
-    if task.mode is not None:
-        values["topview/mode"] = task.mode
-    if task.pending_at is not None:
-        values["topview/seconds_queued"] = round(task.pending_at - task.queued_at, 3)
-        if task.succeeded_at is not None:
-            values["topview/seconds_running"] = round(task.succeeded_at - task.pending_at, 3)
-            if task.stored_at is not None:
-                seconds = max(task.stored_at - task.succeeded_at, 0.0)
-                values["topview/seconds_storing"] = round(seconds, 3)
-    values |= _ids(task.result or {})
+    # The UI keeps this order: what one looks at, what it cost and took, what identifies it.
+    values: dict[str, Any] = {}
+    if preview is not None and preview.markdown is not None:
+        values["topview/preview"] = dg.MetadataValue.md(preview.markdown)
     if media_url is not None:
         values |= _links(artifacts, media_url)
+    credits_paid = 0.0 if reused else task.cost_credits
+    if credits_paid is not None:
+        values["topview/credits"] = float(credits_paid)
+    values["topview/reused"] = reused
+    if task.mode is not None:
+        values["topview/mode"] = task.mode
+    values |= _measured(preview, verdict) | _times(task)
+    values["topview/bytes"] = sum(artifact.bytes for artifact in artifacts)
     values["topview/files"] = _file_table(artifacts, store)
+    values |= {
+        "topview/attempt": task.attempt,
+        "topview/task_id": task.topview_task_id,
+        **_ids(task.result or {}),
+        "topview/fingerprint": task.fingerprint,
+    }
     if artifacts:
-        values["dagster/uri"] = store.uri(artifacts[0])
         values["topview/sha256"] = artifacts[0].sha256
+        values["dagster/uri"] = store.uri(artifacts[0])
     return values
 
 
-def _seen(picture: Picture) -> dict[str, Any]:
-    """The picture first: the UI shows metadata in this order."""
+def _measured(preview: Picture | None, verdict: Verdict | None) -> dict[str, float]:
+    """Pixels, and seconds of a video: as the check measured them, else as its picture tells."""
+    seconds = None if verdict is None else verdict.numbers.get("video_seconds")
+    if seconds is None and preview is not None:
+        seconds = preview.seconds
     values = {
-        "topview/preview": picture.markdown and dg.MetadataValue.md(picture.markdown),
-        "topview/width": picture.width,
-        "topview/height": picture.height,
-        "topview/video_seconds": picture.seconds and round(picture.seconds, 3),
+        "topview/video_seconds": None if seconds is None else round(seconds, 3),
+        "topview/width": None if preview is None else preview.width,
+        "topview/height": None if preview is None else preview.height,
     }
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _times(task: Task) -> dict[str, float]:
+    """How long it waited for Topview, ran there, and took to be stored."""
+    if task.pending_at is None:
+        return {}
+    values = {"topview/seconds_queued": round(task.pending_at - task.queued_at, 3)}
+    if task.succeeded_at is not None:
+        values["topview/seconds_running"] = round(task.succeeded_at - task.pending_at, 3)
+        if task.stored_at is not None:
+            seconds = max(task.stored_at - task.succeeded_at, 0.0)
+            values["topview/seconds_storing"] = round(seconds, 3)
+    return values
 
 
 def _links(artifacts: list[Artifact], media_url: str) -> dict[str, dg.UrlMetadataValue]:
@@ -111,8 +120,8 @@ def _file_table(artifacts: list[Artifact], store: ArtifactStore) -> dg.TableMeta
                 {
                     "file": artifact.name,
                     "bytes": artifact.bytes,
-                    "sha256": artifact.sha256,
                     "uri": store.uri(artifact),
+                    "sha256": artifact.sha256,
                 }
             )
             for artifact in artifacts
@@ -121,8 +130,8 @@ def _file_table(artifacts: list[Artifact], store: ArtifactStore) -> dg.TableMeta
             columns=[
                 dg.TableColumn("file", "string"),
                 dg.TableColumn("bytes", "int"),
-                dg.TableColumn("sha256", "string"),
                 dg.TableColumn("uri", "string"),
+                dg.TableColumn("sha256", "string"),
             ]
         ),
     )

@@ -37,20 +37,24 @@ def plan_catch_up(
 ) -> dict[str, Any]:
     """Plan the orders of a catch-up run."""
     from topview_pipeline.defs import planning, recipes
+    from topview_pipeline.defs.reading import read_for_run
 
     contradiction = config.contradiction()
     if contradiction is not None:
         raise dg.Failure(f"the run's config: {contradiction}", allow_retries=False)
     with plainly():
-        found = catalogue.read()
-        counts = tell_of_catalogue(context, found)
+        found = read_for_run(catalogue, context.log, explicit=config.explicit)
+        counts = {} if found is None else tell_of_catalogue(context, found)
         opened = ledger.open()
         try:
-            if config.explicit:
-                take_in(context.instance, found, opened)
-            if config.is_of_the_whole_catalogue:
-                recipes.check_recipe(context.instance, opened, found, catalogue)
-            planned = planning.planned(config, found, opened, context.instance)
+            if found is None:
+                planned = []
+            else:
+                if config.explicit:
+                    take_in(context.instance, found, opened)
+                if config.is_of_the_whole_catalogue:
+                    recipes.check_recipe(context.instance, opened, found, catalogue)
+                planned = planning.planned(config, found, opened, context.instance)
             coming = planning.forecast_of(planned, opened)
         finally:
             opened.close()

@@ -18,6 +18,7 @@ from topview_pipeline.catalogue import Catalogue, CatalogueHeld, Product
 from topview_pipeline.defs.inputs import open_inputs
 from topview_pipeline.defs.ordering import place
 from topview_pipeline.defs.pausing import pause_observations
+from topview_pipeline.defs.reading import read_for_run
 from topview_pipeline.defs.recipes import check_recipe
 from topview_pipeline.defs.resources import (
     ArtifactsResource,
@@ -53,6 +54,7 @@ from topview_pipeline.stages import BY_KEY, PreconditionError
 from topview_pipeline.stages.shapes import Shape, shape_of
 from topview_pipeline.topview.client import TopviewClient
 
+SCHEDULE_NAME_TAG: Final = "dagster/schedule_name"
 _CHUNK: Final = 8
 """Products observed together: few enough that the first ones start at once."""
 
@@ -101,6 +103,7 @@ class Production:
         self._run = Run(context.run.run_id, root, explicit)
         self._config = producer_config(self._settings, least_wait=least_wait)
         self._credit_limit = credit_limit
+        self._is_scheduled = SCHEDULE_NAME_TAG in context.run.tags
         self._is_of_many = is_of_many
         self._versions = Versions(context.instance)
         self._inputs = open_inputs()
@@ -123,7 +126,7 @@ class Production:
             wanted: what this run asks for.
             resume: also bring every task home that nobody watches, whoever ordered it.
         """
-        catalogue = self._bench.catalogue.read()
+        catalogue = read_for_run(self._bench.catalogue, self._log, explicit=self._run.explicit)
         ledger = self._bench.ledger.open(uid=self._bench.topview.uid)
         try:
             # Before anything is written: a store that is not mounted must not come to be.
@@ -131,8 +134,8 @@ class Production:
             self._store.check_writable()
             self._store.sweep()
             withdraw_cancelled(self._instance, ledger)
-            wanted = self._allowed(ledger, catalogue, wanted)
-            if self._run.explicit:
+            wanted = () if catalogue is None else self._allowed(ledger, catalogue, wanted)
+            if catalogue is not None and self._run.explicit:
                 stored = stored_of_retired(wanted, catalogue, ledger, self._store)
                 for made in stored:
                     yield from self._teller.tell(ledger, made, is_asked=True)
@@ -165,7 +168,7 @@ class Production:
         return wanted
 
     def _produce(
-        self, ledger: Ledger, catalogue: Catalogue, wanted: Sequence[Wanted], resume: bool
+        self, ledger: Ledger, catalogue: Catalogue | None, wanted: Sequence[Wanted], resume: bool
     ) -> Iterator[DagsterEvent]:
         client = self._bench.topview.client()
         owner = Owner()
@@ -173,15 +176,8 @@ class Production:
         # the sensor would take what it has not told yet for the work of a dead run.
         ledger.producers.start(owner, run_id=self._run.run_id)
         try:
-            placed = place(
-                ledger,
-                catalogue,
-                wanted,
-                self._run,
-                owner,
-                credit_limit=self._credit_limit,
-                troubles=self.report.troubles,
-            )
+            placed = {} if catalogue is None else self._place(ledger, catalogue, wanted, owner)
+            products = {} if catalogue is None else catalogue.products
             strays = _unwatched(ledger, placed.values()) if resume else ()
             thread = ProducerThread(
                 client,
@@ -190,7 +186,7 @@ class Production:
                 at_exit=lambda: ledger.leave(owner),
             )
             try:
-                yield from self._feed(ledger, catalogue, _by_product(placed), thread)
+                yield from self._feed(ledger, products, _by_product(placed), thread)
                 for event in thread.events():
                     yield from self._teller.tell(ledger, event)
                 yield from pause_observations(ledger, run_id=self._run.run_id)
@@ -205,6 +201,20 @@ class Production:
             # A ledger in trouble has been told of already; the end of this process says the rest.
             with contextlib.suppress(LedgerUnavailable):
                 ledger.leave(owner)
+
+    def _place(
+        self, ledger: Ledger, catalogue: Catalogue, wanted: Sequence[Wanted], owner: Owner
+    ) -> Mapping[tuple[str, str], Order]:
+        return place(
+            ledger,
+            catalogue,
+            wanted,
+            self._run,
+            owner,
+            credit_limit=self._credit_limit,
+            keep_limits=self._is_scheduled,
+            troubles=self.report.troubles,
+        )
 
     def _desk_of(self, ledger: Ledger, owner: Owner) -> Callable[[TopviewClient], Desk]:
         def desk_of(client: TopviewClient) -> Desk:
@@ -224,18 +234,17 @@ class Production:
     def _feed(
         self,
         ledger: Ledger,
-        catalogue: Catalogue,
+        products: Mapping[str, Product],
         orders: Mapping[str, OrdersOfProduct],
         thread: ProducerThread,
     ) -> Iterator[DagsterEvent]:
         """Observe what each product is made from, and let it start."""
         chosen = ledger.choices.scenes()
         for chunk in chunks(orders, _CHUNK):
-            products = (catalogue.products[product_id] for product_id in chunk)
-            self._inputs.prefetch(ref for product in products for ref in product.files)
+            self._inputs.prefetch(ref for name in chunk for ref in products[name].files)
             works = [
                 self._work(
-                    catalogue.products[product_id],
+                    products[product_id],
                     orders[product_id],
                     chosen.get(product_id, ()),
                 )

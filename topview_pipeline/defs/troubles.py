@@ -34,7 +34,7 @@ class Trouble:
     task_id: str = ""
 
 
-_HELD_MENDS: Final[Mapping[HeldReason, str]] = {
+HELD_MENDS: Final[Mapping[HeldReason, str]] = {
     HeldReason.PAUSE: "mend the account; it goes on by itself after a good probe",
     HeldReason.RETRY: "nothing: it is tried again by itself, or at once by an explicit run",
     HeldReason.UNKNOWN: "compare with Topview's task list; it is never sent again by itself",
@@ -46,6 +46,8 @@ _HELD_MENDS: Final[Mapping[HeldReason, str]] = {
     HeldReason.UPSTREAM: "see the stage before it",
     HeldReason.BUDGET: "nothing: it goes on after midnight UTC, or raise TOPVIEW_CREDIT_LIMIT",
     HeldReason.RUN_LIMIT: "run it again, with a higher credit limit or none",
+    HeldReason.LOST_ROW: "run `topview-pipeline tasks rebuild`; it goes on by itself then",
+    HeldReason.CATALOGUE: "mend or add its row in the catalogue; it is looked at again hourly",
 }
 
 
@@ -56,7 +58,7 @@ def trouble_of(event: Failed | Held | Parked) -> Trouble:
         return Trouble(event.product_id, event.stage, "parked", event.detail, mend)
     task_id = "" if event.task is None else event.task.topview_task_id or ""
     if isinstance(event, Held):
-        mend = _HELD_MENDS[event.reason]
+        mend = HELD_MENDS[event.reason]
         return Trouble(event.product_id, event.stage, "held", event.detail, mend, task_id)
     return Trouble(event.product_id, event.stage, "failed", event.what, event.mend, task_id)
 

@@ -37,6 +37,8 @@ _WAYS_OUT: Final[Mapping[HeldReason, str]] = {
     HeldReason.DOWNLOAD: "Look after the store's place and rights; it is fetched again by itself.",
     HeldReason.BUDGET: "Wait for the next UTC day, or raise TOPVIEW_CREDIT_LIMIT.",
     HeldReason.RUN_LIMIT: "Run it again with another limit.",
+    HeldReason.LOST_ROW: "topview-pipeline tasks rebuild; then it goes on by itself.",
+    HeldReason.CATALOGUE: "Mend or add its row in the catalogue.",
 }
 """What to do about what is held; nothing where an earlier stage says it."""
 _FACES: Final = {True: "face", False: "no face", None: ""}

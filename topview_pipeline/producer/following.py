@@ -12,7 +12,12 @@ from topview_pipeline.ledger import IllegalMove, Task, TaskState
 from topview_pipeline.producer.account import pause_account
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.dispatch import Dispatcher
-from topview_pipeline.producer.fetching import KEPT_AT_TOPVIEW_SECONDS, Fetcher, expire
+from topview_pipeline.producer.fetching import (
+    KEPT_AT_TOPVIEW_SECONDS,
+    DownloadHeldError,
+    Fetcher,
+    expire,
+)
 from topview_pipeline.redaction import without_queries
 from topview_pipeline.stages import BY_KEY
 from topview_pipeline.stages.calls import query
@@ -77,7 +82,12 @@ class Follower:
             )
         if task.state is not TaskState.SUCCEEDED:
             return task
-        return await self._fetcher.fetch(task, result)
+        try:
+            return await self._fetcher.fetch(task, result)
+        except DownloadHeldError:
+            # This run lives on: another one must not wait for it to try again.
+            self._desk.ledger.tasks.let_go(task.id, owner=self._desk.me)
+            raise
 
     async def _poll(self, task: Task, ask_now: bool) -> tuple[Task, TaskResult | None]:
         plan = self._desk.plans[task.stage]

@@ -15,6 +15,7 @@ from topview_pipeline.producer.decision import Action, Circumstances, Decision, 
 from topview_pipeline.producer.desk import Desk
 from topview_pipeline.producer.following import Follower
 from topview_pipeline.producer.lost_answers import LostAnswers
+from topview_pipeline.producer.lost_rows import check_no_row_is_lost
 from topview_pipeline.producer.outcomes import FinalError, HeldError
 from topview_pipeline.producer.sending import Sender
 from topview_pipeline.producer.work import Piece
@@ -52,6 +53,8 @@ class Maker:
             DownloadHeldError: finished at Topview, and not to be brought into the store now.
         """
         fingerprint = fingerprint_of(piece.work, generation)
+        if not self._desk.ledger.tasks.of_fingerprint(fingerprint):
+            await check_no_row_is_lost(self._desk, piece, fingerprint)
         queued_at = self._desk.clock()
         linked: int | None = None  # another run may have linked the order since it was read
         while True:
