@@ -77,7 +77,7 @@ def _video(path: Path, *, seconds: float, sound: bool = True) -> Path:
 def test_a_photo_is_drawn_as_large_as_a_line_allows() -> None:
     photo = Image.linear_gradient("L").resize((1200, 800)).convert("RGB")
     image = _drawn(inline_preview(_bytes(photo, "JPEG")))
-    assert image.size == (160, 107)
+    assert image.size == (192, 128)
     middle = ImageStat.Stat(image.convert("L")).mean[0]
     assert middle == pytest.approx(127, abs=12)
 
@@ -85,7 +85,7 @@ def test_a_photo_is_drawn_as_large_as_a_line_allows() -> None:
 def test_a_picture_that_compresses_badly_gets_smaller_and_not_longer() -> None:
     noise = Image.effect_noise((900, 900), 120).convert("RGB")
     image = _drawn(inline_preview(noise))
-    assert 24 <= image.width < 160
+    assert 24 <= image.width < 192
 
 
 def test_a_cut_out_lies_on_a_checkerboard() -> None:
@@ -110,7 +110,7 @@ def test_a_phone_photo_stands_upright() -> None:
     exif[0x0112] = 6  # the camera was turned by 90 degrees
     buffer = io.BytesIO()
     photo.save(buffer, "JPEG", exif=exif)
-    assert _drawn(inline_preview(buffer.getvalue())).size == (80, 160)
+    assert _drawn(inline_preview(buffer.getvalue())).size == (96, 192)
 
 
 @settings(max_examples=25, deadline=None)
@@ -121,7 +121,7 @@ def test_a_phone_photo_stands_upright() -> None:
 )
 def test_any_picture_fits(size: tuple[int, int], noise: int, mode: str) -> None:
     image = _drawn(inline_preview(Image.effect_noise(size, noise).convert(mode)))
-    assert max(image.size) <= 160
+    assert max(image.size) <= 192
 
 
 def test_the_picture_given_is_left_as_it_was() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
-from click.testing import CliRunner
+import click
+import pytest
 
+from tests.cli.conftest import ProjectOf, project_of
 from topview_pipeline.catalogue import Product
 from topview_pipeline.cli import main
 from topview_pipeline.settings import VARIABLES
+
+__all__ = ["project_of"]
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,15 +46,82 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
 
 
-def test_every_option_of_run_in_the_readme_exists() -> None:
-    listed = CliRunner().invoke(main, ["run", "--help"]).output
-    for line in re.findall(r"topview-pipeline run(.*)", README):
-        for option in re.findall(r"--[a-z-]+", line):
-            assert option in listed
-
-
 def test_the_ci_script_runs_the_readme_s_commands() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     for command in ("make lint", "make test-all", "make demo"):
         assert command in script
         assert f"`{command}`" in README or f"    {command}" in README
+
+
+def test_every_picture_of_the_readme_is_there_and_says_what_it_shows() -> None:
+    pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README)
+    assert len(pictures) == 2
+    for shows, path in pictures:
+        assert len(shows) > 20
+        size = (ROOT / path).stat().st_size
+        assert 0 < size < 200_000, f"{path} is {size} bytes"
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(((?!https?:)[^)#]+)", README):
+        assert (ROOT / target).exists(), target
+
+
+def commands() -> list[list[str]]:
+    """The arguments of every command line of topview-pipeline that the README names."""
+    indented = re.findall(r"^    (?:\.venv/bin/)?(topview-pipeline .*)$", README, re.MULTILINE)
+    named = re.findall(r"`(topview-pipeline [a-z][^`]*)`", README)
+    found = [shlex.split(line, comments=True)[1:] for line in [*indented, *named]]
+    return [list(one) for one in dict.fromkeys(map(tuple, found))]
+
+
+def test_the_readme_names_commands() -> None:
+    assert {one[0] for one in commands()} >= {"run", "plan", "tasks", "gallery", "choose"}
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+def test_every_command_line_of_the_readme_is_understood(arguments: list[str]) -> None:
+    """Subcommand, options and the number of words; nothing is run."""
+    with main.make_context("topview-pipeline", list(arguments)) as context:
+        command: click.Command = main
+        rest = list(arguments)
+        while isinstance(command, click.Group):
+            name, found, rest = command.resolve_command(context, rest)
+            assert name is not None
+            assert found is not None
+            command = found
+        # Upper case words stand for what the reader knows.
+        command.make_context(command.name, ["1" if word == "ROW" else word for word in rest])
+
+
+def test_the_cheap_commands_of_the_readme_run_as_written(project_of: ProjectOf) -> None:
+    """In a project whose products are called as the README's, against the sandbox."""
+    project = project_of()
+    project.products(2)
+    path = project.folder / "catalogue.csv"
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    # A scene by location has two images to choose from.
+    corners = '"[[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]"'
+    named = [
+        row.replace(f"product-{number},", f"sku-{number + 1},", 1)
+        for number, row in enumerate(rows)
+    ]
+    table = [f"{header},location", *(f"{row},{corners}" for row in named)]
+    path.write_text("\n".join(table), encoding="utf-8")
+    wanted = [
+        ["run", "--stage", "bgRemovedImage"],
+        ["run", "--product", "sku-1", "--product", "sku-2"],
+        ["choose", "sku-1", "2"],
+        ["plan"],
+        ["run"],
+        ["tasks", "list", "--state", "unknown"],
+        ["gallery"],
+    ]
+    for arguments in wanted:
+        assert arguments in commands()
+        # A test opens no browser.
+        extra = ["--no-open"] if arguments == ["gallery"] else []
+        ran = project.run(*arguments, *extra)
+        assert (ran.returncode, ran.stderr) == (0, ""), f"{arguments}: {ran.stdout}{ran.stderr}"
+    assert (project.folder / ".topview" / "gallery" / "index.html").exists()
+    assert project.counters()["duplicates"] == 0

@@ -130,14 +130,21 @@ def run_requested(shop: Shop, request: dg.RunRequest, log: Path) -> int:
 
 
 class DagsterDev:
-    """`dagster dev` on the shop's instance: web server, daemon and code server."""
+    """`dagster dev` on an instance: web server, daemon and code server."""
 
-    def __init__(self, shop: Shop, log: Path, workspace: Path) -> None:
-        self._shop = shop
+    def __init__(
+        self, instance: dg.DagsterInstance, log: Path, workspace: Path = ROOT / "workspace.yaml"
+    ) -> None:
+        self._instance = instance
         self._log = log
         self._workspace = workspace
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where its web server answers."""
+        return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
         """Start all its processes, and wait until the code location is loaded."""
@@ -178,7 +185,7 @@ class DagsterDev:
     def graphql(self, query: str, **variables: Any) -> Mapping[str, Any]:
         """Ask the web server what no button of the client asks."""
         answer = httpx.post(
-            f"http://127.0.0.1:{self._port}/graphql",
+            f"{self.url}/graphql",
             json={"query": query, "variables": variables},
             trust_env=False,
             timeout=60,
@@ -189,7 +196,7 @@ class DagsterDev:
 
     def status(self, run_id: str) -> dg.DagsterRunStatus:
         """Of a run, as Dagster shows it."""
-        run = self._shop.instance.get_run_by_id(run_id)
+        run = self._instance.get_run_by_id(run_id)
         assert run is not None
         return run.status
 
@@ -200,7 +207,7 @@ class DagsterDev:
         query = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
         try:
             answer = httpx.post(
-                f"http://127.0.0.1:{self._port}/graphql", json={"query": query}, trust_env=False
+                f"{self.url}/graphql", json={"query": query}, trust_env=False
             ).json()
         except (httpx.HTTPError, ValueError):
             return False
@@ -213,7 +220,7 @@ def dagster_dev(
     shop: Shop, log: Path, workspace: Path = ROOT / "workspace.yaml"
 ) -> Iterator[DagsterDev]:
     """One that can be started, killed and started again; nothing of it is left at the end."""
-    dev = DagsterDev(shop, log, workspace)
+    dev = DagsterDev(shop.instance, log, workspace)
     try:
         yield dev
     finally:

@@ -246,7 +246,7 @@ def test_a_users_asset_in_the_same_backfill_is_made_of_every_video_and_of_no_oth
 
 def dagster_job_backfill(*products: str) -> str:
     """Launch a backfill of the asset job as a shell does; its id."""
-    command = ["job", "backfill", "-m", "topview_pipeline.definitions", "-j", MATERIALIZE_PRODUCTS]
+    command = ["job", "backfill", "-w", "workspace.yaml", "-j", MATERIALIZE_PRODUCTS]
     done = subprocess.run(
         [
             sys.executable,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from topview_pipeline.cli.progress import credits_spent
+from topview_pipeline.cli.phases import credits_spent
 from topview_pipeline.grouping import TOLD_ONE_BY_ONE, alike
 from topview_pipeline.ledger import OrderProgress, OrderState
 

@@ -127,11 +127,13 @@ def _execute(
     from topview_pipeline.definitions import defs
     from topview_pipeline.defs.dagster_internals import execute_as_launched
     from topview_pipeline.defs.jobs import CATCH_UP
+    from topview_pipeline.settings import Settings
 
     run_id = str(uuid.uuid4())
+    slots = Settings.from_environment().max_concurrent_tasks
     # The run's events are in Dagster; here the progress is told.
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
-    with Watcher(ledger, run_id, console), _withdrawing_on_ctrl_c(ledger, run_id):
+    with Watcher(ledger, run_id, console, slots=slots), _withdrawing_on_ctrl_c(ledger, run_id):
         job = defs.resolve_job_def(CATCH_UP)
         result = execute_as_launched(job, instance, run_config=config, run_id=run_id)
     orders = ledger.progress.of_run(run_id)

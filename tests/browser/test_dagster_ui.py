@@ -1,0 +1,108 @@
+"""The real Dagster UI on a real backfill: what somebody sees who looks instead of reading logs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.demo_ui import BAD, GOOD, DemoUi, demo_ui
+from tests.defs.shop import ASSETS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("dagster_ui")]
+
+SOURCES: Final = ("productImage", "productScene", "productScript")
+_LOCATION: Final = "/locations/__repository__@topview_pipeline"
+_PATIENCE: Final = 30_000.0
+"""Milliseconds: the UI asks its server in many small questions, and the machine may be busy."""
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoUi]:
+    with demo_ui(tmp_path_factory.mktemp("demo")) as ui:
+        yield ui
+
+
+@pytest.fixture
+def page(browser: Browser, ui: DemoUi) -> Iterator[Page]:
+    """A page whose addresses are the UI's. Its console is Dagster's own affair."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, base_url=ui.url)
+    context.set_default_timeout(_PATIENCE)
+    expect.set_options(timeout=_PATIENCE)
+    yield context.new_page()
+    context.close()
+
+
+def metadata(page: Page, asset: str, product: str) -> None:
+    """Open a product's page of an asset, until its metadata are there."""
+    page.goto(f"/assets/{asset}?view=partitions&partition={product}")
+    expect(page.get_by_text("topview/preview")).to_be_visible()
+
+
+def test_the_lineage_graph_shows_three_sources_three_stages_and_the_manifest(page: Page) -> None:
+    page.goto(f"{_LOCATION}/asset-groups/topview/lineage")
+    for asset in (*SOURCES, *ASSETS, "videoManifest"):
+        expect(page.get_by_text(asset, exact=True).first).to_be_visible()
+
+
+@pytest.mark.parametrize("asset", ASSETS)
+def test_a_partitions_page_shows_a_picture_of_what_was_made(page: Page, asset: str) -> None:
+    """A longer value would be a link that says [Show Markdown]."""
+    metadata(page, asset, GOOD[0])
+    picture = page.locator('img[src^="data:image/webp"]')
+    expect(picture).to_be_visible()
+    width, height = picture.evaluate("(image) => [image.naturalWidth, image.naturalHeight]")
+    assert max(width, height) >= 96, (width, height)
+    expect(page.get_by_text("topview/credits")).to_be_visible()
+
+
+def test_the_links_open_the_picture_and_play_the_video(page: Page) -> None:
+    metadata(page, "finishedVideo", GOOD[0])
+    address = page.locator('a[href$="/video.mp4"]').first.get_attribute("href")
+    assert address is not None
+    part = httpx.get(address, headers={"Range": "bytes=100-199"}, trust_env=False)
+    assert (part.status_code, len(part.content)) == (206, 100), "it cannot be sought in"
+    whole = httpx.get(address, trust_env=False)
+    assert (whole.status_code, whole.headers["content-type"]) == (200, "video/mp4")
+
+    metadata(page, "bgRemovedImage", GOOD[0])
+    page.goto(page.locator('a[href$="/cutout.png"]').first.get_attribute("href") or "")
+    assert page.evaluate("document.images[0].naturalWidth") > 96
+
+
+def test_an_assets_page_teaches_what_it_is_and_what_to_do(page: Page) -> None:
+    page.goto("/assets/replacedImages?view=overview")
+    expect(page.get_by_text("The product in a scene with a person").first).to_be_visible()
+    expect(page.get_by_text("If it fails").first).to_be_visible()
+
+
+def test_the_run_says_which_product_failed_why_and_what_to_do(page: Page, ui: DemoUi) -> None:
+    page.goto(f"/runs/{ui.run_id}")
+    expect(page.get_by_text("Failure").first).to_be_visible()
+    expect(page.get_by_text("7 made, 2 failed.").first).to_be_visible()
+    expect(page.get_by_text(f"{BAD} / replacedImages failed").first).to_be_visible()
+    expect(page.get_by_text("What to do: change what is refused").first).to_be_visible()
+    expect(page.get_by_text("topview/troubles").first).to_be_visible()
+    expect(page.get_by_role("cell", name="outcome").first).to_be_attached()
+
+
+def test_the_backfill_counts_exactly_what_failed(page: Page, ui: DemoUi) -> None:
+    page.goto(f"/runs/b/{ui.backfill_id}")
+    for asset, succeeded, failed in (
+        ("bgRemovedImage", 3, 0),
+        ("replacedImages", 2, 1),
+        ("finishedVideo", 2, 1),
+    ):
+        row = page.locator("[class*=VirtualizedTable_row]").filter(has_text=asset)
+        counts = re.compile(rf"{asset}\s*100% completed\s*3\s*0\s*{succeeded}\s*{failed}\s*$")
+        expect(row).to_have_text(counts)
+
+
+def test_the_sensor_says_why_it_started_no_run(page: Page) -> None:
+    page.goto(f"{_LOCATION}/sensors/pending_task_sensor")
+    page.get_by_text("0 runs requested").first.hover()
+    expect(page.get_by_text("nothing to take up").first).to_be_visible()
