@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.conftest import Project, ProjectOf
+
+pytestmark = pytest.mark.slow
 
 
 def held(project: Project, *arguments: str, **changes: str) -> str:

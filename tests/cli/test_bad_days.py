@@ -20,6 +20,8 @@ from tests.cli.conftest import Project, ProjectOf
 from topview_pipeline.cli import main
 from topview_pipeline.environment import VARIABLES
 
+pytestmark = pytest.mark.slow
+
 
 def _ledger(project: Project) -> Path:
     return project.folder / ".topview" / "ledger.db"

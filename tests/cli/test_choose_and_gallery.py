@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import COLUMNS, Project, ProjectOf
+
+pytestmark = pytest.mark.slow
 
 QUAD = "[[0.2, 0.2], [0.6, 0.2], [0.6, 0.8], [0.2, 0.8]]"
 

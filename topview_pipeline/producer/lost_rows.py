@@ -40,6 +40,7 @@ async def check_no_row_is_lost(desk: Desk, piece: Piece, fingerprint: str) -> No
         raise HeldError(
             HeldReason.LOST_ROW,
             f"the store has its result ({folder}), and the ledger has lost the row of it; run "
-            "`topview-pipeline tasks rebuild`",
+            "`topview-pipeline tasks rebuild`, or move that folder away to have it made anew if "
+            "its result.json cannot be read",
             until=until,
         )
