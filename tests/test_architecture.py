@@ -1,4 +1,4 @@
-"""Imports point one way (design section 2). Read from the sources, function bodies included."""
+"""Imports point one way. Read from the sources, function bodies included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every row of the decision table (design section 3)."""
+"""Every row of the decision table."""
 
 from typing import Any
 

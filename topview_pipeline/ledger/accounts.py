@@ -19,7 +19,7 @@ from topview_pipeline.ledger.wishes import NOT_HELD
 PROBE_FIRST_SECONDS: Final = 60.0
 PROBE_LONGEST_SECONDS: Final = 3600.0
 CEILING_SECONDS: Final = 30.0
-"""Topview's advice after 4007: wait 30 s (topview_api.md section 3)."""
+"""Topview's advice after 4007: wait 30 s."""
 
 
 def account_id(base_url: str, uid: str) -> str:

@@ -65,7 +65,7 @@ MOVES: Final[dict[TaskState, frozenset[TaskState]]] = {
     TaskState.EXPIRED: frozenset(),
     TaskState.SUPERSEDED: frozenset(),
 }
-"""The table of design section 4; every other move is refused."""
+"""Where each state may go; every other move is refused."""
 
 
 class OrderState(str, Enum):

@@ -17,7 +17,7 @@ ATTEMPTS_BY_ITSELF: Final = 3
 
 
 class Action(Enum):
-    """The rows of design section 3's decision."""
+    """What can be done about a piece of work."""
 
     REUSE = "reuse"
     """It is in the store: free."""

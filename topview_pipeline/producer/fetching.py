@@ -27,7 +27,7 @@ from topview_pipeline.topview.errors import (
 from topview_pipeline.topview.models import TaskStatus
 
 KEPT_AT_TOPVIEW_SECONDS: Final = 7 * 86400.0
-"""D-conc: results stay 7 days; the 24 h of a URL is only its signature (topview_api.md, 6)."""
+"""Topview keeps results so long (its page on concurrency); a URL's 24 h are its signature's."""
 _LONGEST_WAIT_SECONDS: Final = 60.0
 _PATIENCE: Final = 5
 """Answers of the same hopeless kind before the order is held and somebody may look."""

@@ -28,7 +28,7 @@ from topview_pipeline.topview.models import TaskStatus
 _POLICY = re.compile(
     r"polic|violat|sensitive|moderat|securit|prohibit|nsfw|inappropriate|illegal", re.IGNORECASE
 )
-"""Words of Topview's content refusals; there is no closed list (topview_api.md section 2)."""
+"""Words of Topview's content refusals; Topview publishes no closed list."""
 
 
 class Follower:

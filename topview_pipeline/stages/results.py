@@ -34,7 +34,7 @@ class Download:
 def downloads_of(result: TaskResult) -> tuple[Download, ...] | None:
     """The files to fetch, or None while the answer does not have them all yet.
 
-    A success without a URL is asked again (design section 4). The video's cover is taken when
+    A success without a URL is asked again. The video's cover is taken when
     there is one.
     """
     if isinstance(result, RemoveBackgroundResult):

@@ -108,7 +108,7 @@ def video_shape(shape: Shape, *, image: int, mode: str) -> Shape:
 
 
 def work_of(account: str, stage: Stage, shape: Shape, upstream_fingerprint: str | None) -> str:
-    """Name of a piece of work without its generation (design section 3, Fingerprint).
+    """Name of a piece of work without its generation.
 
     The upstream's *fingerprint* goes in, never provider ids or output bytes: what is made anew
     from the same inputs is the same work.
