@@ -18,8 +18,10 @@ def chromium() -> str:
     return named
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ends with its module: Playwright keeps an event loop running in the thread as long as it
+    is open, and no later test of the same worker could call `asyncio.run`."""
     with sync_playwright() as playwright:
         # Chromium's own sandbox needs rights that root in a container does not have.
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])

@@ -17,7 +17,7 @@ from topview_pipeline.cli.media import MEDIA, serving
 from topview_pipeline.gallery import write_gallery
 from topview_pipeline.portfolio import ProductShown
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gallery")]
 
 _PATIENCE_SECONDS: Final = 20.0
 PORTFOLIO = [
