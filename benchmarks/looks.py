@@ -20,7 +20,7 @@ from topview_pipeline.defs.sensors import pending_task_sensor
 
 
 def _tick_of_pending_tasks() -> str:
-    with _sensor_context("ledger", "artifacts") as context:
+    with _sensor_context("ledger", "artifacts", "catalogue") as context:
         answer: Any = pending_task_sensor(context)
     if not isinstance(answer, dg.RunRequest):
         raise TypeError(f"no run was asked for: {answer}")

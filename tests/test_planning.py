@@ -162,7 +162,6 @@ def test_a_change_plans_what_it_shapes_and_all_after_it(
         (TaskState.STALLED, "stalled at Topview", 0.0),
         (TaskState.EXPIRED, "expired: only force makes it anew", 0.0),
         (TaskState.RELEASED, "new", 4.0),
-        (TaskState.SUPERSEDED, "new", 4.0),
     ],
 )
 def test_only_what_can_be_submitted_again_costs(
@@ -171,6 +170,42 @@ def test_only_what_can_be_submitted_again_costs(
     world.done(BG_REMOVED_IMAGE, REPLACED_IMAGES)
     world.row(FINISHED_VIDEO, state)
     assert told(world.plan()) == [("finishedVideo", reason, credits_needed)]
+
+
+def test_a_scene_that_topview_forgot_is_made_anew_whatever_happened_to_it_before(
+    world: World,
+) -> None:
+    world.done(BG_REMOVED_IMAGE)
+    world.row(REPLACED_IMAGES, TaskState.FAILED)
+    world.row(REPLACED_IMAGES, TaskState.SUPERSEDED)
+    assert told(world.plan()) == [
+        ("replacedImages", "Topview forgot its images", 1.0),
+        ("finishedVideo", "replacedImages is made anew", 4.0),
+    ]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_video_alone_cannot_be_made_from_a_scene_that_topview_forgot(
+    world: World, force: bool
+) -> None:
+    world.done(BG_REMOVED_IMAGE)
+    world.stored["mug", "replacedImages"] = world.row(REPLACED_IMAGES, TaskState.SUPERSEDED)
+    assert told(world.plan(stages=[FINISHED_VIDEO], force=force)) == [
+        ("finishedVideo", "Topview forgot the images of replacedImages: make it too", 0.0)
+    ]
+
+
+def test_a_video_that_is_there_needs_no_scene_that_topview_still_knows(world: World) -> None:
+    world.done(*STAGES)
+    scene = world.stored["mug", "replacedImages"]
+    world.stored["mug", "replacedImages"] = replace(scene, state=TaskState.SUPERSEDED)
+    assert world.plan(stages=[FINISHED_VIDEO]) == []
+
+
+def test_a_cut_out_out_of_reach_is_made_anew_as_it_costs_nothing(world: World) -> None:
+    world.row(BG_REMOVED_IMAGE, TaskState.EXPIRED)
+    first, *_ = told(world.plan())
+    assert first == ("bgRemovedImage", "expired", 0.0)
 
 
 def test_what_was_refused_is_free_and_blocks_what_comes_after(world: World) -> None:

@@ -139,7 +139,7 @@ class _Planner:
                 else:
                     mode = piece.mode
                     row = self._row(piece)
-                    verdict = self._verdict(piece, row)
+                    verdict = self._verdict(piece, row, upstream.task)
             if verdict.reason is not None:
                 cost: float | None = 0.0
                 if verdict.pays:
@@ -171,8 +171,14 @@ class _Planner:
         counting = [row for row in rows if row.state in _VERDICTS or row.state is TaskState.STORED]
         return counting[-1] if counting else None
 
-    def _verdict(self, piece: Piece, row: TaskGlance | None) -> _Verdict:
+    def _verdict(
+        self, piece: Piece, row: TaskGlance | None, upstream: TaskGlance | None
+    ) -> _Verdict:
         key = (piece.product.product_id, piece.stage.key)
+        is_dead = upstream is not None and upstream.state is TaskState.SUPERSEDED
+        if is_dead and (self.force or row is None or row.state is TaskState.FAILED):
+            what = f"Topview forgot the images of {piece.stage.upstream}"
+            return _Verdict(f"{what}: make it too")
         if self.force:
             return _Verdict("forced", pays=True)
         version = self.known.materialized.get(key)
@@ -180,6 +186,8 @@ class _Planner:
             return _Verdict("new" if version is None else self._what_changed(piece), pays=True)
         if row.state is TaskState.FAILED and not row.retryable:
             return _Verdict("refused before: only sent again with force or changed inputs")
+        if row.state is TaskState.EXPIRED and piece.stage.free:
+            return _Verdict("expired", pays=True)
         if row.state is not TaskState.STORED:
             return _VERDICTS[row.state]
         if version != data_version(row.fingerprint):
@@ -219,4 +227,5 @@ _VERDICTS: Final[Mapping[TaskState, _Verdict]] = {
     TaskState.UNKNOWN: _Verdict("unknown: the submit's answer was lost"),
     TaskState.STALLED: _Verdict("stalled at Topview"),
     TaskState.EXPIRED: _Verdict("expired: only force makes it anew"),
+    TaskState.SUPERSEDED: _Verdict("Topview forgot its images", pays=True),
 }

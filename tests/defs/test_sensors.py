@@ -29,7 +29,9 @@ class Daemon:
             instance=self._shop.instance,
             cursor=self.cursor,
             definitions=defs,
-            resources={name: (defs.resources or {})[name] for name in ("ledger", "artifacts")},
+            resources={
+                name: (defs.resources or {})[name] for name in ("ledger", "artifacts", "catalogue")
+            },
         )
         with context:
             (answer,) = _listed(pending_task_sensor(context))
@@ -87,6 +89,25 @@ def test_without_a_key_it_starts_no_run_that_could_only_fail(
 
     monkeypatch.setenv("TOPVIEW_API_KEY", shop.sandbox.api_key)
     requested(daemon.tick())
+
+
+def test_another_deployments_orders_start_no_run_here(
+    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two deployments share an account; each has a catalogue and a sensor of its own."""
+    shop.add("mug")
+    with shop.ledger() as ledger:
+        ledger.catalogues.obey("theirs.csv", sha256="1", columns=[], products=["shoe"])
+        ledger.orders.place(
+            [Wanted("shoe", "bgRemovedImage", "ordered")],
+            run_id="theirs",
+            root_run_id="theirs",
+            owner="dead",
+        )
+    assert str(daemon.tick()).startswith("nothing to take up: 0 open orders due")
+
+    monkeypatch.delenv("TOPVIEW_CATALOGUE")
+    assert requested(daemon.tick()), "without a catalogue nobody's orders can be told apart"
 
 
 def test_a_ledger_that_cannot_be_opened_is_said_and_breaks_no_tick(

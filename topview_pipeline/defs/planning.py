@@ -5,7 +5,9 @@ The thinking is in `topview_pipeline.planning`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,7 +82,7 @@ def plan_for(
         if not named or product_id in named
     ]
     choices = ledger.choices.scenes()
-    with opened_inputs() as inputs:
+    with _collector_at_rest(), opened_inputs() as inputs:
         inputs.prefetch(ref for product in chosen for ref in product.files)
         hash_of = cache(inputs.sha256)  # thousands of products share a template
 
@@ -97,6 +99,19 @@ def plan_for(
             force=force,
             when_no_face=Settings.from_environment().when_no_face,
         )
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Without Python's search for reference cycles: a plan over 20,000 products makes a million
+    objects that all live to its end, and the search through them is a sixth of its time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def known_of(ledger: Ledger, instance: dg.DagsterInstance, products: Sequence[str]) -> Known:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up, catch_up_config
-from topview_pipeline.defs.resources import ArtifactsResource, LedgerResource
+from topview_pipeline.defs.resources import ArtifactsResource, CatalogueResource, LedgerResource
 
 if TYPE_CHECKING:
-    from topview_pipeline.ledger import Ledger
+    from topview_pipeline.ledger import Ledger, Order
     from topview_pipeline.settings import Settings
 
 
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     "what nobody asked for.",
 )
 def pending_task_sensor(
-    context: dg.SensorEvaluationContext, ledger: LedgerResource, artifacts: ArtifactsResource
+    context: dg.SensorEvaluationContext,
+    ledger: LedgerResource,
+    artifacts: ArtifactsResource,
+    catalogue: CatalogueResource,
 ) -> dg.RunRequest | dg.SkipReason:
     """Start one catch_up run for what is due, or say why not."""
     from topview_pipeline.mistakes import users_mistakes
@@ -38,14 +41,16 @@ def pending_task_sensor(
         try:
             # No run could go on with a store that is not this ledger's.
             refuse_unless_paired(opened, artifacts.store)
-            return _look(context, opened)
+            return _look(context, opened, catalogue)
         finally:
             opened.close()
     except mistakes as error:
         return dg.SkipReason(str(error))
 
 
-def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunRequest | dg.SkipReason:
+def _look(
+    context: dg.SensorEvaluationContext, ledger: "Ledger", catalogue: CatalogueResource
+) -> dg.RunRequest | dg.SkipReason:
     from topview_pipeline.defs import runs
     from topview_pipeline.defs.pending import Patience, room_under, take_up
     from topview_pipeline.producer.abandoned import take_for_unknown
@@ -64,7 +69,7 @@ def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunReques
     if busy is not None:
         return dg.SkipReason(f"catch_up run {busy} is queued or at work")
     found = take_up(
-        ledger.orders.open_orders(),
+        _open_orders(ledger, catalogue),
         ledger.tasks.on_their_way(),
         now=now,
         # Thousands of orders have a handful of owners.
@@ -92,6 +97,20 @@ def _look(context: dg.SensorEvaluationContext, ledger: "Ledger") -> dg.RunReques
             explicit=False,
         ),
     )
+
+
+def _open_orders(ledger: "Ledger", catalogue: CatalogueResource) -> "list[Order]":
+    """The open orders but those of products that only another deployment's catalogue has."""
+    from topview_pipeline.mistakes import users_mistakes
+
+    orders = ledger.orders.open_orders()
+    try:
+        where = catalogue.open().where
+    except users_mistakes():
+        # Nobody's orders can be told apart, and results that are paid for are still fetched.
+        return orders
+    others = ledger.catalogues.of_others(where, {order.product_id for order in orders})
+    return [order for order in orders if order.product_id not in others]
 
 
 def _settle_lost_answers(

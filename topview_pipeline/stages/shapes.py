@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from topview_pipeline.catalogue import Product
@@ -28,7 +29,7 @@ class Shape:
 
     values: Mapping[str, Any]
 
-    @property
+    @cached_property
     def version(self) -> str:
         """The data version of the stage's source asset: equal shapes have equal versions."""
         return digest(self.values)[:32]
