@@ -16,6 +16,7 @@ from benchmarks import child
 from topview_pipeline.cli import main as topview_pipeline
 from topview_pipeline.definitions import defs
 from topview_pipeline.defs.catalogue_sensor import catalogue_sensor
+from topview_pipeline.defs.jobs import SYNC_PRODUCTS
 from topview_pipeline.defs.sensors import pending_task_sensor
 
 
@@ -35,6 +36,12 @@ def _tick_of_catalogue() -> str:
     return str(answer.skip_reason)
 
 
+def _sync() -> str:
+    with dg.DagsterInstance.get() as instance:
+        done = defs.resolve_job_def(SYNC_PRODUCTS).execute_in_process(instance=instance)
+    return done.run_id
+
+
 def _plan() -> str:
     done = CliRunner().invoke(topview_pipeline, ["plan"], catch_exceptions=False)
     if done.exit_code or "up to date" not in done.output:
@@ -52,6 +59,7 @@ _LOOKS = {
     "pending tasks": _tick_of_pending_tasks,
     "catalogue": _tick_of_catalogue,
     "plan": _plan,
+    "sync": _sync,
 }
 
 

@@ -54,7 +54,7 @@ class TaskOverview:
         )
         found: dict[str, list[TaskGlance]] = {}
         with self._db.read() as connection:
-            for fingerprint, state, retryable, result in connection.execute(query):
+            for fingerprint, state, retryable, result in connection.execute(query).all():
                 glance = TaskGlance(fingerprint, _STATES[state], retryable, result, {})
                 found.setdefault(fingerprint, []).append(glance)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from topview_pipeline.artifacts import Artifact
@@ -39,7 +40,6 @@ class Piece:
 
     Attributes:
         work: see `shapes.work_of`.
-        inputs: data version by asset key of what it is made from.
         mode: Topview's mode, for prices: the video's, or manual and auto of a scene.
     """
 
@@ -49,8 +49,15 @@ class Piece:
     upstream: Upstream | None
     chosen: ChosenImage | None
     work: str
-    inputs: Mapping[str, str]
     mode: str | None
+
+    @cached_property
+    def inputs(self) -> Mapping[str, str]:
+        """Data version by asset key of what it is made from."""
+        found = {self.stage.source: self.shape.version}
+        if self.stage.upstream is not None and self.upstream is not None:
+            found[self.stage.upstream] = data_version(self.upstream.fingerprint)
+        return found
 
 
 def upstream_of(task: Task) -> Upstream:
@@ -85,14 +92,11 @@ def piece_of(
     Raises:
         PreconditionError: the upstream is missing, or no image of it will do.
     """
-    inputs = {stage.source: shape.version}
-    if stage.upstream is not None:
-        if upstream is None:
-            raise PreconditionError(
-                f"there is no {stage.upstream} of this product",
-                f"materialize {stage.upstream} first",
-            )
-        inputs[stage.upstream] = data_version(upstream.fingerprint)
+    if stage.upstream is not None and upstream is None:
+        raise PreconditionError(
+            f"there is no {stage.upstream} of this product",
+            f"materialize {stage.upstream} first",
+        )
     chosen = None
     mode: str | None = None
     if stage is REPLACED_IMAGES:
@@ -116,6 +120,5 @@ def piece_of(
         work=work_of(
             account, stage, working_shape, None if upstream is None else upstream.fingerprint
         ),
-        inputs=inputs,
         mode=mode,
     )

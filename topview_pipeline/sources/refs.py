@@ -6,6 +6,7 @@ getting the bytes (`reading`).
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
@@ -51,10 +52,15 @@ def resolved(ref: str, beside: str) -> str:
         return ref
     base = local_path(beside)
     if base is not None:
-        return str(base.absolute().parent / ref)
+        return os.path.join(_folder(base), ref)
     if is_http(beside):
         return urljoin(beside, ref)
     return os.path.dirname(shown(beside)) + "/" + ref
+
+
+@lru_cache(maxsize=8)
+def _folder(path: Path) -> str:
+    return str(path.absolute().parent)
 
 
 def is_http(ref: str) -> bool:
