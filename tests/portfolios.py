@@ -10,6 +10,8 @@ from tests.producer.world import product
 from topview_pipeline.artifacts import Artifact
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.portfolio import Outcome, ProductShown, SceneShown, StageShown
+from topview_pipeline.quality import Outcome as Verdicts
+from topview_pipeline.quality import Verdict
 from topview_pipeline.stages import BG_REMOVED_IMAGE, FINISHED_VIDEO, REPLACED_IMAGES, Stage
 
 
@@ -52,23 +54,30 @@ def shown(
     def file(name: str) -> Artifact:
         return artifact(name, product_id, content=content)
 
+    verdict = None if refused is None else Verdict(Verdicts.FAILED, refused).to_json()
     files = {
         BG_REMOVED_IMAGE: [file("cutout.png")],
         REPLACED_IMAGES: [file("scene_1.png"), file("scene_2.png")],
         FINISHED_VIDEO: [file("video.mp4"), file("cover.jpg")],
     }
+    rows = {
+        stage: row(stage, *of_stage, quality=verdict if stage is FINISHED_VIDEO else None)
+        for (stage, of_stage), outcome in zip(files.items(), outcomes, strict=True)
+        if outcome == "done"
+    }
     stages = {
         stage.key: StageShown(
             stage,
             outcome,
-            row(stage, *of_stage) if outcome == "done" else None,
+            rows.get(stage),
             what=what if stage is FINISHED_VIDEO else None,
             mend=mend if stage is FINISHED_VIDEO else None,
             refused=refused if stage is FINISHED_VIDEO else None,
         )
-        for (stage, of_stage), outcome in zip(files.items(), outcomes, strict=True)
+        for stage, outcome in zip(files, outcomes, strict=True)
     }
     return ProductShown(
+        product_id=product_id,
         product=product(product_id, **{"image": None, "product_image_file_id": "id", **changes}),
         stages=stages,
         scenes=(
@@ -76,5 +85,6 @@ def shown(
             SceneShown(2, file("scene_2.png"), False, is_chosen=False, is_used=False),
         ),
         scene=file("scene_1.png"),
-        cutout=file("cutout.png"),
+        behind={stage.key: made for stage, made in rows.items()},
+        seconds=225.0,
     )

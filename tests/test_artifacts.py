@@ -444,3 +444,5 @@ def test_a_store_unmounted_in_the_middle_of_a_run_has_not_lost_its_files(
         store.has(artifact)
     with pytest.raises(StoreError, match="Is it still mounted"):
         _keep(store, b"pixels")
+    with pytest.raises(StoreError, match="Is it still mounted"):
+        store.files("account")

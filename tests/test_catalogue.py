@@ -299,6 +299,38 @@ def test_a_row_with_too_many_cells_is_not_shifted_into_the_wrong_columns() -> No
     assert "4 cells under 3 columns" in catalogue.problems[0].reason
 
 
+@pytest.mark.parametrize(
+    ("cut", "product_id"),
+    [
+        ("shoe,2.png,a1,It is water", "shoe"),
+        ("shoe,2.p", "shoe"),
+        ("sho", None),
+        ('"sho', None),
+    ],
+)
+def test_a_file_that_breaks_off_in_a_row_pays_for_no_half_of_it(
+    cut: str, product_id: str | None
+) -> None:
+    whole = "product_id,image,avatar_id,script,voice_id\nmug,1.png,a1,Hi,v1\n"
+    catalogue = _csv(whole + cut, CatalogueDefaults(voice_id="v1", avatar_id="a1"))
+    assert list(catalogue.products) == ["mug"]
+    (problem,) = catalogue.problems
+    assert (problem.line, problem.product_id) == (3, product_id), "None: it may be anybody's row"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", ",\n", ",v1"])
+def test_a_last_row_with_an_end_or_all_its_cells_is_whole(end: str) -> None:
+    text = f"product_id,image,avatar_id,script,voice_id\nmug,1.png,a1,Hi{end}"
+    catalogue = _csv(text, CatalogueDefaults(voice_id="v1"))
+    assert list(catalogue.products) == ["mug"]
+
+
+def test_short_rows_before_the_last_are_filled_up() -> None:
+    text = "product_id,image,avatar_id,script,voice_id\nmug,1.png,a1,Hi\nbag,2.png,a1,Hi,v1"
+    catalogue = _csv(text, CatalogueDefaults(voice_id="v1"))
+    assert list(catalogue.products) == ["mug", "bag"]
+
+
 def test_a_row_in_another_encoding_is_named_and_the_others_go_on() -> None:
     catalogue = _csv(
         b"product_id,image,avatar_id,script,voice_id\n"

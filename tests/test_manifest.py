@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from topview_pipeline.manifest import (
     to_jsonl,
 )
 from topview_pipeline.portfolio import ProductShown
+from topview_pipeline.quality import Outcome, Verdict
 
 ROWS = st.dictionaries(
     st.text(min_size=1), st.fixed_dictionaries({"video": st.text(), "credits": st.integers(0, 3)})
@@ -97,11 +99,37 @@ def test_a_poster_that_is_gone_is_no_dead_link() -> None:
 
 def test_a_good_video_stays_listed_while_a_newer_one_is_on_its_way() -> None:
     one = shown("mug")
-    video = one.stages["finishedVideo"]
-    waiting = type(video)(video.stage, "pending", video.row)
-    stages = {**one.stages, "finishedVideo": waiting}
-    (row,) = listed(type(one)(one.product, stages, one.scenes, one.scene, one.cutout)).rows
+    waiting = replace(one.video, outcome="pending")
+    (row,) = listed(replace(one, stages={**one.stages, "finishedVideo": waiting})).rows
     assert row["status"] == OUTDATED
+
+
+def test_a_video_stays_listed_while_the_row_of_its_product_cannot_be_used() -> None:
+    bad = replace(shown("mug"), product=None, row_problem="line 3, column mode: no such mode")
+    found = listed(bad, shown("shoe"))
+    assert [(row["product_id"], row["status"]) for row in found.rows] == [
+        ("mug", OUTDATED),
+        ("shoe", READY),
+    ]
+    assert found.in_bad_rows == {"mug": "line 3, column mode: no such mode"}
+    assert found.left_out == {}
+
+
+def test_a_product_without_a_video_is_left_out_with_what_is_wrong_in_its_row() -> None:
+    new = shown("mug", outcomes=("done", "new", "new"))
+    found = listed(replace(new, product=None, row_problem="line 3, column mode: no such mode"))
+    assert "line 3, column mode: no such mode" in found.left_out["mug"]
+    assert found.in_bad_rows == {}
+
+
+def test_a_video_stays_out_for_what_it_was_made_from_whatever_is_newer() -> None:
+    one = shown("mug")
+    quality = Verdict(Outcome.FAILED, "no product in it").to_json()
+    scene = replace(one.behind["replacedImages"], id=7, quality=quality)
+    found = listed(replace(one, behind={**one.behind, "replacedImages": scene}))
+    assert found.rows == ()
+    assert "no product in it" in found.left_out["mug"]
+    assert "newer" in found.left_out["mug"]
 
 
 @given(ROWS, ROWS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topview_pipeline import syncing
-from topview_pipeline.catalogue import Catalogue, CatalogueHeld, RowProblem
+from topview_pipeline.catalogue import (
+    Catalogue,
+    CatalogueHeld,
+    CatalogueOvertaken,
+    RowProblem,
+    parse_catalogue,
+)
 from topview_pipeline.catalogue.product import Product
-from topview_pipeline.ledger import Ledger, Seen
+from topview_pipeline.ledger import Ledger, Retired, Seen, Wanted
+from topview_pipeline.settings import CatalogueDefaults
 
 
 def product(product_id: str) -> Product:
@@ -83,9 +92,126 @@ def test_a_column_lost_while_an_unknown_one_is_there_was_renamed(
     assert (syncing.doubt_of(seen("a", "product_id", "mode"), now) is not None) is is_held
 
 
+def test_a_strange_column_that_was_always_there_is_no_new_name_of_a_lost_one() -> None:
+    before = replace(seen("a", "product_id", "mode"), unknown_columns=frozenset({"note"}))
+    assert syncing.doubt_of(before, catalogue("a", unknown=("note",))) is None
+    renamed = syncing.doubt_of(before, catalogue("a", unknown=("note", "modus")))
+    assert renamed is not None
+    assert "modus is not known" in renamed
+
+
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", base_url="https://topview", uid="u")
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", base_url="https://topview", uid="u")
+    yield ledger
+    ledger.close()
+
+
+def order(ledger: Ledger, product_id: str) -> None:
+    wanted = [Wanted(product_id, "bgRemovedImage", "new")]
+    ledger.orders.place(wanted, run_id="r", root_run_id="r", owner="o")
+
+
+def test_products_that_a_default_made_good_are_known_and_missed_when_they_leave(
+    ledger: Ledger,
+) -> None:
+    """The rows, and so their hash, are the same before and after the default voice was set."""
+    rows = [f"p{number},/{number}.png,a,Hi" for number in range(10)]
+    data = "\n".join(["product_id,image,avatar_id,script", *rows, ""]).encode()
+    without = parse_catalogue(data, "/c.csv", CatalogueDefaults())
+    with_voice = parse_catalogue(data, "/c.csv", CatalogueDefaults(voice_id="v"))
+    assert without.sha256 == with_voice.sha256
+    syncing.obey(ledger, without)
+
+    syncing.obey(ledger, with_voice)
+
+    assert len(ledger.catalogues.seen("/c.csv").products) == 10
+    half = b"\n".join(data.split(b"\n")[:6]) + b"\n"
+    with pytest.raises(CatalogueHeld, match="5 of its 10 products are gone"):
+        syncing.obey(ledger, parse_catalogue(half, "/c.csv", CatalogueDefaults(voice_id="v")))
+
+
+def test_a_reading_that_a_newer_one_overtook_retires_nobody(ledger: Ledger) -> None:
+    """A sensor read for long; meanwhile a run read the new file, obeyed it, and ordered."""
+    syncing.obey(ledger, catalogue("abcdef"))
+    old = replace(catalogue("abcdef", columns=("product_id", "image")), begun=time.monotonic() - 25)
+    syncing.obey(ledger, catalogue("abcdefn"))
+    order(ledger, "n")
+
+    with pytest.raises(CatalogueOvertaken, match="another reading of it was obeyed"):
+        syncing.obey(ledger, old)
+
+    assert ledger.catalogues.seen("shop").products == frozenset("abcdefn")
+    assert len(ledger.orders.open_orders()) == 1
+    again = replace(old, begun=time.monotonic())
+    assert syncing.obey(ledger, again) == Retired(("n",), 1), "the next look is the newer one"
+
+
+def test_half_a_file_that_was_overtaken_is_not_held(ledger: Ledger) -> None:
+    syncing.obey(ledger, catalogue("abcd"))
+    half = replace(catalogue("a"), begun=time.monotonic() - 25)
+    with pytest.raises(CatalogueOvertaken):
+        syncing.obey(ledger, half)
+    assert ledger.catalogues.held() == ()
+
+
+def test_the_same_reading_twice_at_once_is_no_quarrel(ledger: Ledger) -> None:
+    both = replace(catalogue("abc"), begun=time.monotonic() - 25)
+    syncing.obey(ledger, both)
+    assert syncing.obey(ledger, both) == Retired((), 0)
+
+
+def test_what_is_held_is_written_down_until_it_is_obeyed(ledger: Ledger) -> None:
+    syncing.obey(ledger, catalogue("abcd"))
+    with pytest.raises(CatalogueHeld):
+        syncing.obey(ledger, catalogue("a"))
+    (held,) = ledger.catalogues.held()
+    assert (held.name, "3 of its 4 products are gone" in held.why) == ("shop", True)
+
+    syncing.obey(ledger, catalogue("abcd"))
+
+    assert ledger.catalogues.held() == (), "it is as it was"
+
+
+def test_a_catalogue_under_another_name_is_a_stranger_once(ledger: Ledger) -> None:
+    first, moved = catalogue("abcd"), replace(catalogue("abcd"), source="elsewhere")
+    assert syncing.strangers(ledger, first) == ()
+    syncing.obey(ledger, first)
+    assert syncing.strangers(ledger, first) == ()
+    assert syncing.strangers(ledger, moved) == ("shop",)
+    syncing.obey(ledger, moved)
+    assert syncing.strangers(ledger, moved) == ()
+
+
+def test_a_catalogue_that_gets_a_name_is_still_the_one_at_its_place(ledger: Ledger) -> None:
+    at = replace(catalogue("abcd"), source="/srv/1/c.csv", location_name="/srv/1/c.csv")
+    syncing.obey(ledger, at)
+    ledger.recipes.remember(at.source, {"versions": {}})
+    named = replace(catalogue("ab"), source="spring", location_name="/srv/1/c.csv")
+    with pytest.raises(CatalogueHeld, match="2 of its 4"):
+        syncing.check(ledger, named)
+
+    syncing.obey(ledger, replace(at, source="spring"))
+
+    assert ledger.catalogues.names() == ("spring",)
+    assert ledger.recipes.last("spring") == {"versions": {}}
+    moved = replace(catalogue("ab"), source="spring", location_name="/srv/2/c.csv")
+    with pytest.raises(CatalogueHeld, match="2 of its 4"):
+        syncing.obey(ledger, moved)
+
+
+def test_a_catalogue_that_gets_its_old_name_back_leaves_none_behind(ledger: Ledger) -> None:
+    """It moved, was taken for another one, and then somebody read the sentence that says so."""
+    syncing.obey(ledger, replace(catalogue("abcd"), source="/1", location_name="/1"))
+    syncing.obey(ledger, replace(catalogue("abcd"), source="/2", location_name="/2"))
+
+    syncing.obey(ledger, replace(catalogue("abcd"), source="/1", location_name="/2"))
+
+    assert ledger.catalogues.names() == ("/1",)
+    order(ledger, "a")
+    without = replace(catalogue("bcdefghi"), source="/1", location_name="/2")
+    ledger.catalogues.accept(without.sha256, who="ann")
+    assert syncing.obey(ledger, without) == Retired(("a",), 1), "no other catalogue keeps it"
 
 
 def test_what_is_held_changes_nothing_until_it_is_accepted(ledger: Ledger) -> None:
@@ -101,11 +227,9 @@ def test_what_is_held_changes_nothing_until_it_is_accepted(ledger: Ledger) -> No
     assert syncing.obey(ledger, half).products == (), "obeyed once"
     with pytest.raises(CatalogueHeld):
         syncing.obey(ledger, catalogue("a"))
-    ledger.close()
 
 
 def test_while_a_row_cannot_be_told_from_another_nobody_is_retired(ledger: Ledger) -> None:
     syncing.obey(ledger, catalogue("abcdef"))
     assert syncing.obey(ledger, catalogue("abcde", bad=[None])).products == ()
     assert syncing.obey(ledger, catalogue("abcde")).products == ("f",)
-    ledger.close()

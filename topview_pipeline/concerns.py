@@ -6,22 +6,33 @@ as asset checks (`defs/standing.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
 from topview_pipeline.ledger import HeldReason, Ledger, OrderState, Task, TaskState
+from topview_pipeline.ways_out import HELD
 
 MOST_SHOWN: Final = 20
 EXPIRING_AFTER_SECONDS: Final = 3 * 86400.0
 """Topview keeps a result seven days: this leaves four to bring it home."""
 _KEPT_SECONDS: Final = 7 * 86400.0
-_HELD: Final[Mapping[HeldReason, str]] = {
-    HeldReason.BUDGET: "raise TOPVIEW_CREDIT_LIMIT, or wait until midnight UTC",
-    HeldReason.RUN_LIMIT: "run it again with a higher credit limit, or none",
-    HeldReason.PAUSE: "mend the account; it goes on by itself after a good probe",
-}
+_HELD_SECONDS: Final = 86400.0
+_FOR_CREDITS: Final = frozenset({HeldReason.BUDGET, HeldReason.RUN_LIMIT, HeldReason.PAUSE})
+_FOR_A_PERSON: Final = frozenset(
+    {
+        HeldReason.STALLED,
+        HeldReason.DOWNLOAD,
+        HeldReason.CHOICE,
+        HeldReason.DEAD_IMAGE,
+        HeldReason.LOST_ROW,
+        HeldReason.CATALOGUE,
+    }
+)
+"""What no other question asks for. A retry goes on by itself; what waits for an earlier stage is
+told at that stage."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +66,12 @@ class Concern:
 
 
 def _failed(ledger: Ledger, _now: float) -> Concern:
-    last = ledger.standing.last_orders()
+    here = ledger.standing.products()
     cases = [
         Case(product, stage, order.what or "no reason is known", order.mend or "run it again")
-        for (product, stage), order in sorted(last.items())
-        if order.state is OrderState.FAILED
+        for (product, stage), order in sorted(ledger.standing.last_orders().items())
+        # What left the catalogue cannot be run again: nobody has to do anything about it.
+        if order.state is OrderState.FAILED and (here is None or product in here)
     ]
     products = len({case.product for case in cases})
     return _concern(cases, "do what each row says, then run the products again", count=products)
@@ -75,12 +87,13 @@ def _unknown(ledger: Ledger, _now: float) -> Concern:
 
 
 def _expiring(ledger: Ledger, now: float) -> Concern:
+    """What is nearly out of reach, behind what is and is still wanted."""
     rows = [
         row
         for row in ledger.tasks.in_state([TaskState.SUCCEEDED])
         if now - _finished(row) > EXPIRING_AFTER_SECONDS
     ]
-    cases = [
+    soon = [
         Case(
             row.product_id,
             row.stage,
@@ -91,24 +104,74 @@ def _expiring(ledger: Ledger, now: float) -> Concern:
         )
         for row in sorted(rows, key=_finished)
     ]
-    return _concern(cases, "let the pending_task_sensor run, and look at the store")
+    gone = list(_gone(ledger))
+    way_out = ["let the pending_task_sensor run, and look at the store"] if soon else []
+    if gone:
+        way_out.append("what Topview no longer gives is made, and paid, anew only by force")
+    return _concern([*gone, *soon], "; ".join(way_out))
 
 
-def _held(ledger: Ledger, _now: float) -> Concern:
-    cases = [
-        Case(order.product_id, order.stage, order.held_detail or order.held_reason.value, mend)
+def _gone(ledger: Ledger) -> Iterator[Case]:
+    """Orders whose result was paid for and is out of reach, until they are forced or withdrawn."""
+    expired = {row.id: row for row in ledger.tasks.in_state([TaskState.EXPIRED])}
+    for order in ledger.orders.open_orders():
+        row = expired.get(order.task_id or 0)
+        is_undecided = row is not None and order.held_reason is None and not order.force
+        if order.held_reason is HeldReason.EXPIRED or is_undecided:
+            yield Case(
+                order.product_id,
+                order.stage,
+                order.held_detail or "it was finished at Topview, which no longer gives it",
+                f"topview-pipeline run --force --product {shlex.quote(order.product_id)} "
+                f"--stage {order.stage}, which pays again",
+                "" if row is None else row.topview_task_id or "",
+            )
+
+
+def _held_for_credits(ledger: Ledger, _now: float) -> Concern:
+    return _held(ledger, _FOR_CREDITS)
+
+
+def _held_for_a_person(ledger: Ledger, _now: float) -> Concern:
+    return _held(ledger, _FOR_A_PERSON)
+
+
+def _held(ledger: Ledger, reasons: Collection[HeldReason]) -> Concern:
+    held = [
+        (order, order.held_reason)
         for order in ledger.orders.open_orders()
-        if order.held_reason is not None and (mend := _HELD.get(order.held_reason)) is not None
+        if order.held_reason in reasons and order.held_reason is not None
     ]
-    way_out = "; ".join(dict.fromkeys(case.mend for case in cases))
-    return _concern(cases, way_out, count=len({case.product for case in cases}))
+    cases = [
+        Case(
+            order.product_id,
+            order.stage,
+            f"{reason.value}: {order.held_detail}" if order.held_detail else reason.value,
+            HELD[reason],
+        )
+        for order, reason in held
+    ]
+    ways = [f"{reason.value}: {HELD[reason]}" for reason in dict.fromkeys(one for _, one in held)]
+    return _concern(cases, "; ".join(ways), count=len({case.product for case in cases}))
+
+
+def _catalogue_held(ledger: Ledger, now: float) -> Concern:
+    cases = [
+        Case("every product of it", "", f"{held.name}: {held.why}", "mend it, or accept the change")
+        for held in ledger.catalogues.held()
+        # It is written down anew with every look: of one that moved nobody says that it is well.
+        if now - held.at < _HELD_SECONDS
+    ]
+    return _concern(cases, "mend the catalogue, or topview-pipeline run --accept-change")
 
 
 _ANSWERS: Final[Mapping[str, Callable[[Ledger, float], Concern]]] = {
     "products_failed": _failed,
     "tasks_unknown": _unknown,
     "results_about_to_expire": _expiring,
-    "held_by_budget_or_pause": _held,
+    "held_by_budget_or_pause": _held_for_credits,
+    "held_for_a_person": _held_for_a_person,
+    "catalogue_held": _catalogue_held,
 }
 
 

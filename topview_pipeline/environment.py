@@ -61,6 +61,11 @@ VARIABLES = (
         "Path or URL of the catalogue, CSV or JSON Lines; or python:module:attribute, a source of "
         "your own.",
     ),
+    Variable(
+        "TOPVIEW_CATALOGUE_NAME",
+        None,
+        "What the ledger knows the catalogue by, so that it may move. Unset: its whole location.",
+    ),
     Variable("TOPVIEW_MAX_CONCURRENT_TASKS", "4", "Task slots of the account's plan."),
     Variable(
         "TOPVIEW_CREDIT_LIMIT",
@@ -130,7 +135,8 @@ VARIABLES = (
         "TOPVIEW_MEDIA_URL",
         None,
         "URL below which a web server of yours shows the store to browsers: links of "
-        "materializations, manifest and gallery begin with it. Unset: the store's own addresses.",
+        "materializations and manifest, and of the gallery of a remote store, begin with it. "
+        "Unset: the store's own addresses; of those a materialization links only http and https.",
     ),
     Variable("TOPVIEW_DEFAULT_TEMPLATE_IMAGE", None, "Template of rows without one."),
     Variable("TOPVIEW_DEFAULT_TEMPLATE_IMAGE_FILE_ID", None, "Topview's file id of that template."),

@@ -67,9 +67,9 @@ def forecast(
     seconds = 0.0
     chains: defaultdict[str, float] = defaultdict(float)
     for order in orders:
-        if order.submits:
+        if order.is_made:
             took = typical(order.stage)
-            seconds += took
+            seconds += took if order.submits else 0.0
             chains[order.product_id] += took
     stages = tuple(
         _of_stage(stage.key, mine)

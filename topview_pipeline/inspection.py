@@ -34,19 +34,23 @@ def verdict_of(task: Task, ledger: Ledger, store: ArtifactStore) -> Verdict:
 
 
 def _measured(task: Task, ledger: Ledger, store: ArtifactStore) -> tuple[Verdict, bool]:
-    """A verdict, and whether it would be the same tomorrow: a store may answer again."""
+    """A verdict, and whether it would be the same tomorrow: a disk or a store may answer again."""
     # Pillow and FFmpeg take 0.3 s to import, and the code location must load without them.
-    from topview_pipeline.probes import MediaProbeError
+    from topview_pipeline.probes import MediaProbeError, MediaUnreadError
 
     try:
         return _MEASURES[task.stage](task, ledger, store), True
-    except MediaProbeError as error:
+    except MediaUnreadError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return unmeasured("a file of it is gone from the store"), False
+        return unmeasured(f"a file of it {error.what}"), False
+    except MediaProbeError as error:
         mend = "Have it made anew with force."
         return Verdict(Outcome.FAILED, f"A file of it {error.what}.", mend), True
     except (StoreError, OSError) as error:
         return unmeasured(f"the store does not give its files ({error})"), False
+    except MemoryError:
+        return unmeasured("there is not enough memory to look at it"), False
     except KeyError as error:
         return unmeasured(f"it has no {error.args[0]}"), True
 
@@ -79,7 +83,8 @@ def _scene(task: Task, ledger: Ledger, store: ArtifactStore) -> Verdict:
 
 
 def _video(task: Task, _ledger: Ledger, store: ArtifactStore) -> Verdict:
-    from topview_pipeline.quality.videos import Speech, measure_video
+    from topview_pipeline.quality.expectations import Speech
+    from topview_pipeline.quality.videos import measure_video
 
     file = _files(task)["video.mp4"]
     is_recorded = (task.request or {}).get("scriptMode") == "audio"
@@ -109,7 +114,7 @@ def _cutout_behind(scene: Task, ledger: Ledger) -> Artifact | None:
 
 
 def _picture(file: Artifact, store: ArtifactStore) -> Image.Image:
-    """A stored picture, decoded. Raises MediaProbeError."""
+    """A stored picture, decoded. Raises MediaProbeError and MediaUnreadError."""
     with _opened(file, store) as image:
         image.load()
         return image

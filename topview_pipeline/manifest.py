@@ -40,7 +40,8 @@ some by place."""
 
 READY: Final = "ready"
 OUTDATED: Final = "outdated"
-"""The video is whole and checked, and another one was wanted since and is not there yet."""
+"""The video is whole and checked, and is perhaps not what is wanted now: another one was ordered
+since and is not there yet, or the product's row in the catalogue cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Listing:
-    """The rows of a manifest, and why products are not in it."""
+    """The rows of a manifest, and what is to be known of products.
+
+    Attributes:
+        left_out: products that are not in it, and why.
+        in_bad_rows: products that are in it although their row in the catalogue cannot be used,
+            and why it cannot.
+    """
 
     rows: tuple[Row, ...]
     left_out: Mapping[str, str]
+    in_bad_rows: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -100,14 +108,16 @@ def listing(
     """
     rows: list[Row] = []
     left_out: dict[str, str] = {}
+    in_bad_rows: dict[str, str] = {}
     for shown in portfolio:
-        product_id = shown.product.product_id
         reason = reason_to_leave_out(shown, is_there)
-        if reason is None:
-            rows.append(_row(shown, is_there, address, measure))
-        else:
-            left_out[product_id] = reason
-    return Listing(tuple(rows), left_out)
+        if reason is not None:
+            left_out[shown.product_id] = reason
+            continue
+        rows.append(_row(shown, is_there, address, measure))
+        if shown.row_problem is not None:
+            in_bad_rows[shown.product_id] = shown.row_problem
+    return Listing(tuple(rows), left_out, in_bad_rows)
 
 
 def reason_to_leave_out(shown: ProductShown, is_there: Callable[[Artifact], bool]) -> str | None:
@@ -115,10 +125,11 @@ def reason_to_leave_out(shown: ProductShown, is_there: Callable[[Artifact], bool
     video = shown.video.file("video.mp4")
     if video is None:
         what = shown.video.what
+        if shown.row_problem is not None:
+            what = f"its row cannot be used: {shown.row_problem}"
         return f"no finished video: {what}" if what else "no finished video"
-    for stage in shown.stages.values():
-        if stage.refused is not None:
-            return f"{stage.stage.key} failed its check: {stage.refused}"
+    if shown.refusal is not None:
+        return str(shown.refusal)
     if not is_there(video):
         return "its video is not in the store"
     return None
@@ -132,15 +143,16 @@ def _row(
 ) -> Row:
     video, row = shown.video.file("video.mp4"), shown.video.row
     if video is None or row is None:
-        raise ValueError(f"{shown.product.product_id} has no video to list")
+        raise ValueError(f"{shown.product_id} has no video to list")
     measured = measure(video)
 
     def link(artifact: Artifact | None) -> str | None:
         return address(artifact) if artifact is not None and is_there(artifact) else None
 
+    is_wanted = shown.video.outcome == "done" and shown.row_problem is None
     values = (
-        shown.product.product_id,
-        READY if shown.video.outcome == "done" else OUTDATED,
+        shown.product_id,
+        READY if is_wanted else OUTDATED,
         address(video),
         video.sha256,
         video.bytes,

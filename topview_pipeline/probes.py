@@ -4,11 +4,12 @@ Not here: pictures for the UI (`previews`), what may be sent to Topview (`inputs
 """
 
 import contextlib
+import errno
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image
 
@@ -25,6 +26,13 @@ class MediaProbeError(ValueError):
     def __init__(self, what: str, where: str) -> None:
         super().__init__(f"{where}: {what}")
         self.what, self.where = what, where
+
+
+class MediaUnreadError(MediaProbeError):
+    """The machine did not give the bytes, or had no memory for them.
+
+    That says nothing of the media: the same bytes may be good tomorrow.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +90,21 @@ def probe_video(media: Media) -> VideoInfo:
 @contextlib.contextmanager
 def opened_video(media: Media) -> "Iterator[InputContainer]":
     """The container of a video with at least one video stream; any failure is a MediaProbeError."""
-    source = io.BytesIO(media) if isinstance(media, bytes) else str(media)
     import av  # 0.2 s, and most processes never see a video
 
-    with reading(media), av.open(source, "r") as container:
+    with reading(media), opened(media) as file, av.open(file, "r") as container:
         if not container.streams.video:
             raise MediaProbeError("no video in it", where(media))
         yield container
+
+
+def opened(media: Media) -> BinaryIO:
+    """The bytes as a file.
+
+    FFmpeg reads through it and not by the path, because it takes a disk's error in the middle of a
+    file for the file's end; an error of a Python file comes back as it was.
+    """
+    return io.BytesIO(media) if isinstance(media, bytes) else Path(media).open("rb")
 
 
 def seconds_of(container: "InputContainer") -> float:
@@ -103,13 +119,29 @@ def where(media: Media) -> str:
 
 @contextlib.contextmanager
 def reading(media: Media) -> Iterator[None]:
-    """Any failure to decode as a MediaProbeError."""
+    """Any failure to decode as a MediaProbeError, one of the machine as a MediaUnreadError."""
     try:
         yield
     except MediaProbeError:
         raise
     except Exception as error:
         # Pillow and FFmpeg raise what broken bytes lead them to: no common class.
-        raise MediaProbeError(
-            f"cannot be decoded ({type(error).__name__}: {error})", where(media)
-        ) from error
+        said = f"({type(error).__name__}: {error})"
+        if _is_the_machines(error):
+            raise MediaUnreadError(f"cannot be read {said}", where(media)) from error
+        raise MediaProbeError(f"cannot be decoded {said}", where(media)) from error
+
+
+def _is_the_machines(error: Exception) -> bool:
+    """Whether the disk, the network or the memory failed, and not the bytes.
+
+    Pillow says OSError of broken bytes too, without a number. FFmpeg's errors are OSErrors with a
+    number of FFmpeg's own, or with one of the system's that a decoder chose for broken bytes.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, OSError) or error.errno not in errno.errorcode:
+        return False
+    from av.error import FFmpegError  # see `opened_video`
+
+    return not isinstance(error, FFmpegError)

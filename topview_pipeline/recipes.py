@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
+from topview_pipeline.inputs import InputError
 from topview_pipeline.ledger import TaskGlance
 from topview_pipeline.planning import PlannedOrder
 from topview_pipeline.settings import CatalogueDefaults
@@ -21,6 +22,8 @@ LARGEST_REMAKE: Final = 0.2
 FEWEST_MADE: Final = 5
 """Of fewer products nobody is asked: they are looked over at a glance."""
 _BY_HASH: Final = "sha256:"
+_UNREADABLE: Final = f"{_BY_HASH}unreadable"
+"""Stands for a file that nobody could read yet: no product is made with it."""
 _FILES: Final = ("template_image", "user_face_image")
 
 
@@ -36,6 +39,11 @@ class Recipe:
 
     defaults: CatalogueDefaults
     versions: Mapping[str, str]
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether each of its files is known, by its bytes or as it was in the recipe before."""
+        return _UNREADABLE not in (getattr(self.defaults, name) for name in _FILES)
 
     @property
     def sha256(self) -> str:
@@ -67,15 +75,31 @@ class Recipe:
         return settings + stages
 
 
-def recipe_of(defaults: CatalogueDefaults, hash_of: Callable[[str], str]) -> Recipe:
+def recipe_of(
+    defaults: CatalogueDefaults, hash_of: Callable[[str], str], *, before: Recipe | None = None
+) -> Recipe:
     """The recipe of these settings and this program.
 
-    Raises:
-        InputError: a default file cannot be read.
+    Args:
+        before: the recipe before: a file that cannot be read now counts as it was in that, so that
+            a server out of reach changes nothing and hides no other change.
     """
+
+    def named(name: str, ref: str) -> str:
+        try:
+            return f"{_BY_HASH}{hash_of(ref)}"
+        except InputError:
+            return (before and getattr(before.defaults, name)) or _UNREADABLE
+
     refs = {name: getattr(defaults, name) for name in _FILES}
-    hashed = {name: f"{_BY_HASH}{hash_of(ref)}" for name, ref in refs.items() if ref is not None}
+    hashed = {name: named(name, ref) for name, ref in refs.items() if ref is not None}
     return Recipe(replace(defaults, **hashed), {stage.key: stage.version for stage in STAGES})
+
+
+def hashes_of(recipe: Recipe, defaults: CatalogueDefaults) -> dict[str, str]:
+    """What a recipe says of the files that these settings name: sha256 by path or URL."""
+    files = ((getattr(defaults, name), getattr(recipe.defaults, name)) for name in _FILES)
+    return {ref: named.removeprefix(_BY_HASH) for ref, named in files if ref is not None}
 
 
 def hashing_recipes(hash_of: Callable[[str], str]) -> Callable[[str], str]:
@@ -119,7 +143,7 @@ def remake(
         version_before: data version of a product's own inputs of a stage as they are now, under
             the recipe before; None where it had no usable row under that.
     """
-    orders = [order for order in orders if order.submits]
+    orders = [order for order in orders if order.is_made]
     stale = {order.product_id for order in orders if (order.product_id, order.stage) in last_stored}
 
     def is_as_it_was_made(product_id: str) -> bool:

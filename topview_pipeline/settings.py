@@ -73,6 +73,8 @@ class Settings:
     artifacts: str = field(repr=False)
     """Absolute path or fsspec URL; that may hold one too."""
     catalogue: str | None = field(repr=False)
+    catalogue_name: str | None
+    """What the ledger knows the catalogue by; None: its location."""
     max_concurrent_tasks: int
     credit_limit: float | None
     """Credits a UTC day, for all runs of the account."""
@@ -118,6 +120,7 @@ class Settings:
             ledger_url=_ledger_url(env, root, home),
             artifacts=_path(artifacts, root) if artifacts else str(home / "artifacts"),
             catalogue=_catalogue(env, root),
+            catalogue_name=env.optional("TOPVIEW_CATALOGUE_NAME"),
             max_concurrent_tasks=env.count("TOPVIEW_MAX_CONCURRENT_TASKS"),
             credit_limit=env.optional_number("TOPVIEW_CREDIT_LIMIT"),
             nightly_credit_limit=env.optional_number("TOPVIEW_NIGHTLY_CREDIT_LIMIT"),

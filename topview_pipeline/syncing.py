@@ -5,10 +5,11 @@ Pure but for the ledger that it is given. Not here: Dagster's partitions and obs
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
-from topview_pipeline.catalogue import Catalogue, CatalogueHeld
-from topview_pipeline.ledger import Ledger, Retired, Seen
+from topview_pipeline.catalogue import Catalogue, CatalogueHeld, CatalogueOvertaken
+from topview_pipeline.ledger import Ledger, Overtaken, Retired, Seen
 
 LARGEST_LOSS: Final = 0.2
 """Share of the products that may be gone at once: of more, half a file is the likelier reason."""
@@ -28,12 +29,18 @@ def doubt_of(seen: Seen, catalogue: Catalogue) -> str | None:
         some = ", ".join(sorted(gone)[:_SHOWN])
         return f"{len(gone)} of its {len(seen.products)} products are gone, such as {some}"
     lost = seen.columns.difference(catalogue.columns)
-    if lost and catalogue.unknown_columns:
+    strange = [name for name in catalogue.unknown_columns if name not in seen.unknown_columns]
+    if lost and strange:
         return (
             f"the column {', '.join(sorted(lost))} is gone, and "
-            f"{', '.join(catalogue.unknown_columns[:_SHOWN])} is not known: was it renamed?"
+            f"{', '.join(strange[:_SHOWN])} is not known: was it renamed?"
         )
     return None
+
+
+def seen_of(ledger: Ledger, catalogue: Catalogue) -> Seen:
+    """The catalogue as it was last obeyed."""
+    return ledger.catalogues.seen(catalogue.source, catalogue.location_name)
 
 
 def check(ledger: Ledger, catalogue: Catalogue) -> None:
@@ -42,13 +49,31 @@ def check(ledger: Ledger, catalogue: Catalogue) -> None:
     Raises:
         CatalogueHeld: nothing may be made, registered or retired by it.
     """
-    doubt = doubt_of(ledger.catalogues.seen(catalogue.source), catalogue)
+    doubt = doubt_of(seen_of(ledger, catalogue), catalogue)
     if doubt is not None and not ledger.catalogues.is_accepted(catalogue.sha256):
         raise CatalogueHeld(
             f"{doubt}; nothing is done until somebody says that it is meant",
             catalogue.source,
             "Mend it, or say so with `topview-pipeline run --accept-change`.",
         )
+
+
+def admit(ledger: Ledger, catalogue: Catalogue) -> None:
+    """Refuse what may not be obeyed.
+
+    What is held is written down for the standing checks.
+
+    Raises:
+        CatalogueOvertaken: another reading was obeyed since this one began.
+        CatalogueHeld: see `check`.
+    """
+    if seen_of(ledger, catalogue).is_after(_read_seconds_ago(catalogue), catalogue.sha256):
+        raise _overtaken(catalogue)
+    try:
+        check(ledger, catalogue)
+    except CatalogueHeld as held:
+        ledger.catalogues.hold(catalogue.source, held.what)
+        raise
 
 
 def accept(ledger: Ledger, catalogue_sha256: str, *, who: str) -> None:
@@ -63,18 +88,66 @@ def obey(ledger: Ledger, catalogue: Catalogue) -> Retired:
     retired.
 
     Raises:
-        CatalogueHeld: see `check`.
+        CatalogueOvertaken, CatalogueHeld: see `admit`.
     """
-    check(ledger, catalogue)
-    if ledger.catalogues.seen(catalogue.source).sha256 == catalogue.sha256:
+    admit(ledger, catalogue)
+    kept = in_bad_rows(catalogue)
+    nobody_left = any(problem.product_id is None for problem in catalogue.problems)
+    seen = seen_of(ledger, catalogue)
+    left = frozenset() if nobody_left else seen.products.difference(catalogue.products, kept)
+    is_alone = catalogue.location_name == catalogue.source or (
+        catalogue.location_name not in ledger.catalogues.names()
+    )
+    if _is_known(seen, catalogue) and not left and is_alone:
         return Retired((), 0)
-    return ledger.catalogues.obey(
+    try:
+        return ledger.catalogues.obey(
+            catalogue.source,
+            sha256=catalogue.sha256,
+            columns=catalogue.columns,
+            unknown_columns=catalogue.unknown_columns,
+            products=tuple(catalogue.products),
+            kept=kept,
+            nobody_left=nobody_left,
+            location_name=catalogue.location_name,
+            read_seconds_ago=_read_seconds_ago(catalogue),
+        )
+    except Overtaken as error:
+        raise _overtaken(catalogue) from error
+
+
+def strangers(ledger: Ledger, catalogue: Catalogue) -> tuple[str, ...]:
+    """The other catalogues that the ledger knows, when it meets this one for the first time.
+
+    A catalogue that moved is another one to it: nothing is held, and nobody has left.
+    """
+    if seen_of(ledger, catalogue).sha256 is not None:
+        return ()
+    return ledger.catalogues.names()
+
+
+def _is_known(seen: Seen, catalogue: Catalogue) -> bool:
+    """Whether the ledger would learn nothing of it but who left.
+
+    The same rows may make more products than before: some need the settings' defaults.
+    """
+    return (
+        seen.name == catalogue.source
+        and seen.sha256 == catalogue.sha256
+        and seen.held is None
+        and seen.products.issuperset(catalogue.products)
+    )
+
+
+def _read_seconds_ago(catalogue: Catalogue) -> float:
+    return 0.0 if catalogue.begun is None else time.monotonic() - catalogue.begun
+
+
+def _overtaken(catalogue: Catalogue) -> CatalogueOvertaken:
+    return CatalogueOvertaken(
+        "another reading of it was obeyed since this one began",
         catalogue.source,
-        sha256=catalogue.sha256,
-        columns=catalogue.columns,
-        products=tuple(catalogue.products),
-        kept=in_bad_rows(catalogue),
-        nobody_left=any(problem.product_id is None for problem in catalogue.problems),
+        "The next look reads it again.",
     )
 
 

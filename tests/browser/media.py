@@ -24,7 +24,7 @@ def write_media(root: Path, portfolio: Iterable[ProductShown]) -> None:
     Image.new("RGB", (180, 320), "teal").save(picture)
     for one in portfolio:
         for name in ("cutout.png", "scene_1.png", "scene_2.png", "video.mp4", "cover.jpg"):
-            path = root / "account" / one.product.product_id / name
+            path = root / "account" / one.product_id / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.hardlink_to(video if name == "video.mp4" else picture)
 

@@ -90,6 +90,23 @@ def test_the_run_says_which_product_failed_why_and_what_to_do(page: Page, ui: De
     expect(page.get_by_role("cell", name="outcome").first).to_be_attached()
 
 
+@pytest.mark.parametrize("asset", ["replacedImages", "finishedVideo"])
+def test_a_failed_products_page_leads_to_why_and_what_to_do(page: Page, asset: str) -> None:
+    """Of a run of two hundred the run's page is about all of them."""
+    page.goto(f"/assets/{asset}?view=partitions&partition={BAD}")
+    expect(page.get_by_text("did not materialize this asset")).to_be_visible()
+    page.get_by_role("button", name="View all historical events").click()
+    history = page.get_by_role("dialog").filter(has_text=f"Historical events for {BAD}")
+    history.get_by_role("cell", name=BAD).get_by_text(BAD).first.click()
+    expect(history.get_by_text("topview/what_to_do").first).to_be_visible()
+    expect(history.get_by_text("change what is refused").first).to_be_visible()
+
+    page.goto(f"/assets/{asset}?view=events")
+    page.get_by_text(BAD).first.click()
+    expect(page.get_by_text(re.compile("^Failed: ")).first).to_be_visible()
+    expect(page.get_by_text("change what is refused").first).to_be_visible()
+
+
 def test_the_backfill_counts_exactly_what_failed(page: Page, ui: DemoUi) -> None:
     page.goto(f"/runs/b/{ui.backfill_id}")
     for asset, succeeded, failed in (

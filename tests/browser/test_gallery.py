@@ -14,7 +14,7 @@ from tests.portfolios import shown
 from topview_pipeline.artifacts import ArtifactStore
 from topview_pipeline.artifacts.addresses import at, beside
 from topview_pipeline.cli.media import MEDIA, serving
-from topview_pipeline.gallery import write_gallery
+from topview_pipeline.gallery import SERVED_FILE, write_gallery
 from topview_pipeline.portfolio import ProductShown
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gallery")]
@@ -69,7 +69,7 @@ def test_a_video_plays_and_seeks_from_the_server(page: Page, tmp_path: Path) -> 
     """A server without ranges would begin again at 0."""
     root, folder = tmp_path / "store", tmp_path / "gallery"
     write_media(root, PORTFOLIO)
-    write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0)
+    write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0, name=SERVED_FILE)
     with serving(root, gallery=folder) as url:
         page.goto(url)
         play_first(page)
@@ -113,10 +113,29 @@ def test_the_filters_leave_what_fits(page: Page, tmp_path: Path) -> None:
     assert names(page) == ["scarf"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("STRASSE", "Straße"),
+        ("straße", "Straße"),
+        ("STRAẞE", "Straße"),
+        ("λογος", "ΛΟΓΟΣ"),
+        ("λόγος", "Λόγος"),
+        ("ﬁne", "FINE"),
+        ("cafe\u0301", "café"),
+    ],
+)
+def test_a_word_is_found_in_any_case(page: Page, tmp_path: Path, typed: str, found: str) -> None:
+    """Python folded ß to ss and the page did not: what has one was never found."""
+    page.goto(gallery_beside(tmp_path / "store", [shown("mug"), shown("cap", script=found)]))
+    page.fill("#text", typed)
+    assert names(page) == ["cap"]
+
+
 def test_the_command_of_a_scene_is_copied(page: Page, tmp_path: Path) -> None:
     root, folder = tmp_path / "store", tmp_path / "gallery"
     write_media(root, PORTFOLIO)
-    write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0)
+    write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0, name=SERVED_FILE)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     with serving(root, gallery=folder) as url:
         page.goto(url)

@@ -1,4 +1,4 @@
-"""Catalogues of thousands: one bad row among 20,000, a line without an end, tomorrow's 50,000."""
+"""Catalogues of thousands: a bad row among 20,000, a line without an end, 50,000 more, half."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import json
 import time
 from pathlib import Path
 
-from topview_pipeline.catalogue import parse_catalogue, read_catalogue
+import pytest
+
+from topview_pipeline import syncing
+from topview_pipeline.catalogue import Catalogue, CatalogueHeld, parse_catalogue, read_catalogue
+from topview_pipeline.ledger import Ledger, Retired
 from topview_pipeline.settings import CatalogueDefaults
 
 NO_DEFAULTS = CatalogueDefaults()
@@ -54,3 +58,29 @@ def test_a_byte_order_mark_and_new_columns_change_nothing(tmp_path: Path) -> Non
     assert after.warnings == ("column 'colour' is not known and ignored",)
     assert after.columns == before.columns
     assert after.unknown_columns == ("colour",)
+
+
+def catalogue_of(lines: list[str]) -> Catalogue:
+    return parse_catalogue("\n".join([HEADER, *lines, ""]).encode(), "/c.csv", NO_DEFAULTS)
+
+
+@pytest.mark.slow
+def test_50_000_more_than_yesterday_are_taken_in_and_half_of_them_gone_are_held(
+    tmp_path: Path,
+) -> None:
+    lines = rows(70_000)
+    yesterday, today = catalogue_of(lines[:20_000]), catalogue_of(lines)
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db", base_url="https://topview", uid="u")
+    syncing.obey(ledger, yesterday)
+
+    started = time.perf_counter()
+    assert syncing.obey(ledger, today) == Retired((), 0)
+    assert time.perf_counter() - started < 10.0
+    assert len(ledger.catalogues.seen("/c.csv").products) == 70_000
+
+    half = catalogue_of(lines[::2])
+    with pytest.raises(CatalogueHeld, match="35000 of its 70000 products are gone"):
+        syncing.obey(ledger, half)
+    syncing.accept(ledger, half.sha256, who="ann")
+    assert len(syncing.obey(ledger, half).products) == 35_000
+    ledger.close()

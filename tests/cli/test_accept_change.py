@@ -29,8 +29,9 @@ def test_a_catalogue_that_lost_half_its_products_is_held_until_somebody_means_it
     assert project.run("run", *free).returncode == 0
     project.products(2)
 
-    assert "2 of its 4 products are gone" in held(project, *free)
-    assert "Held: 2 of its 4 products are gone" in project.run("plan").stdout
+    for named in ((), ("--product", "product-0"), ("--force", "--product", "product-0")):
+        assert "2 of its 4 products are gone" in held(project, *free, *named)
+        assert "Held: 2 of its 4 products are gone" in project.run("plan", *named).stdout
     accepted = project.run("run", *free, "--accept-change")
     assert accepted.returncode == 0, accepted.stdout + accepted.stderr
     assert "Held" not in project.run("plan").stdout
@@ -53,6 +54,7 @@ def test_changed_defaults_are_held_until_somebody_means_them_and_one_product_may
     assert "5 new tasks, about" in plan
     assert "Held: TOPVIEW_DEFAULT_MODE changed" in plan
     assert project.run("run").returncode == 0, "set back, there is nothing to hold"
+    assert "Held" not in project.run("plan", "--product", "product-0", **other).stdout
     tried = project.run("run", "--product", "product-0", **other)
     assert tried.returncode == 0, tried.stdout + tried.stderr
     assert "4 of 5 products" in held(project, "--limit", "1", **other)

@@ -11,6 +11,9 @@ import pytest
 
 from topview_pipeline.cli.errors import CannotStart
 from topview_pipeline.cli.media import serving
+from topview_pipeline.gallery import SERVED_FILE
+
+NO_MEDIA = [".env", ".topview-store.json", ".incoming/1.png", "mug/result.json", "ledger.db", "png"]
 
 
 @pytest.fixture
@@ -19,6 +22,11 @@ def served(tmp_path: Path) -> Iterator[httpx.Client]:
     store.mkdir()
     (store / "video.mp4").write_bytes(bytes(range(256)))
     (tmp_path / "secret").write_text("not in the store", encoding="utf-8")
+    for name in NO_MEDIA:
+        path = store / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("no media", encoding="utf-8")
+    (store / "link.png").symlink_to(store / ".env")
     with serving(store) as url, httpx.Client(base_url=url) as client:
         yield client
 
@@ -38,6 +46,44 @@ def test_nothing_can_be_written(served: httpx.Client, method: str) -> None:
 @pytest.mark.parametrize("path", ["/media/../secret", "/media/%2e%2e/secret", "/secret", "/media/"])
 def test_nothing_outside_of_the_store_and_no_list_is_given(served: httpx.Client, path: str) -> None:
     assert served.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("name", [*NO_MEDIA, "link.png"])
+def test_nothing_of_the_store_but_media_is_given(served: httpx.Client, name: str) -> None:
+    """A setting may name any folder for the store, one with a .env in it, too."""
+    assert served.get(f"/media/{name}").status_code == 404
+
+
+def test_nothing_of_the_gallerys_folder_but_its_page_and_photos_is_given(tmp_path: Path) -> None:
+    """`gallery --serve --output .` gave the API key out of the project's .env."""
+    files = [".env", "catalogue.csv", "index.html", "other.png", "photos/.env", "photos/note.txt"]
+    (tmp_path / "photos").mkdir()
+    for name in [*files, SERVED_FILE, "photos/1.webp"]:
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    with serving(tmp_path / "store", gallery=tmp_path) as url, httpx.Client(base_url=url) as client:
+        assert client.get("/").text == SERVED_FILE
+        assert client.get("/photos/1.webp").text == "photos/1.webp"
+        given = [name for name in [*files, SERVED_FILE] if client.get(f"/{name}").is_success]
+    assert given == []
+
+
+def test_the_gallery_is_written_anew_at_each_load(tmp_path: Path) -> None:
+    """Else a choice that was just made could not be seen."""
+    loads: list[int] = []
+
+    def refresh() -> None:
+        if len(loads) == 2:
+            raise CannotStart("the catalogue cannot be read")
+        loads.append(len(loads))
+        (tmp_path / SERVED_FILE).write_text(f"page {len(loads)}", encoding="utf-8")
+
+    with (
+        serving(tmp_path, gallery=tmp_path, refresh=refresh) as url,
+        httpx.Client(base_url=url, trust_env=False) as client,
+    ):
+        assert [client.get("/").text for _ in range(2)] == ["page 1", "page 2"]
+        refused = client.get("/")
+        assert (refused.status_code, refused.text) == (503, "the catalogue cannot be read")
 
 
 def test_another_name_that_leads_here_is_refused(served: httpx.Client) -> None:

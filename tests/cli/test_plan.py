@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.conftest import ProjectOf
 
 
+@pytest.mark.slow
 def test_the_plan_names_what_is_made_why_and_for_how_much_and_spends_nothing(
     project_of: ProjectOf,
 ) -> None:
@@ -26,6 +29,7 @@ def test_the_plan_names_what_is_made_why_and_for_how_much_and_spends_nothing(
     assert "6 new tasks" in after.stdout
 
 
+@pytest.mark.slow
 def test_a_changed_script_is_planned_as_just_that(project_of: ProjectOf) -> None:
     project = project_of()
     project.products(2)

@@ -47,6 +47,7 @@ def test_a_second_run_pays_nothing_and_says_so(project_of: ProjectOf) -> None:
     assert project.counters()["charged"] == paid
 
 
+@pytest.mark.slow
 def test_good_rows_go_on_beside_bad_ones(project_of: ProjectOf) -> None:
     project = project_of()
     project.products(1)
@@ -156,6 +157,7 @@ def test_a_catalogue_of_nothing_starts_nothing(project_of: ProjectOf, text: str)
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.slow
 def test_without_dagster_home_one_is_chosen_and_said_and_its_yaml_is_kept(
     project_of: ProjectOf,
 ) -> None:
@@ -174,6 +176,7 @@ def test_without_dagster_home_one_is_chosen_and_said_and_its_yaml_is_kept(
     assert (home / "dagster.yaml").read_text(encoding="utf-8") == mine
 
 
+@pytest.mark.slow
 def test_wait_0_submits_what_fits_and_says_3_and_the_next_run_finishes(
     project_of: ProjectOf,
 ) -> None:
@@ -190,6 +193,7 @@ def test_wait_0_submits_what_fits_and_says_3_and_the_next_run_finishes(
     assert counters["accepted"]["image2Video"] == 2
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_then_run_again_pays_nothing_twice(project_of: ProjectOf) -> None:
     """Killed while all slots are taken: then no submit is on its way, and nothing is unknown."""
     project = project_of(speed=5.0, concurrency=2)
@@ -225,6 +229,7 @@ def _pending(project: Project) -> int:
         ledger.close()
 
 
+@pytest.mark.slow
 def test_ctrl_c_takes_back_what_was_not_submitted(project_of: ProjectOf) -> None:
     project = project_of(speed=10.0)
     project.products(4)

@@ -61,6 +61,7 @@ def lose(ledger: Ledger, product_id: str = "a", **changes: object) -> Task:
     return ledger.tasks.ended(row.id, TaskState.UNKNOWN, why="the answer was lost", who="me")
 
 
+@pytest.mark.slow
 def test_a_lost_answer_is_found_shown_and_adopted_and_nothing_is_paid_twice(
     project: Project, control: Control, ledger: Ledger, tasks: Tasks
 ) -> None:

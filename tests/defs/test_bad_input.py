@@ -40,6 +40,7 @@ def rows(shop: Shop) -> int:
         return len(ledger.tasks.all())
 
 
+@pytest.mark.slow
 def test_a_base_url_that_answers_html_makes_no_rows(
     shop: Shop, web_page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,19 +6,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar, Final
 
 import dagster as dg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.defs.shop import Shop
-from topview_pipeline.catalogue import CatalogueSource
 from topview_pipeline.defs import catalogue_sensor as module
 from topview_pipeline.defs import watching
 from topview_pipeline.defs.catalogue_sensor import catalogue_sensor
+from topview_pipeline.defs.jobs import SYNC_PRODUCTS
 from topview_pipeline.defs.resources import CatalogueResource, LedgerResource
-from topview_pipeline.defs.watching import LOOK_AGAIN_SECONDS, Memory
 
 
 @dataclass
@@ -38,7 +37,7 @@ def tick(
     context = dg.build_sensor_context(shop.instance, cursor=cursor, resources=resources)
     result = catalogue_sensor(context)
     if isinstance(result, dg.SkipReason):
-        return Tick(result.skip_message or "", [], cursor)
+        return Tick(result.skip_message or "", [], context.cursor)
     assert isinstance(result, dg.SensorResult)
     assert isinstance(result.skip_reason, dg.SkipReason)
     observed = []
@@ -158,110 +157,83 @@ def test_products_that_left_are_retired_and_without_an_account_only_registered(
     assert "mug" in shop.instance.get_dynamic_partitions("products")
 
 
-@pytest.mark.parametrize("text", ["", "product_id,image\n", "\n\n", "<html>Sign in</html>"])
-def test_an_empty_catalogue_is_refused_and_nobody_is_retired(shop: Shop, text: str) -> None:
-    shop.add("mug", "shoe")
-    shop.write()
-    before = tick(shop)
-    shop.catalogue.write_text(text)
+class _Photo(BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
 
-    after = tick(shop, before.cursor)
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        body = _PHOTO
+        self.send_response(200)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-    assert str(shop.catalogue) in after.said
-    assert after.cursor == before.cursor, "the next tick looks again"
-    with shop.ledger() as ledger:
-        assert ledger.catalogues.seen(str(shop.catalogue)).products == {"mug", "shoe"}
-
-
-def test_half_a_catalogue_is_held(shop: Shop) -> None:
-    shop.add("mug", "shoe", "bag", "hat")
-    shop.write()
-    tick(shop)
-    whole = shop.catalogue.read_bytes()
-    shop.catalogue.write_bytes(whole[: len(whole) // 2])
-
-    assert "of its 4 products are gone" in tick(shop).said
-    assert "--accept-change" in tick(shop).said
+    def log_message(self, *_: object) -> None:
+        """Keep the test output clean."""
 
 
-class _Hanging:
-    """A source that never answers until it is let go."""
-
-    where = "shop database"
-
-    def __init__(self) -> None:
-        self.released = threading.Event()
-
-    def version(self) -> str | None:
-        self.released.wait(60)
-        return None
-
-    def rows(self) -> list[dict[str, object]]:
-        return []
+_PHOTO: Final = b"a photo of another mug"
 
 
 @pytest.fixture
-def hanging() -> Iterator[_Hanging]:
-    source = _Hanging()
-    yield source
-    source.released.set()
+def photo_server() -> Iterator[str]:
+    _Photo.asked.clear()
+    with HTTPServer(("127.0.0.1", 0), _Photo) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
-class _HangingCatalogue(CatalogueResource):
-    """A catalogue resource with a source of its own, as a user would write it."""
-
-    def open(self) -> CatalogueSource:
-        source: CatalogueSource = _SOURCES[0]
-        return source
-
-    def version(self, *, seconds: float = 0.05) -> str | None:
-        return super().version(seconds=seconds)
-
-
-_SOURCES: list[_Hanging] = []
-
-
-def test_a_source_that_hangs_ends_the_tick_with_a_sentence(shop: Shop, hanging: _Hanging) -> None:
-    _SOURCES[:] = [hanging]
-    first = tick(shop, catalogue=_HangingCatalogue())
-    second = tick(shop, catalogue=_HangingCatalogue())
-
-    assert "catalogue shop database: it did not answer within 0.05 s" in first.said
-    assert "an earlier look at it still hangs" in second.said, "looks do not pile up"
-
-
-def test_no_catalogue_and_no_ledger_are_one_sentence(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop.add("mug")
-    shop.write()
-    (shop.folder / "file").write_text("no folder")
-    monkeypatch.setenv("TOPVIEW_LEDGER_URL", f"sqlite:///{shop.folder}/file/ledger.db")
-    assert "ledger" in tick(shop).said
-    monkeypatch.delenv("TOPVIEW_CATALOGUE")
-    assert tick(shop).said.startswith("TOPVIEW_CATALOGUE: it is not set")
-
-
-def test_the_sensor_asks_no_server_for_a_photo(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sensor_asks_no_server_for_a_photo(shop: Shop, photo_server: str) -> None:
     shop.add("mug")
     shop.catch_up()
-    shop.rows["mug"]["image"] = "http://127.0.0.1:9/photo.png"
+    shop.rows["mug"]["image"] = f"{photo_server}/photo.png"
     shop.write()
 
-    assert tick(shop).observed == [], "it is not known, so its last version stays"
+    seen = tick(shop)
+
+    assert seen.observed == [], "it is not known, so its last version stays"
+    assert "1 products not observed: " in seen.said
+    assert _Photo.asked == []
+    shop.run_job(SYNC_PRODUCTS)
+    assert _Photo.asked == ["/photo.png"], "there was something to ask"
 
 
-@given(st.text(max_size=40))
-def test_no_cursor_at_all_breaks_the_sensor(cursor: str) -> None:
-    memory = Memory.from_cursor(cursor)
-    assert memory is None or isinstance(memory.at, float)
+def test_products_that_cannot_be_observed_are_counted_and_the_first_is_named(shop: Shop) -> None:
+    shop.add("mug", "shoe")
+    shop.catch_up()
+    (shop.folder / "photo1.png").unlink()
+    (shop.folder / "photo2.png").unlink()
+    said = tick(shop).said
+    assert "2 products not observed: " in said
+    assert "photo1.png: no such file" in said
 
 
-@given(st.none() | st.text(max_size=5), st.floats(0, 1e9), st.booleans())
-def test_a_memory_comes_back_from_the_cursor(version: str | None, at: float, more: bool) -> None:
-    memory = Memory(version, at, more)
-    assert Memory.from_cursor(memory.to_cursor()) == memory
-    assert memory.is_enough(version, now=at) is not more
-    assert not memory.is_enough(f"{version}+", now=at)
-    assert not memory.is_enough(version, now=at + LOOK_AGAIN_SECONDS + 1)
-    assert not memory.is_enough(version, now=at - 1 - at * 1e-9), "the clock was set back"
+def test_hashes_that_cannot_be_remembered_keep_no_product_from_its_turn(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("a", "b", "c")
+    shop.catch_up()
+    for row in shop.rows.values():
+        row["script"] = "New words."
+    shop.write()
+    (shop.folder / "home" / "hashes.db").unlink()
+    (shop.folder / "home" / "hashes.db").mkdir()
+    observed: list[str | None] = []
+    cursor = None
+    for _ in range(5):
+        # Time for two of the nine pairs of stage and product in each tick.
+        looks = iter([False, False])
+        monkeypatch.setattr(
+            module,
+            "_is_over",
+            lambda _ends, looks=looks: next(looks, True),
+        )
+        seen = tick(shop, cursor)
+        cursor = seen.cursor
+        observed += [product for _, product in seen.observed]
+    assert observed == ["a", "b", "c"]
+    assert "more in the next tick" not in seen.said

@@ -155,6 +155,30 @@ def test_what_is_refused_is_not_priced_and_not_sent_again(shop: Shop) -> None:
     ]
 
 
+def test_a_limit_goes_past_what_was_refused_and_still_tells_of_it(shop: Shop) -> None:
+    shop.add("bag", template_image="", avatar_id=NO_SUCH_ID)
+    shop.catch_up()
+    shop.add("mug", "shoe")
+
+    result = shop.catch_up(limit=1)
+
+    assert {product for _, product in made(result)} == {"mug"}
+    assert {row["product"] for row in troubles_of(result)} == {"bag"}
+
+
+def test_products_that_share_a_scene_are_planned_as_they_are_paid(shop: Shop) -> None:
+    photo = shop.picture("same.png", (1, 2, 3))
+    shop.add("mug", "bag", image=photo)
+
+    result = shop.catch_up()
+
+    assert result.success
+    assert price_of(result) == (pytest.approx(1.0 + 2 * 0.4), 0)
+    assert shop.counters()["charged"] == pytest.approx(1.0 + 2 * 0.4)
+    whys = {why for product, _, why, _ in plan_of(result) if product == "bag"}
+    assert "bgRemovedImage is made anew, with mug" in whys
+
+
 def test_a_product_that_is_not_in_the_catalogue_is_named_and_the_others_are_made(
     shop: Shop,
 ) -> None:

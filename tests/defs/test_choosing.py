@@ -7,18 +7,20 @@ import pytest
 from tests.defs.shop import Shop, made
 from tests.defs.test_versions import observe
 from topview_pipeline.choosing import choose
-from topview_pipeline.defs.choosing import observe_choice
+from topview_pipeline.defs.choosing import observe_choice, planned_video
 from topview_pipeline.defs.resources import CatalogueResource
+from topview_pipeline.planning import PlannedOrder
 
 QUAD = "[[0.2, 0.2], [0.6, 0.2], [0.6, 0.8], [0.2, 0.8]]"
 
 
-def prefer(shop: Shop, product_id: str, image: int) -> bool:
-    """What `topview-pipeline choose` does; whether the video is to be made anew."""
+def prefer(shop: Shop, product_id: str, image: int) -> PlannedOrder | None:
+    """What `topview-pipeline choose` does; what it says that the next run does."""
     with shop.ledger() as ledger:
         choose(ledger, product_id, image, who="ann", why="")
-        product = CatalogueResource().read().products[product_id]
-        return observe_choice(shop.instance, ledger, product)
+        catalogue = CatalogueResource().read()
+        observe_choice(shop.instance, ledger, catalogue.products[product_id])
+        return planned_video(shop.instance, ledger, catalogue, product_id)
 
 
 @pytest.fixture
@@ -34,8 +36,10 @@ def test_a_choice_makes_exactly_the_video_stale_until_it_is_made_anew(
     shop_with_two_scenes: Shop,
 ) -> None:
     shop = shop_with_two_scenes
-    assert prefer(shop, "mug", 2)
+    coming = prefer(shop, "mug", 2)
 
+    assert coming is not None
+    assert coming.submits
     assert list(shop.stale("mug")) == ["finishedVideo"]
     assert shop.stale("shoe") == {}
 
@@ -72,9 +76,44 @@ def test_a_choice_of_the_image_that_was_used_anyway_makes_nothing_stale(
     shop_with_two_scenes: Shop,
 ) -> None:
     shop = shop_with_two_scenes
-    assert not prefer(shop, "mug", 1)
+    assert prefer(shop, "mug", 1) is None
     assert shop.stale("mug") == {}
     assert made(shop.catch_up()) == []
+
+
+def test_a_choice_that_is_taken_back_makes_nothing(shop_with_two_scenes: Shop) -> None:
+    """Its version is new to Dagster, and still nothing is to be made."""
+    shop = shop_with_two_scenes
+    assert prefer(shop, "mug", 2) is not None
+    assert prefer(shop, "mug", 1) is None
+    assert shop.stale("mug") == {}
+    assert made(shop.catch_up()) == []
+
+
+def test_a_choice_of_an_image_whose_video_is_kept_costs_nothing(shop_with_two_scenes: Shop) -> None:
+    shop = shop_with_two_scenes
+    prefer(shop, "mug", 2)
+    shop.catch_up()
+    before = shop.accepted()
+
+    coming = prefer(shop, "mug", 1)
+
+    assert coming is not None
+    assert (coming.submits, coming.credits) == (False, 0.0)
+    assert made(shop.catch_up()) == [("finishedVideo", "mug")]
+    assert shop.accepted() == before
+    assert shop.stale("mug") == {}
+
+
+def test_a_choice_is_paid_though_dagster_does_not_know_the_product(
+    shop_with_two_scenes: Shop,
+) -> None:
+    """A new DAGSTER_HOME beside the ledger: nothing is observed, and the next run pays."""
+    shop = shop_with_two_scenes
+    shop.instance.delete_dynamic_partition("products", "mug")
+    coming = prefer(shop, "mug", 2)
+    assert coming is not None
+    assert coming.submits
 
 
 def test_a_choice_that_dagster_was_not_told_of_is_observed_by_the_run_that_follows_it(

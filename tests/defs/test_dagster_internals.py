@@ -72,7 +72,7 @@ def test_a_run_that_is_executed_here_can_be_executed_again_from_the_ui(
         result = internals.execute_as_launched(counting, instance, run_config={}, run_id=RUN_ID)
         run = instance.get_run_by_id(RUN_ID)
     assert run is not None
-    assert not result.success
+    assert (result.success, result.failures) == (False, ("1",))
     assert run.status is dg.DagsterRunStatus.FAILURE
     assert run.remote_job_origin is not None
     assert run.remote_job_origin.location_name == "topview_pipeline"

@@ -37,6 +37,16 @@ def test_a_thousand_failures_stay_readable_and_none_is_lost() -> None:
     assert table.records[0].data["task_id"] == "t1"
 
 
+def test_a_table_of_tens_of_thousands_is_cut_and_says_so() -> None:
+    table = failure([_trouble(number) for number in range(60_000)], made=0).metadata[
+        "topview/troubles"
+    ]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert len(table.records) == 1001
+    assert table.records[-1].data["product"] == "... and 59,000 more"
+    assert len(dg.serialize_value(table)) < 300_000  # bytes of one event
+
+
 def test_many_different_failures_stay_readable_too() -> None:
     words = [f"{'x' * number} is no colour" for number in range(1, 50)]
     troubles = [Trouble(word, "finishedVideo", "failed", word, "mend it") for word in words]

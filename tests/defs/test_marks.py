@@ -1,4 +1,5 @@
-"""A partition's history reads as a story: adopted, parked and held, and nothing on a clean day."""
+"""A partition's history reads as a story: adopted, parked, held and failed, and nothing on a clean
+day."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from tests.defs.shop import ASSETS, Shop, made
+from tests.defs.shop import ASSETS, NO_SUCH_ID, Shop, made
 from tests.defs.test_sensors import leave_behind
 
 MARK = "topview/mark"
@@ -51,6 +52,23 @@ def test_a_held_product_says_why_once_at_the_stage_where_it_stands(
         assert values["topview/reason"] == "budget"
         assert values["topview/until"] > 0
         assert "TOPVIEW_CREDIT_LIMIT" in values["topview/what_to_do"]
+
+
+def test_a_failed_product_says_why_at_each_stage_that_is_shown_as_failed(shop: Shop) -> None:
+    """Its page would say only that a run failed; of two hundred products, which the run made."""
+    shop.add("mug")
+    shop.add("bad", template_image="", avatar_id=NO_SUCH_ID)
+    shop.register()
+
+    ran = shop.materialize("mug", "bad")
+
+    failed = {(asset, product): values for what, asset, product, values in marks(ran)}
+    assert set(failed) == {("replacedImages", "bad"), ("finishedVideo", "bad")}
+    assert len(marks(ran)) == 2
+    values = failed["replacedImages", "bad"]
+    assert values[MARK] == "failed"
+    assert "change what is refused" in values["topview/what_to_do"]
+    assert shop.failed("replacedImages") == {"bad"}
 
 
 def test_parked_then_adopted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,64 @@ def test_a_night_makes_what_its_limit_allows_and_its_run_compares_plan_and_outco
     assert numbers["topview/credits_planned"] > 1.5 >= numbers["topview/credits_real"] > 0
 
 
+def test_a_run_that_went_well_compares_plan_and_outcome_too(shop: Shop) -> None:
+    shop.add("mug", "bag")
+
+    first = numbers_of(shop.catch_up())
+    nothing = numbers_of(shop.catch_up())
+
+    assert first["topview/tasks_planned"] == first["topview/tasks_real"] == 6
+    assert first["topview/credits_planned"] == pytest.approx(first["topview/credits_real"])
+    assert first["topview/credits_real"] == pytest.approx(2.8)
+    assert set(nothing.values()) == {0.0}
+    assert nothing.keys() == first.keys()
+
+
+def test_a_run_that_goes_on_with_orders_planned_none_of_them(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("mug")
+    shop.slots(0)
+    monkeypatch.setenv("TOPVIEW_WAIT_SECONDS", "0")
+    assert not shop.catch_up().success
+    shop.slots(4)
+    orders = [{"product": "mug", "stage": stage} for stage in ASSETS]
+
+    result = shop.catch_up(orders=orders, explicit=False)
+
+    assert result.success
+    assert numbers_of(result).keys() == {
+        "topview/tasks_real",
+        "topview/credits_real",
+        "topview/seconds_real",
+    }
+    assert numbers_of(result)["topview/tasks_real"] == 3
+
+
+def test_a_night_leaves_what_a_person_ordered_under_the_persons_limit(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ordered without a limit and on its way: a night with none to spend makes it all the same."""
+    shop.add("mug", "shoe")
+    shop.slots(0)
+    monkeypatch.setenv("TOPVIEW_WAIT_SECONDS", "0")
+    shop.catch_up(products=["mug"])
+    shop.slots(4)
+    monkeypatch.setenv("TOPVIEW_WAIT_SECONDS", "20")
+    monkeypatch.setenv("TOPVIEW_NIGHTLY_CREDIT_LIMIT", "0.5")
+    request = tonight(shop)
+    assert isinstance(request, dg.RunRequest)
+
+    result = shop.run_job(
+        "catch_up",
+        run_config=request.run_config,
+        tags={"dagster/schedule_name": "nightly_catch_up"},
+    )
+
+    assert {trouble["product"] for trouble in troubles_of(result)} == {"shoe"}
+    assert {asset for asset, product in made(result) if product == "mug"} == set(ASSETS)
+
+
 @pytest.mark.parametrize(("first", "last"), [("shoe", None), ("mug", "bag")])
 def test_the_asset_job_makes_one_product_or_a_range_in_one_run(
     shop: Shop, first: str, last: str | None

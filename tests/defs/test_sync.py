@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from tests.defs.shop import Shop, failure_of, made, observed
+from tests.defs.test_versions import observe
+from topview_pipeline.catalogue import Catalogue
 from topview_pipeline.defs.jobs import SYNC_PRODUCTS
 from topview_pipeline.defs.resources import CatalogueResource
 from topview_pipeline.syncing import accept
@@ -173,6 +177,61 @@ def test_a_misspelt_column_is_said_in_the_run(shop: Shop, job: str) -> None:
     assert "column 'voice' is not known" in warning
     outputs = [event.step_output_data for event in result.all_events if event.is_successful_output]
     assert outputs[0].metadata["topview/catalogue_warnings"].value == 1
+
+
+def test_bad_rows_of_one_kind_are_one_event_and_all_are_in_the_table(shop: Shop) -> None:
+    shop.add("mug")
+    shop.add(*(f"p{number}" for number in range(1200)), image="/x.png", mode="modern")
+    result = sync(shop)
+
+    (warning,) = warnings_of(shop, result)
+    assert "1200 rows like line 3, column mode (product 'p0'): 'modern' is none of" in warning
+    assert told(result)["catalogue_problems"] == 1200
+    table = told(result)["catalogue_problem_rows"].records
+    assert table[0].data["product"] == "p0"
+    assert len(table) == 1001
+    assert table[-1].data["place"] == "... and 200 more"
+
+
+def test_observing_a_source_does_not_obey_a_catalogue_that_is_held(shop: Shop) -> None:
+    shop.add("mug", mode="lite")
+    shop.catch_up()
+    for row in shop.rows.values():
+        row["modus"] = row.pop("mode")
+
+    result = observe(shop)
+
+    failed = [event for event in result.all_events if event.is_step_failure]
+    assert len(failed) == 3
+    for event in failed:
+        assert "the column mode is gone" in str(event.step_failure_data.error_display_string)
+    assert observed(result) == []
+    assert shop.stale("mug") == {}
+
+
+def test_a_reading_that_was_overtaken_is_read_again_by_the_run(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("mug")
+    sync(shop)
+    read = CatalogueResource.read
+    old: list[Catalogue] = []
+
+    def late(resource: CatalogueResource, **options: Any) -> Catalogue:
+        found = read(resource, **options)
+        if old:
+            return found
+        old.append(replace(found, begun=time.monotonic() - 25))
+        with shop.ledger() as ledger:
+            ledger.catalogues.obey(
+                str(shop.catalogue), sha256="newer", columns=[], products=["mug"]
+            )
+        return old[0]
+
+    monkeypatch.setattr(CatalogueResource, "read", late)
+    shop.add("shoe")
+    assert told(sync(shop))["new_products"] == 1
+    assert len(old) == 1
 
 
 def test_no_catalogue_is_one_sentence(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

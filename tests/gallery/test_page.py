@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
+import shlex
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +20,7 @@ from PIL import Image
 from tests.portfolios import shown
 from topview_pipeline.artifacts import ArtifactStore
 from topview_pipeline.artifacts.addresses import at, beside, public
+from topview_pipeline.cli.choose import choose
 from topview_pipeline.gallery import card_of, render, write_gallery
 from topview_pipeline.portfolio import ProductShown
 
@@ -119,15 +122,13 @@ def test_the_page_needs_nothing_from_a_network() -> None:
     assert all(link.startswith("media/") for link in page.links)
 
 
-@pytest.mark.parametrize("product_id", ["mug", "it's a mug", "-f", "a b; rm -rf /"])
+@pytest.mark.parametrize("product_id", ["mug", "it's a mug", "-f", "--why", "-", "a b; rm -rf /"])
 def test_the_command_of_each_scene_can_be_pasted_into_a_shell(product_id: str) -> None:
-    import shlex
-
     page = page_of(shown(product_id))
-    commands = [found["data-copy"] for found in page.all("button")]
-    assert [shlex.split(one) for one in commands] == [
-        ["topview-pipeline", "choose", product_id, number] for number in "12"
-    ]
+    commands = [shlex.split(found["data-copy"]) for found in page.all("button")]
+    assert [one[:2] for one in commands] == [["topview-pipeline", "choose"]] * 2
+    read = [choose.make_context("choose", one[2:]).params for one in commands]
+    assert read == [{"product": product_id, "image": n, "why": ""} for n in (1, 2)]
 
 
 def test_the_image_that_is_in_the_video_is_marked() -> None:
@@ -159,7 +160,7 @@ def test_every_link_of_a_page_beside_a_local_store_leads_to_a_file(tmp_path: Pat
     portfolio = [shown(name, image=str(photo), product_image_file_id=None) for name in names]
     for one in portfolio:
         for name in ("cutout.png", "scene_1.png", "scene_2.png", "video.mp4", "cover.jpg"):
-            path = Path(store.root, "account", one.product.product_id, name)
+            path = Path(store.root, "account", one.product_id, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     folder = tmp_path / "pages" / "today"
@@ -201,6 +202,37 @@ def test_a_photo_that_is_no_picture_leaves_the_page_whole(tmp_path: Path) -> Non
     one = shown("mug", image=str(broken), product_image_file_id=None)
     page = write_gallery([one], tmp_path / "out", at("media"), title="Videos", now=0.0)
     assert "no picture here" in page.read_text(encoding="utf-8")
+
+
+def test_a_photo_with_more_pixels_than_any_photo_leaves_the_page_whole(tmp_path: Path) -> None:
+    """Pillow refuses it as a bomb, by an error that is no OSError."""
+    bomb = tmp_path / "photo.png"
+    Image.new("1", (20000, 10000)).save(bomb)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(_with_a_bad_chunk())
+    portfolio = [
+        shown(path.stem, image=str(path), product_image_file_id=None) for path in (bomb, broken)
+    ]
+    page = write_gallery(portfolio, tmp_path / "out", at("media"), title="Videos", now=0.0)
+    assert page.read_text(encoding="utf-8").count("no picture here") == 2
+
+
+def _with_a_bad_chunk() -> bytes:
+    """A PNG at which Pillow raises SyntaxError."""
+    file = io.BytesIO()
+    Image.effect_noise((60, 60), 60).save(file, "PNG")
+    return file.getvalue().replace(b"IDAT", b"\x00\x01\x02\x03", 1)
+
+
+def test_a_photo_that_cannot_be_copied_is_no_fault_of_the_photo(tmp_path: Path) -> None:
+    """A full disk says so; the page would lack every photo, and nobody would know why."""
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (30, 20), "teal").save(photo)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "photos").write_text("a file in the way", encoding="utf-8")
+    one = shown("mug", image=str(photo), product_image_file_id=None)
+    with pytest.raises(OSError, match="photos"):
+        write_gallery([one], tmp_path / "out", at("media"), title="Videos", now=0.0)
 
 
 def test_a_remote_store_is_shown_below_the_url_that_serves_it() -> None:

@@ -176,6 +176,26 @@ def test_a_url_whose_server_tells_nothing_is_downloaded_once_a_run(
     assert InputFiles(cache).sha256(url) == sha256(b"other")
 
 
+@pytest.mark.parametrize("body", [b"first", b"other"])
+def test_a_hash_is_forgotten_with_its_bytes_when_no_mark_tells_of_new_ones(
+    server: Server, cache: HashCache, body: bytes
+) -> None:
+    """Else who asks no server would take the old photo for today's for ever."""
+    server.photos["/a.png"] = b"first"
+    server.headers["/a.png"] = {"ETag": '"1"'}
+    url = f"{server.url}/a.png"
+    InputFiles(cache).sha256(url)
+    server.photos["/a.png"], server.headers["/a.png"] = body, {}
+    assert InputFiles(cache).sha256(url) == sha256(body)
+
+    offline = InputFiles(cache, offline=True)
+    if body == b"first":
+        assert offline.sha256(url) == sha256(b"first")
+    else:
+        with pytest.raises(InputError, match="not read yet"):
+            offline.sha256(url)
+
+
 def test_offline_only_the_memory_is_asked(server: Server, cache: HashCache) -> None:
     server.photos["/a.png"] = b"first"
     server.headers["/a.png"] = {"ETag": '"1"'}

@@ -173,6 +173,48 @@ def test_a_run_of_a_schedule_does_not_lift_the_limit_of_a_person(ledger: Ledger)
     over(ask(ledger, wanted, estimate=5.0, run_id="nightly"))
 
 
+def nightly(
+    ledger: Ledger, *stages: str, product: str = "b", limit: float = 10.0, run: str = "nightly"
+) -> dict[str, Order]:
+    """What a schedule's run with a limit of its own orders of a product, by stage."""
+    placed = ledger.orders.place(
+        [Wanted(product, stage, "ordered") for stage in stages or ("replacedImages",)],
+        run_id=run,
+        root_run_id=run,
+        owner="me",
+        credit_limit=limit,
+        keep_limits=True,
+    )
+    return {stage: order for (_, stage), order in placed.orders.items()}
+
+
+@pytest.mark.parametrize("persons_limit", [None, 50.0])
+def test_a_night_takes_no_order_of_a_person_under_its_own_limit(
+    ledger: Ledger, persons_limit: float | None
+) -> None:
+    paid(ledger, reserve(ledger, nightly(ledger, product="a")["replacedImages"], estimate=6.0), 6.0)
+    before = limited(ledger, "b", persons_limit, run="person")
+    wanted = nightly(ledger, "replacedImages", "finishedVideo")
+    assert wanted["replacedImages"].limit_run_id == before.limit_run_id
+    assert wanted["finishedVideo"].limit_run_id == "nightly", "only what is new is the night's"
+    assert isinstance(ask(ledger, wanted["replacedImages"], estimate=5.0), Reserved)
+
+
+def test_what_did_not_fit_under_a_night_is_the_next_nights_with_all_that_waits_for_it(
+    ledger: Ledger,
+) -> None:
+    stages = ("replacedImages", "finishedVideo")
+    first = nightly(ledger, *stages, run="monday", limit=1.0)
+    refused = over(ask(ledger, first["replacedImages"], estimate=5.0))
+    ledger.orders.hold(first["replacedImages"].id, refused.reason, refused.detail)
+    ledger.orders.hold(first["finishedVideo"].id, HeldReason.UPSTREAM, "waits for replacedImages")
+
+    second = nightly(ledger, *stages, run="tuesday")
+
+    assert {order.limit_run_id for order in second.values()} == {"tuesday"}
+    assert isinstance(ask(ledger, second["replacedImages"], estimate=5.0), Reserved)
+
+
 def test_the_days_limit_counts_also_for_a_run_with_room_of_its_own(ledger: Ledger) -> None:
     refused = over(ask(ledger, limited(ledger, "a", 100.0), estimate=5.0, credits_a_day=4.0))
     assert refused.reason is HeldReason.BUDGET

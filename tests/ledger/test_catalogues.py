@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.ledger.conftest import ask, order
-from topview_pipeline.ledger import Ledger, OrderState, Reserved, Retired, TaskState
+from tests.ledger.conftest import Clock, ask, open_at, order
+from topview_pipeline.ledger import Ledger, OrderState, Overtaken, Reserved, Retired, TaskState
 from topview_pipeline.ledger.schema import task_event
 
 
@@ -125,3 +126,39 @@ def test_what_only_another_catalogue_has_is_another_deployments(ledger: Ledger) 
     assert ledger.catalogues.of_others("shop", ["a", "b", "c", "d"]) == {"a"}
     assert ledger.catalogues.of_others("theirs", ["a", "b", "c", "d"]) == {"c"}
     assert ledger.catalogues.of_others("shop", []) == set()
+
+
+def test_of_two_readings_the_one_that_began_before_the_others_end_is_refused(
+    ledger_url: str, clock: Clock
+) -> None:
+    ledger = open_at(ledger_url, clock)
+
+    def read(sha256: str, *, seconds_ago: float) -> None:
+        ledger.catalogues.obey(
+            "shop", sha256=sha256, columns=[], products=["a"], read_seconds_ago=seconds_ago
+        )
+
+    read("1", seconds_ago=0.0)
+    clock.now += 10.0
+    with pytest.raises(Overtaken, match="another reading"):
+        read("2", seconds_ago=10.5)
+    read("1", seconds_ago=10.5)
+    clock.now += 10.0
+    read("2", seconds_ago=9.5)
+    clock.now -= 3600.0
+    read("3", seconds_ago=1.0)
+    seen = ledger.catalogues.seen("shop")
+    assert (seen.sha256, seen.seconds_ago) == ("3", 0.0), "a clock set back keeps nobody waiting"
+    ledger.close()
+
+
+def test_only_a_catalogue_that_was_once_obeyed_is_held(ledger: Ledger) -> None:
+    ledger.catalogues.hold("shop", "it is empty")
+    assert ledger.catalogues.held() == ()
+    obey(ledger, "a")
+    ledger.catalogues.hold("shop", "it is empty")
+    (held,) = ledger.catalogues.held()
+    assert (held.name, held.why) == ("shop", "it is empty")
+    assert ledger.catalogues.seen("shop").held == "it is empty"
+    obey(ledger, "a")
+    assert ledger.catalogues.held() == ()

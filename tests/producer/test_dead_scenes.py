@@ -168,6 +168,7 @@ def test_two_runs_at_once_make_a_dead_scene_anew_once(forgetful: World) -> None:
     assert _paid(forgetful) == {"image_replace": 2, "image2Video": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_commit", [False, True], ids=["before", "after"])
 def test_no_kill_while_a_scene_is_made_anew_pays_twice_or_loses_anything(
     forgetful: World, after_commit: bool

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import pytest
+
 from tests.producer.world import World, product
 from topview_pipeline.ledger import Task
 
@@ -18,6 +20,7 @@ def slot_seconds(rows: list[Task], run_id: str, until: float) -> float:
     )
 
 
+@pytest.mark.slow
 def test_a_large_run_leaves_a_later_one_its_share_and_no_slot_stands_empty(
     tmp_path: Path,
 ) -> None:

@@ -24,6 +24,9 @@ def film(
     sound: str | None = "tone",
     comment: str | None = None,
     key_frames: int = 250,
+    sound_seconds: float | None = None,
+    holds_from: float | None = None,
+    black_from: float | None = None,
 ) -> Film:
     """An MP4 with its index first.
 
@@ -31,7 +34,11 @@ def film(
         picture: moving, speaking (only a mouth moves), frozen or black.
         sound: tone, quiet, silence, or None for no track at all.
         key_frames: frames from one to the next.
+        sound_seconds: of the track, which is as long as the pictures if not said.
+        holds_from: the second whose picture stands to the end.
+        black_from: the second from which the picture is black.
     """
+    sound_seconds = seconds if sound_seconds is None else sound_seconds
     with tempfile.TemporaryDirectory() as folder:
         # A file, because FFmpeg opens it a second time to move the index.
         path = Path(folder) / "film.mp4"
@@ -45,12 +52,14 @@ def film(
             if sound is not None:
                 voice = container.add_stream("aac", rate=_RATE, layout="mono")
             for index in range(round(seconds * _FPS)):
-                image = _drawn(picture, size, index / _FPS)
+                second = min(index / _FPS, seconds if holds_from is None else holds_from)
+                is_black = black_from is not None and second >= black_from
+                image = _drawn("black" if is_black else picture, size, second)
                 frame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]  # PyAV gives no type
                 container.mux(video.encode(frame))
             container.mux(video.encode())
             if voice is not None and sound is not None:
-                container.mux(voice.encode(_heard(sound, seconds)))
+                container.mux(voice.encode(_heard(sound, sound_seconds)))
                 container.mux(voice.encode())
         return path.read_bytes()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, PngImagePlugin
 
 from topview_pipeline.quality import Outcome
 from topview_pipeline.quality.cutouts import measure_cutout
@@ -107,6 +107,28 @@ def test_a_plain_product_is_found_by_its_colour() -> None:
     seen = measure_scene([SceneImage(scene(plain), True)], plain, PLACE)
     missing = measure_scene([SceneImage(scene(None), True)], plain, PLACE)
     assert (seen.outcome, missing.outcome) == (Outcome.PASSED, Outcome.FAILED)
+
+
+def test_a_grey_wall_is_no_black_and_white_product() -> None:
+    """Their mean colours are the same."""
+    stripes = product(("black", "white", "black", "white", "black", "white"))
+    seen = measure_scene([SceneImage(scene(stripes), True)], stripes, PLACE)
+    wall = Image.new("RGBA", stripes.size, (120, 124, 130))
+    missing = measure_scene([SceneImage(scene(wall), True)], stripes, PLACE)
+    assert missing.numbers["product_colour_distance"] < 30
+    assert (seen.outcome, missing.outcome) == (Outcome.PASSED, Outcome.FAILED)
+
+
+def test_light_on_a_plain_product_is_no_pattern() -> None:
+    """It falls from another side in the scene."""
+    plain = product(("navy",))
+    lit = Image.linear_gradient("L").resize(plain.size).point(lambda value: value // 6)
+    from_above = ImageChops.add(plain, Image.merge("RGBA", (lit, lit, lit, lit)))
+    from_above.putalpha(plain.getchannel("A"))
+    from_below = from_above.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    verdict = measure_scene([SceneImage(scene(from_below), True)], from_above, PLACE)
+    assert verdict.numbers["product_pattern_likeness"] < 0
+    assert verdict.outcome is Outcome.PASSED
 
 
 def test_a_place_that_topview_chose_is_left_open() -> None:

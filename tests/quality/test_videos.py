@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.quality.films import film
-from topview_pipeline.probes import MediaProbeError
+from topview_pipeline.probes import MediaUnreadError
 from topview_pipeline.quality import Outcome
-from topview_pipeline.quality.videos import Speech, expected_seconds, measure_video
+from topview_pipeline.quality.expectations import Speech, expected_seconds
+from topview_pipeline.quality.videos import measure_video
 
 
 @cache
@@ -29,15 +30,16 @@ def test_a_good_video_passes_with_its_numbers() -> None:
     assert numbers["video_seconds"] == pytest.approx(5.0, abs=0.1)
     assert (numbers["width_pixels"], numbers["height_pixels"]) == (480, 854)
     assert -25 < numbers["sound_decibels"] < -10
-    assert numbers["moved_share"] > 0.05
-    assert numbers["black_share"] == 0
+    assert numbers["heard_seconds"] == pytest.approx(5.0, abs=0.3)
+    assert numbers["moved_share"] > 0.005
+    assert (numbers["black_share"], numbers["still_share"], numbers["unseen_seconds"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ({"picture": "black"}, "100% of its frames are black"),
-        ({"picture": "frozen"}, "its picture is frozen"),
+        ({"picture": "black"}, "its picture is black for 5.0 of 5.0 s"),
+        ({"picture": "frozen"}, "its picture is frozen for 5.0 of 5.0 s"),
         ({"sound": "silence"}, "its sound is silence"),
         ({"sound": "quiet"}, "its sound is silence"),
         ({"sound": None}, "it has no sound"),
@@ -83,7 +85,7 @@ def test_what_is_no_video_fails(data: bytes) -> None:
 
 
 def test_a_file_that_is_not_there_is_no_bad_video(tmp_path: Path) -> None:
-    with pytest.raises(MediaProbeError):
+    with pytest.raises(MediaUnreadError):
         measure_video(tmp_path / "video.mp4", mode="lite", speech=None)
 
 
@@ -106,17 +108,6 @@ def test_a_stand_in_cannot_be_measured() -> None:
     assert measure_video(odd, mode="lite", speech=None).outcome is Outcome.UNMEASURED
     odd = film(size=(54, 96), seconds=1.0, sound="silence", comment="nice")
     assert measure_video(odd, mode="lite", speech=None).outcome is Outcome.FAILED
-
-
-def test_a_long_video_is_read_to_its_end_though_not_every_frame_is_decoded() -> None:
-    """Otherwise the checks of a 1080p video would take seconds of CPU."""
-    long = film(size=(1080, 1920), seconds=12.0, key_frames=24)
-    verdict = measure_video(long, mode="avatar2", speech=Speech(12.0, is_recorded=True))
-
-    assert verdict.outcome is Outcome.PASSED
-    assert verdict.numbers["frames"] == 144
-    assert verdict.numbers["frames_decoded"] < 80
-    assert verdict.numbers["video_seconds"] == pytest.approx(12.0, abs=0.2)
 
 
 def test_a_recording_says_the_length_more_closely_than_a_script() -> None:

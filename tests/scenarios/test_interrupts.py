@@ -77,6 +77,7 @@ def assert_stopped_by_a_person(shop: Shop) -> None:
         assert ledger.tasks.in_state((TaskState.RESERVED, TaskState.UNKNOWN)) == []
 
 
+@pytest.mark.slow
 def test_terminating_a_run_sends_nothing_new_and_the_next_run_brings_home_what_was_paid(
     shop: Shop, worker: subprocess.Popen[bytes]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import unicodedata
 from datetime import datetime, timezone
 
 import httpx
@@ -267,7 +268,9 @@ def test_the_message_says_what_was_done_the_verdict_and_the_reason() -> None:
     assert error.retry_after == 30.0
 
 
-texts = st.text() | st.sampled_from(["half \ud800 character", "nul \x00", "?a=SIGNATURE"])
+texts = st.text() | st.sampled_from(
+    ["half \ud800 character", "nul \x00", "?a=SIGNATURE", "\x1b[31mred\nand a line\x9b2J"]
+)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -309,6 +312,13 @@ def test_any_answer_gets_one_class_of_the_calls_own_family(
     assert error is None or isinstance(error, FAMILIES[call.phase])
     str(error).encode("utf-8")
     assert "SIGNATURE" not in str(error)
+    assert not [one for one in str(error) if unicodedata.category(one) == "Cc"]
+
+
+def test_a_broken_exchange_commands_no_terminal_with_the_bytes_that_broke_it() -> None:
+    broken = httpx.RemoteProtocolError("illegal status line: \x1b[2J\r\nmug made")
+    error = classify(Call(Phase.QUERY, "asking"), broken)
+    assert error.message == "RemoteProtocolError: illegal status line: ?[2J mug made"
 
 
 @given(status=st.integers(100, 599), body=bodies, ours=st.booleans())

@@ -43,12 +43,12 @@ def test_a_code_may_be_text_or_number(code: str, read: str) -> None:
 
 
 def test_a_message_is_one_short_line_without_our_secrets() -> None:
-    message = f"key sk-EXAMPLE\n\tis\x00 wrong\ud800 {'long ' * 500}"
+    message = f"key sk-EXAMPLE\n\tis\x00 wrong\ud800\x1b[31m {'long ' * 500}"
     body = json.dumps({"code": "401", "message": message})
     response = httpx.Response(200, text=body)
     envelope = read_answer(response, now=NOW, hide=("sk-EXAMPLE",)).envelope
     assert envelope is not None
-    assert envelope.message.startswith("key *** is wrong? long long")
+    assert envelope.message.startswith("key *** is wrong??[31m long long")
     assert len(envelope.message) <= 500
 
 

@@ -137,8 +137,15 @@ class ArtifactStore:
         return self._storage.read(self._inside(path))
 
     def files(self, account: str | None = None) -> Mapping[str, int]:
-        """Path and size in bytes of every file of an account, or of the whole store."""
-        return self._storage.files("" if account is None else _plain(account))
+        """Path and size in bytes of every file of an account, or of the whole store.
+
+        Raises:
+            StoreError: also when the store is not the expected one: one that is not mounted has no
+                files and has lost none.
+        """
+        found = self._storage.files("" if account is None else _plain(account))
+        self._check_marker()
+        return found
 
     def read_json(self, path: str) -> dict[str, Any]:
         """A result.json or used.json; one that cannot be understood is a DamagedFile."""

@@ -11,3 +11,7 @@ class CatalogueError(ValueError):
 
 class CatalogueHeld(CatalogueError):
     """It changed so much that a person must say it is meant; nothing is done by it until then."""
+
+
+class CatalogueOvertaken(CatalogueError):
+    """While it was read another reading of it was obeyed, which may be the newer one."""

@@ -7,12 +7,14 @@ Not here: the sources (`source`, `files`), what a row must be (`rules`), how lon
 import difflib
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from topview_pipeline.catalogue.errors import CatalogueError
 from topview_pipeline.catalogue.files import CatalogueFile, rows_of
+from topview_pipeline.catalogue.naming import name_of, name_of_location
 from topview_pipeline.catalogue.opening import Source
 from topview_pipeline.catalogue.product import Product, RowProblem, excerpt
 from topview_pipeline.catalogue.rules import COLUMNS, product_of
@@ -30,7 +32,7 @@ class Catalogue:
     """The good rows as products by id, in the order of the source, and all that was wrong."""
 
     source: str
-    """Where it was read, without the secrets that a URL may carry."""
+    """What messages and the ledger call it: the name it was given, else that of its location."""
     products: Mapping[str, Product]
     problems: tuple[RowProblem, ...]
     """Rows that make no product, in their order; a row may have several."""
@@ -44,10 +46,19 @@ class Catalogue:
     """Of what its rows say, column by column."""
     version: str | None = None
     """The source's version that was read; None when the source has none."""
+    location_name: str | None = None
+    """The name of its location."""
+    begun: float | None = None
+    """When its reading began, by `time.monotonic`; None when it took no time."""
 
 
-def read_catalogue(source: Source | str, defaults: CatalogueDefaults) -> Catalogue:
+def read_catalogue(
+    source: Source | str, defaults: CatalogueDefaults, *, name: str | None = None
+) -> Catalogue:
     """Read the catalogue of a source, or of the file at a path, http(s) or fsspec URL.
+
+    Args:
+        name: what it is to be known by; None: by its location.
 
     Raises CatalogueError when there is none to work with, or when it changes again and again while
     it is read. A bad row is no error: it is in `problems`, and the others go on.
@@ -55,10 +66,12 @@ def read_catalogue(source: Source | str, defaults: CatalogueDefaults) -> Catalog
     if isinstance(source, str):
         source = CatalogueFile(source)
     for _ in range(_READINGS):
+        begun = time.monotonic()
         version = _asked(source)
         catalogue = _read(source, defaults)
         if _asked(source) == version:
-            return replace(catalogue, version=version)
+            known_as = name or catalogue.source
+            return replace(catalogue, source=known_as, version=version, begun=begun)
     raise CatalogueError(
         "it changes while it is read", source.where, "Try again once nobody writes it any more."
     )
@@ -68,7 +81,7 @@ def parse_catalogue(data: bytes, location: str, defaults: CatalogueDefaults) -> 
     """What `read_catalogue` does, of bytes that were already read from a file's `location`."""
     reading = _Reading(location, defaults, unit="line")
     reading.take(rows_of(data, location))
-    return reading.catalogue(shown(location))
+    return reading.catalogue(shown(location), name_of_location(location))
 
 
 def version_of(source: Source) -> str | None:
@@ -93,7 +106,7 @@ def _read(source: Source, defaults: CatalogueDefaults) -> Catalogue:
     else:
         reading = _Reading(None, defaults, unit="row")
         reading.take(_numbered(source))
-    return reading.catalogue(source.where)
+    return reading.catalogue(source.where, name_of(source))
 
 
 def _numbered(source: CatalogueSource) -> Iterator[Row | RowProblem]:
@@ -169,14 +182,15 @@ class _Reading:
             self._lines.setdefault(product_id, []).append(line)
             self._refused.add(product_id)
 
-    def catalogue(self, where: str) -> Catalogue:
+    def catalogue(self, where: str, name: str) -> Catalogue:
         """What came of the rows. Raises CatalogueError: there were none."""
         if not self.any_row:
             raise CatalogueError("it has no products", where, "Add a row for each product.")
         self._refuse_duplicates()
         unknown = tuple(column for column in self._columns if column and column not in COLUMNS)
         return Catalogue(
-            source=where,
+            source=name,
+            location_name=name,
             products=MappingProxyType(self.products),
             problems=tuple(sorted(self.problems, key=lambda problem: problem.line)),
             warnings=(*_notes_of(unknown), *self.repeated),

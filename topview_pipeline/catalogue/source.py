@@ -11,13 +11,17 @@ from typing import Protocol, runtime_checkable
 class CatalogueSource(Protocol):
     """A catalogue somewhere: a database, a web service, a spreadsheet.
 
-    It is opened anew for each reading, in any process, so it keeps nothing between them. Whatever
-    its methods raise ends the reading with one sentence that names `where` and the error.
+    It is opened anew for each reading, in any process and thread, so it keeps nothing between
+    them. Whatever its methods raise ends the reading with one sentence that names `where` and the
+    error.
     """
 
     @property
     def where(self) -> str:
-        """Its name in messages, and what the ledger knows it by: always the same, no secrets."""
+        """Its name in messages, and where no other is set in the ledger.
+
+        Always the same, without secrets.
+        """
 
     def version(self) -> str | None:
         """A short text that changes whenever the rows do; None when only reading them tells.

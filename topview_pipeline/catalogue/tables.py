@@ -28,7 +28,9 @@ class Row:
 def csv_rows(text: str) -> Iterator[Row | RowProblem]:
     """The rows of a CSV with a header; commas separate the cells, or semicolons."""
     columns, delimiter = _header(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    is_ended = text.endswith(("\n", "\r"))
+    stream = io.StringIO(text, newline="")
+    reader = csv.reader(stream, delimiter=delimiter, strict=True)
     is_header = True
     while True:
         before = reader.line_num
@@ -46,8 +48,20 @@ def csv_rows(text: str) -> Iterator[Row | RowProblem]:
         elif len(cells) > len(columns):
             reason = f"{len(cells)} cells under {len(columns)} columns; quote a cell that holds "
             yield RowProblem(before + 1, None, None, f"{reason}{delimiter!r} or a quote")
+        elif len(cells) < len(columns) and not is_ended and stream.tell() == len(text):
+            yield _cut_off(before + 1, cells, columns)
         else:
             yield Row(before + 1, dict(zip(columns, cells, strict=False)))
+
+
+def _cut_off(line: int, cells: list[str], columns: list[str]) -> RowProblem:
+    """A last row without all its cells and without an end: half a script would be paid for."""
+    whole = dict(zip(columns, cells[:-1], strict=False))  # the last cell may be cut off too
+    reason = (
+        f"the file ends in it, after {len(cells)} of {len(columns)} cells; if that is all of the "
+        "file, end it with a line break"
+    )
+    return RowProblem(line, None, whole.get("product_id", "").strip() or None, reason)
 
 
 def _header(text: str) -> tuple[list[str], str]:

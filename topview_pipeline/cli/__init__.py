@@ -19,12 +19,22 @@ from topview_pipeline.cli.ui import ui
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="topview-pipeline")
-def main() -> None:
+@click.option("--demo", is_flag=True, help="Work on what `make demo` made, by no setting of yours.")
+@click.pass_context
+def main(context: click.Context, demo: bool) -> None:
     """A product catalogue becomes product videos, from Dagster, with Topview.ai.
 
     Settings are environment variables (see the README). A .env beside workspace.yaml is read too,
     and what it sets goes over the environment, as with Dagster.
     """
+    if demo:
+        from topview_pipeline.cli.demohome import DemoHome
+
+        home = DemoHome.here()
+        home.enter_again()
+        if context.invoked_subcommand == "run":
+            context.with_resource(home.sandbox(may_answer=True))
+        return
     from dotenv import load_dotenv
 
     from topview_pipeline.settings import project_root

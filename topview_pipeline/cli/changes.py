@@ -22,9 +22,7 @@ def accept_changes(ledger: Ledger, catalogue: Catalogue) -> None:
 
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     syncing.accept(ledger, catalogue.sha256, who=who)
-    recipe = current_recipe()
-    if recipe is not None:
-        ledger.catalogues.accept(recipe.sha256, who=who)
+    ledger.catalogues.accept(current_recipe(ledger, catalogue).sha256, who=who)
 
 
 def check_changes(
@@ -47,15 +45,19 @@ def check_changes(
         check_recipe(instance, ledger, catalogue, CatalogueResource())
 
 
-def doubts(instance: DagsterInstance, ledger: Ledger, catalogue: Catalogue) -> Iterator[str]:
-    """What a run over the whole catalogue would be held for."""
+def doubts(
+    instance: DagsterInstance, ledger: Ledger, catalogue: Catalogue, *, whole: bool
+) -> Iterator[str]:
+    """What `check_changes` would refuse a run for."""
     from topview_pipeline import syncing
     from topview_pipeline.defs.recipes import doubt_of_recipe
     from topview_pipeline.defs.resources import CatalogueResource
 
-    of_catalogue = syncing.doubt_of(ledger.catalogues.seen(catalogue.source), catalogue)
+    of_catalogue = syncing.doubt_of(syncing.seen_of(ledger, catalogue), catalogue)
     if of_catalogue is not None and not ledger.catalogues.is_accepted(catalogue.sha256):
         yield of_catalogue
+    if not whole:
+        return
     of_recipe = doubt_of_recipe(instance, ledger, catalogue, CatalogueResource())
     if of_recipe is not None:
         yield of_recipe

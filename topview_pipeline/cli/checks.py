@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from topview_pipeline.cli.errors import CannotStart
+from topview_pipeline.cli.telling import tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -105,11 +106,9 @@ def tell_problems(
 ) -> None:
     """Name the bad rows; the good ones go on. Warnings are what may be a slip of the pen."""
     for warning in warnings:
-        console.print(f"catalogue: {warning}", highlight=False, markup=False, soft_wrap=True)
+        tell(console, f"catalogue: {warning}")
     for problem in problems[:_SHOWN_PROBLEMS]:
-        console.print(
-            f"catalogue {problem}", style="yellow", highlight=False, markup=False, soft_wrap=True
-        )
+        tell(console, f"catalogue {problem}", style="yellow")
     more = len(problems) - _SHOWN_PROBLEMS
     if more > 0:
         console.print(f"... and {more} more bad rows", style="yellow")

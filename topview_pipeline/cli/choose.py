@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shlex
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from topview_pipeline.cli.checks import usable_catalogue
+from topview_pipeline.cli.demohome import program
 from topview_pipeline.cli.errors import CannotStart
 from topview_pipeline.cli.tasks.opening import opened, person, say
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
-
-    from topview_pipeline.catalogue import Product
-    from topview_pipeline.ledger import Ledger
+    from topview_pipeline.planning import PlannedOrder
 
 
 @click.command()
@@ -27,8 +26,8 @@ def choose(product: str, image: int, why: str) -> None:
     """Make the video of PRODUCT from IMAGE of its scenes, counted from 1.
 
     The choice goes over the catalogue's column chosen_image and is of the scenes that are there
-    now: when they are made anew, choose again. It spends nothing; the video is stale in Dagster,
-    and the next run makes it anew.
+    now: when they are made anew, choose again. It spends nothing. It says what the next run makes
+    and pays because of it; what has to be made anew is stale in Dagster from then on.
 
     Exit codes: 0 chosen, 2 there is no such product or image.
     """
@@ -37,10 +36,12 @@ def choose(product: str, image: int, why: str) -> None:
     from topview_pipeline.choosing import ChoiceRefused
     from topview_pipeline.choosing import choose as keep
     from topview_pipeline.cli.instance import open_instance, prepare_home
+    from topview_pipeline.defs.choosing import observe_choice, planned_video
 
     warnings.simplefilter("ignore", dg.BetaWarning)
     with opened() as here:
-        found = usable_catalogue([product], []).products.get(product)
+        catalogue = usable_catalogue([product], [])
+        found = catalogue.products.get(product)
         prepare_home()
         with open_instance() as instance:
             try:
@@ -51,15 +52,19 @@ def choose(product: str, image: int, why: str) -> None:
             if found is None:
                 say("Its row in the catalogue cannot be used now; mend it, then run.")
                 return
-            _tell_dagster(instance, here.ledger, found)
+            observe_choice(instance, here.ledger, found)
+            order = planned_video(instance, here.ledger, catalogue, product)
+    for line in _coming(order, product):
+        say(line)
 
 
-def _tell_dagster(instance: DagsterInstance, ledger: Ledger, product: Product) -> None:
-    from topview_pipeline.defs.choosing import observe_choice
-
-    name = shlex.quote(product.product_id)
-    if observe_choice(instance, ledger, product):
-        say("Its video is stale now. The next run makes it anew, and pays for that video only:")
-        say(f"  topview-pipeline run --product {name} --stage finishedVideo")
+def _coming(order: PlannedOrder | None, product_id: str) -> Iterator[str]:
+    """What the next run makes of a choice, and what that costs."""
+    if order is None:
+        yield "Its video is made from that image already: there is nothing to make."
+    elif not order.submits:
+        yield f"The next run pays nothing for its video: {order.why}."
     else:
-        say("That changes nothing that Dagster knows of: no video is stale by it.")
+        cost = "a price not known yet" if order.credits is None else f"{order.credits:g} credits"
+        yield f"Its video is to be made from it. That alone, for about {cost}, does:"
+        yield f"  {program()} run --product {shlex.quote(product_id)} --stage finishedVideo"

@@ -6,15 +6,20 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import click
+
+_QUIETLY: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The run's events are in Dagster."""
 
 
 @click.command()
 @click.pass_context
 def demo(context: click.Context) -> None:
     """Make the sample catalogue's videos on a local Topview. No account, nothing is paid."""
-    from topview_pipeline.cli.demohome import DemoHome
+    from topview_pipeline.cli.demohome import DEMO_PROGRAM, DemoHome
+    from topview_pipeline.cli.gallery import write_page
     from topview_pipeline.cli.run import catch_up
 
     home = DemoHome.here()
@@ -23,7 +28,9 @@ def demo(context: click.Context) -> None:
     with home.sandbox():
         code = catch_up((), (), force=False)
     if code == 0:
-        _tell_videos(_collect(home.folder / "videos"))
+        videos = _collect(home.folder / "videos")
+        _publish()
+        _tell(videos, write_page(program=DEMO_PROGRAM).page)
     context.exit(code)
 
 
@@ -52,8 +59,23 @@ def _collect(folder: Path) -> list[Path]:
     return videos
 
 
-def _tell_videos(videos: list[Path]) -> None:
+def _publish() -> None:
+    """Materialize videoManifest and its standing checks, as a person does after a run."""
+    import dagster as dg
+
+    from topview_pipeline.cli.instance import open_instance
+    from topview_pipeline.definitions import defs
+    from topview_pipeline.defs.manifest import MANIFEST
+
+    everything = defs.resolve_implicit_global_asset_job_def()
+    job = everything.get_subset(asset_selection={dg.AssetKey(MANIFEST)})
+    with open_instance() as instance:
+        job.execute_in_process(instance=instance, run_config=_QUIETLY)
+
+
+def _tell(videos: list[Path], gallery: Path) -> None:
     click.echo(f"\n{len(videos)} videos:")
     for video in videos:
         click.echo(f"  {os.path.relpath(video)}  ({video.stat().st_size / 1e6:.1f} MB)")
-    click.echo("\nSee them in Dagster, with lineage and history:  make ui")
+    click.echo(f"\nPhoto, cut-out, scenes and video of each:  {os.path.relpath(gallery)}")
+    click.echo("The same in Dagster, with lineage and history:  make ui")

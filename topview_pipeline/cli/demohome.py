@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import click
+
 from topview_pipeline.cli.errors import CannotStart
 from topview_pipeline.cli.media import media_url
 from topview_pipeline.settings import project_root
@@ -25,6 +27,8 @@ from topview_pipeline.settings import project_root
 _START_SECONDS: Final = 60.0
 SANDBOX_SPEED: Final = 12.0
 SLOTS: Final = 4
+PROGRAM: Final = "topview-pipeline"
+DEMO_PROGRAM: Final = f"{PROGRAM} --demo"
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,16 @@ class DemoHome:
             os.environ.pop(variable.name, None)
         os.environ.update(self._environment())
 
+    def enter_again(self) -> None:
+        """As `enter`, of a demo that was made.
+
+        Raises:
+            CannotStart: there is none.
+        """
+        if not self.exists:
+            raise CannotStart("there is no demo yet; make it first: make demo")
+        self.enter()
+
     def _environment(self) -> dict[str, str]:
         from topview_pipeline.sandbox.config import SandboxConfig
 
@@ -94,14 +108,20 @@ class DemoHome:
         }
 
     @contextmanager
-    def sandbox(self) -> Iterator[None]:
+    def sandbox(self, *, may_answer: bool = False) -> Iterator[None]:
         """The demo's sandbox, in a process of its own, while the block runs.
+
+        Args:
+            may_answer: whatever answers at its port is taken for it: `ui` has it running.
 
         Raises:
             CannotStart: its port is taken, or it does not start.
         """
         port = self.port()
         if _answers(port):
+            if may_answer:
+                yield
+                return
             raise CannotStart(
                 f"port {port}, which the demo's sandbox always has, is in use. If another demo or "
                 "`make ui` is running, stop it first; if it is another program's, remove the "
@@ -122,6 +142,13 @@ class DemoHome:
         with log.open("ab") as output, _child(command, output) as process:
             _wait_for(process, port, log)
             yield
+
+
+def program() -> str:
+    """What to type before a subcommand, to go on with what this command works on."""
+    context = click.get_current_context(silent=True)
+    on_demo = context is not None and context.find_root().params.get("demo", False)
+    return DEMO_PROGRAM if on_demo else PROGRAM
 
 
 def sample_catalogue() -> Path:

@@ -8,6 +8,8 @@ from typing import Final
 
 import click
 
+from topview_pipeline.printable import printable
+
 SOME_FAILED: Final = 1
 NOTHING_COULD_START: Final = 2
 SOME_PENDING: Final = 3
@@ -20,7 +22,7 @@ class CannotStart(click.ClickException):
 
     def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
         """Say it on standard error."""
-        click.echo(f"topview-pipeline: {self.format_message()}", err=True)
+        click.echo(f"topview-pipeline: {printable(self.format_message())}", err=True)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +17,8 @@ from topview_pipeline.cli.errors import CannotStart
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
 
 MEDIA: Final = "media"
 """Below which the store is served; relative, as seen from the gallery."""
@@ -30,11 +32,19 @@ def media_url(port: int) -> str:
 
 
 @contextmanager
-def serving(root: Path, *, port: int = 0, gallery: Path | None = None) -> Iterator[str]:
+def serving(
+    root: Path,
+    *,
+    port: int = 0,
+    gallery: Path | None = None,
+    refresh: Callable[[], object] | None = None,
+) -> Iterator[str]:
     """Serve a store, and a gallery at the top, while the block runs; yields the server's URL.
 
     Args:
         port: 0 for a free one.
+        gallery: the folder of a page with the name SERVED_FILE.
+        refresh: writes the gallery anew, before its page is given.
 
     Raises:
         CannotStart: the port is taken.
@@ -45,7 +55,7 @@ def serving(root: Path, *, port: int = 0, gallery: Path | None = None) -> Iterat
         listening = socket.create_server((_HOST, port))
     except OSError as error:
         raise CannotStart(f"port {port} on {_HOST} is in use: {error.strerror}") from error
-    config = uvicorn.Config(media_app(root, gallery), log_level="warning", lifespan="off")
+    config = uvicorn.Config(media_app(root, gallery, refresh), log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(
         target=server.run, kwargs={"sockets": [listening]}, name="media", daemon=True
@@ -60,17 +70,22 @@ def serving(root: Path, *, port: int = 0, gallery: Path | None = None) -> Iterat
             thread.join(5.0)
 
 
-def media_app(root: Path, gallery: Path | None = None) -> Starlette:
-    """The application: files of the store below /media, the gallery at the top."""
+def media_app(
+    root: Path, gallery: Path | None = None, refresh: Callable[[], object] | None = None
+) -> Starlette:
+    """The application: media of the store below /media, the gallery's page at the top."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.routing import Mount
-    from starlette.staticfiles import StaticFiles
+    from starlette.routing import Mount, Route
 
-    routes = [Mount(f"/{MEDIA}", StaticFiles(directory=root, check_dir=False))]
+    from topview_pipeline.cli.mediafiles import MediaFiles
+    from topview_pipeline.gallery import PHOTOS, SERVED_FILE
+
+    routes: list[Mount | Route] = [Mount(f"/{MEDIA}", MediaFiles(root))]
     if gallery is not None:
-        routes.append(Mount("/", StaticFiles(directory=gallery, html=True)))
+        routes.append(Route("/", _page(gallery / SERVED_FILE, refresh), methods=["GET"]))
+        routes.append(Mount(f"/{PHOTOS}", MediaFiles(gallery / PHOTOS)))
     return Starlette(
         routes=routes,
         middleware=[
@@ -78,6 +93,27 @@ def media_app(root: Path, gallery: Path | None = None) -> Starlette:
             Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"]),
         ],
     )
+
+
+def _page(page: Path, refresh: Callable[[], object] | None) -> Callable[[Request], Response]:
+    """Gives the page as it is now; why it cannot be written anew, in one sentence.
+
+    A plain function: starlette runs it beside the event loop, where videos go on being served.
+    """
+    from starlette.responses import FileResponse, PlainTextResponse
+
+    one_at_a_time = threading.Lock()
+
+    def give(_request: Request) -> Response:
+        try:
+            with one_at_a_time:
+                if refresh is not None:
+                    refresh()
+        except CannotStart as error:
+            return PlainTextResponse(error.format_message(), status_code=503)
+        return FileResponse(page, headers={"Cache-Control": "no-store"})
+
+    return give
 
 
 def _wait_until_started(server: object, thread: threading.Thread) -> None:

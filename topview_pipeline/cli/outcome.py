@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from topview_pipeline.cli.phases import credits_spent
+from topview_pipeline.cli.telling import tell, tell_rows
 from topview_pipeline.grouping import TOLD_ONE_BY_ONE, alike
 from topview_pipeline.ledger import OrderProgress, OrderState
+from topview_pipeline.printable import one_line
 
 _SHOWN = 30
+_COLUMNS = ("product", "stage", "outcome", "why, and what to do")
 
 
 def tell_outcome(console: Console, orders: Sequence[OrderProgress], run_id: str) -> None:
@@ -52,15 +53,13 @@ def _tell_troubles(console: Console, troubled: Sequence[OrderProgress]) -> None:
         if len(group) <= TOLD_ONE_BY_ONE:
             single += group
         else:
-            line = _line_of_all(group, is_terminal=console.is_terminal)
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            tell(console, one_line(_line_of_all(group, is_terminal=console.is_terminal)))
     shown = single[:_SHOWN] if console.is_terminal else single
     if console.is_terminal and shown:
-        console.print(_table(shown))
+        tell_rows(console, _COLUMNS, map(_row, shown))
     elif not console.is_terminal:
         for order in shown:
-            line = f"{order.product_id} {order.stage} {outcome_of(order)}: {_detail(order)}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            tell(console, one_line("{} {} {}: {}".format(*_row(order))))
     if len(single) > len(shown):
         console.print(f"... and {len(single) - len(shown)} more: see the run in the Dagster UI")
 
@@ -73,13 +72,8 @@ def _line_of_all(group: Sequence[OrderProgress], *, is_terminal: bool) -> str:
     return f"{len(group)} {outcome_of(group[0])}: {_detail(group[0])} ({names})"
 
 
-def _table(troubled: Sequence[OrderProgress]) -> Table:
-    table = Table(box=None, padding=(0, 1))
-    for name in ("product", "stage", "outcome", "why, and what to do"):
-        table.add_column(name, overflow="fold")
-    for order in troubled:
-        table.add_row(order.product_id, order.stage, outcome_of(order), escape(_detail(order)))
-    return table
+def _row(order: OrderProgress) -> tuple[str, str, str, str]:
+    return order.product_id, order.stage, outcome_of(order), _detail(order)
 
 
 def _detail(order: OrderProgress) -> str:

@@ -14,12 +14,12 @@ import click
 from topview_pipeline.cli.changes import doubts
 from topview_pipeline.cli.checks import problems_of, tell_problems, usable_catalogue
 from topview_pipeline.cli.errors import starting
+from topview_pipeline.cli.telling import tell, tell_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
-    from topview_pipeline.forecast import Forecast
+    from topview_pipeline.forecast import Forecast, StageForecast
     from topview_pipeline.planning import PlannedOrder
 
 _SHOWN_ORDERS = 20
@@ -63,17 +63,13 @@ def plan(
             orders = plan_for(
                 catalogue, ledger, instance, products=products, stages=wanted, force=force
             )
-            held_for = [] if products or force else list(doubts(instance, ledger, catalogue))
+            whole = not (products or force)
+            held_for = list(doubts(instance, ledger, catalogue, whole=whole))
         orders = first_products(orders, limit)
         tell_plan(console, orders, forecast_of(orders, ledger), show_all=show_all)
         for doubt in held_for:
-            console.print(
-                f"Held: {doubt}. `topview-pipeline run --accept-change` lets it go on.",
-                style="yellow",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            accept = "`topview-pipeline run --accept-change` lets it go on"
+            tell(console, f"Held: {doubt}. {accept}.", style="yellow")
     finally:
         ledger.close()
 
@@ -83,27 +79,24 @@ def tell_plan(
 ) -> None:
     """Print a plan: its orders, then what each stage comes to."""
     if not orders:
-        console.print("Everything is up to date: there is nothing to make.")
+        tell(console, "Everything is up to date: there is nothing to make.")
         return
     shown = orders if show_all else orders[:_SHOWN_ORDERS]
-    console.print(_orders_table(shown))
+    tell_rows(
+        console,
+        ("product", "stage", "why", "credits"),
+        [(order.product_id, order.stage, order.why, _price(order)) for order in shown],
+        right=["credits"],
+    )
     if len(shown) < len(orders):
-        console.print(f"... and {len(orders) - len(shown)} more (--all shows them)\n")
-    console.print(_stages_table(coming))
-    console.print(_summary(coming), highlight=False)
-
-
-def _orders_table(orders: Sequence[PlannedOrder]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1))
-    for name in ("product", "stage", "why"):
-        table.add_column(name, overflow="fold")
-    table.add_column("credits", justify="right")
-    for order in orders:
-        table.add_row(escape(order.product_id), order.stage, escape(order.reason), _price(order))
-    return table
+        tell(console, f"... and {len(orders) - len(shown)} more (--all shows them)\n")
+    tell_rows(
+        console,
+        ("stage", "products", "new tasks", "credits", "why"),
+        map(_stage_row, coming.stages),
+        right=["products", "new tasks", "credits"],
+    )
+    console.print(_summary(coming), highlight=False, soft_wrap=not console.is_terminal)
 
 
 def _price(order: PlannedOrder) -> str:
@@ -112,21 +105,11 @@ def _price(order: PlannedOrder) -> str:
     return "unknown" if order.credits is None else f"{order.credits:g}"
 
 
-def _stages_table(coming: Forecast) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1))
-    table.add_column("stage")
-    for name in ("products", "new tasks", "credits"):
-        table.add_column(name, justify="right")
-    table.add_column("why", overflow="fold")
-    for stage in coming.stages:
-        unpriced = f" + {stage.unpriced} unknown" if stage.unpriced else ""
-        why = ", ".join(f"{count} {reason}" for reason, count in stage.reasons.items())
-        table.add_row(
-            stage.stage, str(stage.orders), str(stage.tasks), f"{stage.credits:g}{unpriced}", why
-        )
-    return table
+def _stage_row(stage: StageForecast) -> tuple[str, str, str, str, str]:
+    unpriced = f" + {stage.unpriced} unknown" if stage.unpriced else ""
+    why = ", ".join(f"{count} {reason}" for reason, count in stage.reasons.items())
+    priced = f"{stage.credits:g}{unpriced}"
+    return stage.stage, str(stage.orders), str(stage.tasks), priced, why
 
 
 def _summary(coming: Forecast) -> str:

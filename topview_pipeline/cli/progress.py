@@ -17,7 +17,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from topview_pipeline.cli.phases import Phase, RunProgress, progress_of
+from topview_pipeline.cli.telling import tell
 from topview_pipeline.ledger import Ledger, LedgerError, OrderProgress, OrderState
+from topview_pipeline.printable import one_line
 from topview_pipeline.stages import BY_KEY
 
 _LOOK_SECONDS: Final = 0.5
@@ -65,14 +67,18 @@ def summary_of(progress: RunProgress) -> str:
 
 
 def line_of(order: OrderProgress, run_id: str) -> str:
-    """What a log says of an order that ended."""
+    """What a log says of an order that ended: one line, whatever its texts hold."""
+    return one_line(f"{order.product_id} {order.stage} {_how_it_ended(order, run_id)}")
+
+
+def _how_it_ended(order: OrderProgress, run_id: str) -> str:
     if order.state is not OrderState.DONE:
-        return f"{order.product_id} {order.stage} {order.state.value}: {order.detail or ''}"
+        return f"{order.state.value}: {order.detail or ''}"
     if order.task_run_id != run_id:
-        return f"{order.product_id} {order.stage} taken from the store"
+        return "taken from the store"
     seconds = "" if order.seconds is None else f" in {order.seconds:.1f} s"
     cost = "" if not order.credits else f", {order.credits:g} credits"
-    return f"{order.product_id} {order.stage} made{seconds}{cost}"
+    return f"made{seconds}{cost}"
 
 
 def span(seconds: float) -> str:
@@ -176,7 +182,7 @@ class Watcher:
             self._live.update(table_of(progress, now - self._began), refresh=True)
             return
         for line in self._lines.of(orders, progress, now=now):
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            tell(self._console, line)
 
     def _typical_seconds(self, stage: str) -> float:
         if stage not in self._typical:

@@ -22,9 +22,10 @@ from topview_pipeline.cli.checks import (
     usable_catalogue,
 )
 from topview_pipeline.cli.errors import SOME_FAILED, SOME_PENDING, starting
+from topview_pipeline.cli.telling import tell
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, JobExecutionResult
+    from dagster import DagsterInstance
     from rich.console import Console
 
     from topview_pipeline.ledger import Ledger, OrderProgress
@@ -142,8 +143,8 @@ def _execute(
     code = exit_code(orders, problems=problems)
     if result.success or (orders and code != 0):
         return code
-    for reason in _reasons(result):
-        console.print(reason, style="red", markup=False, highlight=False, soft_wrap=True)
+    for reason in result.failures:
+        tell(console, reason, style="red")
     return SOME_FAILED
 
 
@@ -158,21 +159,9 @@ def _instance(console: Console) -> Iterator[DagsterInstance]:
 
     home, chosen = prepare_home()
     if chosen:
-        console.print(f"DAGSTER_HOME is not set; using {home}", highlight=False, soft_wrap=True)
+        tell(console, f"DAGSTER_HOME is not set; using {home}")
     with open_instance() as instance:
         yield instance
-
-
-def _reasons(result: JobExecutionResult) -> list[str]:
-    """Why a run failed that ended no order: what Dagster was told."""
-    reasons = []
-    for event in result.all_events:
-        if not event.is_step_failure:
-            continue
-        told = event.step_failure_data.user_failure_data
-        reason = told.description if told is not None else None
-        reasons.append(reason or str(event.step_failure_data.error_display_string))
-    return reasons
 
 
 @contextmanager

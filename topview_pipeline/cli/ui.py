@@ -24,7 +24,7 @@ _END_SECONDS = 20.0
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: 3000, or a free one.")
 @click.pass_context
 def ui(context: click.Context, port: int | None) -> None:
-    """Open the Dagster UI and daemon on the demo's history, until Ctrl-C.
+    """Open the Dagster UI and daemon on the demo's history, and its gallery, until Ctrl-C.
 
     For your own history: dagster dev -w workspace.yaml, with your settings.
     """
@@ -33,9 +33,7 @@ def ui(context: click.Context, port: int | None) -> None:
     from topview_pipeline.settings import project_root
 
     home = DemoHome.here()
-    if not home.exists:
-        raise CannotStart("there is no demo yet; make it first: make demo")
-    home.enter()
+    home.enter_again()
     prepare_home()
     port = port or (3000 if _is_free(3000) else free_port())
     command = [
@@ -52,8 +50,13 @@ def ui(context: click.Context, port: int | None) -> None:
     ]
     # Dagster warns of its own use of its preview features, at every start.
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    with home.sandbox(), _media(home):
-        click.echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C ends it)")
+    with home.sandbox(), served_gallery(home) as gallery:
+        if gallery is not None:
+            click.echo(f"Gallery:    {gallery}")
+        click.echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C ends both)")
+        # A shell's background job ignores SIGINT and hands that on. Dagster would ignore SIGTERM
+        # then, too, and leave its web server and daemon behind when it is killed at last.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         # Dagster reads a .env where it starts: the user's must not turn the demo into real work.
         with subprocess.Popen(command, cwd=home.folder) as process:  # noqa: S603 - our own
             # Whoever ends us ends Dagster too, and lets it end its daemon.
@@ -71,21 +74,33 @@ def ui(context: click.Context, port: int | None) -> None:
 
 
 @contextmanager
-def _media(home: DemoHome) -> Iterator[None]:
-    """The demo's store, where the links in its history lead; without it only they are dead."""
+def served_gallery(home: DemoHome) -> Iterator[str | None]:
+    """The gallery, and the demo's store where the links in its history lead; yields its URL.
+
+    Without them Dagster works all the same: then it is said, and None is yielded.
+    """
     from pathlib import Path
 
-    from topview_pipeline.cli.media import serving
+    from topview_pipeline.artifacts.addresses import at
+    from topview_pipeline.cli.demohome import DEMO_PROGRAM
+    from topview_pipeline.cli.gallery import write_page
+    from topview_pipeline.cli.media import MEDIA, serving
     from topview_pipeline.settings import Settings
 
+    def write() -> Path:
+        return write_page(None, at(MEDIA), program=DEMO_PROGRAM).page
+
     with ExitStack() as stack:
+        url = None
         try:
-            stack.enter_context(
-                serving(Path(Settings.from_environment().artifacts), port=home.media_port())
+            gallery = write().parent
+            store = Path(Settings.from_environment().artifacts)
+            url = stack.enter_context(
+                serving(store, port=home.media_port(), gallery=gallery, refresh=write)
             )
         except CannotStart as error:
-            click.echo(f"The links to pictures and videos will not open: {error}", err=True)
-        yield
+            click.echo(f"Neither gallery nor links to pictures will open: {error}", err=True)
+        yield url
 
 
 def _is_free(port: int) -> bool:

@@ -35,6 +35,8 @@ address; to leave this file alone, use `defs.map_asset_specs` in your own defini
 no owners of observable sources."""
 RUN_OF_MOST_PRODUCTS: Final = 200
 """Products of a backfill that share a run, so that waiting takes few processes."""
+_BACKFILL_TAG: Final = "dagster/backfill"
+"""Of the runs of a backfill: of scattered products each has its own."""
 _KINDS: Final = {
     "bgRemovedImage": {"topview", "image"},
     "replacedImages": {"topview", "image"},
@@ -61,13 +63,17 @@ def _source_of(stage: Stage) -> dg.SourceAsset:
     def observe(
         context: dg.OpExecutionContext, catalogue: CatalogueResource, ledger: LedgerResource
     ) -> dg.DataVersionsByPartition:
+        from topview_pipeline import syncing
         from topview_pipeline.defs.observing import changed_versions
         from topview_pipeline.defs.sync import choices_of, ledger_of_account
 
         with plainly():
+            found = catalogue.read()
             with ledger_of_account(ledger) as opened:
+                if opened is not None:
+                    syncing.check(opened, found)
                 chosen = choices_of(opened)
-            changed = changed_versions(context, catalogue.read(), stage, chosen)
+            changed = changed_versions(context, found, stage, chosen)
         with _beta_is_meant():
             return dg.DataVersionsByPartition(changed)
 
@@ -139,7 +145,7 @@ def product_videos(
             Bench(topview, ledger, artifacts, catalogue),
             credit_limit=config.credit_limit,
             result_for=product_ids[0] if len(product_ids) == 1 else None,
-            is_of_many=len(product_ids) > 1,
+            is_of_many=len(product_ids) > 1 or _BACKFILL_TAG in context.run.tags,
         )
         yield from production.events(wanted)
     if production.report.troubles:

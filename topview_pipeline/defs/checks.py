@@ -26,7 +26,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     ),
     "finishedVideo": (
         "The video opens and is whole, has its mode's size and a length that fits what is said, is "
-        "heard, and shows a picture that moves."
+        "heard for most of it, and is neither black nor frozen for long."
     ),
 }
 _WHAT_FOLLOWS: Final = (

@@ -73,6 +73,11 @@ class CatchUpConfig(dg.Config):
     )
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it takes what was ordered before, and plans nothing."""
+        return bool(self.orders) or not self.explicit
+
+    @property
     def is_of_the_whole_catalogue(self) -> bool:
         """Whether it takes what the catalogue has, neither named nor paid for again on purpose."""
         return self.explicit and not (self.products or self.orders or self.force)

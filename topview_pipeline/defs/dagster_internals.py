@@ -6,6 +6,7 @@ gives them. `tests/defs/test_dagster_internals.py` says what is relied on.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import dagster as dg
@@ -17,7 +18,7 @@ from dagster._core.definitions.data_version import (
 )
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
-from dagster._core.execution.api import execute_run
+from dagster._core.execution.api import execute_run_iterator
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteJobOrigin,
@@ -28,6 +29,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 __all__ = [
     "CODE_VERSION_TAG",
     "DATA_VERSION_TAG",
+    "Ended",
     "execute_as_launched",
     "get_input_data_version_tag",
     "get_input_event_pointer_tag",
@@ -40,18 +42,32 @@ _REPOSITORY: Final = "__repository__"
 """The name of the one repository that Dagster makes of Definitions."""
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A run that was executed here.
+
+    Attributes:
+        success: whether Dagster calls it a success.
+        failures: why steps failed, in the words that Dagster was told.
+    """
+
+    success: bool
+    failures: tuple[str, ...]
+
+
 def execute_as_launched(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     *,
     run_config: Mapping[str, object],
     run_id: str,
-) -> dg.JobExecutionResult:
+) -> Ended:
     """Execute a job of this code location here, as a run that the UI could have launched.
 
     `execute_in_process` says of no run where its job is found: the UI then shows it without a link
     to the job, and cannot execute it again. It also keeps what ops hand on in memory, and an
-    execution again from the failed op would look for it in vain.
+    execution again from the failed op would look for it in vain. And it keeps every event: 10,000
+    products have 90,000. Here only failures are kept.
     """
     origin = RemoteJobOrigin(
         RemoteRepositoryOrigin(
@@ -66,7 +82,18 @@ def execute_as_launched(
     run = instance.create_run_for_job(
         job_def=job, run_id=run_id, run_config=run_config, tags=tags, remote_job_origin=origin
     )
-    return execute_run(InMemoryJob(job), run, instance)
+    success, failures = False, []
+    for event in execute_run_iterator(InMemoryJob(job), run, instance):
+        success = success or event.is_job_success
+        if event.is_step_failure:
+            failures.append(_reason(event))
+    return Ended(success, tuple(failures))
+
+
+def _reason(event: DagsterEvent) -> str:
+    failure = event.step_failure_data
+    told = failure.user_failure_data
+    return (told and told.description) or failure.error_display_string
 
 
 def report_planned(

@@ -9,6 +9,7 @@ import dagster as dg
 
 from topview_pipeline.defs.dagster_internals import report_planned
 from topview_pipeline.defs.partitions import PRODUCTS
+from topview_pipeline.defs.tables import text_table
 from topview_pipeline.grouping import TOLD_ONE_BY_ONE, alike
 
 if TYPE_CHECKING:
@@ -83,12 +84,8 @@ def _sentence(text: str) -> str:
 
 def trouble_table(troubles: Iterable["Trouble"]) -> dg.TableMetadataValue:
     """The failure table."""
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord({name: getattr(trouble, name) for name in _COLUMNS})
-            for trouble in troubles
-        ],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in _COLUMNS]),
+    return text_table(
+        _COLUMNS, (tuple(getattr(trouble, name) for name in _COLUMNS) for trouble in troubles)
     )
 
 

@@ -13,6 +13,9 @@ from topview_pipeline.defs.resources import ArtifactsResource, CatalogueResource
 from topview_pipeline.stages import FINISHED_VIDEO
 
 if TYPE_CHECKING:
+    from topview_pipeline.artifacts import ArtifactStore
+    from topview_pipeline.ledger import Ledger
+    from topview_pipeline.portfolio import ProductShown
     from topview_pipeline.publishing import Published
 
 MANIFEST: Final = "videoManifest"
@@ -31,7 +34,11 @@ _SHOWN: Final = 200
         "It lists what is in the store; it makes nothing, spends nothing and needs no key. "
         "`changes.jsonl` beside it says what was added, changed or removed since the one before; "
         "every earlier version is kept.\n\n"
-        "*A product is missing?* The table `left out` of the event says why."
+        "A result that nobody measured yet is measured first, where checks are on. A product whose "
+        "row cannot be used stays, as `outdated`.\n\n"
+        "*A product is missing?* The table `left out` of the event says why. *It fails?* The "
+        "catalogue lost so much that a person must say it is meant, or the store is not the "
+        "ledger's; what was published stays as it is."
     ),
 )
 def video_manifest(
@@ -40,23 +47,51 @@ def video_manifest(
     catalogue: CatalogueResource,
 ) -> dg.MaterializeResult[Any]:
     """Write the manifest of the catalogue's products."""
+    from topview_pipeline import syncing
     from topview_pipeline.artifacts.addresses import public
+    from topview_pipeline.pairing import ensure_paired
     from topview_pipeline.portfolio import read_portfolio
     from topview_pipeline.publishing import Publisher
     from topview_pipeline.settings import Settings
 
     with plainly():
+        settings = Settings.from_environment()
+        store = artifacts.store
         found = catalogue.read()
         opened = ledger.open()
         try:
-            products = read_portfolio(found.products.values(), opened)
+            # Both look like a shop that is to be emptied: half a catalogue, and no store.
+            syncing.check(opened, found)
+            ensure_paired(opened, store, who=MANIFEST)
+            products = read_portfolio(found, opened)
+            if settings.checks and _measure(products, opened, store):
+                products = read_portfolio(found, opened)
             account = opened.account
         finally:
             opened.close()
-        store = artifacts.store
-        address = public(store, Settings.from_environment().media_url)
+        address = public(store, settings.media_url)
         published = Publisher(store, account, address=address).publish(products, now=time.time())
     return dg.MaterializeResult(metadata=_metadata(published))
+
+
+def _measure(products: "list[ProductShown]", ledger: "Ledger", store: "ArtifactStore") -> int:
+    """Measure what videos were made from where no verdict is kept; how many rows.
+
+    As after the ledger was rebuilt: the store has no verdicts.
+    """
+    from topview_pipeline.inspection import verdict_of
+    from topview_pipeline.quality import Verdict
+
+    behind = {
+        row.id: row
+        for shown in products
+        if shown.video.row is not None
+        for row in shown.behind.values()
+        if Verdict.from_json(row.quality) is None
+    }
+    for row in behind.values():
+        verdict_of(row, ledger, store)
+    return len(behind)
 
 
 def _metadata(published: "Published") -> dict[str, Any]:
@@ -75,6 +110,7 @@ def _metadata(published: "Published") -> dict[str, Any]:
                 for line in changes.lines()
             ],
         ),
+        "topview/in_bad_rows": _table(("product", "why"), list(listing.in_bad_rows.items())),
         "topview/why_left_out": _table(("product", "why"), list(listing.left_out.items())),
         **{f"topview/{name}": uri for name, uri in published.addresses.items()},
     }

@@ -1,7 +1,8 @@
 """What happened to a product between two materializations, as observations of its partition.
 
 A run that makes a product without incident leaves no mark. A run marks a product at most once as
-held or parked, where it came to stand, and once as adopted.
+held or parked, where it came to stand, once as adopted, and as failed at every stage that Dagster
+shows as failed: of a range, the run's own page is the story of two hundred.
 """
 
 from __future__ import annotations
@@ -39,12 +40,13 @@ class Marks:
         )
 
     def of_trouble(self, event: Failed | Held | Parked) -> Iterator[dg.AssetObservation]:
-        """A mark at the stage where a product stands; the run's failure shows what failed."""
-        if isinstance(event, Failed) or event.product_id in self._standing:
-            return
-        if isinstance(event, Held) and event.reason is HeldReason.UPSTREAM:
-            return
-        self._standing.add(event.product_id)
+        """A mark at the stage where a product stands, or at each that failed."""
+        if not isinstance(event, Failed):
+            if event.product_id in self._standing:
+                return
+            if isinstance(event, Held) and event.reason is HeldReason.UPSTREAM:
+                return
+            self._standing.add(event.product_id)
         trouble = trouble_of(event)
         values: dict[str, Any] = {
             "topview/what_to_do": trouble.mend,

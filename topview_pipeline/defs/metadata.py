@@ -1,7 +1,7 @@
 """What a person sees of a materialization: metadata with units, under namespaced keys.
 
-What is a number is kept as one: the UI plots credits, bytes and seconds (queued before Topview took
-it, running there, being stored, and of the video) over a partition's history.
+What is a number is kept as one: the UI plots credits, bytes and seconds (queued until it was sent,
+running at Topview, being stored, and of the video) over a partition's history.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from topview_pipeline.artifacts import Artifact, ArtifactStore
-from topview_pipeline.artifacts.addresses import at
+from topview_pipeline.artifacts.addresses import Links, public
 from topview_pipeline.defs.pictures import Picture
 from topview_pipeline.ledger import Task
 from topview_pipeline.quality import Verdict
@@ -26,6 +26,7 @@ def made_metadata(
     store: ArtifactStore,
     *,
     reused: bool,
+    seen_late: bool,
     preview: Picture | None,
     verdict: Verdict | None = None,
     media_url: str | None = None,
@@ -34,24 +35,25 @@ def made_metadata(
 
     Args:
         reused: an earlier materialization was made from this task: nothing was paid for this one.
+        seen_late: its end may have been seen long after it, so how long it ran is not known.
         preview: what can be seen of it; None where previews are off.
         verdict: what measuring it said; None where checks are off.
-        media_url: below which a browser finds the store's files; None: no links are made.
+        media_url: below which a browser finds the store's files; None: where the store says it
+            has them itself.
     """
     artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
     # The UI keeps this order: what one looks at, what it cost and took, what identifies it.
     values: dict[str, Any] = {}
     if preview is not None and preview.markdown is not None:
         values["topview/preview"] = dg.MetadataValue.md(preview.markdown)
-    if media_url is not None:
-        values |= _links(artifacts, media_url)
+    values |= _links(artifacts, public(store, media_url))
     credits_paid = 0.0 if reused else task.cost_credits
     if credits_paid is not None:
         values["topview/credits"] = float(credits_paid)
     values["topview/reused"] = reused
     if task.mode is not None:
         values["topview/mode"] = task.mode
-    values |= _measured(preview, verdict) | _times(task)
+    values |= _measured(preview, verdict) | _times(task, seen_late=seen_late)
     values["topview/bytes"] = sum(artifact.bytes for artifact in artifacts)
     values["topview/files"] = _file_table(artifacts, store)
     values |= {
@@ -79,25 +81,27 @@ def _measured(preview: Picture | None, verdict: Verdict | None) -> dict[str, flo
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _times(task: Task) -> dict[str, float]:
-    """How long it waited for Topview, ran there, and took to be stored."""
-    if task.pending_at is None:
-        return {}
-    values = {"topview/seconds_queued": round(task.pending_at - task.queued_at, 3)}
-    if task.succeeded_at is not None:
-        values["topview/seconds_running"] = round(task.succeeded_at - task.pending_at, 3)
+def _times(task: Task, *, seen_late: bool) -> dict[str, float]:
+    """How long it waited until it was sent, ran at Topview, and took to be stored."""
+    values = {"topview/seconds_queued": task.reserved_at - task.queued_at}
+    if task.pending_at is not None and task.succeeded_at is not None and not seen_late:
+        values["topview/seconds_running"] = task.succeeded_at - task.pending_at
         if task.stored_at is not None:
-            seconds = max(task.stored_at - task.succeeded_at, 0.0)
-            values["topview/seconds_storing"] = round(seconds, 3)
-    return values
+            values["topview/seconds_storing"] = task.stored_at - task.succeeded_at
+    # Clocks are set back now and then.
+    return {name: round(max(seconds, 0.0), 3) for name, seconds in values.items()}
 
 
-def _links(artifacts: list[Artifact], media_url: str) -> dict[str, dg.UrlMetadataValue]:
-    """What opens a picture as large as it is, and plays the video."""
-    link = at(media_url)
+def _links(artifacts: list[Artifact], link: Links) -> dict[str, dg.UrlMetadataValue]:
+    """What opens a picture as large as it is, and plays the video.
+
+    None where no browser would follow it: neither s3: nor file: is opened from a page of Dagster's.
+    """
+    addresses = {artifact.name.partition(".")[0]: link(artifact) for artifact in artifacts}
     return {
-        f"topview/open_{artifact.name.partition('.')[0]}": dg.MetadataValue.url(link(artifact))
-        for artifact in artifacts
+        f"topview/open_{name}": dg.MetadataValue.url(address)
+        for name, address in addresses.items()
+        if address.startswith(("http://", "https://"))
     }
 
 

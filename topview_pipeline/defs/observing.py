@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
 
-from topview_pipeline.catalogue import Catalogue
+from topview_pipeline.catalogue import Catalogue, Product
 from topview_pipeline.defs.inputs import opened_inputs
 from topview_pipeline.defs.partitions import PRODUCTS
+from topview_pipeline.defs.sync import tell_of_unreadable
 from topview_pipeline.defs.versions import Versions
 from topview_pipeline.inputs import InputError, InputFiles
 from topview_pipeline.producer.preferring import ChosenByProduct, shape_with_choices
@@ -23,12 +24,14 @@ class Looked:
 
     Attributes:
         versions: data version by (source, product).
-        unreadable: why a product is not observed; it keeps its last version.
-        is_whole: whether all products were looked at.
+        unreadable: by product, why it is not observed; it keeps its last version.
+        place: where a look that came to no end stopped, as `start` of the next.
+        is_whole: whether it came to its end.
     """
 
     versions: dict[tuple[str, str], str] = field(default_factory=dict)
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    place: int = 0
     is_whole: bool = True
 
 
@@ -44,8 +47,7 @@ def changed_versions(
     with opened_inputs() as inputs:
         inputs.prefetch(_files(catalogue, registered))
         looked = look(catalogue, {stage: registered}, inputs, chosen, is_over=_never)
-    for reason in looked.unreadable:
-        context.log.warning(reason)
+    tell_of_unreadable(context, looked.unreadable)
     changed = Versions(context.instance).unobserved(looked.versions)
     context.log.info(f"{stage.source}: {len(changed)} of {len(looked.versions)} products changed.")
     return {product_id: version for _, product_id, version in changed}
@@ -57,6 +59,7 @@ def changed_of_made(
     inputs: InputFiles,
     chosen: ChosenByProduct,
     *,
+    start: int = 0,
     is_over: Callable[[], bool] | None = None,
 ) -> tuple[list[tuple[str, str, str]], Looked]:
     """(source, product, version) of what was made from another version, and the look itself.
@@ -66,13 +69,14 @@ def changed_of_made(
 
     Args:
         chosen: people's choices of images.
+        start: where an earlier look at the same catalogue stopped.
         is_over: asked before each product; True ends the look early. Without it the files are
             read several at once.
     """
     made = {stage: instance.get_materialized_partitions(dg.AssetKey(stage.key)) for stage in STAGES}
     if is_over is None:
         inputs.prefetch(_files(catalogue, set().union(*made.values())))
-    looked = look(catalogue, made, inputs, chosen, is_over=is_over or _never)
+    looked = look(catalogue, made, inputs, chosen, start=start, is_over=is_over or _never)
     return Versions(instance).unobserved(looked.versions), looked
 
 
@@ -82,26 +86,32 @@ def look(
     inputs: InputFiles,
     chosen: ChosenByProduct,
     *,
+    start: int = 0,
     is_over: Callable[[], bool],
 ) -> Looked:
     """The versions of these products' inputs, for each stage."""
     looked = Looked()
-    for stage, of_stage in products.items():
-        for product_id, product in catalogue.products.items():
-            if product_id not in of_stage:
-                continue
-            if is_over():
-                looked.is_whole = False
-                return looked
-            try:
-                of_catalogue = shape_of(stage, product, inputs.sha256)
-            except InputError as error:
-                looked.unreadable.append(f"{product_id} is not observed: {error}")
-            else:
-                people = chosen.get(product_id, ())
-                shape = shape_with_choices(stage, of_catalogue, product, people)
-                looked.versions[stage.source, product_id] = shape.version
+    for place, (stage, product) in enumerate(_pairs(catalogue, products)):
+        product_id = product.product_id
+        if place < start or product_id not in products[stage]:
+            continue
+        if is_over():
+            looked.place, looked.is_whole = place, False
+            return looked
+        try:
+            of_catalogue = shape_of(stage, product, inputs.sha256)
+        except InputError as error:
+            looked.unreadable[product_id] = str(error)
+        else:
+            people = chosen.get(product_id, ())
+            shape = shape_with_choices(stage, of_catalogue, product, people)
+            looked.versions[stage.source, product_id] = shape.version
     return looked
+
+
+def _pairs(catalogue: Catalogue, stages: Iterable[Stage]) -> Iterator[tuple[Stage, Product]]:
+    """In an order that is the same for the same catalogue, whatever was made meanwhile."""
+    return ((stage, product) for stage in stages for product in catalogue.products.values())
 
 
 def _files(catalogue: Catalogue, products: Collection[str]) -> Iterator[str]:

@@ -18,10 +18,12 @@ from topview_pipeline.defs.resources import (
     LedgerResource,
     TopviewResource,
 )
-from topview_pipeline.defs.sync import take_in, tell_of_catalogue
+from topview_pipeline.defs.sync import take_in_newest, tell_of_catalogue
 
 LEAST_WAIT_OF_SENSOR_RUNS: Final = 1800.0
 """Seconds: with TOPVIEW_WAIT_SECONDS=0 it is the sensor's runs that wait for the tasks."""
+_NOTHING: Final = {"tasks": 0.0, "credits": 0.0, "seconds": 0.0}
+"""What a run comes to that finds everything up to date."""
 
 
 @dg.op(
@@ -51,18 +53,19 @@ def plan_catch_up(
                 planned = []
             else:
                 if config.explicit:
-                    take_in(context.instance, found, opened)
+                    found, _ = take_in_newest(context, catalogue, found, opened)
                 if config.is_of_the_whole_catalogue:
                     recipes.check_recipe(context.instance, opened, found, catalogue)
                 planned = planning.planned(config, found, opened, context.instance)
-            coming = planning.forecast_of(planned, opened)
+            # What was ordered before was priced then; what is left of it only its rows can tell.
+            coming = None if config.goes_on else planning.forecast_of(planned, opened)
         finally:
             opened.close()
     context.add_output_metadata(
         {
             "topview/plan": planning.plan_table(planned),
             "topview/orders": len(planned),
-            **planning.forecast_metadata(coming),
+            **({} if coming is None else planning.forecast_metadata(coming)),
             **counts,
         }
     )
@@ -70,7 +73,11 @@ def plan_catch_up(
         "force": config.force,
         "explicit": config.explicit,
         "credit_limit": config.credit_limit,
-        "planned": {
+        # To be looked at again where only `produce` is executed again, with a plan that is old.
+        "is_of_the_whole_catalogue": config.is_of_the_whole_catalogue,
+        "planned": {}
+        if coming is None
+        else {
             "tasks": coming.tasks,
             "credits": coming.credits,
             "seconds": round(coming.seconds, 1),
@@ -107,6 +114,7 @@ def produce(
     ]
     if explicit and not wanted:
         context.log.info("Everything is up to date.")
+        yield dg.Output(None, metadata=planned_against_real(plan["planned"], _NOTHING))
         return
     began = time.monotonic()
     with plainly():
@@ -116,6 +124,7 @@ def produce(
             explicit=explicit,
             least_wait=0.0 if explicit else LEAST_WAIT_OF_SENSOR_RUNS,
             credit_limit=plan["credit_limit"],
+            is_of_many=plan["is_of_the_whole_catalogue"],
         )
         yield from production.events(wanted, resume=not explicit)
     report = production.report
@@ -128,15 +137,20 @@ def produce(
     if report.troubles:
         mark_failed(context, report.troubles)
         raise failure(report.troubles, made=report.made, metadata=against)
-    context.add_output_metadata(against)
+    yield dg.Output(None, metadata=against)
 
 
 def planned_against_real(
     planned: Mapping[str, float], real: Mapping[str, float]
 ) -> dict[str, dg.MetadataValue[Any]]:
-    """What a run was to come to and what it came to: new tasks, credits, seconds."""
+    """What a run was to come to and what it came to: new tasks, credits, seconds.
+
+    Args:
+        planned: empty where nothing was planned: only what is real is told then.
+    """
     return {
         f"topview/{name}_{what}": dg.MetadataValue.float(round(float(values[name]), 2))
-        for name in ("tasks", "credits", "seconds")
+        for name in _NOTHING
         for what, values in (("planned", planned), ("real", real))
+        if name in values
     }

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from topview_pipeline.catalogue import Catalogue
-from topview_pipeline.defs.troubles import HELD_MENDS, Trouble, not_in_catalogue
+from topview_pipeline.defs.troubles import Trouble, not_in_catalogue
 from topview_pipeline.ledger import HeldReason, Ledger, Order, Owner, Wanted
 from topview_pipeline.producer import Run
+from topview_pipeline.ways_out import HELD
 
 _LOOK_AGAIN_SECONDS: Final = 3600.0
 
@@ -76,7 +77,7 @@ def _leave(ledger: Ledger, catalogue: Catalogue, missing: Sequence[Trouble]) -> 
     for order, trouble in _open_orders(ledger, ours):
         if not ledger.producers.is_alive(order.owner):
             ledger.orders.hold(order.id, HeldReason.CATALOGUE, trouble.what, until=until)
-            mend = HELD_MENDS[HeldReason.CATALOGUE]
+            mend = HELD[HeldReason.CATALOGUE]
             yield replace(trouble, outcome="held", mend=mend)
 
 

@@ -6,15 +6,17 @@ The thinking is in `topview_pipeline.planning`.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 from topview_pipeline.catalogue import Catalogue, Product
 from topview_pipeline.defs.inputs import opened_inputs
+from topview_pipeline.defs.tables import text_table
 from topview_pipeline.defs.versions import materialized_versions
 from topview_pipeline.forecast import Forecast, forecast
 from topview_pipeline.ledger import Ledger, TaskGlance
@@ -39,7 +41,7 @@ def planned(
 
     A product that is named and has no usable row is planned too: producing tells what is wrong.
     """
-    if config.orders or not config.explicit:
+    if config.goes_on:
         reasons = {
             (order.product_id, order.stage): order.reason for order in ledger.orders.open_orders()
         }
@@ -58,7 +60,7 @@ def planned(
     )
     found = first_products(found, config.limit)
     return found + [
-        PlannedOrder(name, stage.key, "has no usable row in the catalogue", 0.0)
+        PlannedOrder(name, stage.key, "has no usable row in the catalogue", 0.0, moves=False)
         for name in dict.fromkeys(config.products)
         if name not in catalogue.products
         for stage in stages
@@ -73,8 +75,13 @@ def plan_for(
     products: Sequence[str],
     stages: Sequence[Stage],
     force: bool,
+    hashes: Mapping[str, str] = MappingProxyType({}),
 ) -> list[PlannedOrder]:
-    """What `catch_up` would do for these products (none named: all of the catalogue)."""
+    """What `catch_up` would do for these products (none named: all of the catalogue).
+
+    Args:
+        hashes: sha256 of files that are not looked at, by path or URL.
+    """
     named = set(products)
     chosen: list[Product] = [
         product
@@ -84,7 +91,10 @@ def plan_for(
     choices = ledger.choices.scenes()
     with _collector_at_rest(), opened_inputs() as inputs:
         inputs.prefetch(ref for product in chosen for ref in product.files)
-        hash_of = cache(inputs.sha256)  # thousands of products share a template
+
+        @cache  # thousands of products share a template
+        def hash_of(ref: str) -> str:
+            return hashes.get(ref) or inputs.sha256(ref)
 
         def shape(stage: Stage, product: Product) -> Shape:
             of_catalogue = shape_of(stage, product, hash_of)
@@ -184,18 +194,15 @@ def forecast_metadata(coming: Forecast) -> dict[str, Any]:
 
 def plan_table(orders: Sequence[PlannedOrder]) -> dg.TableMetadataValue:
     """A plan as the UI shows it."""
-    columns = ("product", "stage", "why", "credits")
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "product": order.product_id,
-                    "stage": order.stage,
-                    "why": order.reason,
-                    "credits": "unknown" if order.credits is None else f"{order.credits:g}",
-                }
+    return text_table(
+        ("product", "stage", "why", "credits"),
+        (
+            (
+                order.product_id,
+                order.stage,
+                order.why,
+                "unknown" if order.credits is None else f"{order.credits:g}",
             )
             for order in orders
-        ],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns]),
+        ),
     )

@@ -19,7 +19,7 @@ from topview_pipeline.defs.inputs import open_inputs
 from topview_pipeline.defs.ordering import place
 from topview_pipeline.defs.pausing import pause_observations
 from topview_pipeline.defs.reading import read_for_run
-from topview_pipeline.defs.recipes import check_recipe
+from topview_pipeline.defs.recipes import check_recipe, remember_first
 from topview_pipeline.defs.resources import (
     ArtifactsResource,
     CatalogueResource,
@@ -30,9 +30,8 @@ from topview_pipeline.defs.retired import stored_of_retired
 from topview_pipeline.defs.runs import chunks, is_stopped_by_a_person, withdraw_cancelled
 from topview_pipeline.defs.telling import DagsterEvent, Report, Teller
 from topview_pipeline.defs.versions import Versions, observation
-from topview_pipeline.inputs import InputError
+from topview_pipeline.defs.works import OrdersOfProduct, by_product, work_of
 from topview_pipeline.ledger import (
-    ChosenScene,
     Ledger,
     LedgerUnavailable,
     Order,
@@ -46,20 +45,14 @@ from topview_pipeline.producer import (
     ProducerConfig,
     ProducerThread,
     Run,
-    Work,
 )
-from topview_pipeline.producer.preferring import shape_with_choices
 from topview_pipeline.settings import Settings
-from topview_pipeline.stages import BY_KEY, PreconditionError
-from topview_pipeline.stages.shapes import Shape, shape_of
+from topview_pipeline.stages import BY_KEY
 from topview_pipeline.topview.client import TopviewClient
 
 SCHEDULE_NAME_TAG: Final = "dagster/schedule_name"
 _CHUNK: Final = 8
 """Products observed together: few enough that the first ones start at once."""
-
-OrdersOfProduct = Mapping[str, Order]
-"""A product's open orders by stage key."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +158,8 @@ class Production:
             return ()
         if self._is_of_many:
             check_recipe(self._instance, ledger, catalogue, self._bench.catalogue)
+        elif wanted and self._run.explicit:
+            remember_first(ledger, catalogue)
         return wanted
 
     def _produce(
@@ -186,7 +181,7 @@ class Production:
                 at_exit=lambda: ledger.leave(owner),
             )
             try:
-                yield from self._feed(ledger, products, _by_product(placed), thread)
+                yield from self._feed(ledger, products, by_product(placed), thread)
                 for event in thread.events():
                     yield from self._teller.tell(ledger, event)
                 yield from pause_observations(ledger, run_id=self._run.run_id)
@@ -243,10 +238,11 @@ class Production:
         for chunk in chunks(orders, _CHUNK):
             self._inputs.prefetch(ref for name in chunk for ref in products[name].files)
             works = [
-                self._work(
+                work_of(
                     products[product_id],
                     orders[product_id],
                     chosen.get(product_id, ()),
+                    self._inputs.sha256,
                 )
                 for product_id in chunk
             ]
@@ -263,21 +259,6 @@ class Production:
             for event in thread.ready():
                 yield from self._teller.tell(ledger, event)
         thread.no_more()
-
-    def _work(
-        self, product: Product, orders: OrdersOfProduct, chosen: Sequence[ChosenScene]
-    ) -> Work:
-        shapes: dict[str, Shape] = {}
-        problems: dict[str, PreconditionError] = {}
-        for key in orders:
-            stage = BY_KEY[key]
-            try:
-                of_catalogue = shape_of(stage, product, self._inputs.sha256)
-            except InputError as error:
-                problems[key] = PreconditionError(f"{error.where}: {error.what}", error.mend)
-            else:
-                shapes[key] = shape_with_choices(stage, of_catalogue, product, chosen)
-        return Work(product, orders, shapes, problems)
 
 
 def producer_config(settings: Settings, *, least_wait: float = 0.0) -> ProducerConfig:
@@ -304,10 +285,3 @@ def _unwatched(ledger: Ledger, orders: Iterable[Order]) -> tuple[Task, ...]:
         for row in ledger.tasks.on_their_way()
         if row.id not in gone_on_with and not ledger.producers.is_alive(row.owner)
     )
-
-
-def _by_product(orders: Mapping[tuple[str, str], Order]) -> dict[str, dict[str, Order]]:
-    found: dict[str, dict[str, Order]] = {}
-    for (product_id, stage), order in orders.items():
-        found.setdefault(product_id, {})[stage] = order
-    return found

@@ -14,7 +14,14 @@ from topview_pipeline.defs.resources import CatalogueResource
 from topview_pipeline.inputs import InputError
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.producer.preferring import shape_with_choices
-from topview_pipeline.recipes import Recipe, doubt_of, hashing_recipes, recipe_of, remake
+from topview_pipeline.recipes import (
+    Recipe,
+    doubt_of,
+    hashes_of,
+    hashing_recipes,
+    recipe_of,
+    remake,
+)
 from topview_pipeline.settings import Settings
 from topview_pipeline.stages import STAGES, Stage
 from topview_pipeline.stages.shapes import shape_of
@@ -33,10 +40,8 @@ def check_recipe(
     Raises:
         CatalogueHeld: it is not said yet; nothing may be ordered for the catalogue as a whole.
     """
-    now = current_recipe()
-    if now is None or ledger.recipes.last(catalogue.source) == now.to_json():
-        return
-    doubt = doubt_of_recipe(instance, ledger, catalogue, source)
+    now, before = current_recipe(ledger, catalogue), last_recipe(ledger, catalogue)
+    doubt = _doubt(instance, ledger, catalogue, source, before=before, now=now)
     if doubt is not None:
         raise CatalogueHeld(
             f"{doubt}; nothing is made of it until somebody says that it is meant",
@@ -44,20 +49,50 @@ def check_recipe(
             "Set it back, try it with `--product`, or say so with "
             "`topview-pipeline run --accept-change`.",
         )
-    ledger.recipes.remember(catalogue.source, now.to_json())
+    # A file that nobody could read yet is not what anything is made by: once it can be read, it is
+    # compared with what was before.
+    if before is None or (now != before and now.is_readable):
+        ledger.recipes.remember(catalogue.source, now.to_json())
+
+
+def remember_first(ledger: Ledger, catalogue: Catalogue) -> None:
+    """Remember the recipe of this process where the catalogue has none yet.
+
+    For runs over single products: no change would ever be noticed of what is made without one.
+    """
+    if last_recipe(ledger, catalogue) is None:
+        now = current_recipe(ledger, catalogue)
+        ledger.recipes.remember(catalogue.source, now.to_json())
 
 
 def doubt_of_recipe(
     instance: dg.DagsterInstance, ledger: Ledger, catalogue: Catalogue, source: CatalogueResource
 ) -> str | None:
     """Why a person must be asked; None when nothing changed, or little, or it was accepted."""
-    now, last = current_recipe(), ledger.recipes.last(catalogue.source)
-    if now is None or last is None:
+    now, before = current_recipe(ledger, catalogue), last_recipe(ledger, catalogue)
+    return _doubt(instance, ledger, catalogue, source, before=before, now=now)
+
+
+def _doubt(
+    instance: dg.DagsterInstance,
+    ledger: Ledger,
+    catalogue: Catalogue,
+    source: CatalogueResource,
+    *,
+    before: Recipe | None,
+    now: Recipe,
+) -> str | None:
+    if before is None or before == now or ledger.catalogues.is_accepted(now.sha256):
         return None
-    before = Recipe.from_json(last)
-    if before.to_json() == now.to_json() or ledger.catalogues.is_accepted(now.sha256):
-        return None
-    orders = plan_for(catalogue, ledger, instance, products=(), stages=STAGES, force=False)
+    orders = plan_for(
+        catalogue,
+        ledger,
+        instance,
+        products=(),
+        stages=STAGES,
+        force=False,
+        hashes=hashes_of(now, Settings.from_environment().defaults),
+    )
     products = source.read(defaults=before.defaults).products
     chosen = ledger.choices.scenes()
     with opened_inputs() as inputs:
@@ -78,13 +113,17 @@ def doubt_of_recipe(
     return doubt_of(before, now, found)
 
 
-def current_recipe() -> Recipe | None:
-    """The recipe of this process; None while a default file cannot be read.
+def last_recipe(ledger: Ledger, catalogue: Catalogue) -> Recipe | None:
+    """The recipe that the catalogue is made by; None before it is made."""
+    last = ledger.recipes.last(catalogue.source)
+    return None if last is None else Recipe.from_json(last)
+
+
+def current_recipe(ledger: Ledger, catalogue: Catalogue) -> Recipe:
+    """The recipe of this process; a default file that cannot be read counts as it was.
 
     What needs that file then fails by itself, and nothing is paid for it.
     """
+    before = last_recipe(ledger, catalogue)
     with opened_inputs() as inputs:
-        try:
-            return recipe_of(Settings.from_environment().defaults, inputs.sha256)
-        except InputError:
-            return None
+        return recipe_of(Settings.from_environment().defaults, inputs.sha256, before=before)

@@ -5,8 +5,9 @@ Fields left empty come from the environment (`settings.py`) when the resource is
 and httpx take longer to load than all definitions together.
 """
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import dagster as dg
 from pydantic import Field
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from topview_pipeline.ledger import Ledger
     from topview_pipeline.settings import CatalogueDefaults
     from topview_pipeline.topview.client import TopviewClient
+
+_T = TypeVar("_T")
 
 
 class TopviewResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
@@ -98,6 +101,11 @@ class CatalogueResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # t
         "Empty: TOPVIEW_CATALOGUE.",
         repr=False,
     )
+    known_as: str = Field(
+        default="",
+        description="What the ledger knows it by. "
+        "Empty: TOPVIEW_CATALOGUE_NAME, else its location.",
+    )
 
     def open(self) -> "Source":
         """Where the rows come from; a subclass may return a CatalogueSource of its own.
@@ -107,16 +115,16 @@ class CatalogueResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # t
             CatalogueError: an import path leads to none.
         """
         from topview_pipeline.catalogue import open_source
-        from topview_pipeline.settings import Settings, SettingsError
+        from topview_pipeline.settings import SettingsError
 
-        source = self.source or Settings.from_environment().catalogue
-        if not source:
+        setting = self._setting()
+        if not setting:
             raise SettingsError(
                 "TOPVIEW_CATALOGUE",
                 "it is not set",
                 "Set it to the path or URL of your catalogue (CSV or JSONL).",
             )
-        return open_source(source)
+        return open_source(setting)
 
     def read(
         self, *, seconds: float = 300.0, defaults: "CatalogueDefaults | None" = None
@@ -131,19 +139,44 @@ class CatalogueResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # t
             CatalogueError: it cannot be used at all, or does not answer in time; single bad rows
                 are in `problems`.
         """
-        from topview_pipeline.catalogue import read_catalogue, within
+        from topview_pipeline.catalogue import read_catalogue
         from topview_pipeline.settings import Settings
 
-        source = self.open()
-        given = Settings.from_environment().defaults if defaults is None else defaults
-        return within(seconds, source.where, lambda: read_catalogue(source, given))
+        settings = Settings.from_environment()
+        given = settings.defaults if defaults is None else defaults
+        name = self.known_as or settings.catalogue_name
+        return self._look(seconds, lambda source: read_catalogue(source, given, name=name))
 
     def version(self, *, seconds: float = 10.0) -> str | None:
         """A text that changes whenever its rows do; None when only reading it tells.
 
         Raises as `read` does.
         """
-        from topview_pipeline.catalogue import version_of, within
+        from topview_pipeline.catalogue import version_of
 
-        source = self.open()
-        return within(seconds, source.where, lambda: version_of(source))
+        return self._look(seconds, version_of)
+
+    def name(self, *, seconds: float = 5.0) -> str:
+        """What the ledger knows it by, as `Catalogue.source`, without reading it.
+
+        Raises as `read` does.
+        """
+        from topview_pipeline.catalogue import name_of
+        from topview_pipeline.settings import Settings
+
+        given = self.known_as or Settings.from_environment().catalogue_name
+        return given or self._look(seconds, name_of)
+
+    def _look(self, seconds: float, look: "Callable[[Source], _T]") -> _T:
+        """What `look` sees in the source. Also what makes a source of one's own may hang."""
+        from topview_pipeline.catalogue import name_of_location, within
+
+        is_own = type(self).open is not CatalogueResource.open
+        where = type(self).__name__ if is_own else name_of_location(self._setting())
+        return within(seconds, where, lambda: look(self.open()))
+
+    def _setting(self) -> str:
+        """What names the source; '' where nothing does."""
+        from topview_pipeline.settings import Settings
+
+        return self.source or Settings.from_environment().catalogue or ""

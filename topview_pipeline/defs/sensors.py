@@ -4,7 +4,7 @@ The thinking is in `pending.py` and `runs.py`; this only asks Dagster and the le
 """
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
@@ -14,6 +14,10 @@ from topview_pipeline.defs.resources import ArtifactsResource, CatalogueResource
 if TYPE_CHECKING:
     from topview_pipeline.ledger import Ledger, Order
     from topview_pipeline.settings import Settings
+
+
+_NAME_SECONDS: Final = 5.0
+"""For the catalogue's name: a source that hangs keeps no paid result from being fetched."""
 
 
 @dg.sensor(
@@ -105,11 +109,11 @@ def _open_orders(ledger: "Ledger", catalogue: CatalogueResource) -> "list[Order]
 
     orders = ledger.orders.open_orders()
     try:
-        where = catalogue.open().where
+        name = catalogue.name(seconds=_NAME_SECONDS)
     except users_mistakes():
         # Nobody's orders can be told apart, and results that are paid for are still fetched.
         return orders
-    others = ledger.catalogues.of_others(where, {order.product_id for order in orders})
+    others = ledger.catalogues.of_others(name, {order.product_id for order in orders})
     return [order for order in orders if order.product_id not in others]
 
 

@@ -46,12 +46,24 @@ QUESTIONS: Final = (
     ),
     Question(
         "results_about_to_expire",
-        "Results that were paid for, and are not in the store three days after they were finished.",
+        "Results that were paid for, and are not in the store three days after they were finished, "
+        "or can no longer be had from Topview.",
     ),
     Question(
         "held_by_budget_or_pause",
         "Products that wait for credits: a limit of yours, or a paused account.",
         is_urgent=False,
+    ),
+    Question(
+        "held_for_a_person",
+        "Products that wait for somebody to look: a store in trouble, a choice, a scene that "
+        "Topview forgot, a lost row, a catalogue's row, a task that Topview does not finish.",
+        is_urgent=False,
+    ),
+    Question(
+        "catalogue_held",
+        "Catalogues that are not obeyed: unreadable, or changed so much that somebody must say it "
+        "is meant.",
     ),
 )
 

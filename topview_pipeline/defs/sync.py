@@ -4,7 +4,7 @@ Spends nothing and calls nobody but the catalogue, Dagster, the ledger and the f
 It needs no key, and a uid only for what the ledger remembers.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -15,14 +15,17 @@ import dagster as dg
 from topview_pipeline.defs.failures import plainly
 from topview_pipeline.defs.partitions import PRODUCTS
 from topview_pipeline.defs.resources import CatalogueResource, LedgerResource
+from topview_pipeline.defs.tables import text_table
 
 if TYPE_CHECKING:
-    from topview_pipeline.catalogue import Catalogue
+    from topview_pipeline.catalogue import Catalogue, RowProblem
     from topview_pipeline.ledger import Ledger
     from topview_pipeline.producer.preferring import ChosenByProduct
 
 _BATCH: Final = 5000
 """Partitions added in one transaction, so that runs write their events in between."""
+_SHOWN: Final = 3
+_PROBLEM_COLUMNS: Final = ("place", "product", "column", "reason")
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,24 @@ class TakenIn:
         left: products that were in the catalogue and are no longer. Their partitions and their
             history stay.
         withdrawn: how many open orders of theirs were withdrawn.
+        strangers: names of the account's other catalogues, when this one came for the first time.
     """
 
     new: tuple[str, ...]
     left: tuple[str, ...] = ()
     withdrawn: int = 0
+    strangers: tuple[str, ...] = ()
+
+    @property
+    def doubt(self) -> str | None:
+        """What a person may have to set right: a catalogue that moved is another one."""
+        if not self.strangers:
+            return None
+        some = ", ".join(self.strangers[:_SHOWN]) + ", ..." * (len(self.strangers) > _SHOWN)
+        return (
+            f"the ledger knows other catalogues of this account: {some}; if this is the same one, "
+            "moved, set TOPVIEW_CATALOGUE_NAME to its name"
+        )
 
 
 def take_in(
@@ -51,15 +67,41 @@ def take_in(
 
     Raises:
         CatalogueHeld: it changed so much that a person must say it is meant; nothing was done.
+        CatalogueOvertaken: a newer reading may have been obeyed meanwhile; nothing was done.
     """
     from topview_pipeline import syncing
 
     if ledger is None:
         return TakenIn(register(instance, catalogue.products))
-    syncing.check(ledger, catalogue)
+    syncing.admit(ledger, catalogue)
+    strangers = syncing.strangers(ledger, catalogue)
     new = register(instance, catalogue.products)
     retired = syncing.obey(ledger, catalogue)
-    return TakenIn(new, retired.products, retired.orders)
+    return TakenIn(new, retired.products, retired.orders, strangers)
+
+
+def take_in_newest(
+    context: dg.OpExecutionContext,
+    source: CatalogueResource,
+    catalogue: "Catalogue",
+    ledger: "Ledger | None",
+) -> "tuple[Catalogue, TakenIn]":
+    """`take_in` for a run: a reading that another one overtook is read once more.
+
+    Returns:
+        The catalogue that was obeyed, and what it changed.
+    """
+    from topview_pipeline.catalogue import CatalogueOvertaken
+
+    try:
+        taken = take_in(context.instance, catalogue, ledger)
+    except CatalogueOvertaken as error:
+        context.log.info(str(error))
+        catalogue = source.read()
+        taken = take_in(context.instance, catalogue, ledger)
+    if taken.doubt is not None:
+        context.log.warning(f"catalogue {catalogue.source}: {taken.doubt}")
+    return catalogue, taken
 
 
 def register(instance: dg.DagsterInstance, product_ids: Iterable[str]) -> tuple[str, ...]:
@@ -92,16 +134,52 @@ def choices_of(ledger: "Ledger | None") -> "ChosenByProduct":
     return {} if ledger is None else ledger.choices.scenes()
 
 
-def tell_of_catalogue(context: dg.OpExecutionContext, catalogue: "Catalogue") -> dict[str, int]:
-    """Log what is wrong with the catalogue and what was ignored; the counts, as metadata."""
-    for problem in catalogue.problems:
-        context.log.warning(f"catalogue {catalogue.source}, {problem}")
-    for note in catalogue.warnings:
-        context.log.warning(f"catalogue {catalogue.source}: {note}")
-    return {
+def tell_of_catalogue(context: dg.OpExecutionContext, catalogue: "Catalogue") -> dict[str, Any]:
+    """Log what is wrong with the catalogue and what was ignored; counts and rows, as metadata."""
+    from topview_pipeline.grouping import in_few_lines
+
+    def many(problems: Sequence["RowProblem"]) -> str:
+        first = problems[0]
+        return f"{len(problems)} rows like {first}"
+
+    problems = in_few_lines(
+        catalogue.problems, lambda one: f"{one.column}: {one.reason}", one=str, many=many
+    )
+    for line in problems:
+        context.log.warning(f"catalogue {catalogue.source}, {line}")
+    notes = in_few_lines(catalogue.warnings, str, one=str, many=_like_the_first)
+    for line in notes:
+        context.log.warning(f"catalogue {catalogue.source}: {line}")
+    told: dict[str, Any] = {
         "topview/catalogue_problems": len(catalogue.problems),
         "topview/catalogue_warnings": len(catalogue.warnings),
     }
+    if catalogue.problems:
+        rows = (
+            (f"{one.unit} {one.line}", one.product_id or "", one.column or "", one.reason)
+            for one in catalogue.problems
+        )
+        told["topview/catalogue_problem_rows"] = text_table(_PROBLEM_COLUMNS, rows)
+    return told
+
+
+def tell_of_unreadable(context: dg.OpExecutionContext, unreadable: Mapping[str, str]) -> None:
+    """Log which products are not observed, and why."""
+    from topview_pipeline.grouping import in_few_lines
+
+    def one(of: tuple[str, str]) -> str:
+        return f"{of[0]} is not observed: {of[1]}"
+
+    def many(alike: Sequence[tuple[str, str]]) -> str:
+        return f"{len(alike)} products are not observed, {one(alike[0])}"
+
+    lines = in_few_lines(unreadable.items(), lambda of: of[1], one=one, many=many)
+    for line in lines:
+        context.log.warning(line)
+
+
+def _like_the_first(alike: Sequence[str]) -> str:
+    return f"{len(alike)} like: {alike[0]}"
 
 
 @dg.op(
@@ -123,12 +201,11 @@ def sync_with_catalogue(
         found = catalogue.read()
         counts = tell_of_catalogue(context, found)
         with ledger_of_account(ledger) as opened:
-            taken = take_in(context.instance, found, opened)
+            found, taken = take_in_newest(context, catalogue, found, opened)
             chosen = choices_of(opened)
         with opened_inputs() as inputs:
             changed, looked = changed_of_made(context.instance, found, inputs, chosen)
-        for reason in looked.unreadable:
-            context.log.warning(reason)
+        tell_of_unreadable(context, looked.unreadable)
         for source, product_id, version in changed:
             yield observation(source, product_id, version)
     yield dg.Output(

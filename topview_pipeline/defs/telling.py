@@ -15,6 +15,7 @@ from topview_pipeline.defs.metadata import made_metadata
 from topview_pipeline.defs.pictures import preview_of
 from topview_pipeline.defs.troubles import Trouble, trouble_of
 from topview_pipeline.defs.versions import SOURCES, Versions, observation
+from topview_pipeline.grouping import FirstOfEach
 from topview_pipeline.inspection import verdict_of
 from topview_pipeline.ledger import Ledger, Task
 from topview_pipeline.producer import Event, Made, data_version
@@ -66,6 +67,7 @@ class Teller:
         self._marks = Marks(run_id)
         self._result_for = result_for
         self._outputs: set[str] = set()
+        self._few = FirstOfEach()
 
     def tell(
         self, ledger: Ledger, event: Event, *, is_asked: bool = False
@@ -74,9 +76,9 @@ class Teller:
         if not isinstance(event, Made):
             trouble = trouble_of(event)
             self._report.troubles.append(trouble)
-            self._log.warning(
-                f"{trouble.product} / {trouble.stage} {trouble.outcome}: {trouble.what}"
-            )
+            told = f"{trouble.product} / {trouble.stage} {trouble.outcome}: {trouble.what}"
+            if self._few.is_said(f"{trouble.stage} {trouble.outcome}: {trouble.what}"):
+                self._log.warning(told)
             yield from self._marks.of_trouble(event)
             return
         task = ledger.tasks.get(event.task.id)
@@ -86,7 +88,7 @@ class Teller:
             yield from self._read_later(event)
         yield from self._marks.of_made(event, task)
         verdict = self._verdict(ledger, event, task)
-        yield self._event_of(event, task, verdict, reused=reused, is_own=is_own)
+        yield self._event_of(ledger, event, task, verdict, reused=reused, is_own=is_own)
         if verdict is not None:
             # Also of a reused one: a new event without a result would hide the old one's.
             yield evaluation(event.stage, event.product_id, verdict)
@@ -118,13 +120,22 @@ class Teller:
                 yield observation(source, made.product_id, version)
 
     def _event_of(
-        self, made: Made, task: Task, verdict: Verdict | None, *, reused: bool, is_own: bool
+        self,
+        ledger: Ledger,
+        made: Made,
+        task: Task,
+        verdict: Verdict | None,
+        *,
+        reused: bool,
+        is_own: bool,
     ) -> DagsterEvent:
+        seen_late = bool(ledger.history.seen_late([task.id]))
         preview = preview_of(task, self._store) if self._settings.previews else None
         metadata = made_metadata(
             task,
             self._store,
             reused=reused,
+            seen_late=seen_late,
             preview=preview,
             verdict=verdict,
             media_url=self._settings.media_url,

@@ -15,17 +15,22 @@ MOST_OBSERVATIONS: Final = 500
 
 @dataclass(frozen=True)
 class Memory:
-    """The last look at the catalogue that came to its end, kept in the cursor.
+    """The last look at the catalogue, kept in the cursor.
 
     Attributes:
         version: of the source; None when it has none.
         at: when, in seconds since the epoch.
         is_more: something was left over for the next tick.
+        place: where that goes on. Not every file's hash can be remembered: from the start, ticks
+            that are too short for all files would never come to the last.
+        trouble: why it was not obeyed.
     """
 
     version: str | None
     at: float
     is_more: bool
+    place: int = 0
+    trouble: str | None = None
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> Memory | None:
@@ -37,13 +42,19 @@ class Memory:
                 None if version is None else str(version),
                 float(values["at"]),
                 bool(values["is_more"]),
+                int(values.get("place", 0)),
+                values.get("trouble"),
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return None
 
     def to_cursor(self) -> str:
         """As it is kept."""
         return json.dumps(asdict(self))
+
+    def place_in(self, version: str | None) -> int:
+        """Where a look at this version goes on."""
+        return self.place if self.is_more and version == self.version else 0
 
     def is_enough(self, version: str | None, *, now: float) -> bool:
         """Whether nothing can have changed since, as far as one sees without reading.

@@ -6,10 +6,13 @@ file is found (`artifacts.addresses`), opening and serving it (`cli`).
 """
 
 from topview_pipeline.gallery.cards import Card, card_of
-from topview_pipeline.gallery.writing import GALLERY_FILE, render, write_gallery
+from topview_pipeline.gallery.photos import FOLDER as PHOTOS
+from topview_pipeline.gallery.writing import GALLERY_FILE, SERVED_FILE, render, write_gallery
 
 __all__ = [
     "GALLERY_FILE",
+    "PHOTOS",
+    "SERVED_FILE",
     "Card",
     "card_of",
     "render",

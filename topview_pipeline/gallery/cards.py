@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
 from topview_pipeline.artifacts import Artifact
 from topview_pipeline.artifacts.addresses import Links
-from topview_pipeline.ledger import HeldReason
 from topview_pipeline.portfolio import Outcome, ProductShown, SceneShown, StageShown
 from topview_pipeline.stages import BG_REMOVED_IMAGE
+from topview_pipeline.ways_out import HELD
 
 OUTCOME_WORDS: Final[Mapping[Outcome, str]] = {
     "done": "finished",
@@ -26,21 +26,6 @@ STAGE_WORDS: Final[Mapping[str, str]] = {
     "replacedImages": "Scenes",
     "finishedVideo": "Video",
 }
-_WAYS_OUT: Final[Mapping[HeldReason, str]] = {
-    HeldReason.PAUSE: "Mend the account's key or credits; the next good probe goes on by itself.",
-    HeldReason.RETRY: "Nothing: it is tried again when its time has come.",
-    HeldReason.UNKNOWN: "topview-pipeline tasks reconcile, or tasks adopt or release by hand.",
-    HeldReason.STALLED: "Nothing: Topview is asked again each hour, for seven days.",
-    HeldReason.EXPIRED: "topview-pipeline run --force for this product; that pays again.",
-    HeldReason.DEAD_IMAGE: "Have replacedImages made anew together with the video.",
-    HeldReason.CHOICE: "Look at the scenes and choose again.",
-    HeldReason.DOWNLOAD: "Look after the store's place and rights; it is fetched again by itself.",
-    HeldReason.BUDGET: "Wait for the next UTC day, or raise TOPVIEW_CREDIT_LIMIT.",
-    HeldReason.RUN_LIMIT: "Run it again with another limit.",
-    HeldReason.LOST_ROW: "topview-pipeline tasks rebuild; then it goes on by itself.",
-    HeldReason.CATALOGUE: "Mend or add its row in the catalogue.",
-}
-"""What to do about what is held; nothing where an earlier stage says it."""
 _FACES: Final = {True: "face", False: "no face", None: ""}
 
 
@@ -58,10 +43,10 @@ class SceneCard:
 
 @dataclass(frozen=True)
 class Note:
-    """Something to know of a stage. `mend` is the way out, if there is one to tell."""
+    """Something to know of a product. `mend` is the way out, if there is one to tell."""
 
     outcome: Outcome
-    stage: str
+    head: str
     what: str
     mend: str | None
 
@@ -91,34 +76,48 @@ class Card:
 
     @property
     def search(self) -> str:
-        """What the text filter looks through."""
-        said = [self.product_id, self.script or "", *(note.what for note in self.notes)]
-        return " ".join(said).casefold()
+        """What the text filter looks through; page/gallery.js folds its case."""
+        said = [
+            self.product_id,
+            self.script or "",
+            *(f"{note.head} {note.what}" for note in self.notes),
+        ]
+        return " ".join(said)
 
 
-def card_of(shown: ProductShown, links: Links, photo: str | None) -> Card:
+def card_of(
+    shown: ProductShown, links: Links, photo: str | None, *, program: str = "topview-pipeline"
+) -> Card:
     """A product as the page shows it.
 
     Args:
         links: where files of the store are found from the page.
         photo: address of the catalogue's photo.
+        program: what its commands begin with.
     """
-    product_id = shown.product.product_id
+    product_id = shown.product_id
     stages = {key: _outcome(stage) for key, stage in shown.stages.items()}
     return Card(
         product_id=product_id,
-        outcome="failed" if "failed" in stages.values() else shown.outcome,
+        outcome=_worst(shown, stages),
         stages=stages,
         photo=photo,
         cutout=_link(shown.stages[BG_REMOVED_IMAGE.key].file("cutout.png"), links),
-        scenes=tuple(_scene(product_id, scene, links) for scene in shown.scenes),
+        scenes=tuple(_scene(product_id, scene, links, program) for scene in shown.scenes),
         video=_link(shown.video.file("video.mp4"), links),
         poster=_link(shown.video.file("cover.jpg") or shown.scene, links),
-        script=shown.product.script,
+        script=None if shown.product is None else shown.product.script,
         facts=tuple(_facts(shown)),
-        notes=tuple(note for stage in shown.stages.values() if (note := _note(stage)) is not None),
+        notes=tuple(_notes(shown)),
         waits_for=_waits_for(shown),
     )
+
+
+def _worst(shown: ProductShown, stages: Mapping[str, Outcome]) -> Outcome:
+    """A video that is not exported, or a row that cannot be used, is a failure of the product."""
+    is_refused = shown.video.row is not None and shown.refusal is not None
+    is_bad = is_refused or shown.row_problem is not None or "failed" in stages.values()
+    return "failed" if is_bad else shown.outcome
 
 
 def _outcome(stage: StageShown) -> Outcome:
@@ -130,15 +129,21 @@ def _link(artifact: Artifact | None, links: Links) -> str | None:
     return None if artifact is None else links(artifact)
 
 
-def _scene(product_id: str, scene: SceneShown, links: Links) -> SceneCard:
+def _scene(product_id: str, scene: SceneShown, links: Links, program: str) -> SceneCard:
     return SceneCard(
         number=scene.number,
         link=links(scene.image),
         face=_FACES[scene.has_face],
         is_chosen=scene.is_chosen,
         is_used=scene.is_used,
-        command=f"topview-pipeline choose {shlex.quote(product_id)} {scene.number}",
+        command=f"{program} choose {_argument(product_id)} {scene.number}",
     )
+
+
+def _argument(product_id: str) -> str:
+    """An id as the first argument of a command that is pasted into a shell."""
+    quoted = shlex.quote(product_id)
+    return f"-- {quoted}" if product_id.startswith("-") else quoted
 
 
 def _waits_for(shown: ProductShown) -> int | None:
@@ -147,14 +152,33 @@ def _waits_for(shown: ProductShown) -> int | None:
     return chosen if used is not None and chosen != used else None
 
 
+def _notes(shown: ProductShown) -> Iterator[Note]:
+    if shown.row_problem is not None:
+        mend = "Mend the row in the catalogue. Until then nothing new is made of it."
+        yield Note("failed", "Row cannot be used", _sentence(shown.row_problem), mend)
+    for stage in shown.stages.values():
+        note = _note(stage)
+        if note is not None:
+            yield note
+    refusal = shown.refusal
+    if refusal is not None and not refusal.is_newest:
+        yield Note("failed", "Video not exported", _sentence(str(refusal)), None)
+
+
 def _note(stage: StageShown) -> Note | None:
     word = STAGE_WORDS[stage.stage.key]
     if stage.refused is not None:
-        return Note("failed", word, f"It failed its check: {stage.refused}", None)
+        head = f"{word} {OUTCOME_WORDS['failed']}"
+        return Note("failed", head, f"It failed its check: {stage.refused}", None)
     if stage.what is None:
         return None
-    mend = stage.mend or (None if stage.held is None else _WAYS_OUT.get(stage.held))
-    return Note(stage.outcome, word, stage.what[:1].upper() + stage.what[1:], mend)
+    mend = stage.mend or (None if stage.held is None else HELD[stage.held])
+    head = f"{word} {OUTCOME_WORDS[stage.outcome]}"
+    return Note(stage.outcome, head, _sentence(stage.what), mend)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _facts(shown: ProductShown) -> list[tuple[str, str]]:

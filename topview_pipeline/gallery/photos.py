@@ -9,10 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from topview_pipeline.probes import MediaProbeError, reading
 from topview_pipeline.sources import is_url, local_path
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FOLDER: Final = "photos"
 _SIDE: Final = 480  # pixels of the longer side: twice what a card shows
@@ -20,7 +24,11 @@ _QUALITY: Final = 80
 
 
 def photo_for(ref: str | None, folder: Path) -> str | None:
-    """The address of a product's photo, seen from the page in `folder`; None without a picture."""
+    """The address of a product's photo, seen from the page in `folder`; None without a picture.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
     if ref is None:
         return None
     path = local_path(ref)
@@ -34,28 +42,37 @@ def photo_for(ref: str | None, folder: Path) -> str | None:
 def _copy(path: Path, folder: Path) -> str | None:
     try:
         state = path.stat()
-        key = f"{path}\n{state.st_mtime_ns}\n{state.st_size}"
-        name = f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:20]}.webp"
-        target = folder / FOLDER / name
-        if not target.exists():
-            _write_small(path, target)
-    except OSError:  # Pillow's errors for what is no picture are among them
+    except OSError:
         return None
+    key = f"{path}\n{state.st_mtime_ns}\n{state.st_size}"
+    name = f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:20]}.webp"
+    target = folder / FOLDER / name
+    if not target.exists():
+        try:
+            small = _small(path)
+        except MediaProbeError:
+            return None
+        _write(small, target)
     return f"{FOLDER}/{name}"
 
 
-def _write_small(path: Path, target: Path) -> None:
+def _small(path: Path) -> Image.Image:
+    """Raises MediaProbeError, also for a picture with more pixels than Pillow takes."""
     from PIL import Image, ImageOps
 
-    with Image.open(path) as opened:
+    with reading(path), Image.open(path) as opened:
         opened.draft("RGB", (_SIDE, _SIDE))
         small = ImageOps.exif_transpose(opened)
         small = small.convert("RGBA" if small.has_transparency_data else "RGB")
         small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f"{target.name}.{os.getpid()}.part")
-        try:
-            small.save(part, "WEBP", quality=_QUALITY, method=2)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        return small
+
+
+def _write(small: Image.Image, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        small.save(part, "WEBP", quality=_QUALITY, method=2)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

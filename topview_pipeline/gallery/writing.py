@@ -22,10 +22,19 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 GALLERY_FILE: Final = "index.html"
+SERVED_FILE: Final = "served.html"
+"""A page whose links need its server; beside the other, which works without."""
 
 
 def write_gallery(
-    portfolio: Iterable[ProductShown], folder: Path, links: Links, *, title: str, now: float
+    portfolio: Iterable[ProductShown],
+    folder: Path,
+    links: Links,
+    *,
+    title: str,
+    now: float,
+    program: str = "topview-pipeline",
+    name: str = GALLERY_FILE,
 ) -> Path:
     """Write the page and small copies of the photos into a folder, which is made.
 
@@ -33,20 +42,29 @@ def write_gallery(
         links: where files of the store are found from a page in that folder.
         title: what the page is of.
         now: seconds since the epoch.
+        program: what the commands on the page begin with.
+        name: the page's.
 
     Raises:
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    cards = [card_of(shown, links, photo_for(shown.product.image, folder)) for shown in portfolio]
-    page = folder / GALLERY_FILE
-    part = page.with_name(f"{GALLERY_FILE}.{os.getpid()}.part")
+    cards = [
+        card_of(shown, links, photo_for(_photo(shown), folder), program=program)
+        for shown in portfolio
+    ]
+    page = folder / name
+    part = page.with_name(f"{name}.{os.getpid()}.part")
     try:
         part.write_text(render(cards, title=title, now=now), encoding="utf-8")
         part.replace(page)
     finally:
         part.unlink(missing_ok=True)
     return page
+
+
+def _photo(shown: ProductShown) -> str | None:
+    return None if shown.product is None else shown.product.image
 
 
 def render(cards: Sequence[Card], *, title: str, now: float) -> str:

@@ -41,6 +41,10 @@ class HashCache:
         """Remember that `name` has these bytes while it has this mark."""
         self._run("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", name, mark, sha256)
 
+    def forget(self, name: str) -> None:
+        """`name` has other bytes, and no mark that would tell when they change again."""
+        self._run("DELETE FROM file WHERE name = ?", name)
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:

@@ -163,6 +163,8 @@ class InputFiles:
                 self._here[_name(ref)] = (content.mark, sha256)
             if self._cache is not None:
                 self._cache.learn(_name(ref), content.mark, sha256)
+        elif known is not None and known[1] != sha256 and self._cache is not None:
+            self._cache.forget(_name(ref))
         return sha256
 
     def _is_racy(self, ref: str, mark: str) -> bool:

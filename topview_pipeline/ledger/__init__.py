@@ -10,7 +10,8 @@ from collections.abc import Callable
 from topview_pipeline.ledger.accounts import Accounts, Pause, account_id
 from topview_pipeline.ledger.browsing import Browsing, TaskEvent, TaskPage
 from topview_pipeline.ledger.budget import Budget, Spent, midnight_after
-from topview_pipeline.ledger.catalogues import Catalogues, Retired, Seen
+from topview_pipeline.ledger.catalogue_rows import HeldCatalogue, Retired, Seen
+from topview_pipeline.ledger.catalogues import Catalogues
 from topview_pipeline.ledger.choices import Choice, Choices, ChosenScene
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.errors import (
@@ -18,6 +19,7 @@ from topview_pipeline.ledger.errors import (
     LedgerError,
     LedgerUnavailable,
     LedgerVersion,
+    Overtaken,
 )
 from topview_pipeline.ledger.kept import KeptChoice, KeptResult, KeptUse, Rebuilt
 from topview_pipeline.ledger.memory import CostSeen, History, Uploads
@@ -61,6 +63,7 @@ __all__ = [
     "ChosenScene",
     "CostSeen",
     "ForceRefused",
+    "HeldCatalogue",
     "HeldReason",
     "IllegalMove",
     "KeptChoice",
@@ -78,6 +81,7 @@ __all__ = [
     "OrderProgress",
     "OrderState",
     "OverLimit",
+    "Overtaken",
     "Owner",
     "Pause",
     "Paused",

@@ -1,59 +1,26 @@
 """What the ledger remembers of catalogues: who was in them, who left, what a person accepted.
 
-Each catalogue by the name of its source: two deployments with catalogues of their own may share an
-account, and neither retires the other's products.
+Each catalogue by its name: two deployments with catalogues of their own may share an account, and
+neither retires the other's products.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Collection
 
 import sqlalchemy as sa
 
+from topview_pipeline.ledger.catalogue_rows import HeldCatalogue, Retired, Seen
 from topview_pipeline.ledger.database import Database
+from topview_pipeline.ledger.errors import Overtaken
+from topview_pipeline.ledger.leaving import portions, retire
 from topview_pipeline.ledger.schema import (
     accepted_change,
     catalogue_product,
+    catalogue_recipe,
     catalogue_seen,
-    orders,
-    task_event,
 )
-from topview_pipeline.ledger.states import OrderState
-from topview_pipeline.ledger.wishes import NOT_HELD
-
-_AT_ONCE = 500
-"""Products named in one statement."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A catalogue as it was last obeyed; `products` and `columns` are empty before the first time.
-
-    Attributes:
-        products: ids of its products.
-        columns: names of the columns it had, those that mean something.
-        sha256: of what it said; None before the first time.
-    """
-
-    products: frozenset[str]
-    columns: frozenset[str]
-    sha256: str | None
-
-
-@dataclass(frozen=True)
-class Retired:
-    """What leaving came to.
-
-    Attributes:
-        products: ids of products that were in the catalogue and are no longer.
-        orders: how many of their open orders were withdrawn.
-    """
-
-    products: tuple[str, ...]
-    orders: int
 
 
 class Catalogues:
@@ -63,29 +30,30 @@ class Catalogues:
         self._db = database
         self._account = account_id
 
-    def seen(self, source: str) -> Seen:
-        """The catalogue of this source as it was last obeyed."""
-        key = catalogue_key(source)
+    def seen(self, name: str, location_name: str | None = None) -> Seen:
+        """The catalogue of this name as it was last obeyed, under its location's name if need be.
+
+        Args:
+            location_name: its name where nobody gave it one.
+        """
         with self._db.read() as connection:
-            products = self._products(connection, key)
-            row = connection.execute(
-                sa.select(catalogue_seen.c.sha256, catalogue_seen.c.columns).where(
-                    catalogue_seen.c.account == self._account, catalogue_seen.c.catalogue == key
-                )
-            ).first()
-        if row is None:
-            return Seen(products, frozenset(), None)
-        return Seen(products, frozenset(row.columns), row.sha256)
+            found = self._seen(connection, name)
+            if found.name is None and location_name is not None:
+                found = self._seen(connection, location_name)
+        return found
 
     def obey(
         self,
-        source: str,
+        name: str,
         *,
         sha256: str,
         columns: Collection[str],
         products: Collection[str],
+        unknown_columns: Collection[str] = (),
         kept: Collection[str] = (),
         nobody_left: bool = False,
+        location_name: str | None = None,
+        read_seconds_ago: float = 0.0,
     ) -> Retired:
         """Take a catalogue as what is true now: what it no longer has is retired.
 
@@ -98,13 +66,23 @@ class Catalogues:
             products: ids of the products that it has.
             kept: ids that it has in rows that cannot be used now: they have not left.
             nobody_left: who left cannot be told, so nobody is retired.
+            location_name: its name where nobody gave it one: what the ledger knows by that is this
+                catalogue, before it had its name.
+            read_seconds_ago: when this reading of it began.
+
+        Raises:
+            Overtaken: another reading, which said something else, was obeyed since this one began.
         """
-        key = catalogue_key(source)
+        key = catalogue_key(name)
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
-            before = self._products(connection, key)
-            left = () if nobody_left else tuple(sorted(before.difference(products, kept)))
-            new = [product for product in products if product not in before]
+            if location_name is not None and location_name != name:
+                self._give_name(connection, catalogue_key(location_name), key)
+            before = self._seen(connection, name)
+            if before.is_after(read_seconds_ago, sha256):
+                raise Overtaken(f"catalogue {name}: another reading of it was obeyed since")
+            left = () if nobody_left else tuple(sorted(before.products.difference(products, kept)))
+            new = [product for product in products if product not in before.products]
             if new:
                 connection.execute(
                     catalogue_product.insert(),
@@ -113,33 +91,58 @@ class Catalogues:
                         for product in new
                     ],
                 )
-            withdrawn = self._retire(connection, key, source, left, now)
-            connection.execute(
-                catalogue_seen.delete().where(
-                    catalogue_seen.c.account == self._account, catalogue_seen.c.catalogue == key
-                )
-            )
+            why = f"the product left the catalogue {name}"
+            withdrawn = retire(connection, self._account, key, left, why=why, now=now)
+            connection.execute(catalogue_seen.delete().where(*self._of(catalogue_seen, key)))
             connection.execute(
                 catalogue_seen.insert().values(
                     account=self._account,
                     catalogue=key,
+                    name=name,
                     sha256=sha256,
                     columns=sorted(columns),
+                    unknown_columns=sorted(unknown_columns),
                     seen_at=now,
                 )
             )
         return Retired(left, withdrawn)
 
-    def of_others(self, source: str, products: Collection[str]) -> frozenset[str]:
+    def names(self) -> tuple[str, ...]:
+        """The names of all catalogues of the account that were ever obeyed, sorted."""
+        query = sa.select(catalogue_seen.c.name).where(catalogue_seen.c.account == self._account)
+        with self._db.read() as connection:
+            return tuple(sorted(connection.scalars(query)))
+
+    def hold(self, name: str, why: str) -> None:
+        """Write down why a catalogue is not obeyed, until it is; nothing of one never obeyed."""
+        with self._db.write(lock=self._account) as connection:
+            connection.execute(
+                catalogue_seen.update()
+                .where(*self._of(catalogue_seen, catalogue_key(name)))
+                .values(held=why, held_at=self._db.now(connection))
+            )
+
+    def held(self) -> tuple[HeldCatalogue, ...]:
+        """The catalogues of the account that are not obeyed, by name."""
+        query = (
+            sa.select(catalogue_seen)
+            .where(catalogue_seen.c.account == self._account, catalogue_seen.c.held.is_not(None))
+            .order_by(catalogue_seen.c.name)
+        )
+        with self._db.read() as connection:
+            rows = connection.execute(query).all()
+        return tuple(HeldCatalogue(row.name, row.held, row.held_at) for row in rows)
+
+    def of_others(self, name: str, products: Collection[str]) -> frozenset[str]:
         """Those of these products that other catalogues of the account have, and this one has not.
 
         Their orders are another deployment's business.
         """
-        key = catalogue_key(source)
+        key = catalogue_key(name)
         here: set[str] = set()
         elsewhere: set[str] = set()
         with self._db.read() as connection:
-            for some in _portions(list(products)):
+            for some in portions(list(products)):
                 query = sa.select(
                     catalogue_product.c.product_id, catalogue_product.c.catalogue
                 ).where(
@@ -174,81 +177,45 @@ class Catalogues:
         )
         return connection.scalar(query) is not None
 
-    def _products(self, connection: sa.Connection, key: str) -> frozenset[str]:
-        query = sa.select(catalogue_product.c.product_id).where(
-            catalogue_product.c.account == self._account, catalogue_product.c.catalogue == key
+    def _seen(self, connection: sa.Connection, name: str) -> Seen:
+        key = catalogue_key(name)
+        query = sa.select(catalogue_product.c.product_id).where(*self._of(catalogue_product, key))
+        products = frozenset(str(product) for product in connection.scalars(query))
+        row = connection.execute(
+            sa.select(catalogue_seen).where(*self._of(catalogue_seen, key))
+        ).first()
+        if row is None:
+            return Seen(products, frozenset(), None)
+        return Seen(
+            products,
+            frozenset(row.columns),
+            row.sha256,
+            frozenset(row.unknown_columns),
+            row.name,
+            self._db.now(connection) - row.seen_at,
+            row.held,
         )
-        return frozenset(str(product) for product in connection.scalars(query))
 
-    def _retire(
-        self, connection: sa.Connection, key: str, source: str, left: Sequence[str], now: float
-    ) -> int:
-        withdrawn = 0
-        for some in _portions(left):
-            connection.execute(
-                catalogue_product.delete().where(
-                    catalogue_product.c.account == self._account,
-                    catalogue_product.c.catalogue == key,
-                    catalogue_product.c.product_id.in_(some),
-                )
-            )
-            elsewhere = sa.select(catalogue_product.c.product_id).where(
-                catalogue_product.c.account == self._account
-            )
-            ids = list(
-                connection.scalars(
-                    sa.select(orders.c.id).where(
-                        orders.c.account == self._account,
-                        orders.c.state == OrderState.OPEN.value,
-                        orders.c.product_id.in_(some),
-                        # Another catalogue of this account may have it, and want it.
-                        orders.c.product_id.not_in(elsewhere),
-                    )
-                )
-            )
-            self._withdraw(connection, ids, source, now)
-            withdrawn += len(ids)
-        return withdrawn
-
-    def _withdraw(
-        self, connection: sa.Connection, order_ids: Sequence[int], source: str, now: float
-    ) -> None:
-        if not order_ids:
+    def _give_name(self, connection: sa.Connection, former: str, key: str) -> None:
+        """What is known by one key is from now on known by the other, or, where that is, not."""
+        known = sa.select(catalogue_seen.c.catalogue).where(
+            catalogue_seen.c.account == self._account
+        )
+        keys = set(connection.scalars(known))
+        if former not in keys:
             return
-        connection.execute(
-            orders.update()
-            .where(orders.c.id.in_(order_ids), orders.c.state == OrderState.OPEN.value)
-            .values(
-                state=OrderState.WITHDRAWN.value,
-                closed_at=now,
-                updated_at=now,
-                owner=None,
-                **NOT_HELD,
-            )
-        )
-        why = {"why": f"the product left the catalogue {source}"}
-        connection.execute(
-            task_event.insert(),
-            [
-                {
-                    "account": self._account,
-                    "order_id": order_id,
-                    "at": now,
-                    "what": "withdrawn",
-                    "who": "catalogue",
-                    "detail": why,
-                }
-                for order_id in order_ids
-            ],
-        )
+        for table in (catalogue_product, catalogue_seen, catalogue_recipe):
+            if key not in keys:
+                connection.execute(table.delete().where(*self._of(table, key)))
+                connection.execute(
+                    table.update().where(*self._of(table, former)).values(catalogue=key)
+                )
+            connection.execute(table.delete().where(*self._of(table, former)))
+
+    def _of(self, table: sa.Table, key: str) -> tuple[sa.ColumnElement[bool], ...]:
+        return table.c.account == self._account, table.c.catalogue == key
 
 
-def catalogue_key(source: str) -> str:
-    """What the tables call the catalogue of a source."""
-    return hashlib.sha256(source.encode()).hexdigest()
-
-
-def _portions(items: Sequence[str]) -> Iterator[list[str]]:
-    rest = iter(items)
-    while portion := list(islice(rest, _AT_ONCE)):
-        yield portion
+def catalogue_key(name: str) -> str:
+    """What the tables call the catalogue of a name."""
+    return hashlib.sha256(name.encode()).hexdigest()

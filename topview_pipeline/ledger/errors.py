@@ -3,7 +3,8 @@
 LedgerError
 ├── LedgerUnavailable   locked, full, not writable, not to be reached: the transaction was not kept
 ├── LedgerVersion       written by a program with another schema
-└── IllegalMove         a row is not where the caller believed it to be
+├── IllegalMove         a row is not where the caller believed it to be
+└── Overtaken           a catalogue was obeyed while the caller still read it
 """
 
 from __future__ import annotations
@@ -23,3 +24,7 @@ class LedgerVersion(LedgerError):
 
 class IllegalMove(LedgerError):
     """A row was moved by somebody else, or the move is not in the table of moves."""
+
+
+class Overtaken(LedgerError):
+    """Another reading of a catalogue was obeyed since this one began: it may be the newer one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -105,6 +106,32 @@ class History:
         )
         with self._db.read() as connection:
             return [row.succeeded_at - row.pending_at for row in connection.execute(query)]
+
+    def seen_late(self, row_ids: Collection[int] | None = None) -> frozenset[int]:
+        """Rows whose end may have been seen long after it: how long they ran is not known.
+
+        They changed hands before they were stored, so nobody watched them for a while; or they
+        were rebuilt from the store, which does not tell.
+
+        Args:
+            row_ids: those that are asked about; None: all of the account.
+        """
+        on_its_way = sa.or_(task.c.stored_at.is_(None), task_event.c.at <= task.c.stored_at)
+        query = (
+            sa.select(task.c.id)
+            .join(task_event, task_event.c.task_id == task.c.id)
+            .where(
+                task.c.account == self._account,
+                sa.or_(
+                    sa.and_(task_event.c.what == "adopted", on_its_way),
+                    task_event.c.what == "rebuilt",
+                ),
+            )
+        )
+        if row_ids is not None:
+            query = query.where(task.c.id.in_(list(row_ids)))
+        with self._db.read() as connection:
+            return frozenset(connection.scalars(query))
 
     def typical_seconds(self, stage: str) -> float | None:
         """The median of `seconds`; None while nothing of the stage was finished."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.generations import Generations
 from topview_pipeline.ledger.schema import order_run, orders, run_limit, task
-from topview_pipeline.ledger.states import OrderState
+from topview_pipeline.ledger.states import HeldReason, OrderState
 from topview_pipeline.ledger.wishes import (
     NOT_HELD,
     NOT_MOVED_BY_FORCE,
@@ -32,6 +32,7 @@ class _Asking:
     owner: str
     now: float
     limit: Mapping[str, str | None] = field(default_factory=dict)
+    keep_limits: bool = False
 
 
 class Placing(Generations):
@@ -64,13 +65,14 @@ class Placing(Generations):
             credit_limit: the most credits that all of these orders may cost, also when another
                 run goes on with them. An open order that is joined comes under it, and without
                 one under none: the last that a person asked for counts.
-            keep_limits: nobody is there to say so, as in a run of a schedule: without a limit of
-                its own it leaves open orders under theirs.
+            keep_limits: nobody is there to say so, as in a run of a schedule: what is open already
+                stays under the limit it has, or none, and only what is new comes under this one.
+                But what waits at its limit waits for just such a run, and comes under it.
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             open_orders = self._open_of(connection, {want.product_id for want in wanted})
-            asking = _Asking(root_run_id, owner, now)
+            asking = _Asking(root_run_id, owner, now, keep_limits=keep_limits)
             if not (only_open or keep_limits):
                 asking = replace(asking, limit={"limit_run_id": None})
             if credit_limit is not None:
@@ -132,14 +134,11 @@ class Placing(Generations):
         asking: _Asking,
     ) -> dict[tuple[str, str], str]:
         """Go on with open orders; the forces that are refused, with the reason."""
-        values: dict[str, Any] = {
-            "owner": asking.owner,
-            "updated_at": asking.now,
-            **NOT_HELD,
-            **asking.limit,
-        }
+        values: dict[str, Any] = {"owner": asking.owner, "updated_at": asking.now, **NOT_HELD}
+        at_limit = _at_their_limit(open_orders.values())
         refused: dict[tuple[str, str], str] = {}
         joined: list[int] = []
+        under_this_limit: list[int] = []
         for want in joining:
             order = open_orders[want.product_id, want.stage]
             if want.force and not order.force:
@@ -149,8 +148,14 @@ class Placing(Generations):
                     refused[want.product_id, want.stage] = str(refusal)
                     continue
             joined.append(order.id)
-        for some in portions(joined):
-            connection.execute(orders.update().where(orders.c.id.in_(some)).values(values))
+            if not asking.keep_limits or (order.product_id, order.limit_run_id) in at_limit:
+                under_this_limit.append(order.id)
+        updates: list[tuple[list[int], Mapping[str, Any]]] = [(joined, values)]
+        if asking.limit:
+            updates.append((under_this_limit, asking.limit))
+        for ids, changed in updates:
+            for some in portions(ids):
+                connection.execute(orders.update().where(orders.c.id.in_(some)).values(changed))
         return refused
 
     def _force(
@@ -206,6 +211,15 @@ def _divide(
         elif not only_open:
             new[key] = want
     return joining, list(new.values())
+
+
+def _at_their_limit(open_orders: Iterable[Order]) -> set[tuple[str, str | None]]:
+    """(product, limit) of what is held by its run's limit; later stages of it wait for that too."""
+    return {
+        (order.product_id, order.limit_run_id)
+        for order in open_orders
+        if order.held_reason is HeldReason.RUN_LIMIT
+    }
 
 
 def portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -248,11 +248,15 @@ catalogue_seen = sa.Table(
     metadata,
     sa.Column("account", sa.String(64), primary_key=True),
     sa.Column("catalogue", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("columns", sa.JSON, nullable=False),
+    sa.Column("unknown_columns", sa.JSON, nullable=False),
     sa.Column("seen_at", sa.Float, nullable=False),
+    sa.Column("held", sa.Text),
+    sa.Column("held_at", sa.Float),
 )
-"""What a catalogue was when it was last obeyed."""
+"""What a catalogue was when it was last obeyed, and why it is not obeyed since."""
 
 catalogue_recipe = sa.Table(
     "catalogue_recipe",

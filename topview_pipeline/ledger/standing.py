@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.rows import Task
-from topview_pipeline.ledger.schema import orders, task
+from topview_pipeline.ledger.schema import catalogue_product, catalogue_seen, orders, task
 from topview_pipeline.ledger.states import HeldReason, OrderState, TaskState
 
 _KEPT = (TaskState.STORED.value, TaskState.SUPERSEDED.value)
@@ -77,15 +77,26 @@ class Standing:
         with self._db.read() as connection:
             return {(row.product_id, row.stage): _order(row) for row in connection.execute(query)}
 
-    def kept(self, stage: str) -> dict[str, Task]:
-        """Every row of a stage whose files are in the store, by fingerprint; the newest of each."""
+    def products(self) -> frozenset[str] | None:
+        """Ids that are in a catalogue of the account now; None when none was ever obeyed."""
+        ids = sa.select(catalogue_product.c.product_id).where(
+            catalogue_product.c.account == self._account
+        )
+        seen = sa.select(catalogue_seen.c.account).where(catalogue_seen.c.account == self._account)
+        with self._db.read() as connection:
+            if connection.execute(seen.limit(1)).first() is None:
+                return None
+            return frozenset(str(product) for product in connection.scalars(ids))
+
+    def kept(self, stage: str) -> list[Task]:
+        """Every row of a stage whose files are in the store, superseded ones too; oldest first."""
         query = (
             sa.select(task)
             .where(task.c.account == self._account, task.c.stage == stage, task.c.state.in_(_KEPT))
             .order_by(task.c.id)
         )
         with self._db.read() as connection:
-            return {row.fingerprint: Task.from_row(row) for row in connection.execute(query)}
+            return [Task.from_row(row) for row in connection.execute(query)]
 
     def _stored(self, connection: sa.Connection, fingerprints: set[str]) -> Mapping[str, Task]:
         if not fingerprints:

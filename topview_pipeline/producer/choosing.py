@@ -82,6 +82,6 @@ def _choose_again(image: int) -> HeldError:
     return HeldError(
         HeldReason.CHOICE,
         f"image {image} was chosen of scenes that Topview forgot and that were made anew since: "
-        "look at the new ones and choose again, or leave chosen_image empty for the first with "
-        "a face",
+        "look at the new ones (topview-pipeline gallery) and choose again with topview-pipeline "
+        "choose PRODUCT IMAGE, or leave chosen_image empty for the first with a face",
     )

@@ -12,7 +12,10 @@ from PIL import Image
 LEAST_PATTERN: Final = 0.55
 """Correlation: of unrelated products it reaches 0.54, of a product in its scene 0.97."""
 MOST_COLOUR_DISTANCE: Final = 30.0
-"""Between mean colours (RGB, 0 to 255 each): a plain product has a colour and no pattern."""
+"""Between mean colours (RGB, 0 to 255 each)."""
+PLAIN_SPREAD: Final = 18.0
+"""Standard deviation of a colour (0 to 255) over a product: below it there is a colour and no
+pattern, but for light and a small label. The sample catalogue's products have 39 to 84."""
 _SIDE: Final = 32
 """Both are looked at on a square of this side, in pixels: coarser than any misalignment."""
 _SEEN: Final = 128
@@ -27,15 +30,23 @@ class Likeness:
     Attributes:
         pattern: correlation of their grey values and colours, from -1 to 1.
         colour_distance: between their mean colours, from 0 to 441.
+        is_plain: the product has no pattern that could be looked for.
     """
 
     pattern: float
     colour_distance: float
+    is_plain: bool
 
     @property
     def is_there(self) -> bool:
-        """Whether one of them may show the other."""
-        return self.pattern >= LEAST_PATTERN or self.colour_distance <= MOST_COLOUR_DISTANCE
+        """Whether the picture may show the product.
+
+        Colour speaks for plain products only: a grey wall has the mean colour of black and white
+        stripes.
+        """
+        if self.pattern >= LEAST_PATTERN:
+            return True
+        return self.is_plain and self.colour_distance <= MOST_COLOUR_DISTANCE
 
 
 def likeness(
@@ -58,7 +69,8 @@ def likeness(
     ]
     distance = math.dist(*zip(*((_mean(one), _mean(other)) for one, other in pairs), strict=True))
     pattern = max(_correlation(one, other) for one, other in pairs)
-    return Likeness(pattern, distance)
+    spread = max(math.sqrt(_variance(other)) for _, other in pairs)
+    return Likeness(pattern, distance, is_plain=spread < PLAIN_SPREAD)
 
 
 def _straightened(picture: Image.Image, place: Sequence[Sequence[float]]) -> Image.Image:
@@ -89,6 +101,11 @@ def _values(channel: Image.Image, covered: Sequence[int]) -> list[int]:
 
 def _mean(values: Sequence[int]) -> float:
     return sum(values) / len(values)
+
+
+def _variance(values: Sequence[int]) -> float:
+    mean = _mean(values)
+    return sum((value - mean) ** 2 for value in values) / len(values)
 
 
 def _correlation(one: Sequence[int], other: Sequence[int]) -> float:

@@ -1,8 +1,8 @@
 """The images of a scene: a face where Topview found one, and the product where it was put.
 
 Coarse on purpose: it tells a scene that shows something else from one that shows the product, not
-a good picture from a bad one. Light and fingers change a product's pixels; its pattern or its
-colour stays.
+a good picture from a bad one. Light and fingers change a product's pixels; its pattern stays, and
+the colour of a plain one.
 """
 
 from __future__ import annotations

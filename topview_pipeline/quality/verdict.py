@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when a rule changes: verdicts of older versions are then measured again."""
 
 

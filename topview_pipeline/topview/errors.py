@@ -32,14 +32,15 @@ always the same. Which answer becomes which class is decided in classify.py and 
 
 from typing import ClassVar
 
+from topview_pipeline.printable import one_line
 from topview_pipeline.redaction import without_queries
 
 
 class TopviewError(Exception):
     """A call did not do what it was for.
 
-    `str()` gives what the caller was doing, the verdict and the reason. It holds no key and no
-    query of a signed URL.
+    `str()` gives what the caller was doing, the verdict and the reason, in one line. It holds no
+    key, no query of a signed URL and no control character.
     """
 
     verdict: ClassVar[str] = "failed"
@@ -61,7 +62,7 @@ class TopviewError(Exception):
             http_status: The HTTP status, when there was an answer.
             retry_after: Seconds that the server asked to wait, when it did.
         """
-        self.message = without_queries(message)
+        self.message = one_line(without_queries(message))
         self.doing = without_queries(doing)
         self.code = without_queries(code) if code is not None else None
         self.http_status = http_status

@@ -18,6 +18,8 @@ from pydantic import (
     WrapValidator,
 )
 
+from topview_pipeline.printable import printable
+
 _T = TypeVar("_T")
 
 
@@ -62,8 +64,9 @@ OptionalId = Annotated[Id | None, BeforeValidator(_blank_as_none)]
 
 
 def readable(text: str) -> str:
-    """Return `text` without NULs and half characters, which no database and no log takes."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+    """Return `text` without what no database takes, NULs and half characters, and what a terminal
+    would obey: control characters."""
+    return printable(text.encode("utf-8", "replace").decode("utf-8").replace("\0", ""))
 
 
 def _text(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from topview_pipeline.printable import one_line
 from topview_pipeline.redaction import masked
 from topview_pipeline.topview.fields import readable
 
@@ -100,7 +101,7 @@ def _read_envelope(response: httpx.Response, hide: Collection[str]) -> Envelope 
 def _presentable(message: object, hide: Collection[str]) -> str:
     if not isinstance(message, str):
         return ""
-    return re.sub(r"\s+", " ", readable(masked(message, hide))).strip()[:_LONGEST_MESSAGE]
+    return one_line(readable(masked(message, hide)))[:_LONGEST_MESSAGE]
 
 
 def read_retry_after(value: str | None, *, now: datetime) -> float | None:

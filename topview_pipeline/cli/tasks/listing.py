@@ -8,6 +8,7 @@ import click
 
 from topview_pipeline.cli.errors import CannotStart
 from topview_pipeline.cli.tasks.opening import opened
+from topview_pipeline.cli.telling import tell, tell_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,15 +47,12 @@ def list_rows(states: tuple[str, ...], product: str | None, stage: str | None, l
         _tell(console, page.rows, here.ledger.now())
         if page.total > len(page.rows):
             more = page.total - len(page.rows)
-            console.print(f"... and {more} older ones; --limit shows more", highlight=False)
+            tell(console, f"... and {more} older ones; --limit shows more")
         elif not page.rows:
-            console.print("no such task row")
+            tell(console, "no such task row")
 
 
 def _tell(console: Console, rows: tuple[Task, ...], now: float) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from topview_pipeline.cli.tasks.wording import age, credits_of, next_of
 
     lines = [
@@ -69,15 +67,5 @@ def _tell(console: Console, rows: tuple[Task, ...], now: float) -> None:
         )
         for row in rows
     ]
-    if not lines:
-        return
-    if not console.is_terminal:  # a log is searched by line
-        for line in (_COLUMNS, *lines):
-            console.print("  ".join(line), markup=False, highlight=False, soft_wrap=True)
-        return
-    table = Table(box=None, padding=(0, 1), pad_edge=False)
-    for name in _COLUMNS:
-        table.add_column(name, overflow="fold", justify="right" if name == "credits" else "left")
-    for line in lines:
-        table.add_row(*map(escape, line))
-    console.print(table)
+    if lines:
+        tell_rows(console, _COLUMNS, lines, right=["credits"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from topview_pipeline.cli.errors import CannotStart, starting
+from topview_pipeline.printable import printable
 
 if TYPE_CHECKING:
     from topview_pipeline.ledger import Ledger, Task
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 120.0
 """How long a person waits for the credit log."""
-say: Callable[[str], None] = click.echo
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ def opened(*, key: bool = False) -> Iterator[Opened]:
             yield Opened(settings, ledger)
         finally:
             ledger.close()
+
+
+def say(text: str) -> None:
+    """Print text, in which nothing commands the terminal: it may hold Topview's words."""
+    click.echo(printable(text))
 
 
 def ask(question: str, *, yes: bool) -> None:

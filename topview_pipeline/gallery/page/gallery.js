@@ -4,14 +4,18 @@
   const cards = [...document.querySelectorAll(".card")];
   const text = byId("text"), stage = byId("stage"), status = byId("status");
 
+  // Upper case has one form of sigma and spells ß out; by way of lower case that of ẞ, too.
+  const folded = (said) => said.normalize("NFKC").toLowerCase().toUpperCase();
+  const texts = new Map(cards.map((card) => [card, folded(card.dataset.search)]));
+
   const fits = (card, words) => {
     const outcome = card.dataset[stage.value ? stage.value.toLowerCase() : "outcome"];
     if (status.value ? outcome !== status.value : stage.value && outcome === "new") return false;
-    return words.every((word) => card.dataset.search.includes(word));
+    return words.every((word) => texts.get(card).includes(word));
   };
 
   const filter = () => {
-    const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = folded(text.value).split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const card of cards) {
       const here = fits(card, words);

@@ -1,19 +1,16 @@
-"""What a plan says for every situation a product can be in. No database, no Dagster."""
+"""What a plan says for every situation a product can be in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.producer.world import product
+from tests.planning.world import MUG, World, shape, told
 from topview_pipeline.catalogue import Product
 from topview_pipeline.inputs import InputError
-from topview_pipeline.ledger import TaskGlance, TaskState
-from topview_pipeline.planning import Known, PlannedOrder, plan
-from topview_pipeline.producer.work import data_version, piece_of
+from topview_pipeline.ledger import TaskState
 from topview_pipeline.stages import (
     BG_REMOVED_IMAGE,
     FINISHED_VIDEO,
@@ -21,83 +18,7 @@ from topview_pipeline.stages import (
     STAGES,
     Stage,
 )
-from topview_pipeline.stages.requests import Upstream
-from topview_pipeline.stages.shapes import Shape, fingerprint_of, shape_of
-
-MUG = product("mug")
-PRICES = {("replacedImages", "auto"): 1.0, ("finishedVideo", "avatar2"): 4.0}
-SCENES = {
-    "taskId": "t",
-    "status": "success",
-    "replaceProductResult": [{"imageId": "1", "faceExistence": True}],
-}
-
-
-def shape(stage: Stage, one: Product) -> Shape:
-    return shape_of(stage, one, lambda ref: f"hash of {ref}")
-
-
-class World:
-    """Builds rows as the producer would have left them."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, list[TaskGlance]] = {}
-        self.stored: dict[tuple[str, str], TaskGlance] = {}
-        self.materialized: dict[tuple[str, str], str] = {}
-        self.generations: dict[tuple[str, str], int] = {}
-        self.open_orders: set[tuple[str, str]] = set()
-
-    def row(self, stage: Stage, state: TaskState, one: Product = MUG, **changes: Any) -> TaskGlance:
-        upstream = None if stage.upstream is None else self.stored[one.product_id, stage.upstream]
-        piece = piece_of(
-            stage,
-            one,
-            shape(stage, one),
-            None if upstream is None else Upstream(upstream.fingerprint, upstream.result or {}, ()),
-            account="a",
-            preferred_image=None,
-            when_no_face="fail",
-        )
-        generation = self.generations.get((one.product_id, stage.key), 0)
-        fingerprint = fingerprint_of(piece.work, generation)
-        result = SCENES if stage is REPLACED_IMAGES else None
-        task = replace(TaskGlance(fingerprint, state, True, result, piece.inputs), **changes)
-        self.rows.setdefault(fingerprint, []).append(task)
-        return task
-
-    def done(self, *stages: Stage, one: Product = MUG) -> None:
-        for stage in stages:
-            task = self.row(stage, TaskState.STORED, one)
-            self.stored[one.product_id, stage.key] = task
-            self.materialized[one.product_id, stage.key] = data_version(task.fingerprint)
-
-    def plan(
-        self, one: Product = MUG, stages: Sequence[Stage] = STAGES, **options: Any
-    ) -> list[PlannedOrder]:
-        known = Known(
-            account="a",
-            rows=self.rows,
-            generations=self.generations,
-            open_orders=self.open_orders,
-            choices={},
-            materialized=self.materialized,
-            last_stored=lambda product_id, stage: self.stored.get((product_id, stage)),
-            cost=_price,
-        )
-        return plan([one], stages, known, **{"shape_of": shape, **options})
-
-
-def _price(stage: Stage, mode: str | None, _seconds: float | None) -> float | None:
-    return 0.0 if stage.free else PRICES.get((stage.key, mode or ""))
-
-
-def told(orders: list[PlannedOrder]) -> list[tuple[str, str, float | None]]:
-    return [(order.stage, order.reason, order.credits) for order in orders]
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
+from topview_pipeline.stages.shapes import Shape
 
 
 def test_a_new_product_needs_everything_and_prices_are_known_before_its_scenes_are(
@@ -224,6 +145,38 @@ def test_what_is_on_its_way_is_free_and_what_comes_after_is_not(world: World) ->
         ("replacedImages", "pending at Topview", 0.0),
         ("finishedVideo", "replacedImages is made anew", 4.0),
     ]
+
+
+@pytest.mark.parametrize("state", [TaskState.UNKNOWN, TaskState.STALLED])
+def test_what_waits_for_an_answer_is_priced_for_it_is_ordered_and_paid_when_that_comes(
+    world: World, state: TaskState
+) -> None:
+    world.row(BG_REMOVED_IMAGE, state)
+    first, *later = world.plan()
+    assert (first.credits, first.submits, first.moves) == (0.0, False, False)
+    assert told(later) == [
+        ("replacedImages", "waits for bgRemovedImage", 1.0),
+        ("finishedVideo", "waits for replacedImages", 4.0),
+    ]
+    assert [order.moves for order in later] == [False, False]
+
+
+def test_what_comes_after_paid_work_out_of_reach_is_not_promised(world: World) -> None:
+    """It stays held until somebody forces the scene, which orders the video anew."""
+    world.done(BG_REMOVED_IMAGE)
+    world.row(REPLACED_IMAGES, TaskState.EXPIRED)
+    assert told(world.plan()) == [
+        ("replacedImages", "expired: only force makes it anew", 0.0),
+        ("finishedVideo", "replacedImages cannot be made", 0.0),
+    ]
+
+
+def test_a_cut_out_made_anew_asks_for_no_new_scene_and_no_new_video(world: World) -> None:
+    """The same photo: its fingerprint, and so all that was made from it, is the same."""
+    world.done(*STAGES)
+    cut_out = world.stored["mug", "bgRemovedImage"]
+    world.rows[cut_out.fingerprint] = [replace(cut_out, state=TaskState.EXPIRED)]
+    assert told(world.plan()) == [("bgRemovedImage", "expired", 0.0)]
 
 
 def test_the_latest_attempt_decides(world: World) -> None:

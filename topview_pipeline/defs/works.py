@@ -1,0 +1,44 @@
+"""What a producer is given of each product: its orders, and its inputs as they were read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from topview_pipeline.catalogue import Product
+from topview_pipeline.inputs import InputError
+from topview_pipeline.ledger import ChosenScene, Order
+from topview_pipeline.producer import Work
+from topview_pipeline.producer.preferring import shape_with_choices
+from topview_pipeline.stages import BY_KEY, PreconditionError
+from topview_pipeline.stages.shapes import Shape, shape_of
+
+OrdersOfProduct = Mapping[str, Order]
+"""A product's open orders by stage key."""
+
+
+def by_product(orders: Mapping[tuple[str, str], Order]) -> dict[str, dict[str, Order]]:
+    """The orders of each product, by stage key."""
+    found: dict[str, dict[str, Order]] = {}
+    for (product_id, stage), order in orders.items():
+        found.setdefault(product_id, {})[stage] = order
+    return found
+
+
+def work_of(
+    product: Product,
+    orders: OrdersOfProduct,
+    chosen: Sequence[ChosenScene],
+    hash_of: Callable[[str], str],
+) -> Work:
+    """A product's orders and inputs; what cannot be read is a problem of its stage alone."""
+    shapes: dict[str, Shape] = {}
+    problems: dict[str, PreconditionError] = {}
+    for key in orders:
+        stage = BY_KEY[key]
+        try:
+            of_catalogue = shape_of(stage, product, hash_of)
+        except InputError as error:
+            problems[key] = PreconditionError(f"{error.where}: {error.what}", error.mend)
+        else:
+            shapes[key] = shape_with_choices(stage, of_catalogue, product, chosen)
+    return Work(product, orders, shapes, problems)
