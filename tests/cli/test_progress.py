@@ -12,6 +12,7 @@ from rich.console import Console
 
 from topview_pipeline.cli.phases import RunProgress, progress_of
 from topview_pipeline.cli.progress import LogLines, line_of, span, summary_of, table_of
+from topview_pipeline.cli.telling import in_credits
 from topview_pipeline.ledger import HeldReason, OrderProgress, OrderState, TaskState
 
 RUN = "this run"
@@ -111,6 +112,13 @@ def test_the_time_left_is_of_the_longest_chain_or_of_the_slots() -> None:
     assert progress(*many, slots=4).seconds_left == 1850.0
     assert progress(at("finishedVideo", RUNNING), now=130.0).seconds_left == 90.0
     assert progress(at("finishedVideo", RUNNING), now=999.0).seconds_left == 0.0
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"), [(0.0, "0 credits"), (0.5, "0.5 credits"), (1.0, "1 credit")]
+)
+def test_one_credit_is_one(amount: float, said: str) -> None:
+    assert in_credits(amount) == said
 
 
 def test_credits_are_of_this_run_and_shared_tasks_count_once() -> None:

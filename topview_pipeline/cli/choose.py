@@ -13,6 +13,7 @@ from topview_pipeline.cli.checks import usable_catalogue
 from topview_pipeline.cli.demohome import program
 from topview_pipeline.cli.errors import CannotStart
 from topview_pipeline.cli.tasks.opening import opened, person, say
+from topview_pipeline.cli.telling import in_credits
 
 if TYPE_CHECKING:
     from topview_pipeline.planning import PlannedOrder
@@ -65,6 +66,6 @@ def _coming(order: PlannedOrder | None, product_id: str) -> Iterator[str]:
     elif not order.submits:
         yield f"The next run pays nothing for its video: {order.why}."
     else:
-        cost = "a price not known yet" if order.credits is None else f"{order.credits:g} credits"
+        cost = "a price not known yet" if order.credits is None else in_credits(order.credits)
         yield f"Its video is to be made from it. That alone, for about {cost}, does:"
         yield f"  {program()} run --product {shlex.quote(product_id)} --stage finishedVideo"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from topview_pipeline.cli.phases import credits_spent
-from topview_pipeline.cli.telling import tell, tell_rows
+from topview_pipeline.cli.telling import in_credits, tell, tell_rows
 from topview_pipeline.grouping import TOLD_ONE_BY_ONE, alike
 from topview_pipeline.ledger import OrderProgress, OrderState
 from topview_pipeline.printable import one_line
@@ -26,7 +26,7 @@ def tell_outcome(console: Console, orders: Sequence[OrderProgress], run_id: str)
     fresh = sum(order.task_run_id == run_id for order in done)
     reused = len(done) - fresh
     spent = credits_spent(orders, run_id)
-    parts = [f"{fresh} made", f"{spent:g} credits"]
+    parts = [f"{fresh} made", in_credits(spent)]
     if reused:
         parts.insert(1, f"{reused} taken from the store at no cost")
     console.print(", ".join(parts) + ".", highlight=False)

@@ -14,7 +14,7 @@ import click
 from topview_pipeline.cli.changes import doubts
 from topview_pipeline.cli.checks import problems_of, tell_problems, usable_catalogue
 from topview_pipeline.cli.errors import starting
-from topview_pipeline.cli.telling import tell, tell_rows
+from topview_pipeline.cli.telling import in_credits, tell, tell_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,7 +115,7 @@ def _stage_row(stage: StageForecast) -> tuple[str, str, str, str, str]:
 def _summary(coming: Forecast) -> str:
     unpriced = f" and {coming.unpriced} of unknown price" if coming.unpriced else ""
     return (
-        f"{coming.tasks} new tasks, about {coming.credits:g} credits{unpriced}, "
+        f"{coming.tasks} new tasks, about {in_credits(coming.credits)}{unpriced}, "
         f"about {_span(coming.seconds)} at the account's slots."
     )
 

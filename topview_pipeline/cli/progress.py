@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from topview_pipeline.cli.phases import Phase, RunProgress, progress_of
-from topview_pipeline.cli.telling import tell
+from topview_pipeline.cli.telling import in_credits, tell
 from topview_pipeline.ledger import Ledger, LedgerError, OrderProgress, OrderState
 from topview_pipeline.printable import one_line
 from topview_pipeline.stages import BY_KEY
@@ -77,7 +77,7 @@ def _how_it_ended(order: OrderProgress, run_id: str) -> str:
     if order.task_run_id != run_id:
         return "taken from the store"
     seconds = "" if order.seconds is None else f" in {order.seconds:.1f} s"
-    cost = "" if not order.credits else f", {order.credits:g} credits"
+    cost = "" if not order.credits else f", {in_credits(order.credits)}"
     return f"made{seconds}{cost}"
 
 
@@ -89,7 +89,7 @@ def span(seconds: float) -> str:
 
 
 def _cost_and_time(progress: RunProgress) -> str:
-    cost = f"{progress.credits:g} credits"
+    cost = in_credits(progress.credits)
     left = progress.seconds_left
     return cost if left is None else f"{cost}, about {span(left)} left"
 

@@ -1,7 +1,7 @@
-"""How commands print what they did not write themselves: ids, reasons, paths, Topview's words.
+"""How commands print amounts, and what they did not write themselves: ids, paths, Topview's words.
 
-It is never read as rich's markup, in which `[/]` is an error and `[red]` is gone, and never obeyed
-by a terminal.
+What is foreign is never read as rich's markup, in which `[/]` is an error and `[red]` is gone, and
+never obeyed by a terminal.
 """
 
 from __future__ import annotations
@@ -50,3 +50,8 @@ def tell_rows(
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     console.print(table)
+
+
+def in_credits(amount: float) -> str:
+    """An amount of credits in words."""
+    return f"{amount:g} credit{'' if amount == 1 else 's'}"
