@@ -62,6 +62,19 @@ def test_a_product_that_another_catalogue_has_has_not_left(ledger: Ledger) -> No
     assert now_of(ledger)["products_failed"].count == 1
 
 
+def test_the_catalogue_of_another_deployment_hides_no_failure(ledger: Ledger) -> None:
+    fail(ledger, "mug")
+    obey(ledger, "hat", source="theirs.csv")
+    assert now_of(ledger)["products_failed"].count == 1
+
+
+def test_a_failure_of_what_came_back_counts_again(ledger: Ledger) -> None:
+    fail(ledger, "hat")
+    for products in (["hat", "mug"], ["mug"], ["hat", "mug"]):
+        obey(ledger, *products)
+    assert now_of(ledger)["products_failed"].count == 1
+
+
 def test_before_any_catalogue_was_obeyed_every_failure_counts(ledger: Ledger) -> None:
     fail(ledger, "hat")
     assert now_of(ledger)["products_failed"].count == 1

@@ -214,6 +214,21 @@ def test_a_catalogue_that_gets_its_old_name_back_leaves_none_behind(ledger: Ledg
     assert syncing.obey(ledger, without) == Retired(("a",), 1), "no other catalogue keeps it"
 
 
+def test_a_named_catalogue_leaves_alone_what_comes_to_its_place_later(ledger: Ledger) -> None:
+    """Two containers, each with a file of its own at one path, and one has a name."""
+    place = "/data/c.csv"
+    unnamed = replace(catalogue("abcd"), source=place, location_name=place)
+    named = replace(catalogue("abcde"), source="spring", location_name=place)
+    syncing.obey(ledger, unnamed)
+    syncing.obey(ledger, named)
+    assert ledger.catalogues.names() == ("spring",), "the first that is met there is its own past"
+    for ids in ("abcde", "abcdef"):
+        syncing.obey(ledger, unnamed)
+        syncing.obey(ledger, replace(catalogue(ids), source="spring", location_name=place))
+        assert ledger.catalogues.names() == (place, "spring")
+    assert ledger.catalogues.seen(place).products == frozenset("abcd")
+
+
 def test_what_is_held_changes_nothing_until_it_is_accepted(ledger: Ledger) -> None:
     syncing.obey(ledger, catalogue("abcd"))
     half = catalogue("ab")

@@ -66,12 +66,12 @@ class Concern:
 
 
 def _failed(ledger: Ledger, _now: float) -> Concern:
-    here = ledger.standing.products()
+    retired = ledger.standing.retired()
     cases = [
         Case(product, stage, order.what or "no reason is known", order.mend or "run it again")
         for (product, stage), order in sorted(ledger.standing.last_orders().items())
         # What left the catalogue cannot be run again: nobody has to do anything about it.
-        if order.state is OrderState.FAILED and (here is None or product in here)
+        if order.state is OrderState.FAILED and product not in retired
     ]
     products = len({case.product for case in cases})
     return _concern(cases, "do what each row says, then run the products again", count=products)

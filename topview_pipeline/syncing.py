@@ -95,10 +95,7 @@ def obey(ledger: Ledger, catalogue: Catalogue) -> Retired:
     nobody_left = any(problem.product_id is None for problem in catalogue.problems)
     seen = seen_of(ledger, catalogue)
     left = frozenset() if nobody_left else seen.products.difference(catalogue.products, kept)
-    is_alone = catalogue.location_name == catalogue.source or (
-        catalogue.location_name not in ledger.catalogues.names()
-    )
-    if _is_known(seen, catalogue) and not left and is_alone:
+    if _is_known(seen, catalogue) and not left:
         return Retired((), 0)
     try:
         return ledger.catalogues.obey(
@@ -133,6 +130,7 @@ def _is_known(seen: Seen, catalogue: Catalogue) -> bool:
     """
     return (
         seen.name == catalogue.source
+        and seen.location == catalogue.location_name
         and seen.sha256 == catalogue.sha256
         and seen.held is None
         and seen.products.issuperset(catalogue.products)

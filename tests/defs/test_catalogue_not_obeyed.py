@@ -182,3 +182,20 @@ def test_a_catalogue_that_moved_is_said_to_be_a_stranger(
     assert "other catalogues" not in tick(shop).said
     with shop.ledger() as ledger:
         assert ledger.catalogues.names() == (str(shop.catalogue),)
+
+
+def test_a_catalogue_that_is_back_as_it_was_is_well_at_once(shop: Shop) -> None:
+    """A file server that was away for a minute must not leave an error standing for ten."""
+    shop.add("mug")
+    shop.write()
+    first = tick(shop)
+    away = shop.catalogue.rename(shop.folder / "away.csv")
+    gone = tick(shop, first.cursor)
+    with shop.ledger() as ledger:
+        assert len(ledger.catalogues.held()) == 1
+    away.rename(shop.catalogue)
+
+    tick(shop, gone.cursor)
+
+    with shop.ledger() as ledger:
+        assert ledger.catalogues.held() == ()

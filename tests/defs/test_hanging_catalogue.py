@@ -6,14 +6,16 @@ import sys
 import threading
 import types
 from collections.abc import Iterator
+from typing import ClassVar
 
 import dagster as dg
 import pytest
 
 from tests.defs.shop import Shop
+from tests.defs.test_catalogue_sensor import tick
 from tests.defs.test_sensors import Daemon, leave_behind, requested
 from topview_pipeline.catalogue import CatalogueError
-from topview_pipeline.defs import sensors
+from topview_pipeline.defs import catalogue_sensor, resources, sensors
 from topview_pipeline.defs.resources import CatalogueResource
 
 SETTING = "python:hanging_shop:Shop"
@@ -44,6 +46,74 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for thread in threading.enumerate():
         if thread.name == "topview-catalogue":
             thread.join(30)
+
+
+class Slow:
+    """Where the rows of a shop are; tests let it hang."""
+
+    where = "shop database"
+    hangs_when_made: ClassVar[bool] = False
+    released: ClassVar[threading.Event]
+
+    def __init__(self) -> None:
+        if self.hangs_when_made:
+            self.released.wait(60)
+
+    def version(self) -> None:
+        return None
+
+    def rows(self) -> list[dict[str, object]]:
+        self.released.wait(60)
+        return []
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The setting of a source that tells its name, and hangs when it is read."""
+    module = types.ModuleType("slow_shop")
+    module.__dict__["Shop"] = Slow
+    monkeypatch.setitem(sys.modules, "slow_shop", module)
+    monkeypatch.setattr(resources, "_names", {})
+    monkeypatch.setattr(Slow, "released", threading.Event(), raising=False)
+    yield "python:slow_shop:Shop"
+    Slow.released.set()
+    for thread in threading.enumerate():
+        if thread.name == "topview-catalogue":
+            thread.join(30)
+
+
+def test_rows_that_hang_leave_the_name_to_be_told(slow: str) -> None:
+    catalogue = CatalogueResource(source=slow)
+    with pytest.raises(CatalogueError, match="did not answer"):
+        catalogue.read(seconds=0.05)
+    assert catalogue.name() == "shop database"
+
+
+def test_a_source_that_no_longer_opens_has_the_name_that_it_told_before(
+    slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert CatalogueResource(source=slow).name() == "shop database"
+    monkeypatch.setattr(Slow, "hangs_when_made", True)
+    for _ in range(2):
+        assert CatalogueResource(source=slow).name(seconds=0.05) == "shop database"
+
+
+def test_a_catalogue_that_hangs_is_written_down_as_held(
+    shop: Shop, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shop.ledger() as ledger:
+        ledger.catalogues.obey("shop database", sha256="1", columns=[], products=["mug"])
+    monkeypatch.setenv("TOPVIEW_CATALOGUE", slow)
+    monkeypatch.setattr(catalogue_sensor, "_READ_SECONDS", 0.05)
+    assert "did not answer" in tick(shop).said
+    with shop.ledger() as ledger:
+        (held,) = ledger.catalogues.held()
+    assert held.name == "shop database"
+
+
+def test_a_files_name_is_told_while_the_file_server_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CatalogueResource, "open", lambda _self: pytest.fail("opened"))
+    assert CatalogueResource(source="/mnt/shop.csv").name() == "/mnt/shop.csv"
 
 
 @pytest.mark.parametrize("look", ["version", "read", "name"])

@@ -12,6 +12,7 @@ import pytest
 from tests.defs.shop import NO_SUCH_ID, Shop, failure_of, made
 from tests.defs.test_checks import plain_media
 from topview_pipeline import portfolio, syncing
+from topview_pipeline.defs import manifest
 from topview_pipeline.defs.manifest import MANIFEST
 from topview_pipeline.defs.resources import CatalogueResource
 from topview_pipeline.quality import Outcome, Verdict
@@ -211,8 +212,14 @@ def test_what_nobody_measured_is_measured_before_it_is_exported(
     assert publish(shop)["topview/videos"] == 1
     monkeypatch.setenv("TOPVIEW_CHECKS", "true")
 
+    monkeypatch.setattr(manifest, "_LOGGED", 2)
+
     told = publish(shop)
 
+    (run, *_) = shop.instance.get_runs(limit=1)
+    logged = [entry.user_message for entry in shop.instance.all_logs(run.run_id)]
+    assert "Measuring 3 results that no check of today has seen." in logged
+    assert "Measured 2 of 3 results." in logged
     assert listed(shop) == []
     assert "finishedVideo failed its check" in str(told["topview/why_left_out"])
     with shop.ledger() as ledger:

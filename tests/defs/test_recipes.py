@@ -111,6 +111,22 @@ def test_what_was_made_product_by_product_has_a_recipe_too(
     assert shop.accepted() == paid
 
 
+def test_a_name_for_the_catalogue_lets_no_change_slip_through(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is obeyed by that name, the ledger knows it by its place."""
+    shop.add(*NAMES)
+    shop.register()
+    assert shop.catch_up().success
+    paid = shop.accepted()
+    monkeypatch.setenv("TOPVIEW_CATALOGUE_NAME", "spring")
+    change_the_mode(monkeypatch)
+
+    assert is_held(shop.materialize("mug", tags={"dagster/backfill": "scattered"}))
+    assert is_held(shop.catch_up())
+    assert shop.accepted() == paid
+
+
 def test_a_product_that_tries_another_recipe_leaves_the_catalogues(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

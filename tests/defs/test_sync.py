@@ -221,7 +221,7 @@ def test_a_reading_that_was_overtaken_is_read_again_by_the_run(
         found = read(resource, **options)
         if old:
             return found
-        old.append(replace(found, begun=time.monotonic() - 25))
+        old.append(replace(found, begun=time.monotonic() - 25, warnings=("an old note",)))
         with shop.ledger() as ledger:
             ledger.catalogues.obey(
                 str(shop.catalogue), sha256="newer", columns=[], products=["mug"]
@@ -230,7 +230,9 @@ def test_a_reading_that_was_overtaken_is_read_again_by_the_run(
 
     monkeypatch.setattr(CatalogueResource, "read", late)
     shop.add("shoe")
-    assert told(sync(shop))["new_products"] == 1
+    metadata = told(sync(shop))
+    assert metadata["new_products"] == 1
+    assert metadata["catalogue_warnings"] == 0, "the newest reading is told of"
     assert len(old) == 1
 
 

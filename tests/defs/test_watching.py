@@ -38,3 +38,10 @@ def test_a_memory_comes_back_from_the_cursor(memory: Memory) -> None:
 def test_a_cursor_of_an_earlier_program_is_understood() -> None:
     cursor = '{"version": "1", "at": 7.0, "is_more": true}'
     assert Memory.from_cursor(cursor) == Memory("1", 7.0, is_more=True)
+
+
+def test_a_look_that_failed_is_made_up_for_though_the_version_is_the_known_one() -> None:
+    memory = Memory("1", 7.0, is_more=False, place=3).interrupted("no answer")
+    assert not memory.is_enough("1", now=8.0)
+    assert (memory.place_in("1"), memory.trouble) == (0, "no answer")
+    assert Memory("1", 7.0, is_more=True, place=3).interrupted("no answer").place_in("1") == 3

@@ -14,6 +14,13 @@ def test_the_newest_recipe_counts_and_each_catalogue_has_its_own(ledger: Ledger)
     assert ledger.recipes.last("other shop") == {"versions": {}}
 
 
+def test_a_catalogue_that_just_got_a_name_is_still_made_by_its_recipe(ledger: Ledger) -> None:
+    ledger.recipes.remember("/srv/c.csv", {"versions": {"finishedVideo": "1"}})
+    assert ledger.recipes.last("spring", "/srv/c.csv") == {"versions": {"finishedVideo": "1"}}
+    ledger.recipes.remember("spring", {"versions": {"finishedVideo": "2"}})
+    assert ledger.recipes.last("spring", "/srv/c.csv") == {"versions": {"finishedVideo": "2"}}
+
+
 def test_obeying_a_catalogue_forgets_no_recipe(ledger: Ledger) -> None:
     ledger.recipes.remember("shop", {"versions": {}})
     ledger.catalogues.obey("shop", sha256="1", columns=["product_id"], products=["a"])

@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 
 from tests.ledger.conftest import Clock, open_at, order, reserve
 from topview_pipeline.ledger import LedgerUnavailable, LedgerVersion, TaskState, migrations
+from topview_pipeline.ledger.catalogues import catalogue_key
 from topview_pipeline.ledger.schema import REVISIONS, ledger_info, metadata
 from topview_pipeline.ledger.versions import VERSION_TABLE
 
@@ -145,6 +146,30 @@ def test_a_former_ledger_is_upgraded_and_keeps_its_rows(former_url: str, clock: 
             count = sa.select(sa.func.count()).select_from(sa.table(table))
             assert connection.execute(count).scalar_one() >= len(rows)
     open_at(former_url).close()
+
+
+def test_a_catalogue_that_was_obeyed_when_it_had_no_name_is_still_known(
+    new_url: str, tmp_path: Path
+) -> None:
+    """Half of it gone is held, not taken for a catalogue that nobody ever saw."""
+    other = open_at(f"sqlite:///{tmp_path}/other.db")
+    account = other.account
+    other.close()
+    with connected(new_url) as connection:
+        migrations.upgrade(connection, to="0002")
+        seen = sa.MetaData()
+        seen.reflect(connection, only=["catalogue_seen"])
+        row = {"catalogue": catalogue_key("shop"), "sha256": "1", "columns": ["mode"], "seen_at": 1}
+        connection.execute(seen.tables["catalogue_seen"].insert().values(account=account, **row))
+    ledger = open_at(new_url)
+    found = ledger.catalogues.seen("shop")
+    assert (found.sha256, found.columns, found.unknown_columns) == (
+        "1",
+        frozenset({"mode"}),
+        frozenset(),
+    )
+    assert ledger.catalogues.held() == ()
+    ledger.close()
 
 
 def test_a_former_program_leaves_an_upgraded_or_new_ledger_alone(

@@ -8,27 +8,28 @@ from topview_pipeline.catalogue.errors import CatalogueError
 
 _T = TypeVar("_T")
 
-_hanging: Final[dict[str, threading.Thread]] = {}
+_hanging: Final[dict[tuple[str, str], threading.Thread]] = {}
 """Readings that ran out of time and did not end: a thread cannot be stopped from outside. The next
-look at the same source does not begin another one beside it."""
+look at the same source for the same thing does not begin another one beside it."""
 
 
-def within(seconds: float, where: str, look: Callable[[], _T]) -> _T:
+def within(seconds: float, where: str, look: Callable[[], _T], *, what: str = "rows") -> _T:
     """What `look` returns or raises.
 
     Args:
         where: the source's name.
         look: it reads the source.
+        what: it looks for: rows that hang keep nobody from a name.
 
     Raises:
         CatalogueError: it takes longer than `seconds`, or an earlier one still hangs.
     """
-    earlier = _hanging.get(where)
+    earlier = _hanging.get((where, what))
     if earlier is not None and earlier.is_alive():
         raise CatalogueError(
             "an earlier look at it still hangs", where, "Check what keeps it from answering."
         )
-    _hanging.pop(where, None)
+    _hanging.pop((where, what), None)
     results: list[_T] = []
     errors: list[BaseException] = []
 
@@ -42,7 +43,7 @@ def within(seconds: float, where: str, look: Callable[[], _T]) -> _T:
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        _hanging[where] = thread
+        _hanging[where, what] = thread
         raise CatalogueError(
             f"it did not answer within {seconds:g} s", where, "Check what keeps it from answering."
         )

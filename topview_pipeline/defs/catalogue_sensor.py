@@ -58,6 +58,9 @@ def _look(
         version = catalogue.version()
     except CatalogueError as error:
         _write_down(catalogue, ledger, error)
+        if memory is not None:
+            # Back with the version that is known, it must be looked at to be well again.
+            context.update_cursor(memory.interrupted(str(error)).to_cursor())
         raise
     if memory is not None and memory.is_enough(version, now=now):
         return dg.SkipReason(memory.trouble or "the catalogue is the one that was last looked at")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from topview_pipeline.publishing import Published
 
 MANIFEST: Final = "videoManifest"
+_LOGGED: Final = 100
+"""Results measured from one line of the log to the next: a second or two each, for videos."""
 _SHOWN: Final = 200
 """Rows of the tables on the event; the files have all."""
 
@@ -42,6 +44,7 @@ _SHOWN: Final = 200
     ),
 )
 def video_manifest(
+    context: dg.AssetExecutionContext,
     ledger: LedgerResource,
     artifacts: ArtifactsResource,
     catalogue: CatalogueResource,
@@ -64,7 +67,7 @@ def video_manifest(
             syncing.check(opened, found)
             ensure_paired(opened, store, who=MANIFEST)
             products = read_portfolio(found, opened)
-            if settings.checks and _measure(products, opened, store):
+            if settings.checks and _measure(context, products, opened, store):
                 products = read_portfolio(found, opened)
             account = opened.account
         finally:
@@ -74,10 +77,15 @@ def video_manifest(
     return dg.MaterializeResult(metadata=_metadata(published))
 
 
-def _measure(products: "list[ProductShown]", ledger: "Ledger", store: "ArtifactStore") -> int:
+def _measure(
+    context: dg.AssetExecutionContext,
+    products: "list[ProductShown]",
+    ledger: "Ledger",
+    store: "ArtifactStore",
+) -> int:
     """Measure what videos were made from where no verdict is kept; how many rows.
 
-    As after the ledger was rebuilt: the store has no verdicts.
+    As after the ledger was rebuilt, the store having no verdicts, and after the rules changed.
     """
     from topview_pipeline.inspection import verdict_of
     from topview_pipeline.quality import Verdict
@@ -89,8 +97,12 @@ def _measure(products: "list[ProductShown]", ledger: "Ledger", store: "ArtifactS
         for row in shown.behind.values()
         if Verdict.from_json(row.quality) is None
     }
-    for row in behind.values():
+    if behind:
+        context.log.info(f"Measuring {len(behind)} results that no check of today has seen.")
+    for measured, row in enumerate(behind.values(), start=1):
         verdict_of(row, ledger, store)
+        if measured % _LOGGED == 0:
+            context.log.info(f"Measured {measured} of {len(behind)} results.")
     return len(behind)
 
 

@@ -53,7 +53,9 @@ def plan_catch_up(
                 planned = []
             else:
                 if config.explicit:
-                    found, _ = take_in_newest(context, catalogue, found, opened)
+                    newest, _ = take_in_newest(context, catalogue, found, opened)
+                    if newest is not found:
+                        found, counts = newest, tell_of_catalogue(context, newest)
                 if config.is_of_the_whole_catalogue:
                     recipes.check_recipe(context.instance, opened, found, catalogue)
                 planned = planning.planned(config, found, opened, context.instance)

@@ -115,7 +115,7 @@ def _doubt(
 
 def last_recipe(ledger: Ledger, catalogue: Catalogue) -> Recipe | None:
     """The recipe that the catalogue is made by; None before it is made."""
-    last = ledger.recipes.last(catalogue.source)
+    last = ledger.recipes.last(catalogue.source, catalogue.location_name)
     return None if last is None else Recipe.from_json(last)
 
 

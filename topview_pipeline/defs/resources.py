@@ -7,7 +7,7 @@ and httpx take longer to load than all definitions together.
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import dagster as dg
 from pydantic import Field
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from topview_pipeline.topview.client import TopviewClient
 
 _T = TypeVar("_T")
+
+_names: "Final[dict[tuple[type[CatalogueResource], str, str], str]]" = {}
+"""What sources of one's own last said that they are called, by resource and setting."""
 
 
 class TopviewResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
@@ -115,16 +118,8 @@ class CatalogueResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # t
             CatalogueError: an import path leads to none.
         """
         from topview_pipeline.catalogue import open_source
-        from topview_pipeline.settings import SettingsError
 
-        setting = self._setting()
-        if not setting:
-            raise SettingsError(
-                "TOPVIEW_CATALOGUE",
-                "it is not set",
-                "Set it to the path or URL of your catalogue (CSV or JSONL).",
-            )
-        return open_source(setting)
+        return open_source(self._named())
 
     def read(
         self, *, seconds: float = 300.0, defaults: "CatalogueDefaults | None" = None
@@ -159,21 +154,50 @@ class CatalogueResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # t
     def name(self, *, seconds: float = 5.0) -> str:
         """What the ledger knows it by, as `Catalogue.source`, without reading it.
 
+        A file's name is in its setting. Of a source of one's own that cannot tell it now, it is
+        what it last told in this process.
+
         Raises as `read` does.
         """
-        from topview_pipeline.catalogue import name_of
-        from topview_pipeline.settings import Settings
+        from topview_pipeline.catalogue import CatalogueError, name_of, name_of_location
+        from topview_pipeline.settings import PYTHON_SOURCE, Settings
 
         given = self.known_as or Settings.from_environment().catalogue_name
-        return given or self._look(seconds, name_of)
+        if given:
+            return given
+        if not self._is_own() and not self._named().startswith(PYTHON_SOURCE):
+            return name_of_location(self._named())
+        key = type(self), repr(self), self._setting()
+        try:
+            _names[key] = self._look(seconds, name_of, what="name")
+        except CatalogueError:
+            if key not in _names:
+                raise
+        return _names[key]
 
-    def _look(self, seconds: float, look: "Callable[[Source], _T]") -> _T:
+    def _look(self, seconds: float, look: "Callable[[Source], _T]", *, what: str = "rows") -> _T:
         """What `look` sees in the source. Also what makes a source of one's own may hang."""
         from topview_pipeline.catalogue import name_of_location, within
 
-        is_own = type(self).open is not CatalogueResource.open
-        where = type(self).__name__ if is_own else name_of_location(self._setting())
-        return within(seconds, where, lambda: look(self.open()))
+        where = type(self).__name__ if self._is_own() else name_of_location(self._setting())
+        return within(seconds, where, lambda: look(self.open()), what=what)
+
+    def _is_own(self) -> bool:
+        """Whether a subclass opens a source of its own."""
+        return type(self).open is not CatalogueResource.open
+
+    def _named(self) -> str:
+        """What names the source. Raises SettingsError: nothing does."""
+        from topview_pipeline.settings import SettingsError
+
+        setting = self._setting()
+        if not setting:
+            raise SettingsError(
+                "TOPVIEW_CATALOGUE",
+                "it is not set",
+                "Set it to the path or URL of your catalogue (CSV or JSONL).",
+            )
+        return setting
 
     def _setting(self) -> str:
         """What names the source; '' where nothing does."""

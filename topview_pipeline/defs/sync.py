@@ -201,7 +201,9 @@ def sync_with_catalogue(
         found = catalogue.read()
         counts = tell_of_catalogue(context, found)
         with ledger_of_account(ledger) as opened:
-            found, taken = take_in_newest(context, catalogue, found, opened)
+            newest, taken = take_in_newest(context, catalogue, found, opened)
+            if newest is not found:
+                found, counts = newest, tell_of_catalogue(context, newest)
             chosen = choices_of(opened)
         with opened_inputs() as inputs:
             changed, looked = changed_of_made(context.instance, found, inputs, chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 LOOK_AGAIN_SECONDS: Final = 600.0
@@ -20,7 +20,7 @@ class Memory:
     Attributes:
         version: of the source; None when it has none.
         at: when, in seconds since the epoch.
-        is_more: something was left over for the next tick.
+        is_more: something was left over for the next tick, be it a whole look.
         place: where that goes on. Not every file's hash can be remembered: from the start, ticks
             that are too short for all files would never come to the last.
         trouble: why it was not obeyed.
@@ -31,6 +31,10 @@ class Memory:
     is_more: bool
     place: int = 0
     trouble: str | None = None
+
+    def interrupted(self, trouble: str) -> Memory:
+        """The memory after a look that failed before it knew the version: the next looks again."""
+        return replace(self, is_more=True, place=self.place if self.is_more else 0, trouble=trouble)
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> Memory | None:

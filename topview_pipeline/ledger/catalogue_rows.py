@@ -14,9 +14,10 @@ class Seen:
         columns: names of the columns it had, those that mean something.
         sha256: of what it said; None before the first time.
         unknown_columns: names of those that mean nothing.
-        name: what the ledger knows it by.
+        name: what the ledger knows it by; None when it was obeyed before names were kept.
         seconds_ago: when it was obeyed, by the database's clock; None before the first time.
         held: why it is not obeyed since.
+        location: what its location alone would be called.
     """
 
     products: frozenset[str]
@@ -26,6 +27,7 @@ class Seen:
     name: str | None = None
     seconds_ago: float | None = None
     held: str | None = None
+    location: str | None = None
 
     def is_after(self, reading_seconds_ago: float, sha256: str) -> bool:
         """Whether it was obeyed, and said something else, after a reading began."""

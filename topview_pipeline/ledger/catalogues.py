@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from topview_pipeline.ledger.catalogue_rows import HeldCatalogue, Retired, Seen
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.errors import Overtaken
-from topview_pipeline.ledger.leaving import portions, retire
+from topview_pipeline.ledger.leaving import IS_THERE, enter, portions, retire
 from topview_pipeline.ledger.schema import (
     accepted_change,
     catalogue_product,
@@ -38,7 +38,7 @@ class Catalogues:
         """
         with self._db.read() as connection:
             found = self._seen(connection, name)
-            if found.name is None and location_name is not None:
+            if found.sha256 is None and location_name is not None:
                 found = self._seen(connection, location_name)
         return found
 
@@ -66,8 +66,9 @@ class Catalogues:
             products: ids of the products that it has.
             kept: ids that it has in rows that cannot be used now: they have not left.
             nobody_left: who left cannot be told, so nobody is retired.
-            location_name: its name where nobody gave it one: what the ledger knows by that is this
-                catalogue, before it had its name.
+            location_name: its name where nobody gave it one. What the ledger knows by that when
+                this one is first obeyed there is this one, before it had its name; what it knows
+                by that later is another deployment's.
             read_seconds_ago: when this reading of it began.
 
         Raises:
@@ -76,21 +77,15 @@ class Catalogues:
         key = catalogue_key(name)
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
-            if location_name is not None and location_name != name:
-                self._give_name(connection, catalogue_key(location_name), key)
             before = self._seen(connection, name)
+            if location_name is not None and location_name not in (name, before.location):
+                self._give_name(connection, catalogue_key(location_name), key)
+                before = self._seen(connection, name)
             if before.is_after(read_seconds_ago, sha256):
                 raise Overtaken(f"catalogue {name}: another reading of it was obeyed since")
             left = () if nobody_left else tuple(sorted(before.products.difference(products, kept)))
             new = [product for product in products if product not in before.products]
-            if new:
-                connection.execute(
-                    catalogue_product.insert(),
-                    [
-                        {"account": self._account, "catalogue": key, "product_id": product}
-                        for product in new
-                    ],
-                )
+            enter(connection, self._account, key, new)
             why = f"the product left the catalogue {name}"
             withdrawn = retire(connection, self._account, key, left, why=why, now=now)
             connection.execute(catalogue_seen.delete().where(*self._of(catalogue_seen, key)))
@@ -99,6 +94,7 @@ class Catalogues:
                     account=self._account,
                     catalogue=key,
                     name=name,
+                    location=location_name,
                     sha256=sha256,
                     columns=sorted(columns),
                     unknown_columns=sorted(unknown_columns),
@@ -108,8 +104,13 @@ class Catalogues:
         return Retired(left, withdrawn)
 
     def names(self) -> tuple[str, ...]:
-        """The names of all catalogues of the account that were ever obeyed, sorted."""
-        query = sa.select(catalogue_seen.c.name).where(catalogue_seen.c.account == self._account)
+        """The names of the catalogues of the account that were ever obeyed, sorted.
+
+        One that was obeyed before names were kept gets its name when it is next obeyed.
+        """
+        query = sa.select(catalogue_seen.c.name).where(
+            catalogue_seen.c.account == self._account, catalogue_seen.c.name.is_not(None)
+        )
         with self._db.read() as connection:
             return tuple(sorted(connection.scalars(query)))
 
@@ -119,7 +120,7 @@ class Catalogues:
             connection.execute(
                 catalogue_seen.update()
                 .where(*self._of(catalogue_seen, catalogue_key(name)))
-                .values(held=why, held_at=self._db.now(connection))
+                .values(name=name, held=why, held_at=self._db.now(connection))
             )
 
     def held(self) -> tuple[HeldCatalogue, ...]:
@@ -148,6 +149,7 @@ class Catalogues:
                 ).where(
                     catalogue_product.c.account == self._account,
                     catalogue_product.c.product_id.in_(some),
+                    IS_THERE,
                 )
                 for product_id, catalogue in connection.execute(query):
                     (here if catalogue == key else elsewhere).add(product_id)
@@ -179,7 +181,9 @@ class Catalogues:
 
     def _seen(self, connection: sa.Connection, name: str) -> Seen:
         key = catalogue_key(name)
-        query = sa.select(catalogue_product.c.product_id).where(*self._of(catalogue_product, key))
+        query = sa.select(catalogue_product.c.product_id).where(
+            *self._of(catalogue_product, key), IS_THERE
+        )
         products = frozenset(str(product) for product in connection.scalars(query))
         row = connection.execute(
             sa.select(catalogue_seen).where(*self._of(catalogue_seen, key))
@@ -190,10 +194,11 @@ class Catalogues:
             products,
             frozenset(row.columns),
             row.sha256,
-            frozenset(row.unknown_columns),
+            frozenset(row.unknown_columns or ()),
             row.name,
             self._db.now(connection) - row.seen_at,
             row.held,
+            row.location,
         )
 
     def _give_name(self, connection: sa.Connection, former: str, key: str) -> None:

@@ -1,9 +1,13 @@
-"""Products that leave a catalogue: what is no longer wanted of them, within a transaction."""
+"""Products that enter or leave a catalogue, and what is no longer wanted of them.
+
+All within the caller's transaction.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -11,7 +15,9 @@ from topview_pipeline.ledger.schema import catalogue_product, orders, task_event
 from topview_pipeline.ledger.states import OrderState
 from topview_pipeline.ledger.wishes import NOT_HELD
 
-_AT_ONCE = 500
+IS_THERE: Final = catalogue_product.c.left_at.is_(None)
+"""The product has not left the catalogue."""
+_AT_ONCE: Final = 500
 """Products named in one statement."""
 
 
@@ -32,14 +38,16 @@ def retire(
     withdrawn = 0
     for some in portions(left):
         connection.execute(
-            catalogue_product.delete().where(
+            catalogue_product.update()
+            .where(
                 catalogue_product.c.account == account,
                 catalogue_product.c.catalogue == key,
                 catalogue_product.c.product_id.in_(some),
             )
+            .values(left_at=now)
         )
         elsewhere = sa.select(catalogue_product.c.product_id).where(
-            catalogue_product.c.account == account
+            catalogue_product.c.account == account, IS_THERE
         )
         ids = list(
             connection.scalars(
@@ -55,6 +63,26 @@ def retire(
         _withdraw(connection, account, ids, why, now)
         withdrawn += len(ids)
     return withdrawn
+
+
+def enter(connection: sa.Connection, account: str, key: str, products: Collection[str]) -> None:
+    """Put products on a catalogue that are not on it: new ones, and such as left and came back.
+
+    Args:
+        key: what the tables call the catalogue.
+    """
+    if not products:
+        return
+    of_it = (catalogue_product.c.account == account, catalogue_product.c.catalogue == key)
+    left = set(connection.scalars(sa.select(catalogue_product.c.product_id).where(*of_it)))
+    for some in portions([product for product in products if product in left]):
+        connection.execute(
+            catalogue_product.delete().where(*of_it, catalogue_product.c.product_id.in_(some))
+        )
+    connection.execute(
+        catalogue_product.insert(),
+        [{"account": account, "catalogue": key, "product_id": product} for product in products],
+    )
 
 
 def _withdraw(

@@ -19,12 +19,17 @@ class Recipes:
         self._db = database
         self._account = account_id
 
-    def last(self, source: str) -> Mapping[str, Any] | None:
-        """The recipe that the catalogue of this source was last made by; None before any."""
+    def last(self, source: str, location_name: str | None = None) -> Mapping[str, Any] | None:
+        """The recipe that the catalogue of this source was last made by; None before any.
+
+        Args:
+            location_name: its name where nobody gave it one: until a catalogue is obeyed by the
+                name that it got, its recipe is known by that.
+        """
         with self._db.read() as connection:
-            found: Mapping[str, Any] | None = connection.scalar(
-                sa.select(catalogue_recipe.c.recipe).where(*self._of(source))
-            )
+            found = self._last(connection, source)
+            if found is None and location_name is not None:
+                found = self._last(connection, location_name)
         return found
 
     def remember(self, source: str, recipe: Mapping[str, Any]) -> None:
@@ -39,6 +44,12 @@ class Recipes:
                     since=self._db.now(connection),
                 )
             )
+
+    def _last(self, connection: sa.Connection, source: str) -> Mapping[str, Any] | None:
+        found: Mapping[str, Any] | None = connection.scalar(
+            sa.select(catalogue_recipe.c.recipe).where(*self._of(source))
+        )
+        return found
 
     def _of(self, source: str) -> tuple[sa.ColumnElement[bool], ...]:
         return (

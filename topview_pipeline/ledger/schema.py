@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from topview_pipeline.ledger.columns import ForeignText
 from topview_pipeline.ledger.states import LIVE, OrderState
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """The steps in `migrations/versions`, by which a ledger came to be; the last one gives this."""
 
 metadata = sa.MetaData()
@@ -240,19 +240,23 @@ catalogue_product = sa.Table(
     # Hash of the source's name: PostgreSQL indexes no text of any length.
     sa.Column("catalogue", sa.String(64), primary_key=True),
     sa.Column("product_id", sa.String(255), primary_key=True),
+    # None while the catalogue has it.
+    sa.Column("left_at", sa.Float),
 )
-"""The products that a catalogue had when it was last obeyed: which of them left is seen by it."""
+"""The products that a catalogue had when it was last obeyed, and those that left it."""
 
 catalogue_seen = sa.Table(
     "catalogue_seen",
     metadata,
     sa.Column("account", sa.String(64), primary_key=True),
     sa.Column("catalogue", sa.String(64), primary_key=True),
-    sa.Column("name", sa.Text, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("columns", sa.JSON, nullable=False),
-    sa.Column("unknown_columns", sa.JSON, nullable=False),
     sa.Column("seen_at", sa.Float, nullable=False),
+    sa.Column("name", sa.Text),
+    # What its location alone would be called.
+    sa.Column("location", sa.Text),
+    sa.Column("unknown_columns", sa.JSON),
     sa.Column("held", sa.Text),
     sa.Column("held_at", sa.Float),
 )

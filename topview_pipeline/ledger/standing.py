@@ -12,8 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.database import Database
+from topview_pipeline.ledger.leaving import IS_THERE
 from topview_pipeline.ledger.rows import Task
-from topview_pipeline.ledger.schema import catalogue_product, catalogue_seen, orders, task
+from topview_pipeline.ledger.schema import catalogue_product, orders, task
 from topview_pipeline.ledger.states import HeldReason, OrderState, TaskState
 
 _KEPT = (TaskState.STORED.value, TaskState.SUPERSEDED.value)
@@ -77,16 +78,17 @@ class Standing:
         with self._db.read() as connection:
             return {(row.product_id, row.stage): _order(row) for row in connection.execute(query)}
 
-    def products(self) -> frozenset[str] | None:
-        """Ids that are in a catalogue of the account now; None when none was ever obeyed."""
+    def retired(self) -> frozenset[str]:
+        """Ids that left a catalogue of the account and are in none now.
+
+        What was never in one has not left: its deployment's catalogue may never have been obeyed.
+        """
         ids = sa.select(catalogue_product.c.product_id).where(
             catalogue_product.c.account == self._account
         )
-        seen = sa.select(catalogue_seen.c.account).where(catalogue_seen.c.account == self._account)
+        gone = ids.where(~IS_THERE).except_(ids.where(IS_THERE))
         with self._db.read() as connection:
-            if connection.execute(seen.limit(1)).first() is None:
-                return None
-            return frozenset(str(product) for product in connection.scalars(ids))
+            return frozenset(str(product) for product in connection.scalars(gone))
 
     def kept(self, stage: str) -> list[Task]:
         """Every row of a stage whose files are in the store, superseded ones too; oldest first."""

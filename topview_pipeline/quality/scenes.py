@@ -1,8 +1,8 @@
 """The images of a scene: a face where Topview found one, and the product where it was put.
 
 Coarse on purpose: it tells a scene that shows something else from one that shows the product, not
-a good picture from a bad one. Light and fingers change a product's pixels; its pattern stays, and
-the colour of a plain one.
+a good picture from a bad one. Light and fingers change a product's pixels, and Topview moves and
+turns it as it blends it in: only what has neither its pattern nor its colour is refused.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 from PIL import Image, ImageStat
 
 from topview_pipeline.quality.likeness import Likeness, likeness
+from topview_pipeline.quality.patches import Quad
 from topview_pipeline.quality.standins import WHY, is_stand_in
 from topview_pipeline.quality.verdict import Findings, Verdict, unmeasured
 
@@ -29,9 +30,6 @@ _SKIN_RED: Final = (133, 173)
 _SMALL: Final = 96
 """Pixels of the longer side at which colours are counted."""
 _ANOTHER: Final = "change template, location or prompt, or have it made anew with force"
-
-Quad = Sequence[Sequence[float]]
-"""Top left, top right, bottom right, bottom left, as fractions of the picture."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +93,16 @@ def _look_for_faces(found: Findings, seen: Sequence[tuple[bool | None, Image.Ima
 
 
 def _look_for_product(found: Findings, seen: Sequence[Likeness]) -> None:
-    best = max(seen, key=lambda one: (one.is_there, one.pattern))
+    best = max(seen, key=lambda one: (one.is_there, not one.is_absent, one.pattern))
     found.numbers |= {
         "images_with_product": sum(one.is_there for one in seen),
         "product_pattern_likeness": best.pattern,
         "product_colour_distance": best.colour_distance,
     }
-    if not best.is_there:
+    if best.is_absent:
         found.wrong("no image shows the product where it was put", _ANOTHER)
+    elif not best.is_there:
+        found.doubt("the product is not recognized in any image where it was put", _ANOTHER)
 
 
 def _is_flat(small: Image.Image) -> bool:

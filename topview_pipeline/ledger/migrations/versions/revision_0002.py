@@ -30,13 +30,9 @@ def upgrade() -> None:
         "catalogue_seen",
         sa.Column("account", sa.String(64), nullable=False),
         sa.Column("catalogue", sa.String(64), nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("columns", sa.JSON, nullable=False),
-        sa.Column("unknown_columns", sa.JSON, nullable=False),
         sa.Column("seen_at", sa.Float, nullable=False),
-        sa.Column("held", sa.Text),
-        sa.Column("held_at", sa.Float),
         sa.PrimaryKeyConstraint("account", "catalogue"),
     )
     op.create_table(
