@@ -5,7 +5,7 @@ running at Topview, being stored, and of the video) over a partition's history.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
@@ -19,6 +19,15 @@ _FILE_IDS: Mapping[str, str] = {
     "bgRemovedImageFileId": "topview/cutout_file_id",
     "maskImageFileId": "topview/mask_file_id",
 }
+_FILES: Final = dg.TableSchema(
+    columns=[
+        dg.TableColumn("file", "string"),
+        dg.TableColumn("bytes", "int"),
+        dg.TableColumn("uri", "string"),
+        dg.TableColumn("sha256", "string"),
+    ]
+)
+"""One for all events: Dagster keeps a step's events until it ends, those of 10,000 products too."""
 
 
 def made_metadata(
@@ -130,12 +139,5 @@ def _file_table(artifacts: list[Artifact], store: ArtifactStore) -> dg.TableMeta
             )
             for artifact in artifacts
         ],
-        schema=dg.TableSchema(
-            columns=[
-                dg.TableColumn("file", "string"),
-                dg.TableColumn("bytes", "int"),
-                dg.TableColumn("uri", "string"),
-                dg.TableColumn("sha256", "string"),
-            ]
-        ),
+        schema=_FILES,
     )
