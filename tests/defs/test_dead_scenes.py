@@ -12,6 +12,8 @@ from tests.defs.shop import Shop, made, troubles_of
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.serve import Running, running
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600.0
 
 

@@ -33,6 +33,8 @@ def shop(make_shop: MakeShop) -> Shop:
 TERMINATED_WHILE_DAGSTER_STORES_AN_EVENT = """
 import os, signal
 from dagster import DagsterInstance
+
+pytestmark = pytest.mark.slow
 handle = DagsterInstance.handle_new_event
 def handle_and_be_terminated(instance, event, **options):
     handle(instance, event, **options)
@@ -77,7 +79,6 @@ def assert_stopped_by_a_person(shop: Shop) -> None:
         assert ledger.tasks.in_state((TaskState.RESERVED, TaskState.UNKNOWN)) == []
 
 
-@pytest.mark.slow
 def test_terminating_a_run_sends_nothing_new_and_the_next_run_brings_home_what_was_paid(
     shop: Shop, worker: subprocess.Popen[bytes]
 ) -> None:
@@ -92,7 +93,6 @@ def test_terminating_a_run_sends_nothing_new_and_the_next_run_brings_home_what_w
     assert_all_made_and_paid_once(shop)
 
 
-@pytest.mark.slow
 def test_after_a_termination_the_sensors_run_brings_home_and_sends_nothing(
     shop: Shop, worker: subprocess.Popen[bytes]
 ) -> None:
@@ -109,7 +109,6 @@ def test_after_a_termination_the_sensors_run_brings_home_and_sends_nothing(
     assert shop.counters()["orphans"] == 0
 
 
-@pytest.mark.slow
 def test_a_termination_while_dagster_stores_an_event_is_as_clean(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -142,7 +141,6 @@ def test_kill_9_leaves_the_orders_open_and_the_next_run_pays_nothing_twice(
     assert_all_made_and_paid_once(shop)
 
 
-@pytest.mark.slow
 def test_a_signal_that_no_person_sent_leaves_the_orders_open(
     shop: Shop, worker: subprocess.Popen[bytes]
 ) -> None:
