@@ -16,6 +16,8 @@ from tests.scenarios.dagster_processes import EXECUTE, process_of, until, videos
 from topview_pipeline.defs.runs import withdraw_cancelled
 from topview_pipeline.ledger import TaskState
 
+pytestmark = pytest.mark.slow
+
 SLOTS = 2
 PRODUCTS = ("mug", "shoe", "bag")
 MEDIANS = {"remove_background": 0.05, "image_replace": 0.05, "image2Video": 4.0}
@@ -33,8 +35,6 @@ def shop(make_shop: MakeShop) -> Shop:
 TERMINATED_WHILE_DAGSTER_STORES_AN_EVENT = """
 import os, signal
 from dagster import DagsterInstance
-
-pytestmark = pytest.mark.slow
 handle = DagsterInstance.handle_new_event
 def handle_and_be_terminated(instance, event, **options):
     handle(instance, event, **options)
