@@ -56,6 +56,12 @@ def test_it_trusts_only_what_it_has_seen_a_few_times() -> None:
     assert plan.delay(0.0) > 30.0
 
 
+@pytest.mark.parametrize("elapsed", [0.2, 0.4, 1.0])
+def test_what_outlasts_the_short_ones_of_a_burst_is_not_left_alone(elapsed: float) -> None:
+    plan = PollPlan([0.07] * 5, shortest=0.1)
+    assert plan.delay(elapsed) == pytest.approx(0.1)
+
+
 def test_a_clock_that_was_set_back_teaches_nothing() -> None:
     plan = PollPlan([10.0] * 5, shortest=1.0)
     plan.learn(-86400.0)

@@ -92,27 +92,27 @@ class Follower:
     async def _poll(self, task: Task, ask_now: bool) -> tuple[Task, TaskResult | None]:
         plan = self._desk.plans[task.stage]
         began = task.pending_at or task.reserved_at
-        watched = not ask_now
-        unfinished = 0.0
+        # How long it was known to run at the last look. None: nobody looked, as when somebody else
+        # submitted it a while ago, or Topview did not answer: it may have ended any time.
+        ran = None if ask_now else 0.0
         while True:
-            now = self._desk.clock()
+            asked_at = self._desk.clock()
             if not ask_now:
-                longest = max(task.deadline_at - now, self._desk.config.poll_seconds)
-                await asyncio.sleep(min(plan.delay(now - began), longest))
-                now = self._desk.clock()
+                longest = max(task.deadline_at - asked_at, self._desk.config.poll_seconds)
+                await asyncio.sleep(min(plan.delay(asked_at - began), longest))
+                asked_at = self._desk.clock()
             ask_now = False
             with self._desk.activity.asking():
                 result = await self._query(task)
             if result is not None and result.status is TaskStatus.SUCCESS:
-                if watched and task.state is TaskState.PENDING:
+                if ran is not None and task.state is TaskState.PENDING:
                     # It ended somewhere between the last two looks: else our own lag is learnt.
-                    plan.learn((unfinished + self._desk.clock() - began) / 2)
+                    plan.learn((ran + self._desk.clock() - began) / 2)
                 self._desk.learn_cost(task, result.cost_credit)
                 return self._succeeded(task, result), result
             if result is not None and result.status is TaskStatus.FAIL:
                 return self._failed(task, result), result
-            watched = True
-            unfinished = max(now - began, 0.0)
+            ran = None if result is None else max(asked_at - began, 0.0)
             if task.state is TaskState.STALLED:
                 answered = result is not None or task.id in self._denied
                 return self._still_stalled(task, answered=answered), None
