@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ import pytest
 
 from tests.defs.shop import ASSETS, Shop, made, observed
 from topview_pipeline.defs.assets import SOURCES, product_videos
+from topview_pipeline.defs.dagster_internals import DATA_VERSION_TAG
 from topview_pipeline.defs.versions import Versions, observation
 
 CHANGES = {
@@ -117,6 +119,25 @@ def test_a_change_between_the_observation_and_the_look_at_it_is_seen(
     shop.catch_up()
 
     assert list(shop.stale("mug")) == ["finishedVideo"]
+
+
+def test_a_cut_out_that_another_run_tells_before_the_scene_is_told_makes_the_scene_stale(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("mug", "shoe")
+    remember = Versions._remember
+
+    def another_run_was_here(self: Versions, asset: str, wanted: Mapping[str, str]) -> None:
+        if asset == "bgRemovedImage" and "mug" in wanted:
+            other = dg.AssetMaterialization(asset, partition="mug", tags={DATA_VERSION_TAG: "x"})
+            shop.instance.report_runless_asset_event(other)
+        remember(self, asset, wanted)
+
+    monkeypatch.setattr(Versions, "_remember", another_run_was_here)
+    shop.catch_up()
+
+    assert list(shop.stale("mug")) == ["replacedImages"]
+    assert list(shop.stale("shoe")) == []
 
 
 def test_a_cut_out_made_anew_makes_the_scene_stale_and_not_yet_the_video(shop: Shop) -> None:

@@ -1,12 +1,14 @@
 """Everything that this package takes from Dagster's private modules, in one place.
 
-The names of the tags that data versions live in, the event that plans a materialization, and where
-a run comes from: all are written into Dagster's storage, so they change rarely, but no public name
-gives them. `tests/defs/test_dagster_internals.py` says what is relied on.
+The names of the tags that data versions live in, the event that plans a materialization, where a
+run comes from and in which files SQLite keeps its events: all are written into Dagster's storage,
+so they change rarely, but no public name gives them. `tests/defs/test_dagster_internals.py` says
+what is relied on.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -24,12 +26,15 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 __all__ = [
     "CODE_VERSION_TAG",
     "DATA_VERSION_TAG",
     "Ended",
+    "event_log_files",
     "execute_as_launched",
     "get_input_data_version_tag",
     "get_input_event_pointer_tag",
@@ -108,3 +113,11 @@ def report_planned(
     planned = AssetMaterializationPlannedData(dg.AssetKey(asset), partition=partition)
     event = DagsterEvent.build_asset_materialization_planned_event(run.job_name, step, planned)
     instance.report_dagster_event(event, run.run_id)
+
+
+def event_log_files(instance: dg.DagsterInstance, run_id: str) -> tuple[Path, ...]:
+    """The SQLite files that a run's events go to; none where they go to another kind of storage."""
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage):
+        return ()
+    return tuple(Path(storage.path_for_shard(shard)) for shard in (INDEX_SHARD_NAME, run_id))

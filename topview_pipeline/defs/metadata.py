@@ -64,7 +64,8 @@ def made_metadata(
         values["topview/mode"] = task.mode
     values |= _measured(preview, verdict) | _times(task, seen_late=seen_late)
     values["topview/bytes"] = sum(artifact.bytes for artifact in artifacts)
-    values["topview/files"] = _file_table(artifacts, store)
+    uris = [store.uri(artifact) for artifact in artifacts]
+    values["topview/files"] = _file_table(artifacts, uris)
     values |= {
         "topview/attempt": task.attempt,
         "topview/task_id": task.topview_task_id,
@@ -73,7 +74,7 @@ def made_metadata(
     }
     if artifacts:
         values["topview/sha256"] = artifacts[0].sha256
-        values["dagster/uri"] = store.uri(artifacts[0])
+        values["dagster/uri"] = uris[0]
     return values
 
 
@@ -126,18 +127,18 @@ def _ids(result: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _file_table(artifacts: list[Artifact], store: ArtifactStore) -> dg.TableMetadataValue:
+def _file_table(artifacts: list[Artifact], uris: list[str]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
                 {
                     "file": artifact.name,
                     "bytes": artifact.bytes,
-                    "uri": store.uri(artifact),
+                    "uri": uri,
                     "sha256": artifact.sha256,
                 }
             )
-            for artifact in artifacts
+            for artifact, uri in zip(artifacts, uris, strict=True)
         ],
         schema=_FILES,
     )

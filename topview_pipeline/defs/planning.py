@@ -90,11 +90,11 @@ def plan_for(
     ]
     choices = ledger.choices.scenes()
     with _collector_at_rest(), opened_inputs() as inputs:
-        inputs.prefetch(ref for product in chosen for ref in product.files)
+        known = inputs.prefetch(ref for product in chosen for ref in product.files)
 
         @cache  # thousands of products share a template
         def hash_of(ref: str) -> str:
-            return hashes.get(ref) or inputs.sha256(ref)
+            return hashes.get(ref) or known.get(ref) or inputs.sha256(ref)
 
         def shape(stage: Stage, product: Product) -> Shape:
             of_catalogue = shape_of(stage, product, hash_of)

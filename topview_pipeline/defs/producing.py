@@ -15,6 +15,7 @@ import dagster as dg
 
 from topview_pipeline import syncing
 from topview_pipeline.catalogue import Catalogue, CatalogueHeld, Product
+from topview_pipeline.defs.event_log import event_log_kept_open
 from topview_pipeline.defs.inputs import open_inputs
 from topview_pipeline.defs.ordering import place
 from topview_pipeline.defs.pausing import pause_observations
@@ -51,8 +52,9 @@ from topview_pipeline.stages import BY_KEY
 from topview_pipeline.topview.client import TopviewClient
 
 SCHEDULE_NAME_TAG: Final = "dagster/schedule_name"
-_CHUNK: Final = 8
-"""Products observed together: few enough that the first ones start at once."""
+_CHUNKS: Final = (8, 32)
+"""Products observed together, at first and then at most: the first ones start at once, and those
+after them share what it takes to ask Dagster."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ class Production:
                     yield from self._teller.tell(ledger, made, is_asked=True)
                 told = {(made.product_id, made.stage) for made in stored}
                 wanted = [want for want in wanted if (want.product_id, want.stage) not in told]
-            yield from self._produce(ledger, catalogue, wanted, resume)
+            with event_log_kept_open(self._instance, self._run.run_id):
+                yield from self._produce(ledger, catalogue, wanted, resume)
         finally:
             self._inputs.close()
             ledger.close()
@@ -235,7 +238,7 @@ class Production:
     ) -> Iterator[DagsterEvent]:
         """Observe what each product is made from, and let it start."""
         chosen = ledger.choices.scenes()
-        for chunk in chunks(orders, _CHUNK):
+        for chunk in chunks(orders, *_CHUNKS):
             self._inputs.prefetch(ref for name in chunk for ref in products[name].files)
             works = [
                 work_of(

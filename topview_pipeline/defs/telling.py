@@ -14,7 +14,7 @@ from topview_pipeline.defs.marks import Marks
 from topview_pipeline.defs.metadata import made_metadata
 from topview_pipeline.defs.pictures import preview_of
 from topview_pipeline.defs.troubles import Trouble, trouble_of
-from topview_pipeline.defs.versions import SOURCES, Versions, observation
+from topview_pipeline.defs.versions import SOURCES, Versions, key_of, observation
 from topview_pipeline.grouping import FirstOfEach
 from topview_pipeline.inspection import verdict_of
 from topview_pipeline.ledger import Ledger, Task
@@ -142,6 +142,7 @@ class Teller:
         )
         version = data_version(task.fingerprint)
         tags = self._versions.tags(BY_KEY[made.stage], made.product_id, version, made.inputs)
+        self._versions.told(made.stage, made.product_id, version)
         # An order is of this run's own step; what was only brought home may be any asset's. A step
         # gives each output once: a scene that had to be made anew is told as an event beside it.
         if is_own and made.product_id == self._result_for and made.stage not in self._outputs:
@@ -153,5 +154,5 @@ class Teller:
                 data_version=dg.DataVersion(version),
             )
         return dg.AssetMaterialization(
-            asset_key=made.stage, partition=made.product_id, metadata=metadata, tags=tags
+            asset_key=key_of(made.stage), partition=made.product_id, metadata=metadata, tags=tags
         )

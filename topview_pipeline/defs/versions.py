@@ -6,6 +6,7 @@ storage id is looked up by the version, so a change that came in between is stil
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from typing import Final
 
 import dagster as dg
@@ -19,6 +20,7 @@ from topview_pipeline.defs.dagster_internals import (
 from topview_pipeline.stages import BY_KEY, STAGES, Stage
 
 SOURCES = frozenset(stage.source for stage in STAGES)
+_UPSTREAM: Final = frozenset(stage.upstream for stage in STAGES)
 _MOST_NAMED: Final = 1000
 _RECENT: Final = 10
 """Events of one partition that are searched for a version."""
@@ -27,8 +29,14 @@ _RECENT: Final = 10
 def observation(source: str, product_id: str, version: str) -> dg.AssetObservation:
     """That a source had this version when it was read."""
     return dg.AssetObservation(
-        asset_key=source, partition=product_id, tags={DATA_VERSION_TAG: version}
+        asset_key=key_of(source), partition=product_id, tags={DATA_VERSION_TAG: version}
     )
+
+
+@cache
+def key_of(asset: str) -> dg.AssetKey:
+    """One key for all events: Dagster keeps a step's events until it ends."""
+    return dg.AssetKey(asset)
 
 
 class Versions:
@@ -37,6 +45,7 @@ class Versions:
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
         self._pointers: dict[tuple[str, str, str], int] = {}
+        self._told: dict[str, dict[str, str]] = {}
 
     def unobserved(self, versions: Mapping[tuple[str, str], str]) -> list[tuple[str, str, str]]:
         """Those of {(source, product): version} that are not the last observed.
@@ -46,22 +55,23 @@ class Versions:
         """
         return [
             (source, product, version)
-            for source, wanted in _by_source(versions).items()
+            for source, wanted in _by_asset(versions).items()
             for product, version in _not_last(self._instance, source, wanted).items()
         ]
 
     def remember(self, versions: Mapping[tuple[str, str], str]) -> None:
-        """Take the newest observations of these as the ones that were read, in few queries."""
-        for source, wanted in _by_source(versions).items():
-            ids = self._instance.get_latest_storage_id_by_partition(
-                dg.AssetKey(source), dg.DagsterEventType.ASSET_OBSERVATION, set(wanted)
-            )
-            # Looked at after the ids: where somebody observed another version meanwhile, the
-            # newest event is not the one that was read, and `_pointer` has to search for it.
-            other = _not_last(self._instance, source, wanted)
-            for product, storage_id in ids.items():
-                if product not in other:
-                    self._pointers[source, product, wanted[product]] = storage_id
+        """Take the newest events of these {(asset, product): version} as the ones that are meant.
+
+        In few queries for all of them. Where somebody told another version meanwhile, the newest
+        event is not the one, and it is searched for when it is needed.
+        """
+        for asset, wanted in _by_asset(versions).items():
+            self._remember(asset, wanted)
+
+    def told(self, asset: str, product_id: str, version: str) -> None:
+        """This run is telling Dagster that a product's asset has this version now."""
+        if asset in _UPSTREAM:
+            self._told.setdefault(asset, {})[product_id] = version
 
     def is_observed(self, source: str, product_id: str, version: str) -> bool:
         """Whether a source had this version in an event that is still found."""
@@ -73,23 +83,38 @@ class Versions:
         """The tags of an event: its own data version, and those of its inputs with pointers."""
         tags = {DATA_VERSION_TAG: version, CODE_VERSION_TAG: stage.version}
         for asset, input_version in inputs.items():
-            key = dg.AssetKey(asset)
-            tags[get_input_data_version_tag(key)] = input_version
+            tags[_version_tag(asset)] = input_version
             pointer = self._pointer(asset, product_id, input_version)
+            self._pointers.pop((asset, product_id, input_version), None)  # used, but for a repeat
             if pointer is not None:
-                tags[get_input_event_pointer_tag(key)] = str(pointer)
+                tags[_pointer_tag(asset)] = str(pointer)
         return tags
 
     def _pointer(self, asset: str, product_id: str, version: str) -> int | None:
-        known = self._pointers.get((asset, product_id, version))
-        if known is not None:
-            return known
+        wanted = (asset, product_id, version)
+        if wanted not in self._pointers and product_id in self._told.get(asset, ()):
+            # Of all that was told since the last time: asking for one takes as long as for many.
+            self._remember(asset, self._told.pop(asset))
+        return self._pointers.get(wanted) or self._search(*wanted)
+
+    def _remember(self, asset: str, wanted: Mapping[str, str]) -> None:
+        ids = self._instance.get_latest_storage_id_by_partition(
+            key_of(asset), _type_of_events(asset), set(_named(wanted) or ()) or None
+        )
+        # Looked at after the ids: what is still the last version now was it then.
+        other = _not_last(self._instance, asset, wanted)
+        for product, version in wanted.items():
+            if product in ids and product not in other:
+                self._pointers[asset, product, version] = ids[product]
+
+    def _search(self, asset: str, product_id: str, version: str) -> int | None:
+        """Among the newest events of the partition."""
         fetch = (
             self._instance.fetch_observations
             if asset in SOURCES
             else self._instance.fetch_materializations
         )
-        events = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[product_id])
+        events = dg.AssetRecordsFilter(asset_key=key_of(asset), asset_partitions=[product_id])
         for record in fetch(events, limit=_RECENT).records:
             event = record.asset_materialization or record.asset_observation
             if event is not None and (event.tags or {}).get(DATA_VERSION_TAG) == version:
@@ -98,20 +123,36 @@ class Versions:
         return None
 
 
-def _by_source(versions: Mapping[tuple[str, str], str]) -> dict[str, dict[str, str]]:
+@cache
+def _version_tag(asset: str) -> str:
+    return get_input_data_version_tag(key_of(asset))
+
+
+@cache
+def _pointer_tag(asset: str) -> str:
+    return get_input_event_pointer_tag(key_of(asset))
+
+
+def _type_of_events(asset: str) -> dg.DagsterEventType:
+    if asset in SOURCES:
+        return dg.DagsterEventType.ASSET_OBSERVATION
+    return dg.DagsterEventType.ASSET_MATERIALIZATION
+
+
+def _by_asset(versions: Mapping[tuple[str, str], str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
-    for (source, product), version in sorted(versions.items()):
-        found.setdefault(source, {})[product] = version
+    for (asset, product), version in sorted(versions.items()):
+        found.setdefault(asset, {})[product] = version
     return found
 
 
 def _not_last(
-    instance: dg.DagsterInstance, source: str, versions: Mapping[str, str]
+    instance: dg.DagsterInstance, asset: str, versions: Mapping[str, str]
 ) -> dict[str, str]:
-    """Those of {product: version} that the source's newest observation does not have."""
+    """Those of {product: version} that the asset's newest event does not have."""
     tags = instance.event_log_storage.get_latest_tags_by_partition(
-        dg.AssetKey(source),
-        dg.DagsterEventType.ASSET_OBSERVATION,
+        key_of(asset),
+        _type_of_events(asset),
         [DATA_VERSION_TAG],
         _named(versions),
     )

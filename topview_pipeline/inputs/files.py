@@ -84,12 +84,15 @@ class InputFiles:
             raise found
         return found
 
-    def prefetch(self, refs: Iterable[str]) -> None:
+    def prefetch(self, refs: Iterable[str]) -> dict[str, str]:
         """Hash what is not yet known, several at once; `sha256` then answers without waiting.
 
+        Returns the hashes that were known, for whoever needs no second look at the files.
         Raises nothing: what is wrong with a file is said by `sha256`.
         """
-        for_each((ref for ref in dict.fromkeys(refs) if not self._is_at_hand(ref)), self._try)
+        known: dict[str, str] = {}
+        for_each((ref for ref in dict.fromkeys(refs) if not self._find(ref, known)), self._try)
+        return known
 
     def read(self, ref: str, *, kind: Literal["image", "audio"]) -> InputFile:
         """The bytes, proven to be a whole picture or a recording. Raises InputError otherwise."""
@@ -107,8 +110,12 @@ class InputFiles:
         if self._cache is not None:
             self._cache.close()
 
-    def _is_at_hand(self, ref: str) -> bool:
-        return self._known_here(ref) is not None if _is_here(ref) else ref in self._urls
+    def _find(self, ref: str, known: dict[str, str]) -> bool:
+        """Whether its hash, or what is wrong with it, is at hand; a hash is put among the known."""
+        found = self._known_here(ref) if _is_here(ref) else self._urls.get(ref)
+        if isinstance(found, str):
+            known[ref] = found
+        return found is not None
 
     def _try(self, ref: str) -> None:
         try:

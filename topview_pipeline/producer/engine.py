@@ -29,6 +29,8 @@ from topview_pipeline.topview.errors import NotTopview
 
 _SETTLE_SECONDS: Final = 0.5
 """A wait time of 0 still lets what is ready fill the free slots."""
+_PACE_SECONDS: Final = 0.01
+"""Between the beginnings of products that no slot is free for."""
 _ANSWER_SECONDS: Final = 10.0
 """So long after the last progress an answer is awaited, however short the wait time is."""
 
@@ -140,7 +142,10 @@ class Producer:
             running = asyncio.create_task(self._run(flow))
             self._flows[running] = flow
             running.add_done_callback(self._flow_ended)
-            await asyncio.sleep(0)  # what already runs goes first
+            # What already runs goes first. Beginning a product takes the loop a few milliseconds;
+            # while enough of them wait for a slot, answers must not wait behind the rest.
+            enough = len(self._dispatcher.line) >= self._desk.config.slots
+            await asyncio.sleep(_PACE_SECONDS if enough else 0)
         self._fed.set()
         self._desk.activity.changed.set()
 

@@ -66,6 +66,8 @@ OptionalId = Annotated[Id | None, BeforeValidator(_blank_as_none)]
 def readable(text: str) -> str:
     """Return `text` without what no database takes, NULs and half characters, and what a terminal
     would obey: control characters."""
+    if text.isprintable():  # nearly always, and a plan reads 100,000 of them
+        return text
     return printable(text.encode("utf-8", "replace").decode("utf-8").replace("\0", ""))
 
 
