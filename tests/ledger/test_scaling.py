@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from tests.ledger.conftest import open_ledger, order, pend, reserve
+from topview_pipeline.ledger import Wanted
 
 
 def test_no_reservation_or_move_reads_all_rows_of_the_account(tmp_path: Path) -> None:
@@ -39,6 +42,24 @@ def test_no_reservation_or_move_reads_all_rows_of_the_account(tmp_path: Path) ->
     assert any("SEARCH task" in detail for detail, _ in plans)
     whole = [(detail, statement) for detail, statement in plans if _reads_all(detail)]
     assert whole == []
+    ledger.close()
+
+
+def test_a_run_over_thousands_of_products_keeps_little_of_each_order(tmp_path: Path) -> None:
+    """A process has all its orders to its end, and hundreds of bytes each add up."""
+    ledger = open_ledger(tmp_path)
+    reason = "its photo and its script changed since the last video was made of it"
+    wishes = [Wanted(f"product-{number}", "finishedVideo", reason) for number in range(4_000)]
+    tracemalloc.start()
+    try:
+        placed = ledger.orders.place(wishes, run_id="r" * 36, root_run_id="r" * 36, owner="o" * 36)
+        gc.collect()
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(placed.orders) == len(wishes)
+    assert kept < 600 * len(wishes)
+    assert peak < 1_200 * len(wishes)
     ledger.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -20,6 +20,7 @@ from topview_pipeline.ledger.wishes import (
     Wanted,
 )
 
+_T = TypeVar("_T")
 _MOST_NAMED = 500
 """Products or orders named in one statement; more products are looked for among all open orders."""
 
@@ -81,14 +82,17 @@ class Placing(Generations):
                 asking = replace(asking, limit={"limit_run_id": root_run_id})
             joining, new = _divide(wanted, open_orders, only_open=only_open)
             self._insert(connection, new, asking)
-            open_orders |= self._open_of(connection, {want.product_id for want in new})
+            keys = [(want.product_id, want.stage) for want in joining]
+            wished_twice = {key[0] for key in keys if key not in open_orders}
+            if wished_twice:
+                open_orders |= self._open_of(connection, wished_twice)
             refused = self._join_all(connection, joining, open_orders, asking)
             mine = {(want.product_id, want.stage) for want in (*joining, *new)} - refused.keys()
-            self._ask_for_all(connection, [open_orders[key].id for key in mine], run_id, now)
             # As they are now, in the order of asking.
             written = self._open_of(connection, {product_id for product_id, _ in mine})
-            keys = ((want.product_id, want.stage) for want in wanted)
+            keys = [(want.product_id, want.stage) for want in wanted]
             placed = {key: written[key] for key in keys if key in mine}
+            self._ask_for_all(connection, [order.id for order in placed.values()], run_id, now)
         return Placed(placed, refused)
 
     def _open_of(
@@ -103,27 +107,27 @@ class Placing(Generations):
         return {(order.product_id, order.stage): order for order in found}
 
     def _insert(self, connection: sa.Connection, new: Sequence[Wanted], asking: _Asking) -> None:
-        reached = self._reached(connection)
-        rows = [
-            {
-                "account": self._account,
-                "product_id": want.product_id,
-                "stage": want.stage,
-                "state": OrderState.OPEN.value,
-                "reason": want.reason,
-                "force": want.force,
-                "root_run_id": asking.root_run_id,
-                "generation": (
-                    None if want.force else reached.get((want.product_id, want.stage), 0)
-                ),
-                "owner": asking.owner,
-                "created_at": asking.now,
-                "updated_at": asking.now,
-                **asking.limit,
-            }
-            for want in new
-        ]
-        if rows:
+        reached = self._reached(connection) if new else {}
+        for some in portions(new):
+            rows = [
+                {
+                    "account": self._account,
+                    "product_id": want.product_id,
+                    "stage": want.stage,
+                    "state": OrderState.OPEN.value,
+                    "reason": want.reason,
+                    "force": want.force,
+                    "root_run_id": asking.root_run_id,
+                    "generation": (
+                        None if want.force else reached.get((want.product_id, want.stage), 0)
+                    ),
+                    "owner": asking.owner,
+                    "created_at": asking.now,
+                    "updated_at": asking.now,
+                    **asking.limit,
+                }
+                for want in some
+            ]
             connection.execute(orders.insert(), rows)
 
     def _join_all(
@@ -222,7 +226,7 @@ def _at_their_limit(open_orders: Iterable[Order]) -> set[tuple[str, str | None]]
     }
 
 
-def portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def portions(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
     """As many at a time as one statement names."""
-    for begin in range(0, len(ids), _MOST_NAMED):
-        yield ids[begin : begin + _MOST_NAMED]
+    for begin in range(0, len(items), _MOST_NAMED):
+        yield items[begin : begin + _MOST_NAMED]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,7 +24,10 @@ NOT_HELD: Final = {
 """The columns of an order that waits for nothing but its own task."""
 
 
-@dataclass(frozen=True)
+_REPEATED: Final = ("product_id", "stage", "reason", "root_run_id", "owner", "limit_run_id")
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """One thing a run asks for."""
 
@@ -33,9 +37,12 @@ class Wanted:
     force: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Order:
-    """A row of `orders`, as it was when it was read."""
+    """A row of `orders`, as it was when it was read.
+
+    A run keeps those of all its products, so what thousands of them repeat is in memory once.
+    """
 
     id: int
     product_id: str
@@ -60,6 +67,8 @@ class Order:
     @classmethod
     def from_row(cls, row: Any) -> Order:
         values = {name: getattr(row, name) for name in cls.__dataclass_fields__}
+        for name in _REPEATED:
+            values[name] = values[name] and sys.intern(values[name])
         values["state"] = OrderState(row.state)
         values["held_reason"] = HeldReason(row.held_reason) if row.held_reason else None
         return cls(**values)
