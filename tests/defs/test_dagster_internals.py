@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -48,6 +50,20 @@ def test_a_planned_materialization_comes_back_from_the_storage() -> None:
     assert event.asset_key == dg.AssetKey("finishedVideo")
     assert event.partition == "mug"
     assert event.step_key == "produce"
+
+
+def test_an_event_of_a_run_lands_in_the_files_of_the_event_log(tmp_path: Path) -> None:
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        run = dg.DagsterRun(job_name="catch_up", run_id=RUN_ID)
+        instance.add_run(run)
+        internals.report_planned(
+            instance, run, asset="finishedVideo", partition="mug", step="produce"
+        )
+        files = internals.event_log_files(instance, RUN_ID)
+    assert len(files) == 2
+    for file in files:
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("SELECT count(*) FROM event_logs").fetchone() == (1,)
 
 
 def test_a_run_that_is_executed_here_can_be_executed_again_from_the_ui(

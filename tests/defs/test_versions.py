@@ -9,9 +9,11 @@ import dagster as dg
 import pytest
 
 from tests.defs.shop import ASSETS, Shop, made, observed
+from topview_pipeline.defs import versions
 from topview_pipeline.defs.assets import SOURCES, product_videos
 from topview_pipeline.defs.dagster_internals import DATA_VERSION_TAG
 from topview_pipeline.defs.versions import Versions, observation
+from topview_pipeline.stages import BG_REMOVED_IMAGE
 
 CHANGES = {
     "image": "bgRemovedImage",
@@ -93,13 +95,13 @@ def test_a_change_while_the_task_runs_leaves_the_video_stale(
     """The pointer is that of the version which was read, not of the newest at the end."""
     shop.add("mug")
     shop.write()
-    remember = Versions.remember
+    note = Versions.note
 
     def changed_right_after(self: Versions, versions: Any) -> None:
-        remember(self, versions)
+        note(self, versions)
         shop.instance.report_runless_asset_event(observation("productScript", "mug", "newer"))
 
-    monkeypatch.setattr(Versions, "remember", changed_right_after)
+    monkeypatch.setattr(Versions, "note", changed_right_after)
     shop.catch_up()
 
     assert list(shop.stale("mug")) == ["finishedVideo"]
@@ -109,13 +111,13 @@ def test_a_change_between_the_observation_and_the_look_at_it_is_seen(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.add("mug")
-    remember = Versions.remember
+    note = Versions.note
 
     def changed_right_before(self: Versions, versions: Any) -> None:
         shop.instance.report_runless_asset_event(observation("productScript", "mug", "newer"))
-        remember(self, versions)
+        note(self, versions)
 
-    monkeypatch.setattr(Versions, "remember", changed_right_before)
+    monkeypatch.setattr(Versions, "note", changed_right_before)
     shop.catch_up()
 
     assert list(shop.stale("mug")) == ["finishedVideo"]
@@ -125,19 +127,93 @@ def test_a_cut_out_that_another_run_tells_before_the_scene_is_told_makes_the_sce
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.add("mug", "shoe")
-    remember = Versions._remember
+    look_up = Versions._look_up
 
-    def another_run_was_here(self: Versions, asset: str, wanted: Mapping[str, str]) -> None:
-        if asset == "bgRemovedImage" and "mug" in wanted:
+    def another_run_was_here(self: Versions, asset: str, noted: Mapping[str, str]) -> None:
+        if asset == "bgRemovedImage" and "mug" in noted:
             other = dg.AssetMaterialization(asset, partition="mug", tags={DATA_VERSION_TAG: "x"})
             shop.instance.report_runless_asset_event(other)
-        remember(self, asset, wanted)
+        look_up(self, asset, noted)
 
-    monkeypatch.setattr(Versions, "_remember", another_run_was_here)
+    monkeypatch.setattr(Versions, "_look_up", another_run_was_here)
     shop.catch_up()
 
     assert list(shop.stale("mug")) == ["replacedImages"]
     assert list(shop.stale("shoe")) == []
+
+
+def test_a_cut_out_that_another_run_tells_while_the_events_are_looked_up_makes_the_scene_stale(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("mug")
+    not_last = versions._not_last
+
+    def another_run_is_here(
+        instance: dg.DagsterInstance, asset: str, wanted: Mapping[str, str]
+    ) -> dict[str, str]:
+        found = not_last(instance, asset, wanted)
+        if asset == "bgRemovedImage":
+            other = dg.AssetMaterialization(asset, partition="mug", tags={DATA_VERSION_TAG: "x"})
+            instance.report_runless_asset_event(other)
+        return found
+
+    monkeypatch.setattr(versions, "_not_last", another_run_is_here)
+    shop.catch_up()
+
+    assert list(shop.stale("mug")) == ["replacedImages"]
+
+
+def test_more_products_than_one_statement_names_are_all_fresh(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "_MOST_NAMED", 2)
+    shop.add(*(f"p{number}" for number in range(7)))
+    shop.catch_up()
+    assert [shop.stale(name) for name in shop.rows] == [{}] * 7
+
+
+def test_events_are_looked_up_for_many_products_at_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event costs Dagster's storage more than the task costs us: no search for each."""
+    searched: list[tuple[str, str]] = []
+    search = Versions._search
+
+    def noticed(self: Versions, asset: str, product_id: str, version: str) -> int | None:
+        searched.append((asset, product_id))
+        return search(self, asset, product_id, version)
+
+    monkeypatch.setattr(Versions, "_search", noticed)
+    shop.add(*(f"p{number}" for number in range(4)))
+    shop.catch_up()
+    assert searched == []
+
+
+def test_an_event_that_is_told_twice_has_the_same_pointer_twice(shop: Shop) -> None:
+    shop.instance.report_runless_asset_event(observation("productImage", "mug", "v1"))
+    known = Versions(shop.instance)
+    known.note({("productImage", "mug"): "v1"})
+    first, again = (
+        known.tags(BG_REMOVED_IMAGE, "mug", "made", {"productImage": "v1"}) for _ in range(2)
+    )
+    assert "dagster/input_event_pointer/productImage" in first
+    assert first == again
+
+
+def test_a_version_that_was_noted_before_it_changed_again_is_not_taken_for_the_new_one(
+    shop: Shop,
+) -> None:
+    known = Versions(shop.instance)
+    for version in ("v1", "v2"):
+        shop.instance.report_runless_asset_event(observation("productImage", "mug", version))
+        known.note({("productImage", "mug"): version})
+    pointers = [
+        known.tags(BG_REMOVED_IMAGE, "mug", "made", {"productImage": version})[
+            "dagster/input_event_pointer/productImage"
+        ]
+        for version in ("v1", "v2")
+    ]
+    assert pointers == sorted(set(pointers), key=int)
 
 
 def test_a_cut_out_made_anew_makes_the_scene_stale_and_not_yet_the_video(shop: Shop) -> None:

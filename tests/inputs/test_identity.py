@@ -236,6 +236,19 @@ def test_many_urls_are_fetched_at_once_and_each_is_whole(server: Server, cache: 
     assert server.asked == {200: 40, 404: 1}, "nothing was asked twice"
 
 
+def test_hashes_that_are_remembered_are_told_without_a_second_look(
+    tmp_path: Path, cache: HashCache
+) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(b"first")
+    os.utime(photo, (1.0, 1.0))
+    refs = [str(photo), str(photo), str(tmp_path / "gone.png")]
+    assert InputFiles(cache).prefetch(refs) == {}
+    assert InputFiles(cache).prefetch(refs) == {str(photo): sha256(b"first")}
+    photo.write_bytes(b"another")
+    assert InputFiles(cache).prefetch(refs) == {}
+
+
 def test_a_host_that_hangs_keeps_no_other_waiting() -> None:
     """Its requests hang until all of the other host's are through."""
     others = [f"https://quick/{number}.png" for number in range(50)]

@@ -84,9 +84,14 @@ def test_a_file_that_was_cut_off(tmp_path: Path, clock: Clock, kept: int) -> Non
     assert file.stat().st_size == kept
 
 
-def test_a_file_that_may_only_be_read(tmp_path: Path, clock: Clock) -> None:
+def test_a_file_that_may_only_be_read(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As on a volume that is mounted read-only: root may write every other file."""
     open_ledger(tmp_path, clock).close()
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     url = f"sqlite:///file:{tmp_path}/ledger.db?mode=ro&uri=true"
 
     def open_and_order() -> None:
@@ -96,6 +101,7 @@ def test_a_file_that_may_only_be_read(tmp_path: Path, clock: Clock) -> None:
     with pytest.raises(LedgerUnavailable, match="readonly") as told:
         open_and_order()
     assert "may be written" in one_sentence(told.value)
+    assert list(here.iterdir()) == []
 
 
 def test_a_disk_that_is_full_before_there_is_a_ledger(

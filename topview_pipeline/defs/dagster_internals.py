@@ -26,8 +26,6 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 __all__ = [
@@ -45,6 +43,8 @@ __all__ = [
 _LOCATION: Final = "topview_pipeline"
 _REPOSITORY: Final = "__repository__"
 """The name of the one repository that Dagster makes of Definitions."""
+_INDEX_SHARD: Final = "index"
+"""Where SQLite has the events of all assets, beside the file of each run."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def report_planned(
 
 def event_log_files(instance: dg.DagsterInstance, run_id: str) -> tuple[Path, ...]:
     """The SQLite files that a run's events go to; none where they go to another kind of storage."""
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqliteEventLogStorage):
+    path_for_shard = getattr(instance.event_log_storage, "path_for_shard", None)
+    if path_for_shard is None:
         return ()
-    return tuple(Path(storage.path_for_shard(shard)) for shard in (INDEX_SHARD_NAME, run_id))
+    return tuple(Path(path_for_shard(shard)) for shard in (_INDEX_SHARD, run_id))

@@ -25,8 +25,10 @@ def event_log_kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[N
         for path in event_log_files(instance, run_id):
             with contextlib.suppress(sqlite3.Error):
                 connection = sqlite3.connect(
-                    f"{path.as_uri()}?mode=rw", uri=True, check_same_thread=False
+                    f"{path.as_uri()}?mode=rw", uri=True, timeout=0, check_same_thread=False
                 )
                 connections.enter_context(closing(connection))
-                connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+                # SQLite opens a file when it first reads. To the end: a statement that stands
+                # half read would keep the log from ever being written back.
+                connection.execute("SELECT name FROM sqlite_master").fetchall()
         yield

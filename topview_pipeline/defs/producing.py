@@ -52,9 +52,9 @@ from topview_pipeline.stages import BY_KEY
 from topview_pipeline.topview.client import TopviewClient
 
 SCHEDULE_NAME_TAG: Final = "dagster/schedule_name"
-_CHUNKS: Final = (8, 32)
-"""Products observed together, at first and then at most: the first ones start at once, and those
-after them share what it takes to ask Dagster."""
+_CHUNK: Final = 8
+"""Products observed together: few enough that the first ones start at once, and that no more than
+these wait for a host that is slow."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class Production:
     ) -> Iterator[DagsterEvent]:
         """Observe what each product is made from, and let it start."""
         chosen = ledger.choices.scenes()
-        for chunk in chunks(orders, *_CHUNKS):
+        for chunk in chunks(orders, _CHUNK):
             self._inputs.prefetch(ref for name in chunk for ref in products[name].files)
             works = [
                 work_of(
@@ -256,7 +256,7 @@ class Production:
             }
             for source, product_id, version in self._versions.unobserved(versions):
                 yield observation(source, product_id, version)
-            self._versions.remember(versions)
+            self._versions.note(versions)
             for work in works:
                 thread.put(work)
             for event in thread.ready():

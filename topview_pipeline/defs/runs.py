@@ -87,9 +87,8 @@ def withdraw_cancelled(instance: dg.DagsterInstance, ledger: Ledger) -> None:
         ledger.orders.withdraw_runs(cancelled, who="found cancelled")
 
 
-def chunks(items: Iterable[str], size: int, most: int = 0) -> Iterator[list[str]]:
-    """The items in lists of `size`, each then twice as long as the one before up to `most`."""
+def chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """The items in lists of at most `size`."""
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
-        size = max(size, min(2 * size, most))

@@ -142,7 +142,7 @@ class Teller:
         )
         version = data_version(task.fingerprint)
         tags = self._versions.tags(BY_KEY[made.stage], made.product_id, version, made.inputs)
-        self._versions.told(made.stage, made.product_id, version)
+        self._versions.note({(made.stage, made.product_id): version})
         # An order is of this run's own step; what was only brought home may be any asset's. A step
         # gives each output once: a scene that had to be made anew is told as an event beside it.
         if is_own and made.product_id == self._result_for and made.stage not in self._outputs:

@@ -20,7 +20,7 @@ from topview_pipeline.defs.dagster_internals import (
 from topview_pipeline.stages import BY_KEY, STAGES, Stage
 
 SOURCES = frozenset(stage.source for stage in STAGES)
-_UPSTREAM: Final = frozenset(stage.upstream for stage in STAGES)
+_INPUTS: Final = SOURCES | {stage.upstream for stage in STAGES}
 _MOST_NAMED: Final = 1000
 _RECENT: Final = 10
 """Events of one partition that are searched for a version."""
@@ -44,8 +44,8 @@ class Versions:
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
+        self._noted: dict[str, dict[str, str]] = {}
         self._pointers: dict[tuple[str, str, str], int] = {}
-        self._told: dict[str, dict[str, str]] = {}
 
     def unobserved(self, versions: Mapping[tuple[str, str], str]) -> list[tuple[str, str, str]]:
         """Those of {(source, product): version} that are not the last observed.
@@ -59,19 +59,16 @@ class Versions:
             for product, version in _not_last(self._instance, source, wanted).items()
         ]
 
-    def remember(self, versions: Mapping[tuple[str, str], str]) -> None:
-        """Take the newest events of these {(asset, product): version} as the ones that are meant.
+    def note(self, versions: Mapping[tuple[str, str], str]) -> None:
+        """This run goes by these {(asset, product): version}: Dagster has them, or has them next.
 
-        In few queries for all of them. Where somebody told another version meanwhile, the newest
-        event is not the one, and it is searched for when it is needed.
+        Their events are looked up when the first of an asset is needed, for all that were noted:
+        asking for one takes as long as asking for hundreds. What no other asset is made from is
+        never needed.
         """
-        for asset, wanted in _by_asset(versions).items():
-            self._remember(asset, wanted)
-
-    def told(self, asset: str, product_id: str, version: str) -> None:
-        """This run is telling Dagster that a product's asset has this version now."""
-        if asset in _UPSTREAM:
-            self._told.setdefault(asset, {})[product_id] = version
+        for (asset, product_id), version in versions.items():
+            if asset in _INPUTS:
+                self._noted.setdefault(asset, {})[product_id] = version
 
     def is_observed(self, source: str, product_id: str, version: str) -> bool:
         """Whether a source had this version in an event that is still found."""
@@ -85,27 +82,32 @@ class Versions:
         for asset, input_version in inputs.items():
             tags[_version_tag(asset)] = input_version
             pointer = self._pointer(asset, product_id, input_version)
-            self._pointers.pop((asset, product_id, input_version), None)  # used, but for a repeat
             if pointer is not None:
                 tags[_pointer_tag(asset)] = str(pointer)
+            # An input shapes one stage, so it is needed no more; told again, it is searched for.
+            self._pointers.pop((asset, product_id, input_version), None)
         return tags
 
     def _pointer(self, asset: str, product_id: str, version: str) -> int | None:
         wanted = (asset, product_id, version)
-        if wanted not in self._pointers and product_id in self._told.get(asset, ()):
-            # Of all that was told since the last time: asking for one takes as long as for many.
-            self._remember(asset, self._told.pop(asset))
+        if wanted not in self._pointers and product_id in self._noted.get(asset, ()):
+            self._look_up(asset, self._noted.pop(asset))
         return self._pointers.get(wanted) or self._search(*wanted)
 
-    def _remember(self, asset: str, wanted: Mapping[str, str]) -> None:
-        ids = self._instance.get_latest_storage_id_by_partition(
-            key_of(asset), _type_of_events(asset), set(_named(wanted) or ()) or None
-        )
-        # Looked at after the ids: what is still the last version now was it then.
-        other = _not_last(self._instance, asset, wanted)
-        for product, version in wanted.items():
-            if product in ids and product not in other:
-                self._pointers[asset, product, version] = ids[product]
+    def _look_up(self, asset: str, noted: Mapping[str, str]) -> None:
+        """Take the newest event of each product as the one that is meant, if it says so."""
+        products = list(noted)
+        for begin in range(0, len(products), _MOST_NAMED):
+            some = {product: noted[product] for product in products[begin : begin + _MOST_NAMED]}
+            ids = self._instance.get_latest_storage_id_by_partition(
+                key_of(asset), _type_of_events(asset), set(some)
+            )
+            # After the ids: an event that came since the version was noted is seen here, and the
+            # one that is meant is then searched for.
+            other = _not_last(self._instance, asset, some)
+            for product, version in some.items():
+                if product in ids and product not in other:
+                    self._pointers[asset, product, version] = ids[product]
 
     def _search(self, asset: str, product_id: str, version: str) -> int | None:
         """Among the newest events of the partition."""
@@ -176,7 +178,7 @@ def materialized_versions(
     found: dict[tuple[str, str], str] = {}
     for stage in BY_KEY:
         tags = instance.event_log_storage.get_latest_tags_by_partition(
-            dg.AssetKey(stage),
+            key_of(stage),
             dg.DagsterEventType.ASSET_MATERIALIZATION,
             [DATA_VERSION_TAG],
             _named(wanted),

@@ -87,11 +87,18 @@ class InputFiles:
     def prefetch(self, refs: Iterable[str]) -> dict[str, str]:
         """Hash what is not yet known, several at once; `sha256` then answers without waiting.
 
-        Returns the hashes that were known, for whoever needs no second look at the files.
+        Returns the hashes that were known before, for whoever needs no second look at the files.
         Raises nothing: what is wrong with a file is said by `sha256`.
         """
         known: dict[str, str] = {}
-        for_each((ref for ref in dict.fromkeys(refs) if not self._find(ref, known)), self._try)
+        missing: list[str] = []
+        for ref in dict.fromkeys(refs):
+            found = self._known_here(ref) if _is_here(ref) else self._urls.get(ref)
+            if found is None:
+                missing.append(ref)
+            elif not isinstance(found, InputError):
+                known[ref] = found
+        for_each(missing, self._try)
         return known
 
     def read(self, ref: str, *, kind: Literal["image", "audio"]) -> InputFile:
@@ -109,13 +116,6 @@ class InputFiles:
         """Close the cache."""
         if self._cache is not None:
             self._cache.close()
-
-    def _find(self, ref: str, known: dict[str, str]) -> bool:
-        """Whether its hash, or what is wrong with it, is at hand; a hash is put among the known."""
-        found = self._known_here(ref) if _is_here(ref) else self._urls.get(ref)
-        if isinstance(found, str):
-            known[ref] = found
-        return found is not None
 
     def _try(self, ref: str) -> None:
         try:

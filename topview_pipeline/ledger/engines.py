@@ -69,8 +69,9 @@ class Sqlite:
 
     def engine(self, url: URL) -> sa.Engine:
         """See `Backend`. Makes the folder of the file."""
-        if url.database not in (None, "", ":memory:"):
-            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        file = url.database or ":memory:"
+        if not file.startswith((":memory:", "file:")):  # SQLite's own URLs say what may be made
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(url, connect_args={"timeout": LOCK_WAIT_SECONDS})
         sa.event.listen(engine, "connect", _configure_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)

@@ -25,7 +25,7 @@ class Generations:
             .order_by(orders.c.id)
         )
         with self._db.read() as connection:
-            return [Order.from_row(row) for row in connection.execute(query)]
+            return Order.from_rows(connection.execute(query))
 
     def of_run(self, run_id: str) -> list[Order]:
         """The orders that a run asks or asked for."""
@@ -36,7 +36,7 @@ class Generations:
             .order_by(orders.c.id)
         )
         with self._db.read() as connection:
-            return [Order.from_row(row) for row in connection.execute(query)]
+            return Order.from_rows(connection.execute(query))
 
     def runs_that_ask(self) -> set[str]:
         """The runs that ask for an open order."""
@@ -54,9 +54,9 @@ class Generations:
             return set(connection.scalars(query))
 
     def _get(self, connection: sa.Connection, order_id: int) -> Order:
-        return Order.from_row(
-            connection.execute(sa.select(orders).where(orders.c.id == order_id)).one()
-        )
+        query = sa.select(orders).where(orders.c.id == order_id)
+        (order,) = Order.from_rows(connection.execute(query))
+        return order
 
     def _of(self, product_id: str, stage: str) -> sa.ColumnElement[bool]:
         return sa.and_(

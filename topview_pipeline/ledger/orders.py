@@ -86,15 +86,14 @@ class Orders(Superseding):
             is_open = sa.and_(
                 orders.c.account == self._account, orders.c.state == OrderState.OPEN.value
             )
-            asked = [
-                Order.from_row(row)
-                for row in connection.execute(
+            asked = Order.from_rows(
+                connection.execute(
                     sa.select(orders).where(
                         is_open,
                         orders.c.id.in_(sa.select(order_run.c.order_id).where(of_these_runs)),
                     )
                 )
-            ]
+            )
             open_ids = sa.select(orders.c.id).where(is_open)
             connection.execute(
                 order_run.update()

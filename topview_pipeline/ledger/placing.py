@@ -82,15 +82,18 @@ class Placing(Generations):
                 asking = replace(asking, limit={"limit_run_id": root_run_id})
             joining, new = _divide(wanted, open_orders, only_open=only_open)
             self._insert(connection, new, asking)
-            keys = [(want.product_id, want.stage) for want in joining]
-            wished_twice = {key[0] for key in keys if key not in open_orders}
+            wished_twice = {
+                want.product_id
+                for want in joining
+                if (want.product_id, want.stage) not in open_orders
+            }
             if wished_twice:
                 open_orders |= self._open_of(connection, wished_twice)
             refused = self._join_all(connection, joining, open_orders, asking)
             mine = {(want.product_id, want.stage) for want in (*joining, *new)} - refused.keys()
             # As they are now, in the order of asking.
             written = self._open_of(connection, {product_id for product_id, _ in mine})
-            keys = [(want.product_id, want.stage) for want in wanted]
+            keys = ((want.product_id, want.stage) for want in wanted)
             placed = {key: written[key] for key in keys if key in mine}
             self._ask_for_all(connection, [order.id for order in placed.values()], run_id, now)
         return Placed(placed, refused)
@@ -103,7 +106,7 @@ class Placing(Generations):
         )
         if len(products) <= _MOST_NAMED:
             query = query.where(orders.c.product_id.in_(list(products)))
-        found = (Order.from_row(row) for row in connection.execute(query))
+        found = Order.from_rows(connection.execute(query))
         return {(order.product_id, order.stage): order for order in found}
 
     def _insert(self, connection: sa.Connection, new: Sequence[Wanted], asking: _Asking) -> None:

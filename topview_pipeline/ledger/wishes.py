@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,10 +64,16 @@ class Order:
     closed_at: float | None
 
     @classmethod
-    def from_row(cls, row: Any) -> Order:
+    def from_rows(cls, rows: Iterable[Any]) -> list[Order]:
+        shared: dict[str, str] = {}
+        return [cls._from_row(row, shared) for row in rows]
+
+    @classmethod
+    def _from_row(cls, row: Any, shared: dict[str, str]) -> Order:
         values = {name: getattr(row, name) for name in cls.__dataclass_fields__}
         for name in _REPEATED:
-            values[name] = values[name] and sys.intern(values[name])
+            if values[name] is not None:
+                values[name] = shared.setdefault(values[name], values[name])
         values["state"] = OrderState(row.state)
         values["held_reason"] = HeldReason(row.held_reason) if row.held_reason else None
         return cls(**values)

@@ -30,7 +30,7 @@ from topview_pipeline.topview.errors import NotTopview
 _SETTLE_SECONDS: Final = 0.5
 """A wait time of 0 still lets what is ready fill the free slots."""
 _PACE_SECONDS: Final = 0.01
-"""Between the beginnings of products that no slot is free for."""
+"""Between the beginnings of two products, while others wait for a slot and answers are awaited."""
 _ANSWER_SECONDS: Final = 10.0
 """So long after the last progress an answer is awaited, however short the wait time is."""
 
@@ -142,10 +142,13 @@ class Producer:
             running = asyncio.create_task(self._run(flow))
             self._flows[running] = flow
             running.add_done_callback(self._flow_ended)
-            # What already runs goes first. Beginning a product takes the loop a few milliseconds;
-            # while enough of them wait for a slot, answers must not wait behind the rest.
+            # What already runs goes first. Beginning a product takes the loop a few milliseconds,
+            # and hearing an answer some rounds of it: it must not wait for so many beginnings while
+            # enough products are in line already.
             enough = len(self._dispatcher.line) >= self._desk.config.slots
-            await asyncio.sleep(_PACE_SECONDS if enough else 0)
+            activity = self._desk.activity
+            is_awaiting = activity.is_asking or activity.is_busy
+            await asyncio.sleep(_PACE_SECONDS if enough and is_awaiting else 0)
         self._fed.set()
         self._desk.activity.changed.set()
 

@@ -92,8 +92,8 @@ class Follower:
     async def _poll(self, task: Task, ask_now: bool) -> tuple[Task, TaskResult | None]:
         plan = self._desk.plans[task.stage]
         began = task.pending_at or task.reserved_at
-        # How long it was known to run at the last look. None: nobody looked, as when somebody else
-        # submitted it a while ago, or Topview did not answer: it may have ended any time.
+        # How long it was seen to run by the last look. None: it was not seen, as when somebody else
+        # submitted it a while ago, or no usable answer came: it may have ended any time since.
         ran = None if ask_now else 0.0
         while True:
             asked_at = self._desk.clock()

@@ -67,7 +67,7 @@ class PollPlan:
         """Seconds to wait before the next query of a task that has run for `elapsed` seconds."""
         if self._count < _ENOUGH or 1.0 - self._done_by(elapsed) < _LEAST_CHANCE:
             # Nothing is known of such a task. Of many sent together the short ones end first: what
-            # lasts far longer than they did is nothing rare, and is not left alone for a minute.
+            # lasts far longer than they did is nothing rare then, and is asked again soon.
             return max(self._shortest, min(elapsed * _BLIND_SHARE, _LONGEST_SECONDS))
         return self._next_worthwhile(max(elapsed, 0.0))
 
