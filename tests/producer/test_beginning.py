@@ -53,7 +53,7 @@ def test_an_answer_waits_for_few_beginnings_while_enough_products_are_in_line(
 
     monkeypatch.setattr(engine, "Flow", Counted)
     monkeypatch.setattr(Submitter, "send", noticed)
-    products = [product(f"p{number}") for number in range(40)]
+    products = [product(f"p{number}") for number in range(100)]
     told = fates(world.run(products, stages=["bgRemovedImage"]))
-    assert list(told.values()) == ["made"] * 40
+    assert list(told.values()) == ["made"] * 100
     assert max(waited_for) < _ROUNDS
