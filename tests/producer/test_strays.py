@@ -10,7 +10,7 @@ import pytest
 from tests.producer.conftest import MakeWorld
 from tests.producer.gateway import Gateway, envelope, never_done
 from tests.producer.world import DAY, HOUR, World, fates, product
-from topview_pipeline.ledger import TaskState
+from topview_pipeline.ledger import TaskState, Wanted
 from topview_pipeline.producer import Failed
 
 
@@ -75,3 +75,23 @@ def test_what_an_order_still_goes_by_is_that_orders_to_tell(make_world: MakeWorl
     assert told == {("b", "bgRemovedImage"): "made"}
     assert world.ledger.tasks.get(row.id).state is TaskState.FAILED
     assert fates(world.catch_up([product("a")])) == {("a", "bgRemovedImage"): "made"}
+
+
+def test_a_product_that_is_ordered_but_has_not_begun_is_its_orders_to_tell(
+    make_world: MakeWorld,
+) -> None:
+    """Of thousands it begins minutes later, makes what failed, and the run had failed already."""
+    world = make_world(server=Gateway, concurrency=1)
+    world.run([product("a")], stages=["bgRemovedImage"], wait_seconds=0.0, run_id="stopped")
+    world.ledger.orders.withdraw_runs(["stopped"], who="terminated")
+    (row,) = world.rows()
+    wanted = [Wanted("a", "bgRemovedImage", "ordered")]
+    world.ledger.orders.place(wanted, run_id="new", root_run_id="new", owner="new")
+
+    def fails(path: str, query: Mapping[str, str]) -> Any | None:
+        return _fails(path, query) if query.get("taskId") == row.topview_task_id else None
+
+    _rule(world, fails)
+    told = fates(world.run([product("b")], stages=["bgRemovedImage"]))
+    assert told == {("b", "bgRemovedImage"): "made"}
+    assert world.ledger.tasks.get(row.id).state is TaskState.FAILED

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import dagster as dg
 
 from topview_pipeline import syncing
-from topview_pipeline.catalogue import Catalogue, CatalogueHeld, Product
+from topview_pipeline.catalogue import Catalogue, CatalogueHeld
 from topview_pipeline.defs.event_log import event_log_kept_open
+from topview_pipeline.defs.feeding import Feeder
 from topview_pipeline.defs.inputs import open_inputs
 from topview_pipeline.defs.ordering import place
 from topview_pipeline.defs.pausing import pause_observations
@@ -28,10 +30,10 @@ from topview_pipeline.defs.resources import (
     TopviewResource,
 )
 from topview_pipeline.defs.retired import stored_of_retired
-from topview_pipeline.defs.runs import chunks, is_stopped_by_a_person, withdraw_cancelled
+from topview_pipeline.defs.runs import is_stopped_by_a_person, withdraw_cancelled
 from topview_pipeline.defs.telling import DagsterEvent, Report, Teller
-from topview_pipeline.defs.versions import Versions, observation
-from topview_pipeline.defs.works import OrdersOfProduct, by_product, work_of
+from topview_pipeline.defs.versions import Versions
+from topview_pipeline.defs.works import by_product
 from topview_pipeline.ledger import (
     Ledger,
     LedgerUnavailable,
@@ -48,13 +50,9 @@ from topview_pipeline.producer import (
     Run,
 )
 from topview_pipeline.settings import Settings
-from topview_pipeline.stages import BY_KEY
 from topview_pipeline.topview.client import TopviewClient
 
 SCHEDULE_NAME_TAG: Final = "dagster/schedule_name"
-_CHUNK: Final = 8
-"""Products observed together: few enough that the first ones start at once, and that no more than
-these wait for a host that is slow."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +175,8 @@ class Production:
             placed = {} if catalogue is None else self._place(ledger, catalogue, wanted, owner)
             products = {} if catalogue is None else catalogue.products
             strays = _unwatched(ledger, placed.values()) if resume else ()
+            orders = by_product(placed)
+            tell = partial(self._teller.tell, ledger)
             thread = ProducerThread(
                 client,
                 self._desk_of(ledger, owner),
@@ -184,9 +184,10 @@ class Production:
                 at_exit=lambda: ledger.leave(owner),
             )
             try:
-                yield from self._feed(ledger, products, by_product(placed), thread)
+                feeder = Feeder(ledger, self._inputs, self._versions, tell)
+                yield from feeder.events(products, orders, thread)
                 for event in thread.events():
-                    yield from self._teller.tell(ledger, event)
+                    yield from tell(event)
                 yield from pause_observations(ledger, run_id=self._run.run_id)
             except BaseException:
                 thread.stop()
@@ -228,40 +229,6 @@ class Production:
             )
 
         return desk_of
-
-    def _feed(
-        self,
-        ledger: Ledger,
-        products: Mapping[str, Product],
-        orders: Mapping[str, OrdersOfProduct],
-        thread: ProducerThread,
-    ) -> Iterator[DagsterEvent]:
-        """Observe what each product is made from, and let it start."""
-        chosen = ledger.choices.scenes()
-        for chunk in chunks(orders, _CHUNK):
-            self._inputs.prefetch(ref for name in chunk for ref in products[name].files)
-            works = [
-                work_of(
-                    products[product_id],
-                    orders[product_id],
-                    chosen.get(product_id, ()),
-                    self._inputs.sha256,
-                )
-                for product_id in chunk
-            ]
-            versions = {
-                (BY_KEY[stage].source, work.product.product_id): shape.version
-                for work in works
-                for stage, shape in work.shapes.items()
-            }
-            for source, product_id, version in self._versions.unobserved(versions):
-                yield observation(source, product_id, version)
-            self._versions.note(versions)
-            for work in works:
-                thread.put(work)
-            for event in thread.ready():
-                yield from self._teller.tell(ledger, event)
-        thread.no_more()
 
 
 def producer_config(settings: Settings, *, least_wait: float = 0.0) -> ProducerConfig:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.materializing import materialize
 from topview_pipeline.ledger.placing import portions
+from topview_pipeline.ledger.rows import Task
 from topview_pipeline.ledger.schema import order_run, orders, task, task_event
 from topview_pipeline.ledger.states import HeldReason, OrderState
 from topview_pipeline.ledger.superseding import Superseding
@@ -44,10 +45,15 @@ class Orders(Superseding):
         """Name the task row that this order now relies on; it is held no more."""
         self._update_open(order_id, task_id=task_id, **NOT_HELD)
 
-    def rely_on(self, task_id: int) -> bool:
-        """Whether an open order, of whatever run, goes by this task row."""
+    def want(self, row: Task) -> bool:
+        """Whether an open order, of whatever run, goes by this task row, or is for its result."""
         query = sa.select(orders.c.id).where(
-            orders.c.task_id == task_id, orders.c.state == OrderState.OPEN.value
+            orders.c.account == self._account,
+            orders.c.state == OrderState.OPEN.value,
+            sa.or_(
+                orders.c.task_id == row.id,
+                sa.and_(orders.c.product_id == row.product_id, orders.c.stage == row.stage),
+            ),
         )
         with self._db.read() as connection:
             return connection.execute(query.limit(1)).first() is not None

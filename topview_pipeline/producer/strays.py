@@ -102,8 +102,9 @@ class Strays:
         flows = self._on_the_way_to(row)
         if flows:  # by their own order, they tell of it as what was ordered
             await asyncio.wait(flows)
-        elif row.state in _ENDS and not self._desk.ledger.orders.rely_on(row.id):
-            # With an open order, of whatever run, it is that order's to tell what becomes of it.
+        elif row.state in _ENDS and not self._desk.ledger.orders.want(row):
+            # With an open order, of whatever run and begun or not, that one tells what becomes of
+            # it, and may yet have it made.
             what = f"nobody orders it any more, and {row.error_message or 'it failed'}"
             self._desk.emit(Failed(row.product_id, row.stage, None, what, _ENDS[row.state], row))
         self._desk.emit_unordered(row)

@@ -1,0 +1,54 @@
+"""Products of a large catalogue begin one after another, and none waits for another's trouble."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.defs.shop import Shop, made, troubles_of
+from topview_pipeline.producer import ProducerThread, Work
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the products that began, in order."""
+    found: list[str] = []
+    put = ProducerThread.put
+
+    def noting(thread: ProducerThread, work: Work) -> None:
+        found.append(work.product.product_id)
+        put(thread, work)
+
+    monkeypatch.setattr(ProducerThread, "put", noting)
+    return found
+
+
+def test_what_is_stored_is_told_though_all_before_it_wait_for_a_slot(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add(*(f"p{number}" for number in range(44)))
+    first, *_, last = shop.rows
+    shop.register()
+    assert shop.materialize(last, assets=["bgRemovedImage"]).success
+    shop.slots(0)
+    monkeypatch.setenv("TOPVIEW_WAIT_SECONDS", "2")
+
+    result = shop.materialize(first, last, assets=["bgRemovedImage"])
+
+    assert made(result) == [("bgRemovedImage", last)]
+    assert len(troubles_of(result)) == 43
+
+
+def test_what_runs_already_is_gone_on_with_first(
+    shop: Shop, begun: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is paid for, and thousands of others take minutes to begin."""
+    shop.add(*(f"p{number}" for number in range(20)))
+    monkeypatch.setenv("TOPVIEW_WAIT_SECONDS", "0.5")
+    shop.faults(unknown_status=1.0)
+    shop.catch_up(products=["p9"], stages=["bgRemovedImage"])
+    shop.faults()
+    begun.clear()
+
+    shop.catch_up(stages=["bgRemovedImage"])
+
+    assert begun == ["p9", *(name for name in shop.rows if name != "p9")]
