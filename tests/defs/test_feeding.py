@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from tests.defs.shop import Shop, made, troubles_of
+from topview_pipeline.catalogue import Product
+from topview_pipeline.defs.telling import Teller
+from topview_pipeline.ledger import Order
 from topview_pipeline.producer import ProducerThread, Work
 
 
@@ -20,6 +27,12 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(ProducerThread, "put", noting)
     return found
+
+
+def living() -> int:
+    """Products and orders in memory."""
+    gc.collect()
+    return sum(isinstance(one, (Product, Order)) for one in gc.get_objects())
 
 
 def test_what_is_stored_is_told_though_all_before_it_wait_for_a_slot(
@@ -52,3 +65,23 @@ def test_what_runs_already_is_gone_on_with_first(
     shop.catch_up(stages=["bgRemovedImage"])
 
     assert begun == ["p9", *(name for name in shop.rows if name != "p9")]
+
+
+def test_a_run_lets_go_of_what_has_begun_and_ended(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 10,000 products the catalogue and the orders were kept until the last one was told."""
+    shop.add(*(f"p{number}" for number in range(24)))
+    of_other_tests = living()
+    alive: list[int] = []
+    tell = Teller.tell
+
+    def counting(teller: Teller, *given: Any, **options: Any) -> Iterator[Any]:
+        alive.append(living())
+        yield from tell(teller, *given, **options)
+
+    monkeypatch.setattr(Teller, "tell", counting)
+    assert shop.catch_up(stages=["bgRemovedImage"]).success
+
+    assert len(alive) == 24
+    assert alive[-1] - of_other_tests < 24 < alive[0] - of_other_tests

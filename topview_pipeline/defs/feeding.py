@@ -7,13 +7,13 @@ takes some 8 KiB of memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import dagster as dg
 
 from topview_pipeline.catalogue import Product
-from topview_pipeline.defs.runs import chunks
 from topview_pipeline.defs.telling import DagsterEvent
 from topview_pipeline.defs.versions import Versions, observation
 from topview_pipeline.defs.works import OrdersOfProduct, work_of
@@ -43,33 +43,26 @@ class Feeder:
         self._tell = tell
 
     def events(
-        self,
-        products: Mapping[str, Product],
-        orders: Mapping[str, OrdersOfProduct],
-        thread: ProducerThread,
+        self, coming: deque[tuple[Product, OrdersOfProduct]], thread: ProducerThread
     ) -> Iterator[DagsterEvent]:
-        """Let every product begin that has orders; tell what comes of them meanwhile.
+        """Let every product begin; tell what comes of them meanwhile.
 
-        Products with a task that runs already begin first: it is paid for, and of thousands the
-        last ones begin minutes later.
+        Args:
+            coming: products and their orders. It is emptied: who has begun is the producer's, and
+                what has ended is let go of.
         """
         chosen = self._ledger.choices.scenes()
-        running = {row.product_id for row in self._ledger.tasks.on_their_way()}
-        running_first = sorted(orders, key=lambda product_id: product_id not in running)
-        for chunk in chunks(running_first, _CHUNK):
-            self._inputs.prefetch(ref for name in chunk for ref in products[name].files)
+        while coming:
+            some = [coming.popleft() for _ in range(min(_CHUNK, len(coming)))]
+            self._inputs.prefetch(ref for product, _ in some for ref in product.files)
             works = [
-                work_of(
-                    products[product_id],
-                    orders[product_id],
-                    chosen.get(product_id, ()),
-                    self._inputs.sha256,
-                )
-                for product_id in chunk
+                work_of(product, orders, chosen.get(product.product_id, ()), self._inputs.sha256)
+                for product, orders in some
             ]
+            del some
             yield from self._observed(works)
-            for work in works:
-                thread.put(work)
+            while works:
+                thread.put(works.pop(0))
             for event in thread.ready():
                 yield from self._tell(event)
         thread.no_more()

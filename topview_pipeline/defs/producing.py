@@ -33,7 +33,7 @@ from topview_pipeline.defs.retired import stored_of_retired
 from topview_pipeline.defs.runs import is_stopped_by_a_person, withdraw_cancelled
 from topview_pipeline.defs.telling import DagsterEvent, Report, Teller
 from topview_pipeline.defs.versions import Versions
-from topview_pipeline.defs.works import by_product
+from topview_pipeline.defs.works import in_turn
 from topview_pipeline.ledger import (
     Ledger,
     LedgerUnavailable,
@@ -134,8 +134,10 @@ class Production:
                     yield from self._teller.tell(ledger, made, is_asked=True)
                 told = {(made.product_id, made.stage) for made in stored}
                 wanted = [want for want in wanted if (want.product_id, want.stage) not in told]
+            produced = self._produce(ledger, catalogue, wanted, resume)
+            del catalogue, wanted  # of thousands, tens of MiB that nobody needs to the end
             with event_log_kept_open(self._instance, self._run.run_id):
-                yield from self._produce(ledger, catalogue, wanted, resume)
+                yield from produced
         finally:
             self._inputs.close()
             ledger.close()
@@ -173,9 +175,11 @@ class Production:
         ledger.producers.start(owner, run_id=self._run.run_id)
         try:
             placed = {} if catalogue is None else self._place(ledger, catalogue, wanted, owner)
+            running = ledger.tasks.on_their_way()
+            strays = _unwatched(ledger, running, placed.values()) if resume else ()
             products = {} if catalogue is None else catalogue.products
-            strays = _unwatched(ledger, placed.values()) if resume else ()
-            orders = by_product(placed)
+            coming = in_turn(products, placed, {row.product_id for row in running})
+            del catalogue, wanted, placed, products
             tell = partial(self._teller.tell, ledger)
             thread = ProducerThread(
                 client,
@@ -185,7 +189,7 @@ class Production:
             )
             try:
                 feeder = Feeder(ledger, self._inputs, self._versions, tell)
-                yield from feeder.events(products, orders, thread)
+                yield from feeder.events(coming, thread)
                 for event in thread.events():
                     yield from tell(event)
                 yield from pause_observations(ledger, run_id=self._run.run_id)
@@ -247,11 +251,13 @@ def producer_config(settings: Settings, *, least_wait: float = 0.0) -> ProducerC
     return replace(config, wait_seconds=max(config.wait_seconds, least_wait))
 
 
-def _unwatched(ledger: Ledger, orders: Iterable[Order]) -> tuple[Task, ...]:
+def _unwatched(
+    ledger: Ledger, running: Iterable[Task], orders: Iterable[Order]
+) -> tuple[Task, ...]:
     """Tasks on their way home that no living producer watches and no order here goes on with."""
     gone_on_with = {order.task_id for order in orders}
     return tuple(
         row
-        for row in ledger.tasks.on_their_way()
+        for row in running
         if row.id not in gone_on_with and not ledger.producers.is_alive(row.owner)
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.inputs import InputError
@@ -16,12 +17,22 @@ OrdersOfProduct = Mapping[str, Order]
 """A product's open orders by stage key."""
 
 
-def by_product(orders: Mapping[tuple[str, str], Order]) -> dict[str, dict[str, Order]]:
-    """The orders of each product, by stage key."""
+def in_turn(
+    products: Mapping[str, Product], orders: Mapping[tuple[str, str], Order], running: Set[str]
+) -> deque[tuple[Product, OrdersOfProduct]]:
+    """The products that have orders, with them, in the order in which they begin.
+
+    Args:
+        products: by id.
+        orders: by product and stage.
+        running: ids of products with a task that runs already. They begin first: it is paid for,
+            and of thousands the last ones begin minutes later.
+    """
     found: dict[str, dict[str, Order]] = {}
     for (product_id, stage), order in orders.items():
         found.setdefault(product_id, {})[stage] = order
-    return found
+    running_first = sorted(found, key=lambda product_id: product_id not in running)
+    return deque((products[product_id], found[product_id]) for product_id in running_first)
 
 
 def work_of(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
 from topview_pipeline.artifacts import StoreError
 from topview_pipeline.inputs import InputError, InputFile, audio_seconds
@@ -39,7 +39,8 @@ class Uploader:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # By hash of the file, and there for as long as anybody waits for one or holds it.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # Apart from the downloads': an outage of one must not starve the other.
         self._reading = asyncio.Semaphore(desk.config.parallel_transfers)
         self._sending = asyncio.Semaphore(desk.config.parallel_transfers)
@@ -109,7 +110,8 @@ class Uploader:
             raise PreconditionError(
                 f"there is no {needed.role} to send", "make the stage before it anew with force"
             )
-        async with self._locks[needed.sha256]:
+        lock = self._locks.setdefault(needed.sha256, asyncio.Lock())
+        async with lock:
             known = self._desk.ledger.uploads.find(needed.sha256)
             if known is not None and needed.kind != "audio":
                 return known
