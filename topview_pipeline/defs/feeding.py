@@ -45,11 +45,11 @@ class Feeder:
     def events(
         self, coming: deque[tuple[Product, OrdersOfProduct]], thread: ProducerThread
     ) -> Iterator[DagsterEvent]:
-        """Let every product begin; tell what comes of them meanwhile.
+        """Let every product begin in this thread; tell what comes of them meanwhile.
 
         Args:
-            coming: products and their orders. It is emptied: who has begun is the producer's, and
-                what has ended is let go of.
+            coming: products and their orders. It is emptied: so they are in memory only as long as
+                the producer works on them.
         """
         chosen = self._ledger.choices.scenes()
         while coming:
@@ -59,10 +59,9 @@ class Feeder:
                 work_of(product, orders, chosen.get(product.product_id, ()), self._inputs.sha256)
                 for product, orders in some
             ]
-            del some
             yield from self._observed(works)
-            while works:
-                thread.put(works.pop(0))
+            for work in works:
+                thread.put(work)
             for event in thread.ready():
                 yield from self._tell(event)
         thread.no_more()

@@ -110,11 +110,7 @@ def produce(
     from topview_pipeline.ledger import Wanted
 
     explicit: bool = plan["explicit"]
-    wanted = [
-        Wanted(order["product"], order["stage"], order["reason"], plan["force"])
-        for order in plan["orders"]
-    ]
-    if explicit and not wanted:
+    if explicit and not plan["orders"]:
         context.log.info("Everything is up to date.")
         yield dg.Output(None, metadata=planned_against_real(plan["planned"], _NOTHING))
         return
@@ -128,7 +124,13 @@ def produce(
             credit_limit=plan["credit_limit"],
             is_of_many=plan["is_of_the_whole_catalogue"],
         )
-        yield from production.events(wanted, resume=not explicit)
+        yield from production.events(
+            [
+                Wanted(order["product"], order["stage"], order["reason"], plan["force"])
+                for order in plan["orders"]
+            ],
+            resume=not explicit,
+        )
     report = production.report
     context.log.info(
         f"{report.made} made, {report.reused} of them taken from the store; "

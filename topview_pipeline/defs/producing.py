@@ -7,7 +7,7 @@ runs when the run is terminated. What is told of each event is in `telling.py`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -40,6 +40,7 @@ from topview_pipeline.ledger import (
     Order,
     Owner,
     Task,
+    TaskState,
     Wanted,
 )
 from topview_pipeline.pairing import ensure_paired
@@ -53,6 +54,7 @@ from topview_pipeline.settings import Settings
 from topview_pipeline.topview.client import TopviewClient
 
 SCHEDULE_NAME_TAG: Final = "dagster/schedule_name"
+_RUNNING: Final = (TaskState.PENDING, TaskState.SUCCEEDED)
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,7 @@ class Production:
             withdraw_cancelled(self._instance, ledger)
             wanted = () if catalogue is None else self._allowed(ledger, catalogue, wanted)
             if catalogue is not None and self._run.explicit:
-                stored = stored_of_retired(wanted, catalogue, ledger, self._store)
-                for made in stored:
-                    yield from self._teller.tell(ledger, made, is_asked=True)
-                told = {(made.product_id, made.stage) for made in stored}
-                wanted = [want for want in wanted if (want.product_id, want.stage) not in told]
+                wanted = yield from self._tell_of_retired(ledger, catalogue, wanted)
             produced = self._produce(ledger, catalogue, wanted, resume)
             del catalogue, wanted  # of thousands, tens of MiB that nobody needs to the end
             with event_log_kept_open(self._instance, self._run.run_id):
@@ -165,6 +163,16 @@ class Production:
             remember_first(ledger, catalogue)
         return wanted
 
+    def _tell_of_retired(
+        self, ledger: Ledger, catalogue: Catalogue, wanted: Sequence[Wanted]
+    ) -> Generator[DagsterEvent, None, Sequence[Wanted]]:
+        """Tell what is stored of products that left the catalogue; returns what else is wanted."""
+        stored = stored_of_retired(wanted, catalogue, ledger, self._store)
+        for made in stored:
+            yield from self._teller.tell(ledger, made, is_asked=True)
+        told = {(made.product_id, made.stage) for made in stored}
+        return [want for want in wanted if (want.product_id, want.stage) not in told]
+
     def _produce(
         self, ledger: Ledger, catalogue: Catalogue | None, wanted: Sequence[Wanted], resume: bool
     ) -> Iterator[DagsterEvent]:
@@ -175,10 +183,9 @@ class Production:
         ledger.producers.start(owner, run_id=self._run.run_id)
         try:
             placed = {} if catalogue is None else self._place(ledger, catalogue, wanted, owner)
-            running = ledger.tasks.on_their_way()
-            strays = _unwatched(ledger, running, placed.values()) if resume else ()
+            strays = _unwatched(ledger, placed.values()) if resume else ()
             products = {} if catalogue is None else catalogue.products
-            coming = in_turn(products, placed, {row.product_id for row in running})
+            coming = in_turn(products, placed, ledger.tasks.in_state(_RUNNING))
             del catalogue, wanted, placed, products
             tell = partial(self._teller.tell, ledger)
             thread = ProducerThread(
@@ -251,13 +258,11 @@ def producer_config(settings: Settings, *, least_wait: float = 0.0) -> ProducerC
     return replace(config, wait_seconds=max(config.wait_seconds, least_wait))
 
 
-def _unwatched(
-    ledger: Ledger, running: Iterable[Task], orders: Iterable[Order]
-) -> tuple[Task, ...]:
+def _unwatched(ledger: Ledger, orders: Iterable[Order]) -> tuple[Task, ...]:
     """Tasks on their way home that no living producer watches and no order here goes on with."""
     gone_on_with = {order.task_id for order in orders}
     return tuple(
         row
-        for row in running
+        for row in ledger.tasks.on_their_way()
         if row.id not in gone_on_with and not ledger.producers.is_alive(row.owner)
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.inputs import InputError
-from topview_pipeline.ledger import ChosenScene, Order
+from topview_pipeline.ledger import ChosenScene, Order, Task
 from topview_pipeline.producer import Work
 from topview_pipeline.producer.preferring import shape_with_choices
 from topview_pipeline.stages import BY_KEY, PreconditionError
@@ -18,21 +18,27 @@ OrdersOfProduct = Mapping[str, Order]
 
 
 def in_turn(
-    products: Mapping[str, Product], orders: Mapping[tuple[str, str], Order], running: Set[str]
+    products: Mapping[str, Product],
+    orders: Mapping[tuple[str, str], Order],
+    running: Collection[Task],
 ) -> deque[tuple[Product, OrdersOfProduct]]:
     """The products that have orders, with them, in the order in which they begin.
 
     Args:
         products: by id.
         orders: by product and stage.
-        running: ids of products with a task that runs already. They begin first: it is paid for,
-            and of thousands the last ones begin minutes later.
+        running: tasks at Topview or finished there. Whose they are begin first: of thousands the
+            last ones begin minutes later.
     """
+    rows = {row.id for row in running}
+    first = {row.product_id for row in running}
     found: dict[str, dict[str, Order]] = {}
     for (product_id, stage), order in orders.items():
         found.setdefault(product_id, {})[stage] = order
-    running_first = sorted(found, key=lambda product_id: product_id not in running)
-    return deque((products[product_id], found[product_id]) for product_id in running_first)
+        if order.task_id in rows:  # made for another product, and shared
+            first.add(product_id)
+    in_order = sorted(found, key=lambda product_id: product_id not in first)
+    return deque((products[product_id], found[product_id]) for product_id in in_order)
 
 
 def work_of(

@@ -11,7 +11,7 @@ from topview_pipeline.ledger.materializing import materialize
 from topview_pipeline.ledger.placing import portions
 from topview_pipeline.ledger.rows import Task
 from topview_pipeline.ledger.schema import order_run, orders, task, task_event
-from topview_pipeline.ledger.states import HeldReason, OrderState
+from topview_pipeline.ledger.states import HeldReason, OrderState, TaskState
 from topview_pipeline.ledger.superseding import Superseding
 from topview_pipeline.ledger.wishes import NOT_HELD, Order
 
@@ -46,14 +46,22 @@ class Orders(Superseding):
         self._update_open(order_id, task_id=task_id, **NOT_HELD)
 
     def want(self, row: Task) -> bool:
-        """Whether an open order, of whatever run, goes by this task row, or is for its result."""
+        """Whether an open order, of whatever run, is to tell what becomes of this task row.
+
+        One that goes by it is, and so is one for the same product and stage that has not begun: it
+        comes to the row. But an expired row was paid for and is lost: rather told twice than never.
+        """
+        has_not_begun = sa.and_(
+            orders.c.product_id == row.product_id,
+            orders.c.stage == row.stage,
+            orders.c.task_id.is_(None),
+            orders.c.held_reason.is_(None),
+        )
+        is_its = orders.c.task_id == row.id
         query = sa.select(orders.c.id).where(
             orders.c.account == self._account,
             orders.c.state == OrderState.OPEN.value,
-            sa.or_(
-                orders.c.task_id == row.id,
-                sa.and_(orders.c.product_id == row.product_id, orders.c.stage == row.stage),
-            ),
+            is_its if row.state is TaskState.EXPIRED else sa.or_(is_its, has_not_begun),
         )
         with self._db.read() as connection:
             return connection.execute(query.limit(1)).first() is not None

@@ -40,7 +40,7 @@ class Wanted:
 class Order:
     """A row of `orders`, as it was when it was read.
 
-    A run keeps those of all its products, so what thousands of them repeat is in memory once.
+    A run begins with those of all its products, so what thousands repeat is in memory once.
     """
 
     id: int

@@ -91,20 +91,19 @@ class Strays:
         self._ended(stray)
 
     async def _bring_home(self, row: Task) -> None:
+        trouble = None
         if row.state is not TaskState.STORED:
             try:
                 row = await self._follower.to_the_end(row, ask_now=True)
             except DownloadHeldError as error:
                 # The row stays succeeded, and the sensor looks again; the run says so.
-                mend = "nothing: the download is tried again by itself"
-                self._desk.emit(Failed(row.product_id, row.stage, None, str(error), mend, row))
-                return
+                trouble = (str(error), "nothing: the download is tried again by itself")
+        if trouble is None and row.state in _ENDS:
+            what = f"nobody orders it any more, and {row.error_message or 'it failed'}"
+            trouble = (what, _ENDS[row.state])
         flows = self._on_the_way_to(row)
         if flows:  # by their own order, they tell of it as what was ordered
             await asyncio.wait(flows)
-        elif row.state in _ENDS and not self._desk.ledger.orders.want(row):
-            # With an open order, of whatever run and begun or not, that one tells what becomes of
-            # it, and may yet have it made.
-            what = f"nobody orders it any more, and {row.error_message or 'it failed'}"
-            self._desk.emit(Failed(row.product_id, row.stage, None, what, _ENDS[row.state], row))
+        elif trouble is not None and not self._desk.ledger.orders.want(row):
+            self._desk.emit(Failed(row.product_id, row.stage, None, *trouble, row))
         self._desk.emit_unordered(row)
