@@ -11,6 +11,7 @@ import pytest
 from tests.producer.conftest import MakeWorld
 from tests.producer.gateway import Gateway, envelope, never_done
 from tests.producer.world import DAY, HOUR, World, fates, product
+from topview_pipeline.artifacts import ArtifactStore, StoreError
 from topview_pipeline.ledger import HeldReason, Task, TaskState, Wanted
 from topview_pipeline.producer import Failed
 
@@ -136,3 +137,23 @@ def test_what_expired_is_named_though_its_product_is_ordered_again(ordered_anew:
     (order,) = ordered_anew.ledger.orders.open_orders()
     ordered_anew.ledger.orders.works_by(order.id, row.id)
     assert want(replace(row, state=TaskState.EXPIRED))
+
+
+def test_a_disk_that_is_full_for_a_moment_fails_no_product_that_has_yet_to_begin(
+    ordered_anew: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own order downloads it: the run had marked the product failed that it then made."""
+    world = ordered_anew
+    keep = ArtifactStore.keep
+    troubles = [StoreError("the disk is full", "store", "Free space.")]
+
+    def full_once(store: ArtifactStore, *given: Any, **options: Any) -> Any:
+        if troubles:
+            raise troubles.pop()
+        return keep(store, *given, **options)
+
+    monkeypatch.setattr(ArtifactStore, "keep", full_once)
+    told = fates(world.run([product("b")], stages=[CUT_OUT]))
+    assert not troubles
+    assert told == {("b", CUT_OUT): "made"}
+    assert fates(world.catch_up([product("a")])) == {("a", CUT_OUT): "made"}
