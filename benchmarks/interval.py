@@ -42,16 +42,18 @@ def matching_interval(
 
 def _queries(interval: float, medians: Collection[float], sigma: float) -> float:
     """Of one product, on average."""
-    return sum(_of_task(interval, median, sigma) for median in medians)
+    return sum(queries_at(interval, median, sigma) for median in medians)
 
 
-def _of_task(interval: float, median: float, sigma: float) -> float:
+def queries_at(interval: float, median: float, sigma: float) -> float:
+    """Of one task with this median, on average."""
     total, number = 1.0, 1
-    while (lasts := _longer_than(number * interval, median, sigma)) > _NEGLIGIBLE:
+    while (lasts := longer_than(number * interval, median, sigma)) > _NEGLIGIBLE:
         total += lasts
         number += 1
     return total
 
 
-def _longer_than(seconds: float, median: float, sigma: float) -> float:
+def longer_than(seconds: float, median: float, sigma: float) -> float:
+    """The chance that a task lasts longer than so many seconds, above 0."""
     return math.erfc(math.log(seconds / median) / (sigma * math.sqrt(2.0))) / 2.0

@@ -14,6 +14,7 @@ from statistics import median
 from benchmarks import imports
 from benchmarks.backfill import BackfillBench
 from benchmarks.growth import GrowthBench, grown_mib
+from benchmarks.limits import limits
 from benchmarks.load import Load
 from benchmarks.sizes import Sizes
 from benchmarks.slots import Round, SlotBench, Use
@@ -146,8 +147,25 @@ def loading(_folder: Path, _sizes: Sizes, _notes: list[str]) -> Iterator[Row]:
     yield compared(beyond, times.beyond, times.dagster, "{:.2f} s", itself=goal)
 
 
+def asking(_folder: Path, _sizes: Sizes, notes: list[str]) -> Iterator[Row]:
+    """What can be had of the slots' lag at all: computed, not run."""
+    _say("limits")
+    found = limits()
+    fixed = found.fixed.lag
+    what = "lag when all is known; fixed interval, as many queries"
+    yield compared(what, found.ours.lag, fixed, "{:.4f} s")
+    what = "the best times of asking there are; the same"
+    yield compared(what, found.best.lag, fixed, "{:.4f} s")
+    notes.append(
+        f"Limits: of the slots' tasks at the shortest interval, {found.ours.queries:.1f} queries a "
+        "product, when it is known how long tasks take on average and how widely that varies, and "
+        "a query takes no time."
+    )
+
+
 SECTIONS: dict[str, Section] = {
     "slots": slots,
+    "limits": asking,
     "backfill": backfill,
     "growth": growth,
     "ticks": ticks,
