@@ -92,3 +92,19 @@ def test_a_run_lets_go_of_what_has_begun_and_ended(
 
     assert alive["first begun"] >= 48
     assert alive["last told"] < 12
+
+
+def test_events_share_what_they_have_in_common(shop: Shop) -> None:
+    """Dagster keeps all of a step's events until it ends, those of 10,000 products too."""
+    shop.add("mug", "shoe")
+    result = shop.catch_up(stages=["bgRemovedImage"])
+    one, other = (
+        event.step_materialization_data.materialization
+        for event in result.all_events
+        if event.is_step_materialization
+    )
+    assert one.asset_key is other.asset_key
+    for key in ("topview/reused", "topview/attempt", "topview/credits"):
+        assert one.metadata[key] == other.metadata[key]
+        assert one.metadata[key] is other.metadata[key]
+    assert one.metadata["topview/task_id"] != other.metadata["topview/task_id"]

@@ -4,7 +4,8 @@ What is a number is kept as one: the UI plots credits, bytes and seconds (queued
 running at Topview, being stored, and of the video) over a partition's history.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import dagster as dg
@@ -28,6 +29,18 @@ _FILES: Final = dg.TableSchema(
     ]
 )
 """One for all events: Dagster keeps a step's events until it ends, those of 10,000 products too."""
+
+_KINDS: Final[Mapping[type, Callable[[Any], dg.MetadataValue[Any]]]] = {
+    bool: dg.MetadataValue.bool,
+    int: dg.MetadataValue.int,
+    float: dg.MetadataValue.float,
+    str: dg.MetadataValue.text,
+}
+_REPEATED: Final = frozenset(
+    f"topview/{name}"
+    for name in ("credits", "reused", "mode", "width", "height", "attempt", "faces")
+)
+"""Keys whose values thousands of events have in common."""
 
 
 def made_metadata(
@@ -75,7 +88,13 @@ def made_metadata(
     if artifacts:
         values["topview/sha256"] = artifacts[0].sha256
         values["dagster/uri"] = uris[0]
-    return values
+    return {key: _one_of(value) if key in _REPEATED else value for key, value in values.items()}
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _one_of(value: bool | float | str) -> dg.MetadataValue[Any]:
+    """One object for equal values, for the reason that `_FILES` is one."""
+    return _KINDS[type(value)](value)
 
 
 def _measured(preview: Picture | None, verdict: Verdict | None) -> dict[str, float]:
