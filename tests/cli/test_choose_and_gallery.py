@@ -132,7 +132,7 @@ def test_a_served_gallery_leaves_the_page_that_is_opened_as_a_file(project_of: P
         assert httpx.get(url + photo[0]).headers["Content-Type"] == "image/webp"
     finally:
         interrupt(process)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert file.read_bytes() == before
 
 
