@@ -2,7 +2,7 @@
 
 All products of a run begin as soon as they are observed, far ahead of what can be made: what is in
 the store already, or cannot be read, does not wait behind what waits for a slot. One that waits
-takes some 8 KiB of memory.
+takes 10 to 20 KiB of memory.
 """
 
 from __future__ import annotations
