@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +39,19 @@ def gallery_beside(store_root: Path, portfolio: list[ProductShown]) -> str:
     return write_gallery(portfolio, folder, links, title="Videos", now=0.0).as_uri()
 
 
+@contextmanager
+def opened(page: Page, store_root: Path) -> Iterator[None]:
+    """The gallery of a server, which the page leaves before the server ends: pictures that still
+    load then would be told as errors of the page."""
+    folder = store_root.parent / "gallery"
+    write_media(store_root, PORTFOLIO)
+    write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0, name=SERVED_FILE)
+    with serving(store_root, gallery=folder) as url:
+        page.goto(url)
+        yield
+        page.goto("about:blank")
+
+
 def names(page: Page) -> list[str]:
     """The products that are to be seen."""
     return page.locator(".card:visible h2").all_text_contents()
@@ -67,11 +82,7 @@ def test_a_video_plays_from_a_file(page: Page, tmp_path: Path) -> None:
 
 def test_a_video_plays_and_seeks_from_the_server(page: Page, tmp_path: Path) -> None:
     """A server without ranges would begin again at 0."""
-    root, folder = tmp_path / "store", tmp_path / "gallery"
-    write_media(root, PORTFOLIO)
-    write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0, name=SERVED_FILE)
-    with serving(root, gallery=folder) as url:
-        page.goto(url)
+    with opened(page, tmp_path / "store"):
         play_first(page)
         page.evaluate("document.querySelector('video').currentTime = 2.5")
         until(page, "document.querySelector('video').currentTime > 2.5")
@@ -133,12 +144,8 @@ def test_a_word_is_found_in_any_case(page: Page, tmp_path: Path, typed: str, fou
 
 
 def test_the_command_of_a_scene_is_copied(page: Page, tmp_path: Path) -> None:
-    root, folder = tmp_path / "store", tmp_path / "gallery"
-    write_media(root, PORTFOLIO)
-    write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0, name=SERVED_FILE)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    with serving(root, gallery=folder) as url:
-        page.goto(url)
+    with opened(page, tmp_path / "store"):
         page.locator("button.copy").nth(1).click()
         expect(page.locator("button.copy span").nth(1)).to_have_text("copied")
         copied = page.evaluate("navigator.clipboard.readText()")

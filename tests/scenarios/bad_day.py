@@ -180,7 +180,7 @@ def bad_day(project_of: ProjectOf, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     project = project_of(
         api_key=KEY,
         state_dir=tmp_path / "sandbox",
-        faults={"cut_download": 0.3, "err500": 0.05, "garbage": 0.05, "nourl": 0.2},
+        faults={"err500": 0.05, "garbage": 0.05, "nourl": 0.2},
     )
     (mischief,) = started
     home = Path(project.environment["DAGSTER_HOME"])
@@ -195,7 +195,7 @@ def bad_day(project_of: ProjectOf, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ):
         secrets.add(name, value)
     mischief.photos = {f"/shop/{name}.png": _photo(name) for name in "abcdefgh"}
-    project.environment["TOPVIEW_WAIT_SECONDS"] = "2"
+    project.environment["TOPVIEW_WAIT_SECONDS"] = "5"
     return BadDay(project, mischief, secrets, issued)
 
 

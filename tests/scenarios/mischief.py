@@ -63,9 +63,11 @@ class Mischief:
             return None
         again = f"{path}?{scope['query_string'].decode()}"
         elsewhere = f"http://elsewhere.test{again}"
-        turn = self._turn("media", "redirect", "forbidden", "expired", "good")
+        turn = self._turn("media", "redirect", "forbidden", "cut", "expired", "good")
         if turn == "good":
             return None
+        if turn == "cut":
+            return _cut
         if turn == "expired":
             return _http(403, f"<Error><StringToSign>{again}</StringToSign></Error>".encode())
         return _http(302, b"", location=again if turn == "redirect" else elsewhere)
@@ -106,6 +108,13 @@ class Mischief:
     ) -> Callable[[Send], Any]:
         body = {"code": code, "message": self.echo(), "result": result}
         return _http(http_status, json.dumps(body).encode(), "application/json")
+
+
+async def _cut(send: Send) -> None:
+    """Half of a file, and the server ends the connection."""
+    headers = [(b"content-type", b"image/png"), (b"content-length", b"2000")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"x" * 1000, "more_body": True})
 
 
 def _http(
