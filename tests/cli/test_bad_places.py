@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.conftest import ProjectOf
 
+pytestmark = pytest.mark.slow
+
 
 class _Website(BaseHTTPRequestHandler):
     def do_GET(self) -> None:

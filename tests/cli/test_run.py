@@ -69,6 +69,7 @@ def test_good_rows_go_on_beside_bad_ones(project_of: ProjectOf) -> None:
     assert project.counters()["submits"]["remove_background"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "changes", "said"),
     [
@@ -118,6 +119,7 @@ def test_a_stage_without_the_one_before_it_says_what_to_do(project_of: ProjectOf
     assert project.counters()["submits"] == {}
 
 
+@pytest.mark.slow
 def test_ids_and_pictures_as_catalogues_have_them(project_of: ProjectOf) -> None:
     """Ids are data, and a photo that is none costs nothing."""
     project = project_of()
@@ -144,6 +146,7 @@ def test_ids_and_pictures_as_catalogues_have_them(project_of: ProjectOf) -> None
     assert results[0].is_relative_to(project.folder / ".topview" / "artifacts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "product_id,image\n", "name,price\nbottle,3\n", "\0\1"])
 def test_a_catalogue_of_nothing_starts_nothing(project_of: ProjectOf, text: str) -> None:
     project = project_of()

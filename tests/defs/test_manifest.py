@@ -17,6 +17,8 @@ from topview_pipeline.defs.manifest import MANIFEST
 from topview_pipeline.defs.resources import CatalogueResource
 from topview_pipeline.quality import Outcome, Verdict
 
+pytestmark = pytest.mark.slow
+
 
 def materialize(shop: Shop) -> dg.ExecuteInProcessResult:
     """Materialize the manifest of the catalogue as it is."""

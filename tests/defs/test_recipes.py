@@ -12,6 +12,8 @@ import pytest
 from tests.defs.shop import Shop, failure_of, troubles_of
 from tests.defs.test_catch_up import catch_up_job
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("mug", "shoe", "bag", "cap", "pen")
 VIDEOS = "image2Video"
 

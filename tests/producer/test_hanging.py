@@ -12,6 +12,8 @@ from tests.producer.world import HOUR, World, fates, product
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.producer.engine import _ANSWER_SECONDS
 
+pytestmark = pytest.mark.slow
+
 _PRODUCTS = [product(f"p{number}") for number in range(40)]
 _SLOTS = 12
 

@@ -18,6 +18,8 @@ from topview_pipeline.sandbox.media import MediaError, Video
 from topview_pipeline.sandbox.realmedia import RealMedia
 from topview_pipeline.sandbox.script import timed, words_of
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = "Ice cold for a full day. This is Aqua, and it never sweats."
 
 

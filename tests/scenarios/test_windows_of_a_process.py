@@ -40,20 +40,20 @@ _OF_THE_PAID_SCENE = [(window, 2) for window in (*UPLOADS, *OF_A_TASK, *OF_AN_EV
 
 
 def _in(places: Iterable[tuple[Window, int]]) -> pytest.MarkDecorator:
-    """Each place a test; those of the videos, which differ in no way, only in `make test-all`."""
+    """Each place a test."""
     chosen = [
         pytest.param(
             window,
             stage,
             id=f"{window.value.replace(' ', '_')}-{ALL_STAGES[stage - 1]}",
-            marks=[pytest.mark.slow] if stage == 3 and window not in OF_AN_EVENT else [],
+            marks=[] if stage == 2 else [pytest.mark.slow],
         )
         for window, stage in places
     ]
     return pytest.mark.parametrize(("window", "stage"), chosen)
 
 
-@_in(_PLACES)
+@_in(_PLACES)  # Only the paid scene in `make test`: the others differ in what they cost.
 def test_kill_9_in_every_window(workshop: Workshop, window: Window, stage: int) -> None:
     workshop.ended_at(window, stage, signal.SIGKILL)
 
@@ -69,6 +69,7 @@ def test_kill_9_in_every_window(workshop: Workshop, window: Window, stage: int) 
     workshop.assert_nothing_paid_twice_nor_lost()
 
 
+@pytest.mark.slow
 @_in(_OF_THE_PAID_SCENE)
 def test_sigterm_in_every_window_then_the_sensors_run(
     workshop: Workshop, window: Window, stage: int
@@ -82,6 +83,7 @@ def test_sigterm_in_every_window_then_the_sensors_run(
     workshop.assert_nothing_paid_twice_nor_lost()
 
 
+@pytest.mark.slow
 @_in(_OF_THE_PAID_SCENE)
 def test_a_persons_stop_in_every_window_sends_nothing_new_and_loses_nothing(
     workshop: Workshop, window: Window, stage: int
