@@ -18,8 +18,9 @@ from topview_pipeline.cli.instance import DAGSTER_YAML
 from topview_pipeline.settings import VARIABLES, Settings
 
 _HOLDS_A_SANDBOX = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, and hands that on
 from topview_pipeline.cli.demohome import DemoHome
 home = DemoHome(Path(sys.argv[1]))
 with home.sandbox():
@@ -66,6 +67,13 @@ def test_a_demo_that_dies_leaves_no_sandbox_behind(tmp_path: Path, number: signa
     while _answers(port):
         assert time.monotonic() < deadline, "the sandbox outlived its demo"
         time.sleep(0.05)
+
+
+def test_a_sandbox_that_inherits_no_sigterm_ends_with_its_demo_as_it_starts() -> None:
+    """Dagster ignores SIGTERM in a shell's background job; what a demo starts there inherits it."""
+    sandbox = [sys.executable, "-m", "topview_pipeline.cli", "sandbox", "--end-with-stdin"]
+    ignoring = ["sh", "-c", 'trap "" TERM; exec "$@"', "sh", *sandbox]
+    subprocess.run(ignoring, stdin=subprocess.DEVNULL, timeout=60, check=False)
 
 
 def test_a_free_port_is_free() -> None:
