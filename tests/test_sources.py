@@ -149,8 +149,11 @@ def test_a_relative_reference_is_seen_from_its_file(ref: str, beside: str, expec
 def test_a_relative_catalogue_is_seen_from_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert resolved("a.png", "c.csv") == str(tmp_path / "a.png")
+    """And from there after the working directory has changed."""
+    for folder in (tmp_path, tmp_path / "there"):
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        assert resolved("a.png", "c.csv") == str(folder / "a.png")
 
 
 def test_a_mark_differs_when_the_bytes_do_and_spares_reading_them(tmp_path: Path) -> None:

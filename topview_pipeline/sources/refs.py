@@ -52,15 +52,16 @@ def resolved(ref: str, beside: str) -> str:
         return ref
     base = local_path(beside)
     if base is not None:
-        return os.path.join(_folder(base), ref)
+        return os.path.join(_folder(base, "" if base.is_absolute() else os.getcwd()), ref)
     if is_http(beside):
         return urljoin(beside, ref)
     return os.path.dirname(shown(beside)) + "/" + ref
 
 
 @lru_cache(maxsize=8)
-def _folder(path: Path) -> str:
-    return str(path.absolute().parent)
+def _folder(path: Path, working_directory: str) -> str:
+    """Of a file. The rows of a catalogue, which may be very many, ask for the same one."""
+    return str(Path(working_directory, path).parent)
 
 
 def is_http(ref: str) -> bool:
