@@ -48,8 +48,10 @@ def opened(page: Page, store_root: Path) -> Iterator[None]:
     write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0, name=SERVED_FILE)
     with serving(store_root, gallery=folder) as url:
         page.goto(url)
-        yield
-        page.goto("about:blank")
+        try:
+            yield
+        finally:
+            page.goto("about:blank")
 
 
 def names(page: Page) -> list[str]:

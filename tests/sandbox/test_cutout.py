@@ -12,8 +12,6 @@ from PIL import Image, ImageDraw
 from topview_pipeline.sandbox.media import Cutout, MediaError
 from topview_pipeline.sandbox.realmedia import RealMedia
 
-pytestmark = pytest.mark.slow
-
 Mask = npt.NDArray[np.bool_]
 Colour = tuple[int, int, int]
 

@@ -195,6 +195,7 @@ def bad_day(project_of: ProjectOf, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ):
         secrets.add(name, value)
     mischief.photos = {f"/shop/{name}.png": _photo(name) for name in "abcdefgh"}
+    # Long enough that some files come home after all that goes wrong first.
     project.environment["TOPVIEW_WAIT_SECONDS"] = "5"
     return BadDay(project, mischief, secrets, issued)
 

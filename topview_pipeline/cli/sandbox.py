@@ -64,7 +64,7 @@ def sandbox(
         click.echo(f"  export TOPVIEW_API_KEY={config.api_key}")
         click.echo(f"  export TOPVIEW_MAX_CONCURRENT_TASKS={concurrency}")
         if end_with_stdin:
-            # Whoever ignores SIGTERM hands that on: Dagster does in a shell's background job.
+            # Whoever ignores SIGTERM hands that on: until `serve` handles it, it would do nothing.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             threading.Thread(target=_end_with_stdin, daemon=True).start()
         serve(config, port=port)

@@ -41,7 +41,8 @@ _X264: Mapping[str, str] = MappingProxyType(
     {"preset": "veryfast", "crf": "26", "x264-params": "mbtree=0"}
 )
 """Without its macroblock tree, which reads memory that nobody wrote (measured with glibc's
-MALLOC_PERTURB_): a long-lived process then encoded the same frames to other bytes."""
+MALLOC_PERTURB_): with it a long-lived process encoded the same frames to other bytes. 26 gives
+about the size without it that 23 gave with it."""
 
 _BT709, _LIMITED_RANGE = 1, 1
 """FFmpeg's numbers. Without them, players guess the colours by the size."""

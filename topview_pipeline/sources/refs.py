@@ -52,7 +52,8 @@ def resolved(ref: str, beside: str) -> str:
         return ref
     base = local_path(beside)
     if base is not None:
-        return os.path.join(_folder(base, "" if base.is_absolute() else os.getcwd()), ref)
+        here = "" if base.is_absolute() else os.getcwd()
+        return os.path.join(_folder(base, here), ref)
     if is_http(beside):
         return urljoin(beside, ref)
     return os.path.dirname(shown(beside)) + "/" + ref
@@ -60,7 +61,7 @@ def resolved(ref: str, beside: str) -> str:
 
 @lru_cache(maxsize=8)
 def _folder(path: Path, working_directory: str) -> str:
-    """Of a file. The rows of a catalogue, which may be very many, ask for the same one."""
+    """A file's folder, absolute. Remembered, for all rows of a catalogue ask for the same one."""
     return str(Path(working_directory, path).parent)
 
 
