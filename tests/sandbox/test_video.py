@@ -188,6 +188,7 @@ def test_the_short_side_is_the_modes_and_the_shape_is_the_scenes(
         assert (stream.width, stream.height) == size
 
 
+@pytest.mark.slow
 def test_pro_is_ten_seconds_of_720p() -> None:
     made = make(mode="pro", scene=scene_png(90, 90))
     with av.open(BytesIO(made.mp4), "r") as container:
@@ -195,6 +196,7 @@ def test_pro_is_ten_seconds_of_720p() -> None:
     assert made.seconds == 10.0
 
 
+@pytest.mark.slow
 def test_an_avatar_speaks_as_long_as_its_script_needs() -> None:
     scene = scene_png(40, 40)
     assert make(mode="avatar4", scene=scene, text="word " * 7).seconds == pytest.approx(
@@ -211,6 +213,7 @@ def test_an_avatar_clip_is_as_long_as_its_audio_and_plays_it() -> None:
     assert np.argmax(spectrum) * 44_100 / 44_000 == pytest.approx(440, abs=3)
 
 
+@pytest.mark.slow
 def test_audio_shorter_and_longer_than_a_fixed_clip_is_padded_and_cut() -> None:
     short, long = play(make(text=None, audio=tone(1.0))), play(make(text=None, audio=tone(7.0)))
     assert short.loudness(0.2, 0.9) > 0.1
@@ -267,6 +270,7 @@ def test_emoji_leave_no_question_marks_in_captions() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_script_of_emoji_alone_is_a_quiet_clip_without_captions() -> None:
     clip = play(make(text="\U0001f389\U0001f389"))
     assert len(clip.frames) == 120
