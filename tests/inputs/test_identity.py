@@ -11,7 +11,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -340,6 +342,25 @@ def test_a_cache_locked_by_another_program_costs_only_reading_again(
         assert InputFiles(cache).sha256(ref) == sha256(b"first")
     finally:
         other.close()
+
+
+class _OpenedAtOnce(sqlite3.Connection):
+    """What SQLite says, without waiting, now and then when two processes open a new file."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        if "journal_mode" in sql:
+            raise sqlite3.OperationalError("database is locked")
+        return super().execute(sql, parameters)
+
+
+def test_who_opens_the_new_file_at_the_same_time_as_another_remembers_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=_OpenedAtOnce))
+    cache = HashCache(tmp_path / "hashes.db")
+    cache.learn("/photo.png", "1 1", "ff")
+    assert cache.known("/photo.png") == ("1 1", "ff")
+    cache.close()
 
 
 def test_many_writers_lose_nothing(tmp_path: Path) -> None:

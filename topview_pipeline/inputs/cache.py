@@ -76,7 +76,10 @@ class HashCache:
                 self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
             )
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
+                # SQLite does not wait for others here. The mode stays with the file: who opens it
+                # next sets it, or has just done so.
+                with contextlib.suppress(sqlite3.OperationalError):
+                    connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.execute(_TABLE)
                 connection.execute(_FORGET, (_MOST_ROWS,))
