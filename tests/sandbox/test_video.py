@@ -213,7 +213,6 @@ def test_an_avatar_clip_is_as_long_as_its_audio_and_plays_it() -> None:
     assert np.argmax(spectrum) * 44_100 / 44_000 == pytest.approx(440, abs=3)
 
 
-@pytest.mark.slow
 def test_audio_shorter_and_longer_than_a_fixed_clip_is_padded_and_cut() -> None:
     short, long = play(make(text=None, audio=tone(1.0))), play(make(text=None, audio=tone(7.0)))
     assert short.loudness(0.2, 0.9) > 0.1
