@@ -32,7 +32,7 @@ class Sizes:
     catalogue: int = 20_000
 
 
-BENCH = Sizes(rounds=1, slots=100, speed=2.0, backfill=100, textbook=6, growth=(100, 400))
+BENCH = Sizes(rounds=1, slots=100, speed=2.0, backfill=100, textbook=6, growth=(100, 250))
 FULL = Sizes(
     rounds=3, slots=300, speed=1.0, backfill=1_000, textbook=24, growth=(100, 1_000, 10_000)
 )
