@@ -1,15 +1,20 @@
-"""What the client's tests share: a client over a handler, envelopes, a sleep that only records."""
+"""Shared by the client's tests: clients over handlers, envelopes, and servers on real sockets."""
+
+from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 import httpx
 
 from topview_pipeline.topview.client import TopviewClient
-from topview_pipeline.topview.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from topview_pipeline.topview.http import DEFAULT_TIMEOUTS, Timeouts
 
 BASE = "https://api.topview.test"
 UID = "EXAMPLEUID"
@@ -25,40 +30,64 @@ Handler = Callable[[httpx.Request], httpx.Response]
 _T = TypeVar("_T")
 
 
-def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    return asyncio.run(coroutine)
-
-
 class Pauses(list[float]):
-    """A sleep that returns at once and remembers what was asked."""
+    """A sleep that returns at once and remembers the seconds."""
 
     async def __call__(self, seconds: float) -> None:
         self.append(seconds)
 
 
+class Replies:
+    """Gives the responses in turn, the last one for ever, and remembers the requests."""
+
+    def __init__(self, *responses: httpx.Response | Exception) -> None:
+        self.responses = list(responses)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+    @property
+    def paths(self) -> list[str]:
+        return [request.url.path for request in self.requests]
+
+
+def unexpected(request: httpx.Request) -> httpx.Response:
+    raise AssertionError(f"nobody expected {request.method} {request.url}")
+
+
 def client(
-    api: Handler | None = None,
-    media: Handler | None = None,
+    api: Handler = unexpected,
+    media: Handler = unexpected,
     *,
     base_url: str = BASE,
     sleep: Pauses | None = None,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
 ) -> TopviewClient:
     """A client whose API and storage are handlers."""
-
-    def unexpected(request: httpx.Request) -> httpx.Response:
-        raise AssertionError(f"nobody expected {request.method} {request.url}")
-
     return TopviewClient(
         base_url=base_url,
         uid=UID,
         api_key=KEY,
         timeouts=timeouts,
-        transport=httpx.MockTransport(api or unexpected),
-        media_transport=httpx.MockTransport(media or unexpected),
+        transport=httpx.MockTransport(api),
+        media_transport=httpx.MockTransport(media),
         sleep=sleep if sleep is not None else Pauses(),
-        now=lambda: NOW,
     )
+
+
+def using(http: TopviewClient, act: Callable[[TopviewClient], Awaitable[_T]]) -> _T:
+    """The result of `act` with the open client."""
+
+    async def inside() -> _T:
+        async with http:
+            return await act(http)
+
+    return asyncio.run(inside())
 
 
 def envelope(
@@ -77,6 +106,74 @@ def html(status: int = 200) -> httpx.Response:
     return httpx.Response(status, html="<html><body>Welcome</body></html>")
 
 
-def sent(request: httpx.Request) -> Any:
-    """The JSON body of a request."""
-    return json.loads(request.content)
+# Servers on real sockets of this machine, for what no mock transport shows
+
+Answerer = Callable[[asyncio.StreamWriter, int], Awaitable[Any]]
+"""Answers the n-th request (from 1) of a connection."""
+
+
+def answering(data: bytes = b"", *, stall: float = 0.0, keep: bool = False) -> Answerer:
+    """Writes `data`, waits, and closes the connection or keeps it open."""
+
+    async def answer(writer: asyncio.StreamWriter, _nth: int) -> None:
+        writer.write(data)
+        await asyncio.sleep(stall)
+        if not keep:
+            writer.close()
+
+    return answer
+
+
+@dataclass
+class Loopback:
+    """A server's base URL, and how many requests each connection brought, in order of arrival."""
+
+    url: str = ""
+    per_connection: list[int] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def loopback(answer: Answerer) -> AsyncIterator[Loopback]:
+    """Serve on a free port until the block ends."""
+    seen = Loopback()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = len(seen.per_connection)
+        seen.per_connection.append(0)
+        # Cancelled when the test's loop ends; streams of Python 3.11 would log that as an error.
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            while not writer.is_closing():
+                await _read_request(reader)
+                seen.per_connection[connection] += 1
+                await answer(writer, seen.per_connection[connection])
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    seen.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield seen
+    finally:
+        server.close()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            await reader.readexactly(int(value))
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """The base URL of a port that is taken and refuses connections."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def http_answer(result: object) -> bytes:
+    """A whole answer with a good envelope, on a connection that stays open."""
+    body = json.dumps({"code": "200", "message": "Success", "result": result}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body

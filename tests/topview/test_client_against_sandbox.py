@@ -1,51 +1,35 @@
 """Every call of the client against the sandbox, which shares no code with it, over real sockets."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime, timezone
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 from PIL import Image
 
-from tests.topview.support import Pauses, run
+from tests.topview.support import Pauses, using
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.serve import Running, running
+from topview_pipeline.topview import errors, models
 from topview_pipeline.topview.client import TopviewClient
-from topview_pipeline.topview.errors import (
-    AccountError,
-    Ambiguous,
-    Incomplete,
-    NotTopview,
-    Refused,
-    Rejected,
-    TaskUnknown,
-    TopviewError,
-    Unavailable,
-    UpstreamGone,
-    UrlExpired,
-)
-from topview_pipeline.topview.media import Media
-from topview_pipeline.topview.models import (
-    Image2VideoRequest,
-    ImageReplaceRequest,
-    RemoveBackgroundRequest,
-    RemoveBackgroundResult,
-    TaskStatus,
-)
+from topview_pipeline.topview.transfers import Media
 
 UNHEARD_OF = "0" * 32
 QUAD = ((0.2, 0.5), (0.6, 0.5), (0.6, 0.9), (0.2, 0.9))
 DAY = 86_400.0
-
-Act = Callable[[TopviewClient], Awaitable[object]]
+LONG_AGO = datetime(2025, 1, 1, tzinfo=timezone.utc)
+_T = TypeVar("_T")
 
 
 class World:
-    """A sandbox whose clock moves only when it is told to."""
+    """A sandbox whose clock moves only by `later`."""
 
     def __init__(self, sandbox: Running, now: list[float]) -> None:
         self.sandbox = sandbox
@@ -54,13 +38,16 @@ class World:
     def later(self, seconds: float = 3600.0) -> None:
         self._now[0] += seconds
 
-    def client(self, *, api_key: str | None = None) -> TopviewClient:
-        return TopviewClient(
-            base_url=self.sandbox.base_url,
-            uid=self.sandbox.uid,
-            api_key=api_key or self.sandbox.api_key,
-            sleep=Pauses(),
-        )
+    def run(self, act: Act[_T]) -> _T:
+        """The result of `act`, which gets this world and an open client."""
+        url, uid, key = self.sandbox.base_url, self.sandbox.uid, self.sandbox.api_key
+        client = TopviewClient(base_url=url, uid=uid, api_key=key, sleep=Pauses())
+        return using(client, lambda http: act(self, http))
+
+    def failure(self, act: Act[Any]) -> errors.TopviewError:
+        with pytest.raises(errors.TopviewError) as caught:
+            self.run(act)
+        return caught.value
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         url = f"{self.sandbox.base_url}/_sandbox/{path}"
@@ -68,16 +55,8 @@ class World:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def failure(self, act: Act, *, api_key: str | None = None) -> TopviewError:
-        """The error that `act` ends with."""
 
-        async def inside() -> None:
-            async with self.client(api_key=api_key) as http:
-                await act(http)
-
-        with pytest.raises(TopviewError) as caught:
-            run(inside())
-        return caught.value
+Act = Callable[[World, TopviewClient], Awaitable[_T]]
 
 
 @contextmanager
@@ -94,15 +73,19 @@ def picture(colour: str = "white") -> bytes:
     return out.getvalue()
 
 
-async def submit_photo(http: TopviewClient) -> str:
+async def submit_photo(_here: World, http: TopviewClient) -> str:
     """Upload a photo, have it cut out, and return the task's id."""
     photo = await http.upload(picture(), format="png")
-    request = RemoveBackgroundRequest(product_image_file_id=photo)
+    request = models.RemoveBackgroundRequest(product_image_file_id=photo)
     return (await http.submit_remove_background(request, ids_of_ours=[photo])).task_id
 
 
-async def cut_out(here: World, http: TopviewClient) -> RemoveBackgroundResult:
-    task_id = await submit_photo(http)
+async def query_at_once(here: World, http: TopviewClient) -> models.RemoveBackgroundResult:
+    return await http.query_remove_background(await submit_photo(here, http))
+
+
+async def cut_out(here: World, http: TopviewClient) -> models.RemoveBackgroundResult:
+    task_id = await submit_photo(here, http)
     here.later()
     return await http.query_remove_background(task_id)
 
@@ -115,185 +98,128 @@ async def download(http: TopviewClient, url: str | None, expect: Media = "image"
     return into.getvalue()
 
 
-def test_a_product_goes_from_photo_to_video_and_the_log_shows_what_it_cost() -> None:
-    async def inside(here: World) -> None:
-        async with here.client() as http:
-            before = await http.check_account()
-            assert before.uid == here.sandbox.uid
+async def download_mask(here: World, http: TopviewClient) -> bytes:
+    return await download(http, (await cut_out(here, http)).mask_image_path)
 
-            cut = await cut_out(here, http)
-            assert cut.status is TaskStatus.SUCCESS
-            await download(http, cut.bg_removed_image_path)
-            mask = Image.open(io.BytesIO(await download(http, cut.mask_image_path)))
-            assert mask.size == (cut.mask_image_width, cut.mask_image_height)
-            assert cut.bg_removed_image_file_id is not None
 
-            replace = ImageReplaceRequest(
-                generate_image_mode="manual",
-                product_image_without_background_file_id=cut.bg_removed_image_file_id,
-                template_image_file_id=await http.upload(picture("blue"), format="png"),
-                location=QUAD,
-            )
-            task = await http.submit_image_replace(replace)
-            here.later()
-            scenes = await http.query_image_replace(task.task_id)
-            for image in scenes.images:
-                await download(http, image.url)
+async def check(_here: World, http: TopviewClient) -> str | None:
+    return (await http.check_account()).uid
 
-            voice = (await http.voices())[0]
-            animate = Image2VideoRequest(
-                replace_product_task_image_id=scenes.images[0].image_id,
-                mode="lite",
-                tts_text="Look at this.",
-                voice_id=voice.voice_id,
-                caption_id=(await http.captions())[0].caption_id,
-            )
-            task = await http.submit_image2video(animate)
-            here.later()
-            video = await http.query_image2video(task.task_id)
-            await download(http, video.finished_video_url, "video")
-            assert video.ai_avatar is not None
-            assert video.ai_avatar.voiceover_id_default == voice.voice_id
 
-            log = [entry async for entry in http.credit_log(page_size=1)]
-            assert [(entry.task_id, entry.cost_credit) for entry in log] == [
-                (video.task_id, video.cost_credit),
-                (scenes.task_id, scenes.cost_credit),
-            ]
-            after = await http.credit_detail()
-            assert before.remain_credit is not None
-            assert after.remain_credit is not None
-            spent = sum(entry.cost_credit or 0.0 for entry in log)
-            assert spent > 0
-            assert before.remain_credit - after.remain_credit == pytest.approx(spent)
+async def photo_to_video(here: World, http: TopviewClient) -> None:
+    before = await http.check_account()
+    cut = await cut_out(here, http)
+    assert cut.status is models.TaskStatus.SUCCESS
+    await download(http, cut.bg_removed_image_path)
+    await download(http, cut.mask_image_path)
+    assert cut.bg_removed_image_file_id is not None
 
+    replace = models.ImageReplaceRequest(
+        generate_image_mode="manual",
+        product_image_without_background_file_id=cut.bg_removed_image_file_id,
+        template_image_file_id=await http.upload(picture("blue"), format="png"),
+        location=QUAD,
+    )
+    task = await http.submit_image_replace(replace)
+    here.later()
+    scenes = await http.query_image_replace(task.task_id)
+    for image in scenes.images:
+        await download(http, image.url)
+
+    voice = (await http.voices())[0]
+    animate = models.Image2VideoRequest(
+        replace_product_task_image_id=scenes.images[0].image_id,
+        mode="lite",
+        tts_text="Look at this.",
+        voice_id=voice.voice_id,
+        caption_id=(await http.captions())[0].caption_id,
+    )
+    task = await http.submit_image2video(animate)
+    here.later()
+    video = await http.query_image2video(task.task_id)
+    await download(http, video.finished_video_url, "video")
+    assert video.ai_avatar is not None
+    assert video.ai_avatar.model_dump(by_alias=True)["voiceoverIdDefault"] == voice.voice_id
+
+    log = [entry async for entry in http.credit_log(start=LONG_AGO)]
+    assert [(entry.task_id, entry.cost_credit) for entry in log] == [
+        (video.task_id, video.cost_credit),
+        (scenes.task_id, scenes.cost_credit),
+    ]
+    left = (await http.check_account()).remain_credit or 0.0
+    spent = sum(entry.cost_credit or 0.0 for entry in log)
+    assert spent > 0
+    assert (before.remain_credit or 0.0) - left == pytest.approx(spent)
+
+
+def test_a_product_goes_its_way_and_the_log_shows_what_it_cost() -> None:
     with world() as here:
-        run(inside(here))
-
-
-def test_auto_mode_takes_a_public_avatar() -> None:
-    async def inside(here: World) -> None:
-        async with here.client() as http:
-            cut = await cut_out(here, http)
-            assert cut.bg_removed_image_file_id is not None
-            request = ImageReplaceRequest(
-                generate_image_mode="auto",
-                product_image_without_background_file_id=cut.bg_removed_image_file_id,
-                avatar_id=(await http.public_avatars())[0].avatar_id,
-                image_edit_prompt="let her hold it",
-            )
-            task = await http.submit_image_replace(request)
-            here.later()
-            for image in (await http.query_image_replace(task.task_id)).images:
-                await download(http, image.url)
-
-    with world() as here:
-        run(inside(here))
+        here.run(photo_to_video)
 
 
 def test_a_task_runs_before_it_succeeds_although_the_submit_says_success() -> None:
-    async def inside(here: World) -> RemoveBackgroundResult:
-        async with here.client() as http:
-            return await http.query_remove_background(await submit_photo(http))
-
     with world() as here:
-        result = run(inside(here))
-    assert result.status in (TaskStatus.INIT, TaskStatus.RUNNING)
+        result = here.run(query_at_once)
+    assert result.status in (models.TaskStatus.INIT, models.TaskStatus.RUNNING)
     assert result.bg_removed_image_path is None
 
 
 def test_ids_that_topview_does_not_know() -> None:
-    request = RemoveBackgroundRequest(product_image_file_id=UNHEARD_OF)
-    with world() as here:
-        ours = here.failure(
-            lambda http: http.submit_remove_background(request, ids_of_ours=[UNHEARD_OF])
-        )
-        catalogues = here.failure(lambda http: http.submit_remove_background(request))
-        task = here.failure(lambda http: http.query_remove_background(UNHEARD_OF))
-    assert [type(error) for error in (ours, catalogues, task)] == [
-        UpstreamGone,
-        Rejected,
-        TaskUnknown,
+    request = models.RemoveBackgroundRequest(product_image_file_id=UNHEARD_OF)
+    acts: list[Act[Any]] = [
+        lambda _, http: http.submit_remove_background(request, ids_of_ours=[UNHEARD_OF]),
+        lambda _, http: http.submit_remove_background(request),
+        lambda _, http: http.query_remove_background(UNHEARD_OF),
     ]
+    with world() as here:
+        got = [type(here.failure(act)) for act in acts]
+    assert got == [errors.UpstreamGone, errors.Rejected, errors.TaskUnknown]
 
 
 def test_an_account_whose_slots_are_full_is_refused_and_nothing_is_created() -> None:
     with world() as here:
         here.control("PUT", "slots", {"concurrency": 0})
         error = here.failure(submit_photo)
-        assert (type(error), error.code) == (Refused, "4007")
+        assert (type(error), error.code) == (errors.Refused, "4007")
         assert here.control("GET", "tasks") == []
 
 
-def test_a_wrong_key_is_the_accounts_trouble() -> None:
-    with world() as here:
-        error = here.failure(lambda http: http.check_account(), api_key="wrong")
-    assert (type(error), error.http_status) == (AccountError, 401)
-
-
 @pytest.mark.parametrize(
-    ("fault", "expected"),
+    ("fault", "act", "expected", "tasks"),
     [
-        ("drop_submit", Ambiguous),
-        ("busy", Refused),
-        ("moderation", Rejected),
+        ("drop_submit", submit_photo, errors.Ambiguous, 1),
+        ("busy", submit_photo, errors.Refused, 0),
+        ("moderation", submit_photo, errors.Rejected, 0),
+        ("notfound_grace", query_at_once, errors.TaskUnknown, 1),
+        ("cut_download", download_mask, errors.Incomplete, 1),
+        ("http429", check, errors.Unavailable, 0),
+        ("err500", check, errors.Unavailable, 0),
+        ("garbage", check, errors.NotTopview, 0),
     ],
 )
-def test_faults_of_a_submit(fault: str, expected: type[TopviewError]) -> None:
-    with world(**{fault: 1.0}) as here:
-        assert type(here.failure(submit_photo)) is expected
-        created = len(here.control("GET", "tasks"))
-    assert created == (1 if expected is Ambiguous else 0)
-
-
-@pytest.mark.parametrize(
-    ("fault", "expected"),
-    [("http429", Unavailable), ("err500", Unavailable), ("garbage", NotTopview)],
-)
-def test_a_check_of_an_account_behind_a_broken_gateway(
-    fault: str, expected: type[TopviewError]
+def test_a_fault_has_its_class(
+    fault: str, act: Act[Any], expected: type[errors.TopviewError], tasks: int
 ) -> None:
     with world(**{fault: 1.0}) as here:
-        assert type(here.failure(lambda http: http.check_account())) is expected
+        assert type(here.failure(act)) is expected
+        assert len(here.control("GET", "tasks")) == tasks
 
 
 def test_an_unknown_status_word_is_still_running() -> None:
-    async def inside(here: World) -> RemoveBackgroundResult:
-        async with here.client() as http:
-            return await cut_out(here, http)
-
     with world(unknown_status=1.0) as here:
-        result = run(inside(here))
-    assert result.status is TaskStatus.RUNNING
-    assert result.raw_status not in {status.value for status in TaskStatus}
+        result = here.run(cut_out)
+    assert result.status is models.TaskStatus.RUNNING
+    assert result.raw_status not in {status.value for status in models.TaskStatus}
 
 
-def test_a_task_that_is_not_found_right_after_its_submit_is_unknown() -> None:
-    async def query_at_once(http: TopviewClient) -> None:
-        await http.query_remove_background(await submit_photo(http))
-
-    with world(notfound_grace=1.0) as here:
-        assert type(here.failure(query_at_once)) is TaskUnknown
-
-
-def test_a_download_that_the_server_cuts_is_incomplete() -> None:
-    with world(cut_download=1.0) as here:
-
-        async def act(http: TopviewClient) -> None:
-            await download(http, (await cut_out(here, http)).mask_image_path)
-
-        assert type(here.failure(act)) is Incomplete
-
-
-def test_a_signature_that_ran_out_is_mended_by_a_query() -> None:
-    async def inside(here: World) -> None:
-        async with here.client() as http:
-            cut = await cut_out(here, http)
-            here.later(2 * DAY)
-            with pytest.raises(UrlExpired):
-                await download(http, cut.mask_image_path)
-            again = await http.query_remove_background(cut.task_id)
-            await download(http, again.mask_image_path)
+def test_a_signature_that_ran_out_is_renewed_by_a_query() -> None:
+    async def act(here: World, http: TopviewClient) -> None:
+        cut = await cut_out(here, http)
+        here.later(2 * DAY)
+        with pytest.raises(errors.UrlExpired):
+            await download(http, cut.mask_image_path)
+        again = await http.query_remove_background(cut.task_id)
+        await download(http, again.mask_image_path)
 
     with world() as here:
-        run(inside(here))
+        here.run(act)

@@ -1,29 +1,27 @@
-"""TopviewClient: one method for every endpoint that the pipeline uses. Nothing of Dagster in here.
+"""TopviewClient: one method for every endpoint that the pipeline uses. It knows no Dagster.
 
-Failed calls raise classes of errors.py. How an answer becomes an error is in classify.py, how bytes
-travel in connections.py, uploads.py and downloads.py.
+Failed calls raise the classes of `errors`; `envelope` decides which. Bytes travel in `http` and
+`transfers`.
 """
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AsyncExitStack
-from datetime import datetime, timedelta, timezone
-from types import TracebackType
-from typing import TypeVar
+import re
+from collections.abc import AsyncIterator, Collection
+from datetime import datetime, timezone
+from typing import BinaryIO, TypeVar
 
 import httpx
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
-from topview_pipeline.topview.account import Account
-from topview_pipeline.topview.classify import Call, Phase
-from topview_pipeline.topview.connections import Connections
-from topview_pipeline.topview.downloads import Downloaded, Downloader, Sink
-from topview_pipeline.topview.errors import AccountError, NotTopview, Unavailable
-from topview_pipeline.topview.fields import what_is_wrong
-from topview_pipeline.topview.media import Media
+from topview_pipeline.topview import transfers
+from topview_pipeline.topview.envelope import Call, Phase, parse_result
+from topview_pipeline.topview.errors import AccountError, Unavailable
+from topview_pipeline.topview.http import DEFAULT_TIMEOUTS, Connections, Sleep, Timeouts
 from topview_pipeline.topview.models import (
-    Avatar,
     Caption,
+    Captions,
     CreditDetail,
     CreditLogEntry,
     Image2VideoRequest,
@@ -35,10 +33,7 @@ from topview_pipeline.topview.models import (
     Submitted,
     Voice,
 )
-from topview_pipeline.topview.reads import Reads, parsed
-from topview_pipeline.topview.retrying import Sleep
-from topview_pipeline.topview.timeouts import DEFAULT_TIMEOUTS, Timeouts
-from topview_pipeline.topview.uploads import upload
+from topview_pipeline.topview.transfers import Downloaded, Media
 
 _TaskResult = TypeVar("_TaskResult", RemoveBackgroundResult, ImageReplaceResult, Image2VideoResult)
 _Request = RemoveBackgroundRequest | ImageReplaceRequest | Image2VideoRequest
@@ -46,18 +41,12 @@ _Request = RemoveBackgroundRequest | ImageReplaceRequest | Image2VideoRequest
 _REMOVE_BACKGROUND = "/v1/common_task/remove_background"
 _IMAGE_REPLACE = "/v2/product_avatar/task/image_replace"
 _IMAGE2VIDEO = "/v2/product_avatar/task/image2Video"
-_CREDIT_DETAIL = "/user/credit/detail"
-_PAGE_SIZE = 100
-
-
-def _utc_now() -> datetime:
-    return datetime.now(timezone.utc)
 
 
 class TopviewClient:
-    """Topview over HTTP, for one account. Use it with `async with`, in one event loop.
+    """Topview over HTTP, for one account. Use it with `async with`, once, in one event loop.
 
-    A submit is sent once and never repeated in here. A query is one attempt: whoever polls is the
+    A submit is sent once and never repeated in here. A query is one attempt: the poller is the
     retry. The other reads and the steps of an upload are repeated a few times.
     """
 
@@ -71,55 +60,39 @@ class TopviewClient:
         transport: httpx.AsyncBaseTransport | None = None,
         media_transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
-        now: Callable[[], datetime] = _utc_now,
     ) -> None:
         """
         Args:
-            base_url: Where the API is; https, or plain http on this machine.
-            uid: The account's id (`Topview-Uid`).
-            api_key: Its key.
-            timeouts: See Timeouts.
-            transport: Carries the API calls instead of the network; for tests.
-            media_transport: Carries storage PUTs and downloads instead of the network; for tests.
+            base_url: The address of the API; https, or plain http on this machine.
+            transport, media_transport: Carry the API calls, and storage PUTs and downloads, instead
+                of the network.
             sleep: Waits between attempts, in seconds.
-            now: The current UTC time; a Retry-After date counts from it.
 
         Raises:
-            ValueError: A setting cannot work; it is named as the environment names it.
+            ValueError: The base URL is plain http, and not on this machine.
         """
-        key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
-        self._account = Account.read(base_url=base_url, uid=uid, api_key=key)
+        self._base_url = base_url
+        self._uid = uid
+        self._api_key = api_key if isinstance(api_key, SecretStr) else SecretStr(api_key)
         self.timeouts = timeouts
-        self._transport = transport
-        self._media_transport = media_transport
-        self._sleep = sleep
-        self._now = now
-        self._stack = AsyncExitStack()
-        self._opened: Connections | None = None
+        self._connections = Connections(
+            base_url=base_url,
+            uid=uid,
+            api_key=self._api_key.get_secret_value(),
+            timeouts=timeouts,
+            transport=transport,
+            media_transport=media_transport,
+            sleep=sleep,
+        )
 
     def __repr__(self) -> str:
-        return f"TopviewClient(base_url={str(self._account.base_url)!r}, uid={self._account.uid!r})"
+        return f"TopviewClient(base_url={self._base_url!r}, uid={self._uid!r})"
 
-    async def __aenter__(self) -> "TopviewClient":
-        connections = Connections(
-            self._account,
-            timeouts=self.timeouts,
-            transport=self._transport,
-            media_transport=self._media_transport,
-            now=self._now,
-        )
-        await connections.open(self._stack)
-        self._opened = connections
+    async def __aenter__(self) -> TopviewClient:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._opened = None
-        await self._stack.aclose()
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._connections.close()
 
     # Submits
 
@@ -129,16 +102,12 @@ class TopviewClient:
         """Start cutting a product out of its photo.
 
         Args:
-            request: What to do.
+            request: The body.
             ids_of_ours: The ids in `request` that came from an upload or from an earlier task's
-                result, and could be made anew.
-
-        Returns:
-            The accepted task. Query it; nothing else tells whether it succeeded.
+                result, and could be renewed: with some, 4004 is UpstreamGone, else Rejected.
 
         Raises:
-            SubmitError: Its class says what to do. 4004 is UpstreamGone when there are
-                `ids_of_ours`, else Rejected. A cancelled submit must be taken for Ambiguous.
+            SubmitError: Its class says what to do. A cancelled submit must be taken for Ambiguous.
         """
         return await self._submit(_REMOVE_BACKGROUND, request, ids_of_ours)
 
@@ -154,13 +123,19 @@ class TopviewClient:
         """Start animating a scene. As submit_remove_background."""
         return await self._submit(_IMAGE2VIDEO, request, ids_of_ours)
 
+    async def _submit(
+        self, endpoint: str, request: _Request, ids_of_ours: Collection[str]
+    ) -> Submitted:
+        call = Call(Phase.SUBMIT, f"submitting {endpoint.rpartition('/')[2]}", bool(ids_of_ours))
+        answer = await self._connections.post(call, f"{endpoint}/submit", request.wire())
+        return Submitted.model_validate(answer.result)  # classify() proved that it fits
+
     # Queries
 
     async def query_remove_background(self, task_id: str) -> RemoveBackgroundResult:
-        """Ask once how far a task is. Its URLs are signed anew with every query.
+        """Ask once how far a task is. Every query signs its URLs afresh.
 
-        Raises:
-            QueryError: Its class says what to do.
+        The class of a QueryError says what to do.
         """
         return await self._query(_REMOVE_BACKGROUND, task_id, RemoveBackgroundResult)
 
@@ -172,6 +147,14 @@ class TopviewClient:
         """As query_remove_background."""
         return await self._query(_IMAGE2VIDEO, task_id, Image2VideoResult)
 
+    async def _query(self, endpoint: str, task_id: str, model: type[_TaskResult]) -> _TaskResult:
+        call = Call(Phase.QUERY, f"querying {endpoint.rpartition('/')[2]} task {task_id}")
+        answer = await self._connections.get(call, f"{endpoint}/query", {"taskId": task_id})
+        result = parse_result(call, answer.result, model)
+        if result.task_id != task_id:
+            raise Unavailable(f"the answer is about task {result.task_id}", doing=call.doing)
+        return result
+
     # Files
 
     async def upload(self, data: bytes, *, format: str) -> str:  # noqa: A002 (Topview's own word)
@@ -179,50 +162,31 @@ class TopviewClient:
 
         Args:
             data: The whole file.
-            format: Its extension: png jpg jpeg bmp webp mp3 wav m4a mp4 avi mov.
+            format: png jpg jpeg bmp webp mp3 wav m4a mp4 avi mov.
 
         Raises:
             UploadError: Its class says what to do.
         """
-        return await upload(
-            data,
-            extension=format,
-            base_url=self._account.base_url,
-            connections=self._connections,
-            timeouts=self.timeouts.upload,
-            sleep=self._sleep,
-        )
+        return await transfers.upload(self._connections, data, format)
 
-    async def download(self, url: str, into: Sink, *, max_bytes: int, expect: Media) -> Downloaded:
+    async def download(
+        self, url: str, into: BinaryIO, *, max_bytes: int, expect: Media
+    ) -> Downloaded:
         """Stream a result into `into`, once, and prove it whole and of the expected kind.
-
-        After an error `into` may hold some bytes: the caller throws them away.
 
         Args:
             url: A signed URL of a query's result.
-            into: A binary file, or an async function that takes the bytes in order.
+            into: Takes the bytes; after an error it may hold some, which the caller throws away.
             max_bytes: The most that is taken.
             expect: "image" (PNG, JPEG, WebP) or "video" (MP4, QuickTime).
 
         Raises:
-            DownloadError: Its class says what to do. What `into` raises passes through.
+            DownloadError: Its class says what to do. An error of `into` passes through.
         """
-        downloader = Downloader(
-            self._connections.media,
-            base_url=self._account.base_url,
-            timeouts=self.timeouts.download,
-        )
-        return await downloader.download(url, into, max_bytes=max_bytes, expect=expect)
+        connections = self._connections
+        return await transfers.download(connections, url, into, max_bytes=max_bytes, expect=expect)
 
     # Account
-
-    async def credit_detail(self) -> CreditDetail:
-        """Return whose account it is and what is left.
-
-        Raises:
-            QueryError: After a few attempts.
-        """
-        return await self._reads.one("reading the credits", _CREDIT_DETAIL, {}, CreditDetail)
 
     async def check_account(self) -> CreditDetail:
         """Prove that the base URL is Topview and takes our credentials, before anything is paid.
@@ -232,65 +196,39 @@ class TopviewClient:
             AccountError: The credentials are refused, or belong to another account.
             QueryError: No usable answer after a few attempts.
         """
-        doing = f"checking the account at {self._account.base_url} (TOPVIEW_BASE_URL)"
-        result = await self._reads.result(Call(Phase.CHECK, doing), _CREDIT_DETAIL, {})
-        try:
-            detail = CreditDetail.model_validate(result)
-        except ValidationError as error:
-            raise NotTopview(what_is_wrong(error), doing=doing) from error
-        if detail.uid not in (None, self._account.uid):
+        doing = f"checking the account at {self._base_url} (TOPVIEW_BASE_URL)"
+        call = Call(Phase.CHECK, doing)
+        detail = await self._connections.read(call, "/user/credit/detail", {}, CreditDetail)
+        if detail.uid not in (None, self._uid):
             raise AccountError(
-                f"the key belongs to account {detail.uid}, but TOPVIEW_UID is {self._account.uid}",
+                f"the key belongs to account {detail.uid}, but TOPVIEW_UID is {self._uid}",
                 doing=doing,
             )
         return detail
 
-    async def credit_log(
-        self,
-        *,
-        task_type: str | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        page_size: int = _PAGE_SIZE,
-    ) -> AsyncIterator[CreditLogEntry]:
-        """Yield every charge of all pages; the log is read completely when the iteration ends.
+    async def credit_log(self, *, start: datetime) -> AsyncIterator[CreditLogEntry]:
+        """Yield every charge not before `start`; the log is whole when the iteration ends.
 
         Entries can come twice when the log grows meanwhile, so go by their task id.
-
-        Args:
-            task_type: Only this kind, e.g. "pa2_image2video".
-            start: Not before; aware.
-            end: Not after; aware.
-            page_size: Entries asked for at a time.
 
         Raises:
             QueryError: The rest could not be read.
         """
-        params: dict[str, str | int] = {"pageSize": page_size}
-        if task_type is not None:
-            params["taskType"] = task_type
-        if start is not None:
-            params["startTime"] = _wire_time(start)
-        if end is not None:
-            # Topview counts in seconds: round up, so that the last one is in.
-            params["endTime"] = _wire_time(end + timedelta(microseconds=999_999))
-        path = "/user/credit/logs"
-        async for entry in self._reads.pages(
-            "reading the credit log", path, params, CreditLogEntry
-        ):
+        call = Call(Phase.READ, "reading the credit log")
+        params = {"startTime": start.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")}
+        pages = self._connections.read_pages(call, "/user/credit/logs", params, CreditLogEntry)
+        async for entry in pages:
             yield entry
 
     def is_own_key(self, shown: SecretStr) -> bool:
-        """Whether the key of a charge, as the credit log shows it, can be this account's own."""
-        return self._account.is_own_key(shown.get_secret_value())
+        """Return True when a key as the credit log shows it, perhaps as `ab****yz`, can be ours."""
+        key = self._api_key.get_secret_value()
+        begin, *masked = re.split(r"\*+|\.{3,}|\u2026+", shown.get_secret_value().strip())
+        return key.startswith(begin) and key.endswith(masked[-1]) if masked else key == begin
 
     @property
     def server_time(self) -> datetime | None:
-        """Topview's clock at its last answer to a read; None when that did not say.
-
-        Clocks of machines are set and drift: what must have waited long enough at Topview is
-        measured by Topview's.
-        """
+        """Topview's own clock at its last answer to a read; None when that did not say."""
         return self._connections.server_time
 
     # Lists: free to read, so that a catalogue's ids can be checked before money is spent
@@ -298,60 +236,15 @@ class TopviewClient:
     async def voices(self, *, custom: bool = False) -> list[Voice]:
         """Return all voices of Topview's, or with `custom` those that the account had cloned.
 
-        What Topview lists without `custom` may lack the account's own: its documentation names
-        the parameter (`isCustom`) and not its default.
-
-        Raises:
-            QueryError: After a few attempts.
+        The list without `custom` may lack the account's own: Topview's documentation names the
+        parameter (`isCustom`) and not its default. Raises QueryError.
         """
-        path, params = "/v1/voice/query", dict[str, str | int](pageSize=_PAGE_SIZE)
-        if custom:
-            params["isCustom"] = "true"
-        return [v async for v in self._reads.pages("reading the voices", path, params, Voice)]
+        call = Call(Phase.READ, "reading the voices")
+        params = {"isCustom": "true"} if custom else {}
+        pages = self._connections.read_pages(call, "/v1/voice/query", params, Voice)
+        return [voice async for voice in pages]
 
     async def captions(self) -> list[Caption]:
-        """Return all caption styles. Raises as voices."""
-        return await self._reads.whole_list("reading the captions", "/v1/caption/list", Caption)
-
-    async def public_avatars(self) -> list[Avatar]:
-        """Return all public avatars. Raises as voices."""
-        path, params = "/v1/product_avatar/public_avatar/query", {"pageSize": _PAGE_SIZE}
-        pages = self._reads.pages("reading the public avatars", path, params, Avatar)
-        return [avatar async for avatar in pages]
-
-    @property
-    def _connections(self) -> Connections:
-        if self._opened is None:
-            raise RuntimeError("TopviewClient is not open: use `async with TopviewClient(...)`")
-        return self._opened
-
-    @property
-    def _reads(self) -> Reads:
-        return Reads(self._connections, sleep=self._sleep)
-
-    async def _submit(
-        self, endpoint: str, request: _Request, ids_of_ours: Collection[str]
-    ) -> Submitted:
-        doing = f"submitting {_name(endpoint)}"
-        call = Call(Phase.SUBMIT, doing, carries_ids_of_ours=bool(ids_of_ours))
-        answer = await self._connections.post(call, f"{endpoint}/submit", request.wire())
-        return Submitted.model_validate(answer.result)  # classify() proved that it fits
-
-    async def _query(self, endpoint: str, task_id: str, model: type[_TaskResult]) -> _TaskResult:
-        doing = f"querying {_name(endpoint)} task {task_id}"
-        call = Call(Phase.QUERY, doing)
-        answer = await self._connections.get(call, f"{endpoint}/query", {"taskId": task_id})
-        result = parsed(answer.result, model, doing)
-        if result.task_id != task_id:
-            raise Unavailable(f"the answer is about task {result.task_id}", doing=doing)
-        return result
-
-
-def _name(endpoint: str) -> str:
-    return endpoint.rpartition("/")[2]
-
-
-def _wire_time(when: datetime) -> str:
-    if when.tzinfo is None:
-        raise ValueError("the time must have a zone")
-    return when.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        """Return all caption styles. Raises QueryError."""
+        call = Call(Phase.READ, "reading the captions")
+        return (await self._connections.read(call, "/v1/caption/list", {}, Captions)).root

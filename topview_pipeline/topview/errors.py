@@ -1,11 +1,11 @@
-"""What can go wrong with Topview. The class of an error is the decision what to do about it.
+"""The errors of Topview. The class of an error is the decision what to do about it.
 
     TopviewError
     ├── SubmitError                 raised by submit_*
     │   ├── NotSent                 nothing was created: send it again, with backoff
     │   ├── Refused                 nothing was created: wait (`retry_after`), send it again
-    │   ├── UpstreamGone            an id of ours in the request is dead: make it anew
-    │   ├── Rejected                the request's own fault: final until somebody mends it
+    │   ├── UpstreamGone            an id of ours in the request is dead: renew it, send once more
+    │   ├── Rejected                the request's own fault: final until someone fixes it
     │   ├── Ambiguous               the answer was lost, it may be paid: never send it again
     │   └── AccountError
     ├── QueryError                  raised by query_* and the other reads
@@ -16,7 +16,7 @@
     ├── UploadError                 raised by upload
     │   ├── UploadUnavailable       upload it again later
     │   ├── UploadRejected          these bytes in this format will not be taken
-    │   └── AccountError            credentials, credits: all submits of the account stop
+    │   └── AccountError            credentials or credits: the run submits nothing more
     ├── DownloadError               raised by download
     │   ├── UrlExpired              query the task for a newly signed URL
     │   ├── Incomplete              the bytes ended early: download it again
@@ -27,20 +27,22 @@
     └── NotTopview                  the base URL answers, but not as Topview does
 
 AccountError is one class under three parents, because any call may end with it and the way out is
-always the same. Which answer becomes which class is decided in classify.py and nowhere else.
+always the same. `envelope` decides which answer becomes which class, and nothing else does.
 """
+
+from __future__ import annotations
 
 from typing import ClassVar
 
-from topview_pipeline.printable import one_line
-from topview_pipeline.redaction import without_queries
+from topview_pipeline.errors import PipelineError
+from topview_pipeline.text import one_line, without_queries
 
 
-class TopviewError(Exception):
-    """A call did not do what it was for.
+class TopviewError(PipelineError):
+    """A call to Topview failed.
 
-    `str()` gives what the caller was doing, the verdict and the reason, in one line. It holds no
-    key, no query of a signed URL and no control character.
+    `str()` gives what the caller was doing (`where`), the verdict and the reason, in one line. It
+    holds no key, no query of a signed URL and no control character.
     """
 
     verdict: ClassVar[str] = "failed"
@@ -58,25 +60,16 @@ class TopviewError(Exception):
         Args:
             message: The reason: Topview's own words, or what broke.
             doing: What the caller was doing, e.g. "submitting image2Video".
-            code: Topview's code, when there was a readable envelope.
-            http_status: The HTTP status, when there was an answer.
+            code, http_status: Those of the answer, when there was a readable one.
             retry_after: Seconds that the server asked to wait, when it did.
         """
-        self.message = one_line(without_queries(message))
-        self.doing = without_queries(doing)
-        self.code = without_queries(code) if code is not None else None
-        self.http_status = http_status
-        self.retry_after = retry_after
-        super().__init__(self.message)
-
-    def __str__(self) -> str:
-        facts = []
-        if self.code is not None:
-            facts.append(f"code {self.code}")
-        if self.http_status not in (None, 200):
-            facts.append(f"HTTP {self.http_status}")
+        self.code, self.http_status, self.retry_after = code, http_status, retry_after
+        facts = [f"code {code}"] if code is not None else []
+        if http_status not in (None, 200):
+            facts.append(f"HTTP {http_status}")
         suffix = f" ({', '.join(facts)})" if facts else ""
-        return f"{self.doing}: {self.verdict}: {self.message}{suffix}"
+        what = one_line(without_queries(f"{self.verdict}: {message}{suffix}"))
+        super().__init__(what, without_queries(doing))
 
 
 class SubmitError(TopviewError):
@@ -84,43 +77,34 @@ class SubmitError(TopviewError):
 
 
 class NotSent(SubmitError):
-    """The request never left: nothing was created. Send it again with backoff."""
+    """There was no connection."""
 
     verdict = "not sent, nothing was created"
 
 
 class Refused(SubmitError):
-    """Topview is busy or the account's slots are full (4007, 5003, HTTP 429): nothing was created.
-
-    Wait `retry_after` seconds, or as the caller sees fit when it is None, and send it again.
-    """
+    """Topview is busy or the account's slots are full (4007, 5003, HTTP 429)."""
 
     verdict = "refused for now, nothing was created"
 
 
 class UpstreamGone(SubmitError):
-    """4004 to a request that carries an id of an upload or of an earlier task: nothing was created.
+    """4004 to a request with an id of an upload or an earlier task. Ids die at Topview.
 
-    Ids die at Topview. Make the id anew and send once more; a second 4004 is the request's fault.
+    A second 4004, after the id was renewed, is the request's fault.
     """
 
     verdict = "an id in the request is gone at Topview, nothing was created"
 
 
 class Rejected(SubmitError):
-    """Topview says that the request is wrong, or that its content is not allowed.
-
-    The same request gets the same answer, so it is not sent again until somebody mends it.
-    """
+    """Topview says that the request is wrong, or that its content is not allowed."""
 
     verdict = "rejected, the same request is not sent again"
 
 
 class Ambiguous(SubmitError):
-    """The answer was lost: the task may exist, and it may be paid.
-
-    Never sent again by a machine. There is no idempotency key at Topview.
-    """
+    """The task may exist, and it may be paid. Topview has no idempotency key."""
 
     verdict = "the answer was lost, the task may exist and is not sent again"
 
@@ -130,7 +114,7 @@ class QueryError(TopviewError):
 
 
 class Unavailable(QueryError):
-    """Network, timeout, 408, 429, 5xx, or an answer that nobody can read. Ask again."""
+    """Network, timeout, 408, 429, 5xx, or an unreadable answer."""
 
     verdict = "no usable answer, ask again"
 
@@ -142,8 +126,6 @@ class TaskUnknown(QueryError):
 
 
 class QueryRejected(QueryError):
-    """Another code than 200. Asking the same again will not help."""
-
     verdict = "rejected"
 
 
@@ -152,40 +134,35 @@ class UploadError(TopviewError):
 
 
 class UploadUnavailable(UploadError):
-    """Network, timeout, busy server, or a credential that ran out. Upload it again later."""
+    """Network, timeout, busy server, or a credential that ran out."""
 
     verdict = "not uploaded, try again later"
 
 
 class UploadRejected(UploadError):
-    """The format, the size or the bytes are refused. Uploading the same again will not help."""
-
     verdict = "upload rejected"
 
 
 class AccountError(SubmitError, QueryError, UploadError):
     """Credentials are refused (HTTP 401, codes 401 and 4002) or credits are used up (4100).
 
-    Nothing was created. All submits of the account stop until a probe succeeds; tasks that already
-    run are still queried.
+    Nothing was created. The run submits nothing more; tasks that already run are still queried.
     """
 
     verdict = "the account was refused"
 
 
 class DownloadError(TopviewError):
-    """A result is not here yet, or not to be had from this URL."""
+    """A result did not arrive."""
 
 
 class UrlExpired(DownloadError):
-    """The URL's signature ran out or is dead (403, and 400, 404, 410). Query for a new URL."""
+    """The URL's signature ran out or is dead (403, and 400, 404, 410)."""
 
     verdict = "the URL no longer works, query for a new one"
 
 
 class Incomplete(DownloadError):
-    """The connection was cut, or fewer bytes came than were announced."""
-
     verdict = "cut short, download it again"
 
 
@@ -196,24 +173,16 @@ class DownloadUnavailable(DownloadError):
 
 
 class TooLarge(DownloadError):
-    """More bytes than the caller's limit."""
-
     verdict = "too large"
 
 
 class WrongType(DownloadError):
-    """The first bytes are not those of the expected kind of media."""
-
     verdict = "not the expected media"
 
 
 class ForbiddenUrl(DownloadError):
-    """The URL, or a redirect from it, is neither https nor of the configured base's own origin."""
-
     verdict = "URL not allowed"
 
 
 class NotTopview(TopviewError):
-    """The base URL answers something that is no Topview envelope: it is the wrong base URL."""
-
     verdict = "this is not Topview, TOPVIEW_BASE_URL must be its API"

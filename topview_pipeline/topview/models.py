@@ -1,110 +1,135 @@
-"""One request and one result model for every Topview endpoint that the pipeline uses.
+"""Wire models: a request and a result for every Topview endpoint that the pipeline uses.
 
-Names on the wire are camelCase, here snake_case; both are accepted. Results ignore fields that they
-do not know and need none but the ids, because Topview's pages differ in what they list. Requests
-refuse unknown fields and hold the documented rules, so that a wrong request fails unsent. Types of
-single fields are in fields.py.
+Names on the wire are camelCase, here snake_case; both are accepted. Results need nothing but their
+ids, because Topview's pages differ in what they list: documented fields come as null, "", a number
+for a string or the reverse. A field that only decorates must not make a paid result unreadable, so
+it becomes None. Not here: rules about what a request may combine (`catalogue.product`).
 """
 
+from datetime import datetime, timezone
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
+    RootModel,
     SecretStr,
-    model_validator,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic.alias_generators import to_camel
 
-from topview_pipeline.topview.fields import (
-    Credits,
-    Given,
-    Id,
-    Lenient,
-    OptionalId,
-    Text,
-    Url,
-    UtcTime,
-)
+from topview_pipeline.settings import Mode
 
-VideoMode = Literal["lite", "pro", "avatar2", "avatar4", "avatar4Fast"]
-"""lite: 480p, 5 s; pro: 720p, 10 s; avatar2, avatar4, avatar4Fast: 1080p."""
+_T = TypeVar("_T")
 
-_Fraction = Annotated[float, Field(ge=0, le=1)]
-Point = tuple[_Fraction, _Fraction]
-Quad = tuple[Point, Point, Point, Point]
-"""Top left, top right, bottom right, bottom left; fractions of the template from its top left."""
+# Fields
 
 
-class _Request(BaseModel):
+def _none_if_unreadable(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError:
+        return None
+
+
+Lenient = Annotated[_T | None, WrapValidator(_none_if_unreadable)]
+"""A decorative field: None instead of a value that does not fit."""
+
+
+def _blank_as_none(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Id = Annotated[str, Field(pattern=r"^\P{C}+$", coerce_numbers_to_str=True)]
+"""An id at Topview: opaque, not empty, no control characters. Some endpoints send numbers."""
+
+OptionalId = Annotated[Id | None, BeforeValidator(_blank_as_none)]
+"""An id that may be missing, null or ""."""
+
+Text = Annotated[Lenient[str], BeforeValidator(_blank_as_none)]
+"""Free text; None when it is missing, null, "" or no text."""
+
+Url = Annotated[Text, Field(repr=False)]
+"""A URL, else as `Text`. The query of a signed one opens its file, so no repr shows it."""
+
+Credits = Lenient[FiniteFloat]
+"""Credits; a number, or a string on a few old endpoints. None when unknown."""
+
+
+def _utc(value: datetime) -> datetime:
+    if value.tzinfo is None:  # Topview writes UTC as `yyyy-MM-dd HH:mm:ss`.
+        return value.replace(tzinfo=timezone.utc)
+    return value.astimezone(timezone.utc)
+
+
+UtcTime = Lenient[Annotated[datetime, AfterValidator(_utc)]]
+"""An aware UTC time; text without a zone is UTC."""
+
+
+# Requests
+
+
+class TaskRequest(BaseModel):
+    """The base of the requests that start a task."""
+
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
     )
-
-    notice_url: Given = None
 
     def wire(self) -> dict[str, Any]:
         """Return the JSON body, without absent fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-class RemoveBackgroundRequest(_Request):
+class RemoveBackgroundRequest(TaskRequest):
     """Cut the product out of its photo. Free."""
 
     product_image_file_id: Id
 
 
-class ImageReplaceRequest(_Request):
+class ImageReplaceRequest(TaskRequest):
     """Put a cut-out product into a scene: a template picture or a public avatar.
 
-    manual puts it at `location`; auto follows `image_edit_prompt`.
+    Mode manual puts it at `location` (top left, top right, bottom right, bottom left, in fractions
+    of the template from its top left), auto follows `image_edit_prompt`.
     """
 
     generate_image_mode: Literal["manual", "auto"]
     product_image_without_background_file_id: Id
-    avatar_id: Given = None
-    template_image_file_id: Given = None
-    user_face_image_file_id: Given = None
-    image_edit_prompt: Given = None
-    location: Quad | None = None
-
-    @model_validator(mode="after")
-    def _as_documented(self) -> "ImageReplaceRequest":
-        if self.avatar_id is None and self.template_image_file_id is None:
-            raise ValueError("needs avatar_id or template_image_file_id")
-        if (self.generate_image_mode == "manual") != (self.location is not None):
-            raise ValueError("location belongs to manual mode, and manual mode needs it")
-        return self
+    avatar_id: str | None = None
+    template_image_file_id: str | None = None
+    user_face_image_file_id: str | None = None
+    image_edit_prompt: str | None = None
+    location: list[tuple[float, float]] | None = None
 
 
-class Image2VideoRequest(_Request):
+class Image2VideoRequest(TaskRequest):
     """Animate one image of image_replace; it speaks a script (text) or a given recording (audio).
 
     An image without a face can only be animated with mode avatar2.
     """
 
     replace_product_task_image_id: Id
-    mode: VideoMode = "avatar2"
+    mode: Mode = "avatar2"
     script_mode: Literal["text", "audio"] = "text"
-    tts_text: Given = None
-    voice_id: Given = None
-    audio_file_id: Given = None
-    caption_id: Given = None
+    tts_text: str | None = None
+    voice_id: str | None = None
+    audio_file_id: str | None = None
+    caption_id: str | None = None
 
-    @model_validator(mode="after")
-    def _as_documented(self) -> "Image2VideoRequest":
-        if self.script_mode == "text" and (self.tts_text is None or self.voice_id is None):
-            raise ValueError("script_mode text needs tts_text and voice_id")
-        if self.script_mode == "audio" and self.audio_file_id is None:
-            raise ValueError("script_mode audio needs audio_file_id")
-        return self
+
+# Results of tasks
 
 
 class TaskStatus(str, Enum):
-    """How far a task is."""
+    """The progress of a task."""
 
     INIT = "init"
     RUNNING = "running"
@@ -125,23 +150,29 @@ class _Result(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
-        extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
     )
 
 
+class _KeptResult(_Result):
+    """Keeps the fields that no model names, too; no repr shows them, as they may be signed URLs."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def __repr_args__(self) -> Any:
+        unknown = self.model_extra or {}
+        return [(name, value) for name, value in super().__repr_args__() if name not in unknown]
+
+
 class Submitted(_Result):
-    """A task that Topview accepted. It has only begun, although `status` may say "success"."""
+    """A task that Topview accepted. It has only begun, although Topview may say "success"."""
 
     task_id: Id
-    status: Text = None
-    error_msg: Text = None
-    notice_uuid: Text = None
 
 
-class _TaskResult(_Result):
-    """What every query of a task tells."""
+class TaskResult(_KeptResult):
+    """The fields that every query of a task gives."""
 
     task_id: Id
     raw_status: Text = Field(default=None, alias="status")
@@ -154,20 +185,15 @@ class _TaskResult(_Result):
         return TaskStatus.parse(self.raw_status)
 
 
-class RemoveBackgroundResult(_TaskResult):
+class RemoveBackgroundResult(TaskResult):
     """The cut-out, cropped to the product, and a mask of the photo's size. Paths are signed."""
 
     bg_removed_image_file_id: OptionalId = None
     bg_removed_image_path: Url = None
-    bg_removed_image_width: Lenient[int] = None
-    bg_removed_image_height: Lenient[int] = None
-    mask_image_file_id: OptionalId = None
     mask_image_path: Url = None
-    mask_image_width: Lenient[int] = None
-    mask_image_height: Lenient[int] = None
 
 
-class ReplacedImage(_Result):
+class ReplacedImage(_KeptResult):
     """One scene. `face_existence` is None when Topview does not say."""
 
     image_id: Id
@@ -179,7 +205,7 @@ def _null_as_empty(value: Any) -> Any:
     return [] if value is None else value
 
 
-class ImageReplaceResult(_TaskResult):
+class ImageReplaceResult(TaskResult):
     """The scenes, in Topview's order; empty before success."""
 
     images: Annotated[list[ReplacedImage], BeforeValidator(_null_as_empty)] = Field(
@@ -187,32 +213,27 @@ class ImageReplaceResult(_TaskResult):
     )
 
 
-class AiAvatar(_Result):
-    """The avatar that Topview made of the scene. The last three are lists or objects elsewhere."""
+class AiAvatar(_KeptResult):
+    """The avatar that Topview made of the scene."""
 
-    aiavatar_id: OptionalId = None
-    aiavatar_name: Text = None
-    gender: Text = None
     cover_url: Url = None
-    preview_video_url: Url = None
-    ethnicities: Any = None
-    voiceover_id_default: OptionalId = None
-    face_square_config: Any = None
 
 
-class Image2VideoResult(_TaskResult):
+class Image2VideoResult(TaskResult):
     """The finished video, as a signed URL."""
 
     finished_video_url: Url = None
     ai_avatar: Lenient[AiAvatar] = None
 
 
+# The account, lists and uploads
+
+
 class CreditDetail(_Result):
-    """Whose account it is and what is left. Topview's map of API keys is not read."""
+    """The account's owner and what is left. Topview's map of API keys is not read."""
 
     uid: OptionalId = None
     remain_credit: Credits = None
-    expired_time: UtcTime = None
 
 
 class CreditLogEntry(_Result):
@@ -222,8 +243,14 @@ class CreditLogEntry(_Result):
     task_type: Text = None
     cost_credit: Credits = None
     date: UtcTime = None
-    uid: OptionalId = None
     api_key: Lenient[SecretStr] = None
+
+
+class Page(_Result):
+    """One page of a list, `{total, pageNo, pageSize, data[]}`, its entries not read yet."""
+
+    total: Lenient[int] = None
+    data: list[Any] | None
 
 
 class Voice(_Result):
@@ -232,44 +259,22 @@ class Voice(_Result):
     voice_id: Id
     voice_name: Text = None
     language: Text = None
-    best_support_language: Text = None
-    gender: Text = None
-    age: Text = None
-    style: Text = None
-    accent: Text = None
-    demo_audio_url: Text = None
 
 
 class Caption(_Result):
-    """A caption style; `thumbnail` is a URL."""
+    """A caption style."""
 
     caption_id: Id
-    thumbnail: Text = None
 
 
-class Category(_Result):
-    """A category of public avatars."""
+class Captions(RootModel[list[Caption]]):
+    """All caption styles; this list has no pages."""
 
-    category_id: Id
-    category_name: Text = None
-
-
-class Avatar(_Result):
-    """A public avatar: a scene to put a product into."""
-
-    avatar_id: Id
-    avatar_image_path: Text = None
-    voiceover_id: OptionalId = None
-    gender: Text = None
-    avatar_category_list: Lenient[list[Category]] = None
-    object_mask_image_info: Text = None
-    min_subs_type: Text = None
+    model_config = ConfigDict(hide_input_in_errors=True)
 
 
 class UploadCredential(_Result):
-    """Where to PUT a file, and the id that it will have."""
+    """The URL to PUT a file to, and the id that it will have."""
 
     file_id: Id
     upload_url: Annotated[str, Field(min_length=1, repr=False)]
-    file_name: Text = None
-    format: Text = None

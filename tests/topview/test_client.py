@@ -1,0 +1,292 @@
+"""The requests of every endpoint, how often each is sent, and secrets in nothing that is shown."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import traceback
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+import httpx
+import pytest
+
+from tests.topview.support import (
+    KEY,
+    NOW,
+    PNG,
+    TASK,
+    UID,
+    Pauses,
+    Replies,
+    client,
+    envelope,
+    html,
+    using,
+)
+from topview_pipeline.topview import errors, models
+from topview_pipeline.topview.client import TopviewClient
+
+CUT_OUT = models.RemoveBackgroundRequest(product_image_file_id="dff8")
+SCENE = models.ImageReplaceRequest(
+    generate_image_mode="auto",
+    product_image_without_background_file_id="722e",
+    avatar_id="a1",
+    image_edit_prompt="hold it",
+)
+VIDEO = models.Image2VideoRequest(
+    replace_product_task_image_id="7e66", tts_text="hello", voice_id="zee"
+)
+SIGNED = "https://aigc.s3.test/a/b.png?X-Amz-Credential=EXAMPLE&X-Amz-Signature=SIGNATURE"
+
+
+def submit_video(api: Replies) -> models.Submitted:
+    return using(client(api), lambda http: http.submit_image2video(VIDEO))
+
+
+def query_video(api: Replies, sleep: Pauses | None = None) -> models.Image2VideoResult:
+    return using(client(api, sleep=sleep), lambda http: http.query_image2video(TASK))
+
+
+def check(api: Replies, sleep: Pauses | None = None) -> models.CreditDetail:
+    return using(client(api, sleep=sleep), lambda http: http.check_account())
+
+
+def credit_log(api: Replies, start: datetime = NOW) -> list[models.CreditLogEntry]:
+    async def read(http: TopviewClient) -> list[models.CreditLogEntry]:
+        return [entry async for entry in http.credit_log(start=start)]
+
+    return using(client(api), read)
+
+
+# Submits
+
+
+def test_a_submit_is_a_post_with_both_headers_and_the_body() -> None:
+    api = Replies(envelope({"taskId": TASK, "status": "success", "errorMsg": None}))
+
+    async def submit_all(http: TopviewClient) -> set[str]:
+        return {
+            (await http.submit_remove_background(CUT_OUT)).task_id,
+            (await http.submit_image_replace(SCENE)).task_id,
+            (await http.submit_image2video(VIDEO)).task_id,
+        }
+
+    assert using(client(api), submit_all) == {TASK}
+    assert api.paths == [
+        "/v1/common_task/remove_background/submit",
+        "/v2/product_avatar/task/image_replace/submit",
+        "/v2/product_avatar/task/image2Video/submit",
+    ]
+    for request, body in zip(api.requests, (CUT_OUT, SCENE, VIDEO), strict=True):
+        assert request.method == "POST"
+        assert request.headers["Topview-Uid"] == UID
+        assert request.headers["Authorization"] == f"Bearer {KEY}"
+        assert request.headers["Content-Type"] == "application/json"
+        assert json.loads(request.content) == body.wire()
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (html(429), errors.Refused),
+        (envelope(code="4004"), errors.Rejected),
+        (html(401), errors.AccountError),
+        (httpx.Response(302, headers={"Location": "https://x.test/login"}), errors.Ambiguous),
+        (httpx.ConnectError("refused"), errors.NotSent),
+        (ValueError("anything at all"), errors.Ambiguous),
+    ],
+)
+def test_a_submit_is_sent_once_whatever_comes_back(
+    response: httpx.Response | Exception, expected: type[errors.SubmitError]
+) -> None:
+    api = Replies(response)
+    with pytest.raises(errors.SubmitError, match=r"^submitting image2Video: ") as caught:
+        submit_video(api)
+    assert type(caught.value) is expected
+    assert len(api.requests) == 1
+
+
+# Queries and other reads
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (envelope({"status": "success"}), errors.Unavailable),
+        (envelope({"taskId": "another", "status": "success"}), errors.Unavailable),
+        (httpx.ReadTimeout("slow"), errors.Unavailable),
+        (envelope(code="4004"), errors.TaskUnknown),
+    ],
+)
+def test_a_query_is_one_attempt_because_the_poller_is_the_retry(
+    response: httpx.Response | Exception, expected: type[errors.QueryError]
+) -> None:
+    api, pauses = Replies(response), Pauses()
+    with pytest.raises(errors.QueryError, match=f"^querying image2Video task {TASK}: ") as caught:
+        query_video(api, pauses)
+    assert type(caught.value) is expected
+    assert (len(api.requests), pauses) == (1, [])
+
+
+def test_other_reads_are_repeated_a_few_times_with_the_pauses_that_the_server_asks_for() -> None:
+    api = Replies(
+        httpx.ConnectError("refused"),
+        httpx.Response(429, headers={"Retry-After": "9"}),
+        envelope(code="5003", headers={"Retry-After": "999"}),
+        envelope({"uid": UID, "remainCredit": 3}),
+    )
+    pauses = Pauses()
+    assert check(api, pauses).remain_credit == 3.0
+    assert pauses == [0.5, 9.0, 30.0]
+    dead = Replies(html(503))
+    with pytest.raises(errors.Unavailable, match="HTTP 503 with text/html"):
+        check(dead)
+    assert len(dead.requests) == 4
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        html(200),
+        html(404),
+        httpx.Response(301, headers={"Location": "https://www.topview.test/"}),
+        httpx.Response(200, json={"code": 200, "data": {}}),
+    ],
+)
+def test_a_wrong_base_url_is_named_and_no_redirect_is_followed(response: httpx.Response) -> None:
+    api = Replies(response)
+    with pytest.raises(errors.NotTopview, match="TOPVIEW_BASE_URL"):
+        check(api)
+    assert {request.url.host for request in api.requests} == {"api.topview.test"}
+
+
+def test_one_odd_page_of_a_gateway_does_not_prove_a_wrong_base_url() -> None:
+    assert check(Replies(html(200), envelope({"uid": UID}))).uid == UID
+    assert check(Replies(html(200), envelope({}))).uid is None  # an answer may lack the uid
+
+
+def test_a_key_of_another_account_is_refused_before_anything_is_paid() -> None:
+    with pytest.raises(errors.AccountError, match="TOPVIEW_UID is EXAMPLEUID"):
+        check(Replies(envelope({"uid": "SOMEBODYELSE", "remainCredit": 3})))
+
+
+def test_the_servers_clock_is_that_of_the_last_read() -> None:
+    api = Replies(envelope({}, headers={"Date": "Tue, 12 Aug 2025 07:00:00 GMT"}), envelope({}))
+
+    async def read(http: TopviewClient) -> datetime | None:
+        await http.check_account()
+        return http.server_time
+
+    assert using(client(api), read) == NOW
+    assert using(client(api), read) is None
+
+
+# Lists
+
+
+def entries(*numbers: int) -> list[dict[str, object]]:
+    return [{"taskId": f"t{n}", "costCredit": 1, "date": "2025-08-12 07:00:00"} for n in numbers]
+
+
+def test_the_credit_log_is_read_to_its_end_although_pages_are_short() -> None:
+    api = Replies(
+        envelope({"total": 5, "data": entries(1, 2)}),
+        envelope(code="5003"),
+        envelope({"total": 5, "data": entries(3, 4)}),
+        envelope({"total": 5, "data": entries(5)}),
+    )
+    log = credit_log(api, datetime(2025, 8, 12, 9, 0, tzinfo=timezone(timedelta(hours=2))))
+    assert [entry.task_id for entry in log] == ["t1", "t2", "t3", "t4", "t5"]
+    assert [request.url.params["pageNo"] for request in api.requests] == ["1", "2", "2", "3"]
+    assert dict(api.requests[0].url.params) == {
+        "pageSize": "100",
+        "startTime": "2025-08-12 07:00:00",
+        "pageNo": "1",
+    }
+
+
+def test_a_list_without_total_ends_with_an_empty_page() -> None:
+    pages = [envelope({"data": entries(1)}), envelope({"data": entries(2)})]
+    assert len(credit_log(Replies(*pages, envelope({"data": None})))) == 2
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ({"total": 9, "data": entries(1, 2)}, "page 2 repeats page 1"),
+        ({"list": entries(1)}, "data: Field required"),
+    ],
+)
+def test_a_log_that_cannot_be_read_is_not_taken_for_a_complete_one(
+    page: object, message: str
+) -> None:
+    with pytest.raises(errors.Unavailable, match=message):
+        credit_log(Replies(envelope(page)))
+
+
+def test_lists_for_checking_a_catalogue() -> None:
+    api = Replies(
+        envelope({"total": 2, "data": [{"voiceId": "v1"}, {"voiceId": "v2"}]}),
+        envelope({"total": 1, "data": [{"voiceId": "own"}]}),
+        envelope([{"captionId": "c1", "thumbnail": "https://x.test/c1.png"}]),
+    )
+
+    async def read(http: TopviewClient) -> list[list[str]]:
+        return [
+            [voice.voice_id for voice in await http.voices()],
+            [voice.voice_id for voice in await http.voices(custom=True)],
+            [caption.caption_id for caption in await http.captions()],
+        ]
+
+    assert using(client(api), read) == [["v1", "v2"], ["own"], ["c1"]]
+    assert [request.url.raw_path.decode().split("&pageNo")[0] for request in api.requests] == [
+        "/v1/voice/query?pageSize=100",
+        "/v1/voice/query?isCustom=true&pageSize=100",
+        "/v1/caption/list",
+    ]
+
+
+def test_captions_that_are_no_list_are_not_taken_for_none() -> None:
+    with pytest.raises(errors.Unavailable, match="reading the captions"):
+        using(client(Replies(envelope({}))), lambda http: http.captions())
+
+
+# Secrets
+
+
+def test_an_error_drops_signatures_from_its_parts() -> None:
+    error = errors.TopviewError(
+        f"broke at {SIGNED}", doing=f"downloading {SIGNED}", http_status=500
+    )
+    for text in (str(error), repr(error), error.where, error.what):
+        assert "SIGNATURE" not in text
+
+
+@pytest.mark.parametrize("shown", [repr, str, lambda http: repr(vars(http))])
+def test_a_client_does_not_show_its_key(shown: Callable[[TopviewClient], str]) -> None:
+    text = shown(client())
+    assert KEY not in text
+    assert "Bearer" not in text
+
+
+def test_a_key_that_the_server_repeats_is_masked() -> None:
+    with pytest.raises(errors.QueryRejected, match=r"Bearer \*\*\* refused"):
+        query_video(Replies(envelope(code="4006", message=f"Bearer {KEY} refused")))
+
+
+def test_an_unreadable_result_is_described_without_its_urls() -> None:
+    images = [{"imageId": [SIGNED], "url": SIGNED}]
+    api = Replies(envelope({"taskId": TASK, "replaceProductResult": images}))
+    with pytest.raises(errors.QueryError, match=r"replaceProductResult\.0\.imageId") as caught:
+        using(client(api), lambda http: http.query_image_replace(TASK))
+    assert "SIGNATURE" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_httpx_does_not_log_signatures(caplog: pytest.LogCaptureFixture) -> None:
+    http = client(media=Replies(httpx.Response(200, content=PNG)))
+    with caplog.at_level(logging.DEBUG):
+        using(http, lambda h: h.download(SIGNED, io.BytesIO(), max_bytes=1000, expect="image"))
+    assert "GET https://aigc.s3.test/a/b.png" in caplog.text
+    assert "SIGNATURE" not in caplog.text

@@ -1,0 +1,179 @@
+"""Files: an upload in three steps, and a download that is proved whole and of the right kind.
+
+Not here: retries of a download, and storage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+import httpx
+
+from topview_pipeline.text import bare_url
+from topview_pipeline.topview.envelope import Answer, Call, Phase, classify, classify_exception
+from topview_pipeline.topview.errors import (
+    ForbiddenUrl,
+    Incomplete,
+    TooLarge,
+    UploadRejected,
+    UploadUnavailable,
+    WrongType,
+)
+from topview_pipeline.topview.http import Connections, TookTooLong, read_url, within
+from topview_pipeline.topview.models import UploadCredential
+
+Media = Literal["image", "video"]
+
+_MOST_REDIRECTS = 4
+_HEAD_BYTES = 12
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """The hash of a file in hex, and the MIME type that its first bytes prove."""
+
+    sha256: str
+    content_type: str
+
+
+def media_type(head: bytes) -> str | None:
+    """Return the MIME type that the first 12 bytes of a file prove, or None.
+
+    Known are PNG, JPEG and WebP images, MP4 and QuickTime videos. Headers of storage servers are no
+    evidence.
+    """
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    if head[4:8] == b"ftyp":
+        return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
+    return None
+
+
+async def upload(connections: Connections, data: bytes, extension: str) -> str:
+    """Get a credential, PUT the bytes to storage, check; each step may be repeated safely.
+
+    See TopviewClient.upload.
+    """
+    doing = f"uploading {len(data)} bytes of {extension}"
+    call = Call(Phase.UPLOAD, doing)
+    path, params = "/v1/upload/credential", {"format": extension}
+    credential = await connections.read(call, path, params, UploadCredential)
+    url = read_url(credential.upload_url)
+    if url is None or not connections.allows(url):
+        raise UploadRejected("the upload URL is neither https nor the API's own", doing=doing)
+
+    async def put() -> None:
+        await connections.put(Call(Phase.PUT, doing), url, data)
+
+    async def check() -> None:
+        answer = await connections.get(call, "/v1/upload/check", {"fileId": credential.file_id})
+        if answer.result not in (True, "true"):
+            raise UploadUnavailable("Topview does not see the file after its PUT", doing=doing)
+
+    await connections.retry(put)
+    await connections.retry(check)
+    return credential.file_id
+
+
+async def download(
+    connections: Connections, url: str, into: BinaryIO, *, max_bytes: int, expect: Media
+) -> Downloaded:
+    """Stream a file into `into`, once. See TopviewClient.download."""
+    doing = f"downloading {bare_url(url)}"
+    transfer = _download(connections, url, into, max_bytes, expect, doing)
+    try:
+        return await within(connections.timeouts.download.whole, transfer)
+    except TookTooLong as error:
+        raise classify_exception(Call(Phase.BODY, doing), error) from error
+
+
+async def _download(
+    connections: Connections, url: str, into: BinaryIO, max_bytes: int, expect: Media, doing: str
+) -> Downloaded:
+    received, head, content_type, digest = 0, b"", None, hashlib.sha256()
+    async with _opened(connections, url, doing) as response:
+        announced = _announced_length(response, doing)
+        if announced is not None and announced > max_bytes:
+            raise TooLarge(f"{announced} bytes, at most {max_bytes} allowed", doing=doing)
+        async for chunk in _chunks(response, doing):
+            received += len(chunk)
+            if received > max_bytes:
+                raise TooLarge(f"more than {max_bytes} bytes", doing=doing)
+            digest.update(chunk)
+            if content_type is not None:
+                into.write(chunk)
+                continue
+            head += chunk
+            if len(head) >= _HEAD_BYTES:
+                content_type = _checked_type(head, expect, doing)
+                into.write(head)
+    if received == 0 or announced not in (None, received):
+        raise Incomplete(f"{received} of {announced or 'some'} bytes came", doing=doing)
+    if content_type is None:
+        raise WrongType(f"{received} bytes are no {expect}", doing=doing)
+    return Downloaded(digest.hexdigest(), content_type)
+
+
+def _checked_type(head: bytes, expect: Media, doing: str) -> str:
+    found = media_type(head)
+    if found is None or not found.startswith(expect):
+        found = found or f"something that begins with {head[:_HEAD_BYTES]!r}"
+        raise WrongType(f"expected {expect}, got {found}", doing=doing)
+    return found
+
+
+@asynccontextmanager
+async def _opened(connections: Connections, url: str, doing: str) -> AsyncIterator[httpx.Response]:
+    """Follow redirects by hand, so that every hop keeps to the rule for URLs."""
+    call, target, media = Call(Phase.DOWNLOAD, doing), read_url(url), connections.media
+    # Media gain nothing by encoding, and its length would say nothing about theirs.
+    headers = {"Accept-Encoding": "identity"}
+    timeout = connections.timeouts.download.httpx_timeout()
+    for _ in range(_MOST_REDIRECTS + 1):
+        if target is None or not connections.allows(target):
+            place = bare_url(target or url)
+            raise ForbiddenUrl(f"{place} is neither https nor the API's own", doing=doing)
+        request = media.build_request("GET", target, headers=headers, timeout=timeout)
+        try:
+            response = await media.send(request, stream=True)
+        except Exception as broken:
+            raise classify_exception(call, broken) from broken
+        async with aclosing(response):
+            if response.next_request is None:
+                error = classify(call, Answer(response.status_code))
+                if error is not None:
+                    raise error
+                yield response
+                return
+            target = response.next_request.url
+    raise ForbiddenUrl(f"more than {_MOST_REDIRECTS} redirects", doing=doing)
+
+
+def _announced_length(response: httpx.Response, doing: str) -> int | None:
+    """Return Content-Length; None for a chunked body, which has its own end mark.
+
+    Raises:
+        Incomplete: The body ends with the connection: a cut one could not be told from a whole one.
+    """
+    length = response.headers.get("content-length", "")
+    if length.isascii() and length.isdigit():
+        return int(length)
+    if "chunked" in response.headers.get("transfer-encoding", "").lower():
+        return None
+    raise Incomplete("the server does not say how long the file is", doing=doing)
+
+
+async def _chunks(response: httpx.Response, doing: str) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in response.aiter_bytes():
+            yield chunk
+    except Exception as broken:
+        raise classify_exception(Call(Phase.BODY, doing), broken) from broken
