@@ -1,38 +1,33 @@
-"""The catalogue: which products there are, and what shapes each of them.
+"""The catalogue: which products there are, and everything that each is made from."""
 
-source.py is the interface of a source, files.py and tables.py the files that come with the
-package, opening.py finds the source that a setting names, naming.py says what it is called, read.py
-is what a caller uses, waiting.py limits how long it takes, rules.py says what a row must be,
-product.py is what comes out.
-"""
-
-from topview_pipeline.catalogue.errors import CatalogueError, CatalogueHeld, CatalogueOvertaken
-from topview_pipeline.catalogue.files import CatalogueFile
-from topview_pipeline.catalogue.naming import name_of, name_of_location
-from topview_pipeline.catalogue.opening import Source, open_source
-from topview_pipeline.catalogue.product import Location, Product, RowProblem
-from topview_pipeline.catalogue.read import (
+from topview_pipeline.catalogue.catalogue import (
     Catalogue,
+    CatalogueSource,
+    open_source,
     parse_catalogue,
     read_catalogue,
     version_of,
+    within,
 )
-from topview_pipeline.catalogue.source import CatalogueSource
-from topview_pipeline.catalogue.waiting import within
+from topview_pipeline.catalogue.files import InputFile, InputFiles, audio_seconds
+from topview_pipeline.catalogue.guards import ChangeNotAccepted, check_gone, check_made_again
+from topview_pipeline.catalogue.product import Product
+from topview_pipeline.catalogue.references import InputError
+from topview_pipeline.catalogue.rows import CatalogueError, RowProblem
 
 __all__ = [
     "Catalogue",
     "CatalogueError",
-    "CatalogueFile",
-    "CatalogueHeld",
-    "CatalogueOvertaken",
     "CatalogueSource",
-    "Location",
+    "ChangeNotAccepted",
+    "InputError",
+    "InputFile",
+    "InputFiles",
     "Product",
     "RowProblem",
-    "Source",
-    "name_of",
-    "name_of_location",
+    "audio_seconds",
+    "check_gone",
+    "check_made_again",
     "open_source",
     "parse_catalogue",
     "read_catalogue",

@@ -1,77 +1,296 @@
-"""A catalogue in a file: CSV or JSON Lines, by path, http(s) or fsspec URL.
+"""The files that a catalogue names: photos, templates, faces, recordings; read, and hashed.
 
-Not here: the formats themselves (`tables`).
+The identity of a file is the sha256 of its bytes. A file that is no picture or no recording is
+refused here, before anything is sent or paid. Not here: getting bytes (`references`), uploading
+them (`topview`).
 """
 
-from collections.abc import Iterator
-from pathlib import PurePosixPath
-from urllib.parse import urlsplit
+from __future__ import annotations
 
-from topview_pipeline.catalogue.errors import CatalogueError
-from topview_pipeline.catalogue.product import RowProblem
-from topview_pipeline.catalogue.tables import Row, TableError, csv_rows, json_rows
-from topview_pipeline.sources import SourceError, is_url, mark_of, read_limited, shown
+import hashlib
+import io
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
-LARGEST_BYTES = 64 * 2**20
-"""A catalogue of 100,000 products has some 30 MiB; what is larger is most likely the wrong file."""
+from topview_pipeline.catalogue.references import (
+    Content,
+    InputError,
+    InputTimeout,
+    file_mark,
+    host_of,
+    is_local,
+    local_path,
+    read,
+    shown,
+)
+from topview_pipeline.text import is_url
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_T = TypeVar("_T")
+
+IMAGE_BYTES: Final = 20 * 2**20  # Topview names no limit; a good product photo has under 5 MiB
+AUDIO_BYTES: Final = 50 * 2**20  # as Topview's web page allows; 120 s of WAV are 23 MiB
+IMAGE_PIXELS: Final = 50_000_000  # four bytes each, and the answer is 1080p at most
+
+_RACY_NANOSECONDS: Final = 2_000_000_000  # the coarsest clock of a file system (FAT)
+_MOST_TIMEOUTS: Final = 3  # after so many in a row a host is not asked again
+_AT_ONCE: Final = 16
+_AT_ONCE_OF_HOST: Final = 4  # a host that hangs keeps no more threads; also of this machine's disk
+_LEARNED_AT_ONCE: Final = 500
+
+_IMAGE_FORMATS: Final = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "BMP": "bmp", "WEBP": "webp"}
+_AUDIO_FORMATS: Final = ("mp3", "wav", "m4a")  # FFmpeg and Topview have the same words
+_MICROSECONDS: Final = 1_000_000  # FFmpeg's unit of a container's duration
+
+Remembered = tuple[str, str]
+"""(mark, sha256) of a file: while it has this mark, its bytes have this hash."""
+_Answer = tuple[str | InputError, Remembered | None]  # and what the cache is to learn
 
 
-class CatalogueFile:
-    """The catalogue at `location`, a path, http(s) or fsspec URL."""
+class HashCache(Protocol):
+    """The hashes of files that were read before, shared by all processes. Safe in threads.
 
-    def __init__(self, location: str) -> None:
-        self.location = location
+    A key is a path or a URL, which may be signed: a cache that lasts keeps only a hash of it.
+    """
 
-    @property
-    def where(self) -> str:
-        """The location without the secrets that a URL may carry."""
-        return shown(self.location)
+    def get_many(self, keys: Collection[str]) -> Mapping[str, Remembered]:
+        """The last mark and hash of each of these files that is known."""
 
-    def version(self) -> str | None:
-        """Size and time of a file, ETag or Last-Modified of a URL; None when a server has none."""
+    def put_many(self, hashes: Mapping[str, Remembered]) -> None:
+        """Remember these in place of the ones before."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileHashes:
+    """The hash of each file, or why it has none, by reference."""
+
+    answers: Mapping[str, str | InputError]
+
+    def sha256(self, ref: str) -> str:
+        """The hash of the file's bytes in hex. Raises InputError: it could not be read."""
+        answer = self.answers[ref]
+        if isinstance(answer, InputError):
+            raise answer
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file ready to be uploaded. `format` is Topview's word for it, such as png or mp3."""
+
+    data: bytes
+    sha256: str
+    format: str
+
+
+class InputFiles:
+    """Reads and hashes files by path, http(s) or fsspec URL. Safe in threads; its methods block.
+
+    A file is read again when its mark is another one than the cache has. One InputFiles asks for
+    each URL once, so use one for one run.
+
+    Args:
+        cache: Memory of hashes; None: every file is read again.
+        offline: Ask no server; the hashes of URLs come from the cache alone.
+    """
+
+    def __init__(self, cache: HashCache | None = None, *, offline: bool = False) -> None:
+        self._cache = cache
+        self._offline = offline
+        self._urls: dict[str, str | InputError] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._timeouts: Counter[str] = Counter()  # in a row, by host
+
+    def hashes(self, refs: Iterable[str]) -> FileHashes:
+        """The hashes of many files. Each is looked at once, and several are read at once."""
+        cache, keys = self._cache, {ref: _key(ref) for ref in refs}
+        known = {} if cache is None else cache.get_many(set(keys.values()))
+        answers: dict[str, str | InputError] = {}
+        for ref, key in keys.items():
+            answer = self._without_reading(ref, key, known.get(key))
+            if answer is not None:
+                answers[ref] = answer
+        unread = [ref for ref in keys if ref not in answers]
+        learned: dict[str, Remembered] = {}
+        for ref, (answer, remembered) in in_parallel(
+            unread, lambda ref: self._hash(ref, known.get(keys[ref]))
+        ):
+            answers[ref] = answer
+            if remembered is not None:
+                learned[keys[ref]] = remembered
+            if cache is not None and len(learned) >= _LEARNED_AT_ONCE:
+                cache.put_many(learned)
+                learned = {}
+        if cache is not None and learned:
+            cache.put_many(learned)
+        return FileHashes(answers)
+
+    def sha256(self, ref: str) -> str:
+        """The hash of one file's bytes. Raises InputError: missing, unreadable, too large."""
+        return self.hashes([ref]).sha256(ref)
+
+    def read(self, ref: str, *, kind: Literal["image", "audio"]) -> InputFile:
+        """The bytes, decoded to prove a whole picture or a recording. Raises InputError."""
+        data = _content(ref, IMAGE_BYTES if kind == "image" else AUDIO_BYTES).data
+        where = shown(ref)
+        format_ = _image_format(data, where) if kind == "image" else _opened_audio(data, where)[0]
+        return InputFile(data, hashlib.sha256(data).hexdigest(), format_)
+
+    def _without_reading(
+        self, ref: str, key: str, known: Remembered | None
+    ) -> str | InputError | None:
+        """What is known of a file as it is now; None when it has to be read."""
+        if not is_local(ref):
+            if ref in self._urls or not self._offline:
+                return self._urls.get(ref)
+            if known is not None:
+                return known[1]
+            return InputError("its bytes were not read yet", shown(ref), "A run reads it.")
         try:
-            return mark_of(self.location)
-        except SourceError as error:
-            raise CatalogueError(error.what, error.where, error.mend) from error
+            mark = file_mark(os.stat(key))
+        except (OSError, ValueError):
+            return None  # reading says what is wrong
+        return known[1] if known is not None and known[0] == mark else None
 
-    def placed_rows(self) -> Iterator[Row | RowProblem]:
-        """The rows with their lines; what is no row is a problem, and the rows after it go on.
+    def _hash(self, ref: str, known: Remembered | None) -> _Answer:
+        if is_local(ref):
+            return self._read_hash(ref, known)
+        with self._locks.setdefault(ref, threading.Lock()):  # many products share a template
+            if ref in self._urls:
+                return self._urls[ref], None
+            host = host_of(ref)
+            if self._timeouts[host] >= _MOST_TIMEOUTS:
+                what = f"not asked: {host} let {_MOST_TIMEOUTS} requests run out of time"
+                answer: _Answer = InputError(what, shown(ref), "Run again when it answers."), None
+            else:
+                answer = self._read_hash(ref, known)
+                is_timeout = isinstance(answer[0], InputTimeout)
+                self._timeouts[host] = self._timeouts[host] + 1 if is_timeout else 0
+            self._urls[ref] = answer[0]
+            return answer
 
-        Raises:
-            CatalogueError: there is no table to work with.
-        """
+    def _read_hash(self, ref: str, known: Remembered | None) -> _Answer:
         try:
-            data = read_limited(self.location, LARGEST_BYTES)
-        except SourceError as error:
-            raise CatalogueError(error.what, error.where, error.mend) from error
-        yield from rows_of(data, self.location)
+            content = _content(ref, AUDIO_BYTES, known[0] if known is not None else None)
+        except InputError as error:
+            return error, None
+        if content.is_unchanged and known is not None:
+            return known[1], None
+        sha256 = hashlib.sha256(content.data).hexdigest()
+        if content.mark is not None and not (is_local(ref) and _is_racy(content.mark)):
+            return sha256, (content.mark, sha256)
+        # No mark shows the next change. An older hash is replaced, with a mark that fits nothing.
+        return sha256, ("", sha256) if known is not None and known[1] != sha256 else None
 
 
-def rows_of(data: bytes, location: str) -> Iterator[Row | RowProblem]:
-    """The rows of a file's bytes. Raises CatalogueError: they are no table."""
-    where = shown(location)
-    text = _decoded(data, where)
+def _is_racy(mark: str) -> bool:
+    """True for a file that was changed just now: it may change again and keep size and time.
+
+    Git's index calls such a file racily clean, too.
+    """
+    return int(mark.rpartition(" ")[2]) > time.time_ns() - _RACY_NANOSECONDS
+
+
+def _key(ref: str) -> str:
+    path = local_path(ref) if is_url(ref) else ref  # no Path where text will do: it is slow
+    return ref if path is None else os.path.abspath(path)
+
+
+def _content(ref: str, limit: int, known: str | None = None) -> Content:
+    content = read(ref, limit, known=known)
+    if not content.data and not content.is_unchanged:
+        raise InputError("empty", shown(ref), "Get it again.")
+    return content
+
+
+def in_parallel(refs: Iterable[str], act: Callable[[str], _T]) -> Iterator[tuple[str, _T]]:
+    """Yield each reference with what `act` returns, in threads.
+
+    A slow host keeps no other waiting. An exception of `act` ends it.
+    """
+    waiting: dict[str, list[str]] = {}
+    for ref in refs:
+        waiting.setdefault(host_of(ref), []).append(ref)
+    working: dict[Future[_T], tuple[str, str]] = {}
+    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="topview-inputs")
     try:
-        yield from json_rows(text) if _is_json(location, text) else csv_rows(text)
-    except TableError as error:
-        what, _, mend = str(error).partition(". ")
-        raise CatalogueError(what, where, mend) from error
+        while waiting or working:
+            busy = Counter(host for host, _ in working.values())
+            for host in list(waiting):
+                while waiting[host] and len(working) < _AT_ONCE and busy[host] < _AT_ONCE_OF_HOST:
+                    ref = waiting[host].pop()
+                    working[pool.submit(act, ref)] = host, ref
+                    busy[host] += 1
+                if not waiting[host]:
+                    del waiting[host]
+            done, _ = wait(working, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield working.pop(future)[1], future.result()
+    finally:
+        # A run that is stopped does not wait for files; each read ends by its own time limit.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _decoded(data: bytes, where: str) -> str:
-    """The text. Bytes that are not UTF-8 become what `rules` refuses: only their rows fail."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise CatalogueError("it is UTF-16", where, "Save it as CSV UTF-8.")
-    text = data.decode("utf-8-sig", "surrogateescape")
-    if not text.strip():
-        raise CatalogueError("it is empty", where, "Add a header and a row for each product.")
-    return text
+def _image_format(data: bytes, where: str) -> str:
+    """png, jpg, bmp or webp, after decoding all of it. Raises InputError naming `where`."""
+    from PIL import Image, UnidentifiedImageError
+
+    fix = "Save it as PNG, JPEG, BMP or WebP."
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "BMP", "WEBP")) as image:
+            if image.width * image.height <= IMAGE_PIXELS:
+                image.load()
+                return _IMAGE_FORMATS[image.format or ""]
+    except Image.DecompressionBombError:
+        pass
+    except UnidentifiedImageError as error:
+        raise InputError("not a picture of a kind that Topview takes", where, fix) from error
+    except Exception as error:
+        # Pillow's decoders raise what the broken bytes lead them to: no common class.
+        what = f"a broken or cut-off picture ({type(error).__name__})"
+        fix = f"Get it again, or open it and save it again. {fix}"
+        raise InputError(what, where, fix) from error
+    most = f"{IMAGE_PIXELS // 1_000_000} million pixels"
+    raise InputError(f"more than {most}", where, "Scale it down.")
 
 
-def _is_json(location: str, text: str) -> bool:
-    """By suffix; a source without a telling one, such as an export link, by its first character."""
-    path = urlsplit(shown(location)).path if is_url(location) else location
-    suffix = PurePosixPath(path).suffix.lower()
-    if suffix in (".jsonl", ".ndjson"):
-        return True
-    return suffix != ".csv" and text.lstrip().startswith("{")
+def audio_seconds(data: bytes, where: str = "audio") -> float:
+    """The length of a recording. Raises InputError naming `where` when it is none."""
+    return _opened_audio(data, where)[1]
+
+
+def _opened_audio(data: bytes, where: str) -> tuple[str, float]:
+    """mp3, wav or m4a, and its seconds, after decoding the beginning. Raises InputError."""
+    fix = "Save it as MP3, WAV or M4A."
+    try:
+        import av  # 0.2 s, and most processes never see a recording
+
+        with av.open(io.BytesIO(data), "r") as container:
+            format_ = _audio_format(container)
+            if format_ is not None:
+                next(container.decode(audio=0))
+                return format_, (container.duration or 0) / _MICROSECONDS
+    except Exception as error:
+        # FFmpeg's errors, StopIteration of a file without a frame, and others of broken bytes.
+        what = f"not a recording that can be decoded ({type(error).__name__})"
+        raise InputError(what, where, fix) from error
+    raise InputError("not a recording of a kind that Topview takes", where, fix)
+
+
+def _audio_format(container: InputContainer) -> str | None:
+    """mp3, wav or m4a; None for anything else, a video among them."""
+    from av.stream import Disposition
+
+    # The cover of a song is a video stream too, of one attached picture.
+    is_video = any(not s.disposition & Disposition.attached_pic for s in container.streams.video)
+    if is_video or not container.streams.audio:
+        return None
+    return next((name for name in container.format.name.split(",") if name in _AUDIO_FORMATS), None)

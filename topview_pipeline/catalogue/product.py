@@ -1,26 +1,46 @@
-"""A product as the catalogue describes it, and a row that describes none.
+"""A product, and the rules by which a row becomes one: they keep a bad row from costing money.
 
-Not here: how a row becomes a product (`rules`).
+Not here: file formats (`rows`), rows that contradict each other (`catalogue`), the files that a
+product names (`files`).
 """
 
-import reprlib
-from dataclasses import dataclass
+from __future__ import annotations
 
-Location = tuple[tuple[float, float], ...]
-"""Four points (x, y), fractions of the template from its top left, in the order TL TR BR BL."""
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, Final
 
-_REPR = reprlib.Repr()  # repr itself fails on deeply nested lists
-_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 60
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from topview_pipeline.catalogue.references import resolved
+from topview_pipeline.catalogue.rows import Row, RowProblem, excerpt
+from topview_pipeline.settings import MODES, CatalogueDefaults
+from topview_pipeline.text import is_url
+
+_Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
+_Point = tuple[_Fraction, _Fraction]
+Location = tuple[_Point, _Point, _Point, _Point]
+"""Four points (x, y), fractions of the template from its top left, in the order top left, top
+right, bottom right, bottom left. The quad may be rotated."""
+_LOCATION: Final[TypeAdapter[Location]] = TypeAdapter(Location)
+
+_LONGEST_ID: Final = 255
+_NO_TEXT: Final = re.compile(r"[\x00\ud800-\udfff]")  # neither UTF-8 nor a database takes these
+_NO_PARTITION_KEY: Final = re.compile(r"\.\.\.|[\x00-\x1f\x7f]")  # Dagster's rule; line breaks
+_FROM_ONE: Final = re.compile(r"0*([1-9][0-9]{0,5})(?:\.0+)?")  # spreadsheets write 1 as 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """One product with the settings' defaults applied. None means: not given.
+    """One product, with the settings' defaults applied. None means: not given.
 
-    `image`, `template_image`, `user_face_image` and `audio` are absolute paths or URLs; what ends
-    in `_id` is Topview's. Of `image` and `product_image_file_id` exactly one is given; of
-    `location` (manual placement) and `image_edit_prompt` (auto) too; of `script` (with its
-    `voice_id`), `audio` and `audio_file_id` too. A template or an avatar is always given.
+    Files are absolute paths or URLs; fields that end in `_id` hold ids of Topview's. Exactly one is
+    given of `image` and `product_image_file_id`; of `location` (manual placement) and
+    `image_edit_prompt` (automatic); and of `script` (with its `voice_id`), `audio` and
+    `audio_file_id`. A template or an avatar is always given.
     """
 
     product_id: str
@@ -39,37 +59,181 @@ class Product:
     voice_id: str | None
     caption_id: str | None
     mode: str
-    chosen_image: int | None
-    """Which of the replaced images becomes the video, counted from 1."""
+    chosen_image: int | None  # the replaced image that becomes the video, counted from 1
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Every path and URL that its bytes are made from."""
-        named = (self.image, self.template_image, self.user_face_image, self.audio)
+        """Every path and URL that it is made from."""
+        named = (getattr(self, column) for column in _FILES)
         return tuple(ref for ref in named if ref is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class RowProblem:
-    """Why a row makes no product.
+_FILES: Final = ("image", "template_image", "user_face_image", "audio")
+COLUMNS: Final = tuple(field.name for field in fields(Product))
+"""Every column that a catalogue may have; only product_id must be there."""
 
-    `line` counts from 1 and is where the row begins in the file; of a source that is no file it is
-    the number of the row, and `unit` says so.
+
+def product_of(
+    row: Row, beside: str | None, defaults: CatalogueDefaults
+) -> Product | tuple[RowProblem, ...]:
+    """The product that a row describes, or every problem it has.
+
+    Args:
+        beside: The file that relative paths are seen from; None where there is none.
     """
-
-    line: int
-    column: str | None
-    product_id: str | None
-    reason: str
-    unit: str = "line"
-
-    def __str__(self) -> str:
-        place = f"{self.unit} {self.line}" + (f", column {self.column}" if self.column else "")
-        product = f" (product {excerpt(self.product_id)})" if self.product_id else ""
-        return f"{place}{product}: {self.reason}"
+    rules = _Rules(row.cells, beside)
+    values = rules.values(defaults)
+    if not rules.problems:
+        return Product(**values)
+    known_id = rules.cells.get("product_id")
+    return tuple(
+        RowProblem(row.line, column, known_id, reason) for column, reason in rules.problems
+    )
 
 
-def excerpt(value: object) -> str:
-    """A value as it may stand in a one-line message: quoted, escaped, at most 60 characters."""
-    text = _REPR.repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+class _Rules:
+    """One row under examination. `problems` collects (column, reason)."""
+
+    def __init__(self, cells: Mapping[str, object], beside: str | None) -> None:
+        self._raw = cells
+        self._beside = beside
+        self.problems: list[tuple[str, str]] = []
+        self.cells: dict[str, str] = {}
+        for column in COLUMNS:
+            if column != "location" and (text := self._text(column)):
+                self.cells[column] = self._file(column, text) if column in _FILES else text
+
+    def values(self, defaults: CatalogueDefaults) -> dict[str, Any]:
+        """The fields of the product, which are good as long as there is no problem."""
+        self._check_id()
+        self._check_one_of("image", "product_image_file_id")
+        template = self._group(defaults, "template_image", "template_image_file_id", "avatar_id")
+        self._check_one_of("template_image", "template_image_file_id", required=False)
+        if not template:
+            self._check_one_of("template_image", "template_image_file_id", "avatar_id")
+        face = self._group(defaults, "user_face_image", "user_face_image_file_id")
+        self._check_one_of("user_face_image", "user_face_image_file_id", required=False)
+        location = self._location()
+        prompt = self.cells.get("image_edit_prompt", defaults.image_edit_prompt)
+        self._check_one_of("script", "audio", "audio_file_id")
+        mode = self.cells.get("mode", defaults.mode)
+        if mode not in MODES:
+            self._problem("mode", f"{excerpt(mode)} is none of {', '.join(MODES)}")
+        chosen_image = self._chosen_image()
+        voice_id = self.cells.get("voice_id")
+        if "script" in self.cells:
+            voice_id = voice_id or defaults.voice_id
+            if not voice_id:
+                self._problem("voice_id", "a script needs a voice; give voice_id")
+        return {
+            **dict.fromkeys(COLUMNS),
+            **self.cells,
+            **template,
+            **face,
+            "location": location,
+            "image_edit_prompt": prompt if location is None else None,
+            "voice_id": voice_id,
+            "caption_id": self.cells.get("caption_id", defaults.caption_id),
+            "mode": mode,
+            "chosen_image": chosen_image,
+        }
+
+    def _problem(self, column: str, reason: str) -> None:
+        self.problems.append((column, reason))
+
+    def _text(self, column: str) -> str:
+        """The cell as text without the blanks around it; empty when it is empty or no text."""
+        value = self._raw.get(column)
+        if value is None:
+            return ""
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            self._problem(column, f"{excerpt(value)} is no text")
+            return ""
+        text = str(value).strip()  # an id 1234 is often a number in JSON
+        if _NO_TEXT.search(text):
+            self._problem(column, f"{excerpt(text)} is not UTF-8 text; save the file as UTF-8")
+            return ""
+        return text
+
+    def _check_id(self) -> None:
+        text = self.cells.get("product_id")
+        if text is None:
+            if not any(column == "product_id" for column, _ in self.problems):
+                self._problem("product_id", "empty; every product needs an id of its own")
+        elif len(text) > _LONGEST_ID:
+            self._problem("product_id", f"{len(text)} characters; at most {_LONGEST_ID}")
+        elif found := _NO_PARTITION_KEY.search(text):
+            reason = f"holds {found.group()!r}, which Dagster allows in no partition key"
+            self._problem("product_id", reason)
+
+    def _check_one_of(self, *columns: str, required: bool = True) -> None:
+        given = [column for column in columns if column in self.cells]
+        if len(given) > 1:
+            self._problem(given[1], f"{' and '.join(given)} are both given; use one")
+        elif required and not given and not any(column in columns for column, _ in self.problems):
+            self._problem(columns[0], f"missing; give {' or '.join(columns)}")
+
+    def _group(self, defaults: CatalogueDefaults, *columns: str) -> dict[str, str]:
+        """The row's own values of the group, else the defaults': never some of each."""
+        own = {column: self.cells[column] for column in columns if column in self.cells}
+        given = ((column, getattr(defaults, column, None)) for column in columns)
+        return own or {column: value for column, value in given if value}
+
+    def _file(self, column: str, ref: str) -> str:
+        if self._beside is None and not is_url(ref) and not os.path.isabs(ref):
+            self._problem(column, f"{excerpt(ref)} is relative; write all of the path, or a URL")
+            return ref
+        try:
+            return resolved(ref, self._beside or "")
+        except ValueError as error:
+            self._problem(column, f"{excerpt(ref)} is no path or URL ({error})")
+            return ref
+
+    def _location(self) -> Location | None:
+        value = self._raw.get("location")
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        if "image_edit_prompt" in self.cells:
+            reason = "location places by hand, image_edit_prompt automatically; use one"
+            self._problem("location", reason)
+        try:
+            return _parsed_location(value)
+        except ValueError as error:
+            self._problem("location", str(error))
+            return None
+
+    def _chosen_image(self) -> int | None:
+        text = self.cells.get("chosen_image")
+        if text is None:
+            return None
+        if (number := _FROM_ONE.fullmatch(text)) is not None:
+            return int(number.group(1))
+        self._problem("chosen_image", f"{excerpt(text)} is no whole number from 1")
+        return None
+
+
+def _parsed_location(value: object) -> Location:
+    """Four points from JSON text or a JSON value. Raises ValueError with the reason."""
+    try:
+        points = (
+            _LOCATION.validate_json(value)
+            if isinstance(value, str)
+            else _LOCATION.validate_python(value)
+        )
+    except ValidationError as error:
+        raise ValueError(
+            f"{excerpt(value)} is not four points, each a fraction of the template from 0 to 1; "
+            "write [[x,y],[x,y],[x,y],[x,y]]"
+        ) from error
+    # The corners of a convex shape, clockwise on the screen: other orders mirror the product.
+    if min(_turn(points[i - 2], points[i - 1], points[i]) for i in range(4)) <= 0:
+        raise ValueError(
+            "the points are not the corners of a quad in the order top left, top right, "
+            "bottom right, bottom left"
+        )
+    return points
+
+
+def _turn(a: _Point, b: _Point, c: _Point) -> float:
+    """Positive when a, b, c turn clockwise on the screen, where y grows downwards."""
+    return (b[0] - a[0]) * (c[1] - b[1]) - (b[1] - a[1]) * (c[0] - b[0])

@@ -1,0 +1,15 @@
+"""A web server for the files of a catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.catalogue.server import FileServer, serving
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with serving(FileServer()) as server:
+        yield server

@@ -1,0 +1,342 @@
+"""Files: read again when they change, slow or gone, and the photo that is a web page."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import pytest
+from PIL import Image
+from upath import UPath
+
+from tests.catalogue.samples import jsonl, only, row
+from tests.catalogue.server import FileServer
+from topview_pipeline.catalogue import InputError, InputFiles, audio_seconds, files
+from topview_pipeline.catalogue.files import AUDIO_BYTES, IMAGE_BYTES, Remembered, in_parallel
+from topview_pipeline.catalogue.references import InputTimeout
+
+LONG_AGO = 1_600_000_000 * 10**9
+
+
+class MemoryHashes:
+    """The hashes that processes share, each with its own InputFiles."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Remembered] = {}
+
+    def get_many(self, keys: Collection[str]) -> Mapping[str, Remembered]:
+        return {key: self.known[key] for key in keys if key in self.known}
+
+    def put_many(self, hashes: Mapping[str, Remembered]) -> None:
+        self.known.update(hashes)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def put(path: Path, data: bytes, *, at: int = LONG_AGO) -> str:
+    """A file that was written at a time, in nanoseconds since the epoch."""
+    path.write_bytes(data)
+    os.utime(path, ns=(at, at))
+    return str(path)
+
+
+@pytest.fixture
+def cache() -> MemoryHashes:
+    return MemoryHashes()
+
+
+@pytest.fixture
+def no_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it: from then on no file is read."""
+    return lambda: monkeypatch.setattr(
+        files, "read", lambda *_, **__: pytest.fail("a file was read")
+    )
+
+
+def test_a_file_is_hashed_once_by_all_processes_until_it_changes(
+    tmp_path: Path, cache: MemoryHashes, no_reading: Callable[[], None]
+) -> None:
+    path = tmp_path / "photo.png"
+    ref = put(path, b"first")
+    assert InputFiles(cache).sha256(ref) == sha256(b"first")
+    put(path, b"again", at=LONG_AGO + 1)
+    assert InputFiles(cache).sha256(ref) == sha256(b"again")
+    no_reading()
+    assert InputFiles(cache).sha256(ref) == sha256(b"again")
+    assert InputFiles(cache).sha256(path.as_uri()) == sha256(b"again"), "the same file by URL"
+
+
+def test_the_same_bytes_are_the_same_photo_under_another_name(
+    tmp_path: Path, cache: MemoryHashes, server: FileServer
+) -> None:
+    UPath("memory://identity/mug.png").write_bytes(b"mug")
+    refs = [put(tmp_path / "a.png", b"mug"), put(tmp_path / "b.jpg", b"mug", at=LONG_AGO + 9)]
+    refs += [server.put("/mug.png", b"mug"), "memory://identity/mug.png"]
+    assert set(InputFiles(cache).hashes(refs).answers.values()) == {sha256(b"mug")}
+
+
+@pytest.mark.parametrize("ahead", [0, 86_400 * 10**9], ids=["just written", "from the future"])
+def test_a_file_that_may_change_and_keep_size_and_time_is_hashed_each_time(
+    tmp_path: Path, cache: MemoryHashes, ahead: int
+) -> None:
+    path, written = tmp_path / "photo.png", time.time_ns() + ahead
+    ref = put(path, b"first", at=written)
+    assert InputFiles(cache).sha256(ref) == sha256(b"first")
+    put(path, b"later", at=written)
+    assert InputFiles(cache).sha256(ref) == sha256(b"later")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("ETag", ('"1"', '"2"')),
+        ("Last_Modified", ("Sun, 13 Sep 2020 12:26:40 GMT", "Mon, 14 Sep 2020 12:26:40 GMT")),
+    ],
+)
+def test_a_url_is_downloaded_again_only_when_its_server_says_it_changed(
+    server: FileServer, cache: MemoryHashes, name: str, values: tuple[str, str]
+) -> None:
+    url = server.put("/a.png", b"first", **{name: values[0]})
+    assert [InputFiles(cache).sha256(url) for _ in range(3)] == [sha256(b"first")] * 3
+    assert server.asked == {200: 1, 304: 2}
+    server.put("/a.png", b"other", **{name: values[1]})
+    assert InputFiles(cache).sha256(url) == sha256(b"other")
+
+
+@pytest.mark.parametrize("body", [b"first", b"other"])
+def test_an_old_hash_is_replaced_when_no_mark_shows_new_bytes(
+    server: FileServer, cache: MemoryHashes, body: bytes
+) -> None:
+    """Else the sensor, which asks no server, would take the old photo for today's for ever."""
+    url = server.put("/a.png", b"first", ETag='"1"')
+    InputFiles(cache).sha256(url)
+    server.put("/a.png", body)
+    assert InputFiles(cache).sha256(url) == sha256(body)
+    assert InputFiles(cache, offline=True).sha256(url) == sha256(body)
+    server.put("/a.png", b"third")
+    assert InputFiles(cache).sha256(url) == sha256(b"third"), "the mark of before fits nothing"
+
+
+def test_offline_only_the_memory_is_asked(server: FileServer, cache: MemoryHashes) -> None:
+    url = server.put("/a.png?signature=s3cret", b"first", ETag='"1"')
+    with pytest.raises(InputError, match="not read yet") as caught:
+        InputFiles(cache, offline=True).sha256(url)
+    assert "s3cret" not in str(caught.value)
+    InputFiles(cache).sha256(url)
+    assert InputFiles(cache, offline=True).sha256(url) == sha256(b"first")
+    assert server.asked == {200: 1}
+
+
+def test_many_urls_are_fetched_at_once_and_each_is_whole(
+    server: FileServer, cache: MemoryHashes
+) -> None:
+    urls = [server.put(f"/{number}.png", b"%d" % number * 1000) for number in range(40)]
+    gone = f"{server.url}/gone.png"
+    inputs = InputFiles(cache)
+    hashes = inputs.hashes([*urls, *urls, gone])
+    assert server.asked == {200: 40, 404: 1}
+    for number, url in enumerate(urls):
+        assert hashes.sha256(url) == inputs.sha256(url) == sha256(b"%d" % number * 1000)
+    for asked in (hashes, inputs):
+        with pytest.raises(InputError, match="HTTP 404"):
+            asked.sha256(gone)
+    assert server.asked == {200: 40, 404: 1}, "nothing was asked twice"
+
+
+def test_a_missing_file_is_its_own_products_trouble(tmp_path: Path) -> None:
+    photo, gone = put(tmp_path / "a.png", b"first"), str(tmp_path / "gone.png")
+    hashes = InputFiles().hashes(only(jsonl(row(image=photo, template_image=gone))).files)
+    assert hashes.sha256(photo) == sha256(b"first")
+    with pytest.raises(InputError, match="no such file"):
+        hashes.sha256(gone)
+
+
+def test_products_at_once_ask_for_their_common_template_once(server: FileServer) -> None:
+    url = server.put("/template.png", b"template")
+    inputs = InputFiles()
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(inputs.sha256, [url] * 8)) == {sha256(b"template")}
+    assert server.asked == {200: 1}
+
+
+def test_what_was_learned_is_kept_though_the_run_is_killed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_LEARNED_AT_ONCE", 10)
+    refs = [put(tmp_path / f"{number}.png", b"%d" % number) for number in range(35)]
+    kept: list[int] = []
+
+    class Counting(MemoryHashes):
+        def put_many(self, hashes: Mapping[str, Remembered]) -> None:
+            kept.append(len(hashes))
+            super().put_many(hashes)
+
+    InputFiles(Counting()).hashes(refs)
+    assert kept == [10, 10, 10, 5]
+
+
+def test_a_host_that_hangs_keeps_no_other_waiting() -> None:
+    """Its requests hang until all of the other host's are through."""
+    others = [f"https://quick/{number}.png" for number in range(50)]
+    done: list[str] = []
+    all_done = threading.Event()
+
+    def act(ref: str) -> str:
+        if "slow" in ref:
+            assert all_done.wait(30)
+        else:
+            done.append(ref)
+            if len(done) == len(others):
+                all_done.set()
+        return ref
+
+    slow = [f"https://slow/{number}.png" for number in range(50)]
+    found = list(in_parallel([*slow, *others], act))
+    assert sorted(done) == sorted(others)
+    assert sorted(found) == sorted((ref, ref) for ref in [*slow, *others])
+
+
+def test_a_host_that_never_answers_is_soon_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def hangs(ref: str, *_: object, **__: object) -> None:
+        asked.append(ref)
+        raise InputTimeout("not answered to the end within 60 s", ref, "Try again later.")
+
+    monkeypatch.setattr(files, "read", hangs)
+    inputs = InputFiles()
+    urls = [f"https://slow/{number}.png" for number in range(100)]
+    for url in urls:
+        with pytest.raises(InputError):
+            inputs.sha256(url)
+    assert len(asked) == 3
+    with pytest.raises(InputError, match="not asked: slow let 3 requests run out of time"):
+        inputs.sha256(urls[-1])
+
+
+def image(format_: str, size: tuple[int, int] = (40, 30)) -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise(size, 80).convert("RGB").save(buffer, format_)
+    return buffer.getvalue()
+
+
+def encoded(container: str, codec: str, *, seconds: float = 0.5, video: bool = False) -> bytes:
+    """Silence, with a film of one frame beside it when asked."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as out:
+        film = out.add_stream("mpeg4", rate=25) if video else None
+        sound: Any = out.add_stream(codec, rate=16_000, layout="mono")
+        if film is not None:
+            film.width, film.height, film.pix_fmt = 32, 32, "yuv420p"
+            out.mux([*film.encode(av.VideoFrame(32, 32, "yuv420p")), *film.encode(None)])
+        frame = av.AudioFrame("s16", "mono", int(16_000 * seconds))
+        frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+        frame.sample_rate = 16_000
+        out.mux([*sound.encode(frame), *sound.encode(None)])
+    return buffer.getvalue()
+
+
+def wav(seconds: float = 0.5) -> bytes:
+    return encoded("wav", "pcm_s16le", seconds=seconds)
+
+
+def bomb(side: int) -> bytes:
+    """A PNG that claims a size and holds next to nothing: what a decompression bomb is."""
+    data = bytearray(image("PNG"))
+    data[16:24] = struct.pack(">II", side, side)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("format_", "word"), [("PNG", "png"), ("JPEG", "jpg"), ("BMP", "bmp"), ("WEBP", "webp")]
+)
+def test_the_format_is_what_the_bytes_are_whatever_the_name_says(
+    tmp_path: Path, format_: str, word: str
+) -> None:
+    data = image(format_)
+    path = tmp_path / "photo.txt"
+    path.write_bytes(data)
+    file = InputFiles().read(str(path), kind="image")
+    assert (file.format, file.data) == (word, data)
+    assert file.sha256 == sha256(data) == InputFiles().sha256(str(path))
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "word"),
+    [("mp3", "mp3", "mp3"), ("ipod", "aac", "m4a"), ("wav", "pcm_s16le", "wav")],
+)
+def test_a_recording_is_recognised_by_its_bytes_and_has_a_length(
+    tmp_path: Path, container: str, codec: str, word: str
+) -> None:
+    data = encoded(container, codec, seconds=0.75)
+    path = tmp_path / "voice.bin"
+    path.write_bytes(data)
+    assert InputFiles().read(str(path), kind="audio").format == word
+    assert audio_seconds(data) == pytest.approx(0.75, abs=0.1)
+
+
+def cut(data: bytes, share: float) -> bytes:
+    return data[: int(len(data) * share)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "words"),
+    [
+        ("image", b"<!DOCTYPE html><html>", "not a picture"),
+        ("image", b"%PDF-1.7", "not a picture"),
+        ("image", b"\0" * 100, "not a picture"),
+        ("image", image("GIF"), "not a picture"),
+        ("image", image("TIFF"), "not a picture"),
+        *(
+            ("image", cut(image(format_, (200, 200)), share), "picture")
+            for format_ in ("PNG", "JPEG", "BMP", "WEBP")
+            for share in (0.5, 0.95)
+        ),
+        ("image", b"", "empty"),
+        ("image", bomb(7_072), "pixels"),
+        ("image", bomb(60_000), "pixels"),
+        ("audio", b"<!DOCTYPE html><html>", "not a recording"),
+        ("audio", image("PNG"), "not a recording"),
+        ("audio", wav()[:44], "not a recording"),
+        ("audio", encoded("ipod", "aac")[:600], "not a recording"),
+        ("audio", encoded("flac", "flac"), "not a recording"),
+        ("audio", encoded("mp4", "aac", video=True), "not a recording"),
+    ],
+)
+def test_bytes_that_topview_would_not_take_are_refused(
+    tmp_path: Path, kind: Literal["image", "audio"], data: bytes, words: str
+) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(data)
+    check_refused(path, kind, words)
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("image", IMAGE_BYTES), ("audio", AUDIO_BYTES)])
+def test_a_file_of_too_many_bytes_or_none_is_refused(
+    tmp_path: Path, kind: Literal["image", "audio"], limit: int
+) -> None:
+    path = tmp_path / "huge"
+    check_refused(path, kind, "no such file")
+    with path.open("wb") as file:
+        file.truncate(limit + 1)
+    check_refused(path, kind, "larger than")
+
+
+def check_refused(path: Path, kind: Literal["image", "audio"], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        InputFiles().read(str(path), kind=kind)
+    assert caught.value.where == str(path)
+    assert caught.value.fix.endswith(".")

@@ -1,0 +1,171 @@
+"""Rows that could not succeed are refused before they cost anything; the others are products."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from tests.catalogue.samples import QUAD, csv_text, jsonl, only, places, row
+from topview_pipeline.catalogue import Product, parse_catalogue
+from topview_pipeline.settings import DEFAULT_IMAGE_EDIT_PROMPT, CatalogueDefaults
+
+
+def test_a_row_with_everything_becomes_a_product_that_survives_json() -> None:
+    product = only(
+        csv_text(
+            "product_id,image,template_image,location,user_face_image,script,voice_id,caption_id,"
+            "mode,chosen_image\n"
+            f'mug,img/mug.png,https://host/t.png,"{QUAD}",face.png,"Hello, you",v1,c1,lite,2\n'
+        )
+    )
+    assert product == Product(
+        product_id="mug",
+        image="/data/img/mug.png",
+        product_image_file_id=None,
+        template_image="https://host/t.png",
+        template_image_file_id=None,
+        avatar_id=None,
+        location=((0.3, 0.6), (0.7, 0.6), (0.7, 0.9), (0.3, 0.9)),
+        image_edit_prompt=None,
+        user_face_image="/data/face.png",
+        user_face_image_file_id=None,
+        script="Hello, you",
+        audio=None,
+        audio_file_id=None,
+        voice_id="v1",
+        caption_id="c1",
+        mode="lite",
+        chosen_image=2,
+    )
+    assert product.files == ("/data/img/mug.png", "https://host/t.png", "/data/face.png")
+    kept = TypeAdapter(Product)
+    assert kept.validate_json(kept.dump_json(product)) == product, "a plan is kept as JSON"
+
+
+def test_json_lines_may_hold_real_numbers_and_lists() -> None:
+    product = only(jsonl(row(product_id=1234, location=json.loads(QUAD), chosen_image=1)))
+    assert product.product_id == "1234"
+    assert product.location is not None
+    assert product.chosen_image == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "column"),
+    [
+        ({"image": ""}, "image"),
+        ({"product_image_file_id": "f1"}, "product_image_file_id"),
+        ({"image": ["mug.png"]}, "image"),
+        ({"image": "http://[host/mug.png"}, "image"),
+        ({"avatar_id": None}, "template_image"),
+        ({"template_image": "t.png", "template_image_file_id": "t1"}, "template_image_file_id"),
+        ({"user_face_image": "f.png", "user_face_image_file_id": "f"}, "user_face_image_file_id"),
+        ({"location": QUAD, "image_edit_prompt": "Hold it."}, "location"),
+        ({"script": ""}, "script"),
+        ({"audio": "a.mp3"}, "audio"),
+        ({"script": None, "audio": "a.mp3", "audio_file_id": "f"}, "audio_file_id"),
+        ({"voice_id": ""}, "voice_id"),
+        ({"mode": "avatar3"}, "mode"),
+        ({"mode": "PRO"}, "mode"),
+        ({"chosen_image": 0}, "chosen_image"),
+        ({"chosen_image": "-1"}, "chosen_image"),
+        ({"chosen_image": "1.5"}, "chosen_image"),
+        ({"chosen_image": "9" * 5000}, "chosen_image"),
+        ({"chosen_image": True}, "chosen_image"),
+        ({"product_id": " "}, "product_id"),
+        ({"product_id": {"id": 1}}, "product_id"),
+        ({"product_id": "x" * 256}, "product_id"),
+        ({"product_id": "a...b"}, "product_id"),
+        ({"product_id": "a\tb"}, "product_id"),
+        ({"product_id": "a\nb"}, "product_id"),
+        ({"product_id": "a\0b"}, "product_id"),
+        ({"product_id": "a\ud800"}, "product_id"),
+        ({"script": "Hi\0"}, "script"),
+    ],
+)
+def test_a_row_that_could_not_succeed_is_refused_before_it_costs(
+    changes: dict[str, object], column: str
+) -> None:
+    catalogue = jsonl(row(**changes))
+    assert not catalogue.products
+    assert places(catalogue) == [(1, column)]
+    assert "\n" not in str(catalogue.problems[0])
+
+
+@pytest.mark.parametrize(
+    "product_id", ["../../etc", "Größe 42", "靴", "x" * 255, ".", "a/b", "null", "a..b", "'; --"]
+)
+def test_any_other_id_is_data(product_id: str) -> None:
+    assert only(jsonl(row(product_id=product_id))).product_id == product_id
+
+
+NO_POINTS = [
+    *("[[0,0],[1,0],[1,1]]", "[[0,0],[1,0],[1,1],[0,1],[0,0]]", "[[0,0],[1,0],[1,1],[0]]"),
+    *("0.1,0.2", "[" * 100_000, '{"x": 1}', "[[10.5,20],[30,20],[30,40],[10.5,40]]"),
+    *(f"[[0,0],[1,0],[1,1],[0,{one}]]" for one in ("1.01", "-0.01", "NaN", "Infinity", '"1"')),
+    *(f"[[0,0],[1,0],[1,1],[0,{one}]]" for one in ("true", f"1{'0' * 400}")),
+]
+NO_QUADS = [
+    *("[[0,0],[0.5,0.5],[1,1],[0.2,0.2]]", "[[0.5,0.5],[0.5,0.5],[0.5,0.5],[0.5,0.5]]"),
+    *("[[0,0],[0,1],[1,1],[1,0]]", "[[0,0],[1,0],[0,1],[0.9,0.5]]"),
+    "[[0,0],[1,0],[0.2,0.2],[0,1]]",
+]
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [(one, "0 to 1; write [[") for one in NO_POINTS] + [(one, "in the order") for one in NO_QUADS],
+)
+def test_a_location_that_topview_would_misread_is_refused(location: str, words: str) -> None:
+    catalogue = jsonl(row(location=location))
+    assert places(catalogue) == [(1, "location")]
+    assert words in catalogue.problems[0].reason
+    assert len(catalogue.problems[0].reason) < 200
+
+
+def test_a_huge_number_in_a_location_is_refused_too() -> None:
+    assert places(jsonl(row(location=[[0, 0], [1, 0], [1, 1], [0, 10**400]]))) == [(1, "location")]
+
+
+def test_a_rotated_quad_is_a_location() -> None:
+    product = only(jsonl(row(location="[[0.5,0],[1,0.5],[0.5,1],[0,0.5]]")))
+    assert product.location == ((0.5, 0), (1, 0.5), (0.5, 1), (0, 0.5))
+
+
+def test_paths_are_seen_from_the_catalogue(tmp_path: Path) -> None:
+    data = json.dumps(row(image="img/mug.png")).encode()
+    for source, expected in (
+        (str(tmp_path / "a" / "c.jsonl"), str(tmp_path / "a" / "img" / "mug.png")),
+        ("https://host/a/c.jsonl?X-Signature=s", "https://host/a/img/mug.png"),
+        ("s3://bucket/a/c.jsonl", "s3://bucket/a/img/mug.png"),
+    ):
+        assert only(parse_catalogue(data, source, CatalogueDefaults())).image == expected
+
+
+def test_empty_cells_take_the_defaults() -> None:
+    defaults = CatalogueDefaults(
+        template_image="/t.png",
+        user_face_image="/f.png",
+        voice_id="v9",
+        caption_id="c9",
+        mode="pro",
+    )
+    product = only(jsonl(row(avatar_id="", voice_id=""), defaults=defaults))
+    assert (product.template_image, product.user_face_image) == ("/t.png", "/f.png")
+    assert (product.voice_id, product.caption_id, product.mode) == ("v9", "c9", "pro")
+    assert product.image_edit_prompt == DEFAULT_IMAGE_EDIT_PROMPT
+
+
+def test_a_rows_own_value_is_never_mixed_with_a_default_of_the_same_group() -> None:
+    defaults = CatalogueDefaults(template_image="/t.png", user_face_image="/f.png")
+    product = only(jsonl(row(user_face_image_file_id="f1", location=QUAD), defaults=defaults))
+    assert (product.avatar_id, product.template_image) == ("a1", None)
+    assert (product.user_face_image, product.user_face_image_file_id) == (None, "f1")
+    assert product.image_edit_prompt is None
+
+
+def test_a_recording_takes_no_default_voice() -> None:
+    recorded = row(script=None, voice_id=None, audio_file_id="f1")
+    assert only(jsonl(recorded, defaults=CatalogueDefaults(voice_id="v9"))).voice_id is None

@@ -1,0 +1,299 @@
+"""The catalogue: opened, and read whole into products, bad rows and notes.
+
+Not here: file formats (`rows`), the rules of one row (`product`), the guards against a change that
+was not meant (`guards`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+
+from topview_pipeline.catalogue.product import COLUMNS, Product, product_of
+from topview_pipeline.catalogue.references import mark_of, read, shown
+from topview_pipeline.catalogue.rows import CatalogueError, Row, RowProblem, excerpt, rows_of
+from topview_pipeline.errors import PipelineError
+from topview_pipeline.settings import PYTHON_SOURCE, CatalogueDefaults, project_root
+
+_T = TypeVar("_T")
+
+LARGEST_BYTES: Final = 64 * 2**20  # 100,000 products have some 30 MiB
+_MOST_NOTES: Final = 20
+
+
+@runtime_checkable
+class CatalogueSource(Protocol):
+    """A catalogue of your own, as docs/catalogue_sources.md explains; opened for each reading."""
+
+    @property
+    def where(self) -> str:
+        """Its name in messages: always the same, without secrets."""
+
+    def version(self) -> str | None:
+        """A short text that changes whenever the rows do; None when only reading them shows it."""
+
+    def rows(self) -> Iterable[Mapping[str, object]]:
+        """Every row, from column name to value, in an order that stays."""
+
+
+class CatalogueFile:
+    """The catalogue in the CSV, TSV or JSON Lines file at a path, http(s) or fsspec URL."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self.where = shown(location)
+
+    def version(self) -> str | None:
+        """The mark of the file; None when a server gives none."""
+        return mark_of(self.location)
+
+    def read(self) -> bytes:
+        """All bytes."""
+        return read(self.location, LARGEST_BYTES).data
+
+
+Source = CatalogueFile | CatalogueSource
+
+
+def open_source(setting: str) -> Source:
+    """The source that a setting names.
+
+    Args:
+        setting: Path, http(s) or fsspec URL of a file; or `python:module:attribute`, which names a
+            CatalogueSource, or a class or function that makes one without arguments.
+
+    Raises:
+        CatalogueError: The import path leads to none.
+    """
+    if not setting.startswith(PYTHON_SOURCE):
+        return CatalogueFile(setting)
+    module, _, attribute = setting.removeprefix(PYTHON_SOURCE).partition(":")
+    root = str(project_root())
+    if root not in sys.path:
+        # Dagster's servers begin with it there; a console script does not.
+        sys.path.append(root)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+        is_made = isinstance(found, CatalogueSource) and not isinstance(found, type)
+        source: object = found if is_made else found()
+    except Exception as error:
+        # The user's own code: no common class.
+        what = f"it cannot be opened ({type(error).__name__}: {error})"
+        fix = (
+            "Write python:package.module:attribute, importable from the folder of workspace.yaml, "
+            "and what it needs."
+        )
+        raise CatalogueError(what, setting, fix) from error
+    if not isinstance(source, CatalogueSource):
+        what = f"{type(source).__name__} is no catalogue source"
+        raise CatalogueError(what, setting, "Give it `where`, `version()` and `rows()`.")
+    return source
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The good rows as products, in the order of the source, and everything that was wrong."""
+
+    source: str  # its name in messages
+    products: Mapping[str, Product]  # by id
+    problems: tuple[RowProblem, ...]  # rows that make no product; a row may have several
+    warnings: tuple[str, ...]  # what was ignored: unknown columns, rows given twice
+    sha256: str  # of all rows, column by column
+    version: str | None = None  # of the source, as it was read; None when it has none
+
+    @property
+    def product_ids(self) -> frozenset[str]:
+        """Ids of all rows, bad ones included: a product whose row went bad is not gone."""
+        return frozenset(self.products).union(
+            problem.product_id for problem in self.problems if problem.product_id is not None
+        )
+
+    @property
+    def names_all_products(self) -> bool:
+        """False while a bad row has no id: it may be the row of any product that seems gone."""
+        return all(problem.product_id is not None for problem in self.problems)
+
+
+def read_catalogue(source: Source | str, defaults: CatalogueDefaults) -> Catalogue:
+    """Read the catalogue of a source, or of the file at a path, http(s) or fsspec URL.
+
+    A bad row is no error: it is in `problems`, and the others go on. `defaults` fill empty cells.
+
+    Raises:
+        CatalogueError: There is none to work with, or it keeps changing while it is read.
+    """
+    if isinstance(source, str):
+        source = CatalogueFile(source)
+    for _ in range(2):
+        version = version_of(source)
+        catalogue = _read_once(source, defaults)
+        if version_of(source) == version:
+            return replace(catalogue, version=version)
+    fix = "Try again when nothing writes to it."
+    raise CatalogueError("it changes while it is read", source.where, fix)
+
+
+def _read_once(source: Source, defaults: CatalogueDefaults) -> Catalogue:
+    if isinstance(source, CatalogueFile):
+        with _named(source):
+            data = source.read()
+        return parse_catalogue(data, source.location, defaults)
+    with _named(source):
+        # Whole: half a catalogue is none, the products of the other half would seem to be gone.
+        rows = list(_numbered_rows(source))
+    return _catalogue_of(rows, source.where, defaults, beside=None, unit="row")
+
+
+def parse_catalogue(data: bytes, location: str, defaults: CatalogueDefaults) -> Catalogue:
+    """Do as `read_catalogue` with bytes that were already read from the file at `location`."""
+    rows = rows_of(data, location)
+    return _catalogue_of(rows, shown(location), defaults, beside=location, unit="line")
+
+
+def version_of(source: Source) -> str | None:
+    """The source's version; None when only reading it shows a change. Raises CatalogueError."""
+    with _named(source):
+        version = source.version()
+    return None if version is None else str(version)
+
+
+@contextmanager
+def _named(source: Source) -> Iterator[None]:
+    """Turn every failure of a source into a CatalogueError of one sentence."""
+    try:
+        yield
+    except PipelineError as error:
+        raise CatalogueError(error.what, error.where, error.fix) from error
+    except Exception as error:
+        # The user's own code: no common class.
+        line = next(iter(str(error).splitlines()), "")
+        what = f"it cannot be read ({type(error).__name__}: {line[:200]})"
+        fix = "Check that it can be reached from here."
+        raise CatalogueError(what, source.where, fix) from error
+
+
+def _numbered_rows(source: CatalogueSource) -> Iterator[Row | RowProblem]:
+    """The rows of a source of the user's own, counted from 1."""
+    rows: Iterable[object] = source.rows()
+    for number, cells in enumerate(rows, start=1):
+        if isinstance(cells, Mapping):
+            yield Row(number, {str(column).strip().lower(): cells[column] for column in cells})
+        else:
+            reason = f"{excerpt(cells)} is no mapping from column to value"
+            yield RowProblem(number, None, None, reason, "row")
+
+
+def _catalogue_of(
+    rows: Iterable[Row | RowProblem],
+    where: str,
+    defaults: CatalogueDefaults,
+    *,
+    beside: str | None,
+    unit: str,
+) -> Catalogue:
+    """The catalogue of these rows. Raises CatalogueError: there are none."""
+    digest = hashlib.sha256()
+    columns: dict[str, None] = {}
+    found: dict[str, list[tuple[int, Product | None]]] = {}
+    problems: list[RowProblem] = []
+    for row in rows:
+        if isinstance(row, RowProblem):
+            digest.update(str(row).encode("utf-8", "surrogateescape"))
+            problems.append(row)
+            continue
+        columns.update(dict.fromkeys(row.cells))
+        # In one form, whatever the order of the columns.
+        digest.update(f"{json.dumps(sorted(row.cells.items()), default=str)}\n".encode())
+        made = product_of(row, beside, defaults)
+        if isinstance(made, Product):
+            found.setdefault(made.product_id, []).append((row.line, made))
+        else:
+            problems.extend(replace(problem, unit=unit) for problem in made)
+            if (product_id := made[0].product_id) is not None:
+                found.setdefault(product_id, []).append((row.line, None))
+    if not columns and not problems:
+        raise CatalogueError("it has no products", where, "Add a row for each product.")
+    products, contradictions, repeated = _one_of_each(found, unit)
+    return Catalogue(
+        source=where,
+        products=MappingProxyType(products),
+        problems=tuple(sorted([*problems, *contradictions], key=lambda problem: problem.line)),
+        warnings=(*_unknown(columns), *repeated),
+        sha256=digest.hexdigest(),
+    )
+
+
+def _one_of_each(
+    found: Mapping[str, list[tuple[int, Product | None]]], unit: str
+) -> tuple[dict[str, Product], list[RowProblem], list[str]]:
+    """Products by id, rows that contradict each other, and notes on rows that are given twice.
+
+    Of rows that contradict each other none is made: which one to pay for is not guessed.
+    """
+    products: dict[str, Product] = {}
+    problems, notes = [], []
+    for product_id, rows in found.items():
+        (line, product), *others = rows
+        if product is not None and all(other == product for _, other in others):
+            products[product_id] = product
+            notes += [f"{unit} {again} repeats {unit} {line} and is ignored" for again, _ in others]
+            continue
+        for one, _ in rows if others else ():
+            place = f"{unit} {line if one != line else others[0][0]}"
+            reason = f"{place} has the same id and says something else; keep one of them"
+            problems.append(RowProblem(one, "product_id", product_id, reason, unit))
+    return products, problems, notes
+
+
+def _unknown(columns: Iterable[str]) -> list[str]:
+    """A note for each unknown column: a misspelt one would be missed in silence."""
+    unknown = [column for column in columns if column and column not in COLUMNS]
+    notes = []
+    for column in unknown[:_MOST_NOTES]:
+        close = difflib.get_close_matches(column, COLUMNS, n=1)
+        hint = f"; is {close[0]} meant?" if close else ""
+        notes.append(f"column {excerpt(column)} is not known and ignored{hint}")
+    if len(unknown) > _MOST_NOTES:
+        notes.append(f"{len(unknown) - _MOST_NOTES} more columns are not known and ignored")
+    return notes
+
+
+_hanging: Final[dict[str, Future[Any]]] = {}
+"""Readings that ran out of time and did not end, by source: a thread cannot be stopped from
+outside, and the next look at the same source does not begin another one beside it."""
+
+
+def within(seconds: float, where: str, look: Callable[[], _T]) -> _T:
+    """The result of `look`, which reads the source `where`, or its exception.
+
+    Raises:
+        CatalogueError: It takes longer than `seconds`, or an earlier one still hangs.
+    """
+    fix = "Check what keeps it from answering."
+    if where in _hanging and not _hanging[where].done():
+        raise CatalogueError("an earlier look at it still hangs", where, fix)
+    future: Future[_T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(look())
+        except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
+            future.set_exception(error)
+
+    # Not a pool's thread: the end of the process would wait for it.
+    threading.Thread(target=work, name="topview-catalogue", daemon=True).start()
+    wait([future], seconds)
+    if not future.done():
+        _hanging[where] = future
+        raise CatalogueError(f"it did not answer within {seconds:g} s", where, fix)
+    return future.result()
