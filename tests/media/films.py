@@ -1,24 +1,27 @@
-"""Videos made for the tests, by FFmpeg: what is seen and heard in them is said by the test."""
+"""Videos and pictures made for the tests: what is seen and heard in them is said by the test."""
 
 from __future__ import annotations
 
+import io
 import math
 import tempfile
 from array import array
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, PngImagePlugin
 
 _RATE = 16_000
 _FPS = 12
-Film = bytes
 
 
+@cache
 def film(
     *,
-    size: tuple[int, int] = (480, 854),
+    size: tuple[int, int] = (144, 256),
     seconds: float = 5.0,
     picture: str = "moving",
     sound: str | None = "tone",
@@ -26,48 +29,73 @@ def film(
     key_frames: int = 250,
     sound_seconds: float | None = None,
     holds_from: float | None = None,
+    is_sparse: bool = False,
     black_from: float | None = None,
-) -> Film:
+) -> bytes:
     """An MP4 with its index first.
 
     Args:
-        picture: moving, speaking (only a mouth moves), frozen or black.
+        picture: moving, speaking (only a mouth moves), zooming (slowly) or frozen.
         sound: tone, quiet, silence, or None for no track at all.
-        key_frames: frames from one to the next.
-        sound_seconds: of the track, which is as long as the pictures if not said.
-        holds_from: the second whose picture stands to the end.
-        black_from: the second from which the picture is black.
+        key_frames: Frames from one key frame to the next.
+        sound_seconds: Of the track, which is as long as the pictures if not said.
+        holds_from: The second from which the picture stands to the end.
+        is_sparse: Until the last frame there is none after `holds_from`.
+        black_from: The second from which the picture is black.
     """
-    sound_seconds = seconds if sound_seconds is None else sound_seconds
+    holds_from = seconds if holds_from is None else holds_from
+    count = round(seconds * _FPS)
     with tempfile.TemporaryDirectory() as folder:
         # A file, because FFmpeg opens it a second time to move the index.
         path = Path(folder) / "film.mp4"
         with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
             if comment is not None:
                 container.metadata["comment"] = comment
-            options = {"preset": "ultrafast", "sc_threshold": "0", "g": str(key_frames)}
+            options = {"preset": "superfast", "sc_threshold": "0", "g": str(key_frames)}
             video = container.add_stream("libx264", rate=_FPS, options=options)
             video.width, video.height, video.pix_fmt = *size, "yuv420p"
-            voice = None
-            if sound is not None:
-                voice = container.add_stream("aac", rate=_RATE, layout="mono")
-            for index in range(round(seconds * _FPS)):
-                second = min(index / _FPS, seconds if holds_from is None else holds_from)
+            voice = (
+                None if sound is None else container.add_stream("aac", rate=_RATE, layout="mono")
+            )
+            for index in range(count):
+                second = index / _FPS
+                if is_sparse and holds_from < second and index < count - 1:
+                    continue
                 is_black = black_from is not None and second >= black_from
-                image = _drawn("black" if is_black else picture, size, second)
+                shown = min(second, holds_from)
+                image = Image.new("RGB", size) if is_black else _drawn(picture, size, shown)
                 frame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]  # PyAV gives no type
+                frame.pts, frame.time_base = index, Fraction(1, _FPS)
                 container.mux(video.encode(frame))
             container.mux(video.encode())
             if voice is not None and sound is not None:
-                container.mux(voice.encode(_heard(sound, sound_seconds)))
+                length = seconds if sound_seconds is None else sound_seconds
+                container.mux(voice.encode(_played(sound, length)))
                 container.mux(voice.encode())
         return path.read_bytes()
 
 
+def png(image: Image.Image, comment: str | None = None) -> bytes:
+    """A picture as a PNG, which may call itself a stand-in."""
+    texts, out = PngImagePlugin.PngInfo(), io.BytesIO()
+    if comment is not None:
+        texts.add_text("Comment", comment)
+    image.save(out, "PNG", pnginfo=texts)
+    return out.getvalue()
+
+
+@cache
+def _scenery(size: tuple[int, int]) -> Image.Image:
+    large = (size[0] * 2, size[1] * 2)
+    return Image.effect_mandelbrot(large, (-2, -1.6, 1, 1.6), 60).convert("RGB")
+
+
 def _drawn(picture: str, size: tuple[int, int], second: float) -> Image.Image:
     width, height = size
-    if picture == "black":
-        return Image.new("RGB", size)
+    if picture == "zooming":  # by a quarter of a per cent of its width in a second
+        margin = second / 400
+        box = (width * margin, height * margin, width * (2 - margin), height * (2 - margin))
+        return _scenery(size).resize(size, Image.Resampling.BILINEAR, box=box)
     image = Image.linear_gradient("L").resize(size).convert("RGB")
     draw = ImageDraw.Draw(image)
     if picture == "moving":
@@ -79,7 +107,7 @@ def _drawn(picture: str, size: tuple[int, int], second: float) -> Image.Image:
     return image
 
 
-def _heard(sound: str, seconds: float) -> av.AudioFrame:
+def _played(sound: str, seconds: float) -> Any:
     loudness = {"tone": 6000, "quiet": 5, "silence": 0}[sound]
     values = array(
         "h",

@@ -1,0 +1,201 @@
+"""Media that is not what it claims, and a machine that fails for a minute."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from PIL import Image
+
+from tests.media.films import film, png
+from topview_pipeline.media import Outcome, Verdict
+from topview_pipeline.media.picture_checks import check_cutout, check_scene
+from topview_pipeline.media.preview import poster
+from topview_pipeline.media.probe import (
+    Media,
+    MediaDamagedError,
+    MediaError,
+    MediaInfo,
+    MediaUnreadError,
+    probe_image,
+    probe_video,
+)
+from topview_pipeline.media.video_checks import check_video
+
+TROUBLES: dict[str, Callable[[], Exception]] = {
+    "a bad disk": lambda: OSError(errno.EIO, "Input/output error"),
+    "no permission": lambda: PermissionError(errno.EACCES, "Permission denied"),
+    "no memory": lambda: MemoryError(),
+}
+
+
+def _cutout() -> bytes:
+    image = Image.new("RGBA", (64, 64))
+    image.paste((200, 40, 40, 255), (8, 8, 56, 56))
+    return png(image)
+
+
+def _scene() -> bytes:
+    return png(Image.linear_gradient("L").resize((360, 640)).convert("RGB"))
+
+
+CHECKS: dict[str, tuple[Callable[[], bytes], Callable[[Media], Verdict]]] = {
+    "cutout.png": (_cutout, lambda media: check_cutout(media, None)),
+    "scene.png": (_scene, lambda media: check_scene([(media, True)])),
+    "video.mp4": (film, lambda media: check_video(media, mode=None, speech=None)),
+}
+
+
+class Failing(io.FileIO):
+    """A file whose disk fails after its first bytes."""
+
+    def __init__(self, path: str, trouble: Exception) -> None:
+        super().__init__(path)
+        self._trouble = trouble
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= 16:
+            raise self._trouble
+        return super().read(16)
+
+    def readinto(self, buffer: Any, /) -> int:
+        raise self._trouble
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=list(TROUBLES))
+@pytest.mark.parametrize("when", ["at opening", "while reading"])
+@pytest.mark.parametrize("name", CHECKS)
+def test_trouble_of_the_machine_is_no_bad_result(
+    name: str,
+    when: str,
+    trouble: Callable[[], Exception],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A good result would be kept from customers, or paid for again."""
+    make, check = CHECKS[name]
+    path, really_open = tmp_path / name, open
+    path.write_bytes(make())
+
+    def failing(file: Any, *rest: Any, **named: Any) -> Any:
+        if Path(str(file)).name != name:
+            return really_open(file, *rest, **named)
+        if when == "at opening":
+            raise trouble()
+        return Failing(str(file), trouble())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(builtins, "open", failing)
+        patched.setattr(io, "open", failing)
+        with pytest.raises(MediaUnreadError, match=type(trouble()).__name__):
+            check(path)
+    assert check(path).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_file_that_is_not_there_is_no_bad_result(name: str, tmp_path: Path) -> None:
+    with pytest.raises(MediaUnreadError, match="FileNotFoundError") as caught:
+        CHECKS[name][1](tmp_path / name)
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+@pytest.mark.parametrize("keep", [0, 40, 150])
+@pytest.mark.parametrize("name", CHECKS)
+def test_broken_bytes_are_a_bad_result(name: str, keep: int) -> None:
+    """Pillow and FFmpeg raise OSError for them too."""
+    make, check = CHECKS[name]
+    with pytest.raises(MediaDamagedError, match="cannot be decoded"):
+        check(make()[:keep] + b"<html>not here</html>")
+
+
+@pytest.mark.parametrize(
+    ("comment", "outcome"),
+    [("stand-in", Outcome.UNMEASURED), ("nice", Outcome.FAILED)],
+)
+def test_a_stand_in_is_neither_good_nor_bad(comment: str, outcome: Outcome) -> None:
+    """The sandbox's tiny media are made to rehearse with; there is nothing to see in them."""
+    empty = png(Image.new("RGBA", (40, 40)), comment)
+    clip = film(size=(54, 96), seconds=1.0, sound="silence", comment=comment)
+    assert check_cutout(empty, None).outcome is outcome
+    assert check_scene([(empty, True)]).outcome is outcome
+    assert check_video(clip, mode="lite", speech=None).outcome is outcome
+
+
+def test_a_picture_tells_its_size(tmp_path: Path) -> None:
+    data = png(Image.new("RGBA", (30, 20)))
+    path = tmp_path / "cutout.png"
+    path.write_bytes(data)
+    assert probe_image(path) == probe_image(str(path)) == probe_image(data) == MediaInfo(30, 20)
+
+
+def test_a_video_tells_its_size_and_length(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(film())
+    info = probe_video(path)
+    assert (info.width, info.height) == (144, 256)
+    assert info.seconds == pytest.approx(5.0, abs=0.1)
+    assert probe_video(film()) == info
+
+
+@pytest.mark.parametrize("look", [probe_video, poster, probe_image])
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("page.mp4", b"<html>"),
+        ("cut.mp4", film()[:2000]),
+        ("empty.mp4", b""),
+        ("cut.png", _cutout()[:60]),
+    ],
+    ids=["a web page", "a cut-off video", "nothing", "a cut-off picture"],
+)
+def test_what_is_no_media_is_named(
+    name: str, data: bytes, look: Callable[[Media], object], tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(MediaDamagedError, match=name):
+        look(path)
+
+
+def test_sound_alone_is_no_video() -> None:
+    out = io.BytesIO()
+    with av.open(out, "w", format="wav") as container:
+        voice = container.add_stream("pcm_s16le", rate=8_000, layout="mono")
+        frame = av.AudioFrame("s16", "mono", 800)
+        frame.sample_rate = 8_000
+        container.mux(voice.encode(frame))
+    with pytest.raises(MediaError, match="no video"):
+        probe_video(out.getvalue())
+
+
+def test_importing_the_room_loads_neither_pillow_nor_ffmpeg() -> None:
+    """They take 0.3 s, and the code location must load without them."""
+    script = (
+        "import sys\n"
+        "from topview_pipeline.media import picture_checks, preview, probe, video_checks\n"
+        "assert not {'PIL', 'av'} & set(sys.modules), 'loaded'"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_video_is_looked_at_without_what_only_the_sandbox_installs(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(film())
+    script = (
+        "import sys; sys.modules['numpy'] = None; sys.modules['cv2'] = None\n"
+        "from topview_pipeline.media.preview import poster\n"
+        "from topview_pipeline.media.video_checks import check_video\n"
+        "assert poster(sys.argv[1])\n"
+        "assert check_video(sys.argv[1], mode=None, speech=None).outcome.value == 'passed'"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

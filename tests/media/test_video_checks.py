@@ -1,0 +1,210 @@
+"""Videos that no customer should see, and those that a person should look at."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.media.films import film
+from topview_pipeline.media import Outcome, Verdict
+from topview_pipeline.media.probe import MediaDamagedError
+from topview_pipeline.media.video_checks import Speech, check_video, expected_seconds
+
+LITE = (480, 854)
+
+
+def verdict_of(data: bytes) -> Verdict:
+    """Of a mode that nobody knows, so that any size and length is right."""
+    return check_video(data, mode=None, speech=None)
+
+
+def test_a_good_video_passes_with_its_numbers() -> None:
+    verdict = check_video(film(size=LITE), mode="lite", speech=Speech(6.0, is_recorded=False))
+
+    assert (verdict.outcome, verdict.fix, verdict.not_measured) == (Outcome.PASSED, "", ())
+    assert verdict.why == "5.0 s of 480 x 854, whole."
+    assert verdict.numbers == {
+        "video_seconds": 5.0,
+        "frames": 60,
+        "frames_decoded": 31,
+        "width_pixels": 480,
+        "height_pixels": 854,
+        "shortest_seconds": 4.0,
+        "longest_seconds": 6.0,
+        "sound_seconds": pytest.approx(5.0, abs=0.1),
+        "heard_seconds": pytest.approx(5.0, abs=0.1),
+        "black_share": 0,
+        "still_share": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ({"black_from": 0.0}, "Its picture is black for 5.0 of 5.0 s."),
+        ({"picture": "frozen"}, "Its picture stands still for"),
+        ({"sound": "silence"}, "Its sound is silence."),
+        ({"sound": "quiet"}, "Its sound is silence."),
+        ({"sound": None}, "It has no sound."),
+        ({"size": (360, 640)}, "It is 360 x 640, and mode lite gives 480p."),
+        ({"seconds": 1.0}, "It is 1.0 s long, and should be 4.0 to 6.0 s long."),
+    ],
+    ids=["black", "frozen", "silent", "nearly silent", "no sound", "too small", "too short"],
+)
+def test_what_cannot_be_shown_fails_with_a_sentence(what: dict[str, Any], said: str) -> None:
+    verdict = check_video(film(**{"size": LITE} | what), mode="lite", speech=None)
+
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.why.startswith(said)
+    assert "force" in verdict.fix
+
+
+def test_several_faults_are_all_named() -> None:
+    verdict = check_video(film(black_from=0.0, sound=None), mode="pro", speech=None)
+
+    for said in ("black", "no sound", "720p", "5.0 s long"):
+        assert said in verdict.why
+
+
+def test_what_is_not_known_is_left_open_and_not_bad() -> None:
+    verdict = verdict_of(film())
+
+    assert verdict.outcome is Outcome.PASSED
+    assert [left.split(":")[0] for left in verdict.not_measured] == ["the size", "the length"]
+
+
+@pytest.mark.parametrize(
+    ("what", "outcome", "said", "black", "still"),
+    [
+        ({"black_from": 2.2}, Outcome.FAILED, "black for", 7.8, 0.0),
+        ({"black_from": 5.2}, Outcome.FAILED, "black for", 4.8, 0.0),
+        ({"black_from": 8.2}, Outcome.DOUBTFUL, "black for", 1.8, 0.0),
+        ({"black_from": 9.5}, Outcome.PASSED, "whole", 0.5, 0.0),
+        ({"holds_from": 0.6}, Outcome.FAILED, "stands still for", 0.0, 9.4),
+        ({"holds_from": 1.0, "is_sparse": True}, Outcome.FAILED, "stands still for", 0.0, 9.0),
+        ({"holds_from": 7.0}, Outcome.DOUBTFUL, "stands still for", 0.0, 3.0),
+        ({"holds_from": 8.5}, Outcome.PASSED, "whole", 0.0, 1.5),
+        ({"picture": "speaking"}, Outcome.PASSED, "whole", 0.0, 0.0),
+        ({"picture": "zooming"}, Outcome.PASSED, "whole", 0.0, 0.0),
+    ],
+)
+@pytest.mark.parametrize("key_frames", [12, 250])
+def test_a_picture_is_weighed_by_its_time(
+    what: dict[str, Any], outcome: Outcome, said: str, black: float, still: float, key_frames: int
+) -> None:
+    """A key frame encodes a still picture again, with other noise."""
+    verdict = verdict_of(film(seconds=10.0, key_frames=key_frames, **what))
+    assert verdict.outcome is outcome
+    assert said in verdict.why
+    assert verdict.numbers["black_share"] == pytest.approx(black / 10, abs=0.03)
+    assert verdict.numbers["still_share"] == pytest.approx(still / 10, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("mode", "speech", "heard", "outcome"),
+    [
+        ("avatar2", None, 10.0, Outcome.PASSED),
+        ("avatar2", Speech(10.0, is_recorded=True), 8.0, Outcome.PASSED),
+        ("avatar2", None, 5.0, Outcome.DOUBTFUL),
+        ("avatar2", None, 0.5, Outcome.FAILED),
+        ("pro", Speech(10.0, is_recorded=False), 0.5, Outcome.FAILED),
+        ("pro", Speech(3.0, is_recorded=True), 2.5, Outcome.PASSED),
+        ("pro", None, 4.0, Outcome.PASSED),
+        ("pro", None, 0.5, Outcome.DOUBTFUL),
+        (None, None, 0.5, Outcome.DOUBTFUL),
+    ],
+    ids=[
+        "all of it",
+        "a pause at the end",
+        "half of it",
+        "next to nothing",
+        "next to nothing of a script",
+        "a short recording in a long video",
+        "a short script in a long video",
+        "next to nothing of a speech that nobody knows",
+        "of no known mode",
+    ],
+)
+def test_sound_has_to_last_as_long_as_the_speech(
+    mode: str | None,
+    speech: Speech | None,
+    heard: float,
+    outcome: Outcome,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("topview_pipeline.media.video_checks.SIZE_TOLERANCE", 1.0)
+    verdict = check_video(film(seconds=10.0, sound_seconds=heard), mode=mode, speech=speech)
+    assert verdict.outcome is outcome, verdict.why
+    assert verdict.numbers["heard_seconds"] == pytest.approx(heard, abs=0.1)
+    assert ("Something is heard" in verdict.why) is (outcome is not Outcome.PASSED)
+
+
+def edited(begin: float, seconds: float) -> bytes:
+    """A film of ten seconds with edit lists that show a part of it, as editors trim."""
+    data, at = bytearray(film(seconds=10.0, key_frames=25)), 0
+    lists = []
+    while (at := data.find(b"elst", at + 1)) >= 0:
+        lists.append(at)
+    for place, clock in zip(lists, (12_288, 16_000), strict=True):
+        data[place + 12 : place + 20] = struct.pack(
+            ">Ii", round(seconds * 1000), round(begin * clock)
+        )
+    return bytes(data)
+
+
+@pytest.mark.parametrize(("begin", "seconds"), [(0.0, 8.5), (3.0, 7.0), (2.5, 4.0)])
+def test_a_video_that_was_trimmed_by_an_edit_list_is_whole(begin: float, seconds: float) -> None:
+    verdict = verdict_of(edited(begin, seconds))
+    assert verdict.outcome is Outcome.PASSED, verdict.why
+    assert verdict.numbers["video_seconds"] == pytest.approx(seconds, abs=0.2)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.97, 0.999])
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_a_video_that_breaks_off_fails_though_its_header_is_whole(
+    share: float, is_edited: bool
+) -> None:
+    """A download that ended too early has the whole index, which comes first."""
+    data = edited(0.0, 10.0) if is_edited else film(size=LITE)
+    try:
+        verdict = verdict_of(data[: int(len(data) * share)])
+    except MediaDamagedError:
+        return
+    assert verdict.outcome is Outcome.FAILED
+    assert "breaks off" in verdict.why
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_a_hole_in_the_middle_fails(place: float) -> None:
+    holed = bytearray(film(size=LITE))
+    begin = int(len(holed) * place)
+    holed[begin : begin + 3000] = bytes(3000)
+    with pytest.raises(MediaDamagedError):
+        verdict_of(bytes(holed))
+
+
+def test_a_picture_in_a_far_future_fails_at_once() -> None:
+    """FFmpeg would repeat the picture before it for years."""
+    data = bytearray(film())
+    at = data.index(b"stts") + 12  # one entry: count of frames, then ticks of each
+    data[at : at + 8] = struct.pack(">II", 60, 2**31 - 1)
+    with pytest.raises(MediaDamagedError, match="a picture at"):
+        verdict_of(bytes(data))
+
+
+@given(
+    mode=st.sampled_from(["lite", "pro", "avatar2", "avatar4", "avatar4Fast", None]),
+    speech=st.builds(Speech, st.floats(0.5, 4000), st.booleans()),
+)
+def test_every_limit_can_be_kept(mode: str | None, speech: Speech) -> None:
+    """For any row of the catalogue, some video of its mode is right."""
+    limits = expected_seconds(mode, speech)
+    assert limits is not None
+    assert 0 < limits[0] < limits[1]
+    longest = {"avatar2": 28.0, "avatar4": 120.0, "avatar4Fast": 120.0}
+    if mode not in ("lite", "pro"):
+        assert limits[0] <= min(speech.seconds, longest.get(mode or "", float("inf")))

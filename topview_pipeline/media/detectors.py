@@ -1,0 +1,254 @@
+"""FFmpeg's `blackdetect`, `freezedetect` and `silencedetect`, run over a whole video.
+
+Not here: which of their numbers are good (`video_checks`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from topview_pipeline.media.probe import Media, MediaUnreadError, opened_video, seconds_of
+
+if TYPE_CHECKING:
+    from av import AudioFrame, VideoFrame
+    from av.filter import Graph
+    from av.filter.context import FilterContext
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+STILL_SECONDS: Final = 1.0  # a picture that stands for less is a pause of the person
+STILL_NOISE: Final = 0.00007
+"""Mean change of a pixel, of full scale, up to which a picture stands still. Measured: of eight
+encodings of a still picture one never stood still at 0.00004; at 0.00008 moving lips did."""
+_BLACK: Final = 0.05  # brightness, of full scale, up to which a pixel is black
+_LOOKS_A_SECOND: Final = 5
+_SIDE: Final = 64
+"""Pixels of the shorter side at which pictures are compared: averages, in which noise is gone."""
+_LONGEST_SECONDS: Final = 3600.0
+"""Topview makes up to 120 s. A broken time of years would be filled with a picture that stands."""
+_SILENCE: Final = "-60dB"  # below this peak, a voice is not heard over a quiet room
+_PAUSE_SECONDS: Final = 0.25  # shorter silence is a breath between two sentences
+
+Span = tuple[float, float]
+"""Begin and end in seconds."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was found in a video."""
+
+    texts: dict[str, str]  # the file's own, by name
+    width: int
+    height: int
+    header_seconds: float  # the length that the header says; 0 when it says none
+    seconds: float  # the length of the pictures that are there
+    is_cut_off: bool  # the file ends inside a packet
+    frames: int  # that a player shows; an edit list may leave some out
+    frames_decoded: int  # fewer, as frames that no other one needs are skipped
+    black_seconds: float
+    still_seconds: float  # in which one picture stands, black not counted
+    sound_seconds: float | None  # None without a sound track
+    heard_seconds: float  # in which it is louder than silence
+
+
+def watch(media: Media) -> Watched:
+    """Read a video to its end: some 3 s of CPU for two minutes of 1080p.
+
+    Raises:
+        MediaDamagedError: It is no video, or what was decoded of it is damaged.
+        MediaUnreadError: The machine could not read it, or its FFmpeg lacks a filter.
+    """
+    with opened_video(media) as container:
+        video = container.streams.video[0]
+        sound = container.streams.audio[0] if container.streams.audio else None
+        tick = float(video.time_base or 0)
+        eyes, ears = _Eyes(video, tick), _Ears()
+        is_cut_off = False
+        for packet in container.demux([stream for stream in (video, sound) if stream is not None]):
+            is_cut_off = is_cut_off or packet.is_corrupt
+            if packet.stream.type == "audio":
+                ears.listen(packet)
+            elif packet.size and packet.pts is not None:
+                eyes.look(packet)
+        black, still = eyes.close()
+        return Watched(
+            texts=dict(container.metadata),
+            width=video.codec_context.width,
+            height=video.codec_context.height,
+            header_seconds=(video.duration or 0) * tick or seconds_of(container),
+            seconds=(eyes.end - (eyes.begin or 0)) * tick,
+            is_cut_off=is_cut_off,
+            frames=eyes.frames,
+            frames_decoded=eyes.decoded,
+            black_seconds=_length(black),
+            still_seconds=_length(still) - _overlap(black, still),
+            sound_seconds=None if sound is None else ears.seconds,
+            heard_seconds=max(ears.seconds - _length(ears.silent()), 0.0),
+        )
+
+
+class _Eyes:
+    """Decodes a video and shows it to the detectors.
+
+    Attributes:
+        begin, end: Of what a player shows, in ticks of the video's time base (`tick`).
+    """
+
+    def __init__(self, video: VideoStream, tick: float) -> None:
+        self._tick = tick
+        self._context = video.codec_context
+        self._context.options = {"skip_loop_filter": "all"}
+        self._context.skip_frame = "NONREF"
+        width, height = self._context.width, self._context.height
+        self._last: VideoFrame | None = None
+        self.begin: int | None = None
+        self.end = self.frames = self.decoded = 0
+        shrink = max(min(width, height) // _SIDE, 1)
+        self._detectors = _Detectors(
+            ("fps", str(_LOOKS_A_SECOND)),
+            ("scale", f"{max(width // shrink, 1)}:{max(height // shrink, 1)}:flags=area"),
+            ("format", "gray"),
+            ("blackdetect", f"d=0:pix_th={_BLACK}"),
+            ("freezedetect", f"n={STILL_NOISE}:d={STILL_SECONDS}"),
+            marks=("lavfi.black", "lavfi.freezedetect.freeze"),
+        )
+
+    def look(self, packet: Packet[Any]) -> None:
+        """Take the next packet of pictures."""
+        begin = packet.pts or 0
+        end = begin + (packet.duration or 0)
+        if end * self._tick > _LONGEST_SECONDS:
+            raise ValueError(f"a picture at {end * self._tick:.0f} s")
+        if not packet.is_discard:
+            self.frames += 1
+            self.begin = begin if self.begin is None else min(self.begin, begin)
+            self.end = max(self.end, end)
+        self._show(self._context.decode(packet))
+
+    def close(self) -> tuple[list[Span], list[Span]]:
+        """The spans in which the video is black, and in which it stands still."""
+        self._show(self._context.decode(None))
+        if self._last is None:
+            return [], []
+        self._last.pts = self.end  # its picture stands until then
+        self._detectors.push(self._last)
+        end = self.end * self._tick
+        return (
+            self._detectors.spans("lavfi.black", end),
+            self._detectors.spans("lavfi.freezedetect.freeze", end, late=STILL_SECONDS),
+        )
+
+    def _show(self, frames: Sequence[VideoFrame]) -> None:
+        self.decoded += len(frames)
+        for frame in frames:
+            if frame.pts is not None:
+                self._detectors.push(frame)
+                self._last = frame
+
+
+class _Ears:
+    """Decodes a sound track and plays it to the detector of silence."""
+
+    def __init__(self) -> None:
+        self._begin: float | None = None
+        self.seconds = 0.0
+        self._detectors = _Detectors(
+            ("silencedetect", f"n={_SILENCE}:d={_PAUSE_SECONDS}"), marks=("lavfi.silence",)
+        )
+
+    def listen(self, packet: Packet[Any]) -> None:
+        """Take the next packet of sound."""
+        frames: list[Any] = packet.decode()
+        for frame in frames:
+            self._begin = (frame.time or 0.0) if self._begin is None else self._begin
+            self.seconds += frame.samples / frame.sample_rate
+            self._detectors.push(frame)
+
+    def silent(self) -> list[Span]:
+        """The spans in which nothing is heard."""
+        end = (self._begin or 0.0) + self.seconds
+        return self._detectors.spans("lavfi.silence", end, late=_PAUSE_SECONDS)
+
+
+class _Detectors:
+    """A chain of FFmpeg filters, and the seconds at which they marked a frame.
+
+    A mark is metadata of a frame, which PyAV before 18.1 cannot read: FFmpeg's own `metadata`
+    filter picks out the marked frames.
+    """
+
+    def __init__(self, *filters: tuple[str, str], marks: Sequence[str]) -> None:
+        self._filters = filters
+        self._seconds: dict[str, list[float]] = {
+            f"{mark}_{edge}": [] for mark in marks for edge in ("start", "end")
+        }
+        self._graph: Graph | None = None  # its parts do not keep it alive
+        self._source: FilterContext | None = None
+        self._sinks: list[FilterContext] = []
+
+    def push(self, frame: AudioFrame | VideoFrame) -> None:
+        """Take the next frame."""
+        if self._source is None:
+            try:
+                self._source = self._built(frame)
+            except Exception as error:  # PyAV raises no common class of a filter that is missing
+                raise MediaUnreadError(f"cannot be checked here ({error})", "FFmpeg") from error
+        self._source.push(frame)
+        for seconds, sink in zip(self._seconds.values(), self._sinks, strict=True):
+            with contextlib.suppress(BlockingIOError, EOFError):
+                while True:
+                    seconds.append(sink.pull().time or 0.0)
+
+    def spans(self, mark: str, end: float, late: float = 0.0) -> list[Span]:
+        """The marked spans, which a filter marks `late` seconds after their begin.
+
+        One that has not ended ends at `end`.
+        """
+        begins = [second - late for second in self._seconds[f"{mark}_start"]]
+        return list(zip(begins, [*self._seconds[f"{mark}_end"], end], strict=False))
+
+    def _built(self, frame: Any) -> FilterContext:
+        """The source of a new graph: the chain, split into one sink for each kind of mark."""
+        from av import AudioFrame
+        from av.filter import Graph
+
+        self._graph = graph = Graph()
+        if isinstance(frame, AudioFrame):
+            a = "a"  # FFmpeg's prefix of filters for sound
+            source = graph.add_abuffer(
+                sample_rate=frame.sample_rate,
+                format=frame.format.name,
+                layout=frame.layout.name,
+                time_base=frame.time_base,
+            )
+        else:
+            a = ""
+            source = graph.add_buffer(
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=frame.time_base,
+            )
+        split = graph.add(f"{a}split", str(len(self._seconds)))
+        graph.link_nodes(source, *(graph.add(*one) for one in self._filters), split)
+        for index, name in enumerate(self._seconds):
+            picked = graph.add(f"{a}metadata", f"mode=select:key={name}")
+            split.link_to(picked, index)
+            self._sinks.append(graph.add(f"{a}buffersink"))
+            picked.link_to(self._sinks[-1])
+        graph.configure()
+        return source
+
+
+def _length(spans: Iterable[Span]) -> float:
+    return sum(end - begin for begin, end in spans)
+
+
+def _overlap(some: Iterable[Span], others: Sequence[Span]) -> float:
+    """The time that is in both."""
+    return sum(
+        max(min(one[1], other[1]) - max(one[0], other[0]), 0.0) for one in some for other in others
+    )
