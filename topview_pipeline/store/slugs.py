@@ -4,20 +4,27 @@ A catalogue's ids are data: any string may come. `product_slug` makes of each a 
 system and object store takes, that a person still recognises, and that no other id has.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 import unicodedata
+from typing import Final
 
-_READABLE = 64  # characters kept of an id; with its hash a name stays far below the usual 255
-_PLAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,62}[a-z0-9_])?")
-_LOOKS_HASHED = re.compile(r".*--[0-9a-f]{12}", re.IGNORECASE)
-_DEVICE_NAMES = frozenset(
+INDEX: Final = "index"  # the folder of an account that finds its results by fingerprint
+RESERVED: Final = frozenset({INDEX, "gallery", "manifest", "plans", "runs"})
+"""Folders of an account that are no product's."""
+
+_READABLE: Final = 64  # characters kept of an id; with its hash a name stays far below 255
+_PLAIN: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,62}[a-z0-9_])?")
+_LOOKS_HASHED: Final = re.compile(r".*--[0-9a-f]{12}", re.IGNORECASE)
+_DEVICE_NAMES: Final = frozenset(
     ["con", "prn", "aux", "nul"] + [f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)]
 )
 
 
 def product_slug(product_id: str) -> str:
-    """The folder name of a product: readable, ASCII, at most 78 characters, one per id.
+    """Return the folder name of a product: readable, ASCII, at most 79 characters, one per id.
 
     An id that is already a safe lower-case name stays as it is. Every other one keeps what is
     readable of it and gets `--` and a hash of the whole id: ids that differ only by case would
@@ -35,6 +42,7 @@ def _is_plain(product_id: str) -> bool:
         _PLAIN.fullmatch(product_id) is not None
         and _LOOKS_HASHED.fullmatch(product_id) is None
         and product_id.partition(".")[0] not in _DEVICE_NAMES
+        and product_id not in RESERVED
     )
 
 

@@ -1,0 +1,287 @@
+"""Places for a store's files: a directory of this machine, or what fsspec reaches.
+
+Every failure is a StoreError in words that a person can act on. Not here: names, hashes and what
+stands in the files (`store`, `records`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from topview_pipeline.errors import PipelineError
+from topview_pipeline.text import bare_url, is_url
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_LEFT_BEHIND_SECONDS: Final = 86_400.0  # no download lasts a day: its process has died
+_PREFIX: Final = "topview-"
+_OBJECT_STORES: Final[dict[str, str | None]] = {
+    **dict.fromkeys(("s3", "s3a"), "ContentType"),
+    **dict.fromkeys(("gs", "gcs"), "content_type"),
+    **dict.fromkeys(("az", "abfs", "abfss", "memory")),
+}
+"""Protocols without folders, each with the option by which its library takes a media type."""
+
+
+class StoreError(PipelineError):
+    """The store cannot take or give a file."""
+
+
+class LocalBackend:
+    """A directory. A file appears by an atomic rename, once its bytes are on the disk.
+
+    Paths are relative to the root, with `/`; all methods raise StoreError. `location` is the root
+    for people, without credentials.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.expanduser().absolute()
+        self.location = str(self._root)
+
+    def incoming(self) -> contextlib.AbstractContextManager[Path]:
+        """Give an empty local file, removed at the end unless `put` took it."""
+        # Inside the root: a rename is atomic only within one file system.
+        return _incoming_file(self._root / ".incoming", mode=0o666)
+
+    def size(self, path: str) -> int | None:
+        """Return the bytes of a file, None when there is none."""
+        with explained("cannot be read", self.location):
+            try:
+                return (self._root / path).stat().st_size
+            except FileNotFoundError:
+                # A store that is not mounted has lost nothing: "gone" would fetch it all again.
+                if not self._root.is_dir():
+                    raise
+                return None
+
+    def read(self, path: str) -> bytes | None:
+        """Return all of a file by one request, None when it or the whole root is not there."""
+        where = str(self._root / path)
+        with explained("cannot be read", where), contextlib.suppress(FileNotFoundError):
+            return (self._root / path).read_bytes()
+        return None
+
+    @contextlib.contextmanager
+    def local_copy(self, path: str) -> Iterator[Path]:
+        """Give a local file to read: the file itself, or a copy that is removed at the end."""
+        file = self._root / path
+        with explained("cannot be read", str(file)):
+            file.stat()
+        yield file
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names in a folder; none when there is no such folder."""
+        where = str(self._root / folder)
+        with explained("cannot be listed", where), contextlib.suppress(FileNotFoundError):
+            return os.listdir(self._root / folder)
+        return []
+
+    def put(self, incoming: Path, path: str, media_type: str) -> None:  # noqa: ARG002 - no place
+        """Make a file from `incoming()` the one at `path`, whole or not at all."""
+        target = self._root / path
+        with explained("cannot be written", str(target)):
+            _flush(incoming)
+            is_new = not target.parent.is_dir()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            incoming.replace(target)
+            for folder in target.parents if is_new else [target.parent]:
+                if folder.is_relative_to(self._root):
+                    _flush(folder)
+
+    def write(self, path: str, data: bytes, media_type: str) -> None:
+        """Make these bytes the file at `path`, whole or not at all."""
+        with self.incoming() as incoming:
+            with explained("cannot be written", str(incoming)):
+                incoming.write_bytes(data)
+            self.put(incoming, path, media_type)
+
+    def write_new(self, path: str, data: bytes, media_type: str) -> None:
+        """Write a file unless there is one. Of two writers at the same moment one may lose."""
+        target = self._root / path
+        with self.incoming() as incoming, explained("cannot be written", str(target)):
+            incoming.write_bytes(data)
+            _flush(incoming)
+            try:
+                os.link(incoming, target)  # the one call that makes a whole file or refuses
+            except FileExistsError:
+                return
+            except OSError:  # a file system without links
+                self.put(incoming, path, media_type)
+
+    def local(self, path: str) -> Path | None:
+        """Return the file's path on this machine, None when it lies elsewhere."""
+        return self._root / path
+
+    def address(self, path: str) -> str:
+        """Return the file's URL, without credentials."""
+        return (self._root / path).as_uri()
+
+
+class FsspecBackend:
+    """A bucket, or another place that fsspec reaches; the methods are those of LocalBackend."""
+
+    def __init__(self, location: str) -> None:
+        self.location = bare_url(location).rstrip("/")
+        # Together 0.1 s with fsspec, which a local store never needs.
+        from upath import UPath
+
+        with explained("cannot be opened", self.location):
+            root = UPath(location)
+            self._fs: Any = root.fs
+        self._root = root.path.rstrip("/")
+        self._has_folders = root.protocol not in _OBJECT_STORES
+        self._media_type = _OBJECT_STORES.get(root.protocol)
+
+    def incoming(self, suffix: str = "") -> contextlib.AbstractContextManager[Path]:
+        # In the machine's temporary folder, which others can read.
+        return _incoming_file(Path(tempfile.gettempdir()), suffix, mode=0o600)
+
+    def size(self, path: str) -> int | None:
+        key = self._key(path)
+        with explained("cannot be read", self.address(path)):
+            self._fs.invalidate_cache(key)  # another process may have written it since
+            with contextlib.suppress(FileNotFoundError):
+                return int(self._fs.info(key)["size"])
+        return None
+
+    def read(self, path: str) -> bytes | None:
+        where = self.address(path)
+        with explained("cannot be read", where), contextlib.suppress(FileNotFoundError):
+            # Without a start, s3fs first asks for the size by a request of its own.
+            return bytes(self._fs.cat_file(self._key(path), start=0))
+        return None
+
+    @contextlib.contextmanager
+    def local_copy(self, path: str) -> Iterator[Path]:
+        with self.incoming(suffix=PurePosixPath(path).suffix) as copy:
+            with explained("cannot be read", self.address(path)):
+                self._fs.get_file(self._key(path), str(copy))
+            yield copy
+
+    def names(self, folder: str) -> list[str]:
+        key = self._key(folder)
+        with explained("cannot be listed", self.address(folder)):
+            self._fs.invalidate_cache(key)
+            with contextlib.suppress(FileNotFoundError):
+                return [str(name).rpartition("/")[2] for name in self._fs.ls(key, detail=False)]
+        return []
+
+    def put(self, incoming: Path, path: str, media_type: str) -> None:
+        with self._writing(path):
+            self._fs.put_file(str(incoming), self._key(path), **self._options(media_type))
+
+    def write(self, path: str, data: bytes, media_type: str) -> None:
+        with self._writing(path):
+            self._fs.pipe_file(self._key(path), data, **self._options(media_type))
+
+    def write_new(self, path: str, data: bytes, media_type: str) -> None:
+        try:
+            self._fs.pipe_file(self._key(path), data, mode="create", **self._options(media_type))
+        except FileExistsError:
+            return
+        except Exception:  # noqa: BLE001 - not every place can refuse to overwrite
+            self.write(path, data, media_type)
+
+    def local(self, path: str) -> Path | None:  # noqa: ARG002 - a remote file has no local path
+        return None
+
+    def address(self, path: str) -> str:
+        return f"{self.location}/{path}"
+
+    def _options(self, media_type: str) -> dict[str, str]:
+        return {self._media_type: media_type} if self._media_type else {}
+
+    def _key(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    @contextlib.contextmanager
+    def _writing(self, path: str) -> Iterator[None]:
+        """Surround the one request of a write. Folders are made first, a bucket never."""
+        with explained("cannot be written", self.address(path)):
+            if self._has_folders:
+                self._fs.makedirs(self._key(path).rpartition("/")[0], exist_ok=True)
+            yield
+
+
+Backend: TypeAlias = LocalBackend | FsspecBackend
+
+
+def open_backend(location: str) -> Backend:
+    """Return the place that a path or URL names. StoreError: nothing installed reaches it."""
+    if not is_url(location):
+        return LocalBackend(Path(location))
+    if location[:5].lower() == "file:":
+        return LocalBackend(Path(url2pathname(urlsplit(location).path)))
+    return FsspecBackend(location)
+
+
+@contextlib.contextmanager
+def explained(what: str, where: str) -> Iterator[None]:
+    """Raise any failure as a StoreError that names the way out."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        raise _store_error(error, what, where) from error
+    except ImportError as error:
+        raise StoreError(str(error), where, "Install the package that it names.") from error
+    except Exception as error:  # fsspec's file systems raise what their vendors' libraries raise
+        fix = "Check TOPVIEW_STORE and the credentials of that storage."
+        raise StoreError(f"{what} ({type(error).__name__})", where, fix) from error
+
+
+def _store_error(error: OSError, what: str, where: str) -> StoreError:
+    if error.errno in _FULL:
+        fix = "Free space, or let TOPVIEW_STORE name another place."
+        return StoreError("the disk is full", where, fix)
+    if error.errno in _FORBIDDEN or isinstance(error, PermissionError):
+        fix = "Let this user list, read and write there, or change TOPVIEW_STORE."
+        return StoreError(f"{what}: not allowed", where, fix)
+    is_missing = isinstance(error, FileNotFoundError)
+    reason = error.strerror or ("no such file or bucket" if is_missing else type(error).__name__)
+    fix = "Check that TOPVIEW_STORE is right and can be reached."
+    return StoreError(f"{what}: {reason}", where, fix)
+
+
+@contextlib.contextmanager
+def _incoming_file(folder: Path, suffix: str = "", *, mode: int) -> Iterator[Path]:
+    """Give a new empty file, with the permissions that the umask leaves of `mode`."""
+    _sweep(folder)
+    path = folder / f"{_PREFIX}{uuid.uuid4().hex}.part{suffix}"
+    with explained("cannot be written", str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=64)
+def _sweep(folder: Path) -> None:
+    """Once a process, remove incoming files that a dead process left behind."""
+    for path in folder.glob(f"{_PREFIX}*.part*"):
+        with contextlib.suppress(OSError):  # another process sweeps too, or it is another user's
+            if path.stat().st_mtime < time.time() - _LEFT_BEHIND_SECONDS:
+                path.unlink()
+
+
+def _flush(path: Path) -> None:
+    """Have the file's bytes, or the folder's names, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,209 @@
+"""The rules of the store: folders that a person can browse, and files whole or not at all.
+
+    .topview-store.json                                                  the store's identity
+    <account>/<product>/<stage>/<fingerprint>/cutout.png, ..., result.json
+    <account>/index/<fingerprint>.json                                   names that folder
+
+A result is its media first, then result.json, then the index entry: what the index finds is whole.
+Two products with the same work share the folder of the one that paid. Not here: how bytes reach a
+disk or a bucket (`backends`), what stands in result.json (`records`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+from urllib.parse import quote
+
+from topview_pipeline.store.backends import StoreError, explained, open_backend
+from topview_pipeline.store.identity import create_identity, read_identity
+from topview_pipeline.store.records import Artifact, ResultRecord, json_bytes
+from topview_pipeline.store.slugs import INDEX, RESERVED, product_slug
+
+RESULT_NAME: Final = "result.json"
+_JSON: Final = "application/json"
+
+
+class Store:
+    """The files below a location: a path, or an fsspec URL as `s3://bucket/folder`.
+
+    Its methods block and may be called from any thread. All raise StoreError when the place does
+    not answer, is full, or does not allow it. A stage costs one read, one write a file, and two
+    writes for its result.
+    """
+
+    def __init__(self, location: str) -> None:
+        self._backend = open_backend(location)
+        self._is_local = self.local_root is not None
+        self._identity: str | None = None
+
+    @property
+    def location(self) -> str:
+        """The root for people, without credentials."""
+        return self._backend.location
+
+    @property
+    def local_root(self) -> Path | None:
+        """The root as a folder of this machine; None for a remote store."""
+        return self._backend.local("")
+
+    def identity(self, create: bool = False) -> str | None:
+        """Return the id by which a ledger knows this store, if it has one; `create` gives it one.
+
+        From then on a missing file is an error in a store without this id: one that was unmounted
+        in the middle of a run has lost nothing.
+        """
+        found = create_identity(self._backend) if create else read_identity(self._backend)
+        self._identity = self._identity or found
+        return found
+
+    def has_results(self, account: str) -> bool:
+        """Return True if anything of the account's products is here. Lists one folder."""
+        return any(
+            name == INDEX or not (name in RESERVED or name.startswith("."))
+            for name in self._backend.names(account)
+        )
+
+    def check_writable(self, account: str) -> None:
+        """Write a small file: a place that takes none is found before anything is paid."""
+        self.write_file(f"{account}/.probe", b"", "text/plain")
+
+    def folder(self, *, account: str, product_id: str, stage: str, fingerprint: str) -> str:
+        """Return the folder of one work item, relative to the root. Any product id is safe."""
+        return f"{account}/{product_slug(product_id)}/{stage}/{fingerprint}"
+
+    def incoming(self) -> contextlib.AbstractContextManager[Path]:
+        """Give an empty local file to download into; removed at the end unless `keep` took it."""
+        return self._backend.incoming()
+
+    def keep(self, path: Path, folder: str, name: str, *, sha256: str, media_type: str) -> Artifact:
+        """Take a file from `incoming()` into the store, whole or not at all.
+
+        A file of this name is replaced: a folder has one fingerprint, so it was the same file, or a
+        damaged one. `sha256` is of the bytes as they were streamed into the file.
+        """
+        with explained("cannot be read", str(path)):
+            size = path.stat().st_size
+        artifact = Artifact(name, self._inside(f"{folder}/{name}"), sha256, size, media_type)
+        self._check_mounted()
+        self._backend.put(path, artifact.path, media_type)
+        return artifact
+
+    def write_result(self, folder: str, record: ResultRecord) -> None:
+        """Write result.json, then the index entry by which `find` finds it."""
+        index = _index_path(record.account, record.fingerprint)
+        self.write_json(f"{folder}/{RESULT_NAME}", record.model_dump())
+        self.write_json(index, {"folder": folder})
+
+    def find(self, account: str, fingerprint: str) -> ResultRecord | None:
+        """Return the result of a fingerprint; None when there is none, by one read.
+
+        Raises:
+            StoreError: Also for an index entry or a result.json that is damaged.
+        """
+        index = _index_path(account, fingerprint)
+        entry = self.read_json(index)
+        if entry is None:
+            self._check_mounted()
+            return None
+        folder = entry.get("folder") if isinstance(entry, dict) else None
+        if not isinstance(folder, str):
+            raise self._damaged(index, "it names no folder")
+        path = f"{folder}/{RESULT_NAME}"
+        found = self.read_json(path)
+        if found is None:
+            return None
+        try:
+            record = ResultRecord.from_json(found)
+        except ValueError as error:
+            raise self._damaged(path, str(error)) from error
+        if (record.account, record.fingerprint) != (account, fingerprint):
+            raise self._damaged(path, "it is the record of another result")
+        return record
+
+    def has(self, artifact: Artifact) -> bool:
+        """Return True if the file is there with its size. StoreError when the store is gone."""
+        size = self._backend.size(self._inside(artifact.path))
+        if size is None:
+            self._check_mounted(ask_remote=True)
+        return size == artifact.size
+
+    def read_bytes(self, artifact: Artifact) -> bytes:
+        """Return all of the file. StoreError: it is gone, or its bytes are not those stored."""
+        path = self._inside(artifact.path)
+        data = self._backend.read(path)
+        where = self._backend.address(path)
+        if data is None:
+            raise StoreError("it is gone", where, "Run again: it is downloaded again, unpaid.")
+        if hashlib.sha256(data).hexdigest() != artifact.sha256:
+            fix = "Delete it and run again: it is downloaded again, unpaid."
+            raise StoreError("its bytes are not those that were stored", where, fix)
+        return data
+
+    def local_copy(self, artifact: Artifact) -> contextlib.AbstractContextManager[Path]:
+        """Give a local file to read: the file itself in a local store, else a copy for a while."""
+        return self._backend.local_copy(self._inside(artifact.path))
+
+    def address(
+        self, file: Artifact | str, *, base_url: str | None = None, beside: Path | None = None
+    ) -> str:
+        """Return the URL of an artifact or key, without credentials.
+
+        Args:
+            base_url: Where the store's root is served.
+            beside: The folder of a page on this machine: it shows a local file without a server.
+        """
+        path = self._inside(file if isinstance(file, str) else file.path)
+        if base_url is not None:
+            return f"{base_url.rstrip('/')}/{quote(path)}"
+        local = self._backend.local(path)
+        if local is not None and beside is not None:
+            return quote(os.path.relpath(local, beside))
+        return self._backend.address(path)
+
+    def write_file(self, key: str, data: bytes, media_type: str) -> None:
+        """Make these bytes the file at a key, whole or not at all. Not for what was paid for."""
+        self._backend.write(self._inside(key), data, media_type)
+
+    def read_file(self, key: str) -> bytes | None:
+        """Return the bytes at a key; None when there are none."""
+        return self._backend.read(self._inside(key))
+
+    def write_json(self, key: str, value: object) -> None:
+        """Write a JSON file, whole or not at all; ValueError when JSON cannot hold the value."""
+        self.write_file(key, json_bytes(value), _JSON)
+
+    def read_json(self, key: str) -> Any | None:
+        """Return the value in a JSON file, None when there is none; StoreError if it is no JSON."""
+        data = self.read_file(key)
+        try:
+            return None if data is None else json.loads(data)
+        except ValueError as error:
+            raise self._damaged(key, "this is not JSON") from error
+
+    def _check_mounted(self, *, ask_remote: bool = False) -> None:
+        """A bucket is not unmounted: it is asked only where a request more does not matter."""
+        is_asked = self._identity is not None and (self._is_local or ask_remote)
+        if is_asked and read_identity(self._backend) != self._identity:
+            fix = "Is it still mounted? Whatever is missing here is fetched when it is back."
+            what = "this is no longer the store that was here before"
+            raise StoreError(what, self.location, fix)
+
+    def _inside(self, path: str) -> str:
+        parts = PurePosixPath(path)
+        if not parts.parts or parts.is_absolute() or ".." in parts.parts or "\\" in path:
+            fix = "Restore the ledger, index entry or result.json that names it from a backup."
+            raise StoreError(f"{path!r} leads out of the store", self.location, fix)
+        return parts.as_posix()
+
+    def _damaged(self, path: str, what: str) -> StoreError:
+        fix = "Restore it from a backup, or delete it; what only it proves is then paid again."
+        return StoreError(what, self._backend.address(path), fix)
+
+
+def _index_path(account: str, fingerprint: str) -> str:
+    return f"{account}/{INDEX}/{fingerprint}.json"
