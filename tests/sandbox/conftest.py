@@ -2,35 +2,49 @@
 
 import asyncio
 import io
+import wave
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
-from topview_pipeline.sandbox.app import create_app
+from topview_pipeline.sandbox.api.app import create_app
+from topview_pipeline.sandbox.api.report import counters
+from topview_pipeline.sandbox.api.world import World
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.kinds import Kind
-from topview_pipeline.sandbox.media import MediaEngine
-from topview_pipeline.sandbox.report import counters
-from topview_pipeline.sandbox.world import World
+from topview_pipeline.sandbox.media.engine import MediaEngine
 
 START = 1_755_000_000.0
 VOICE = "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t"
 CAPTION = "3cfcb29df99746d4b438e169dda47647"
 QUAD = [[0.31, 0.63], [0.74, 0.63], [0.74, 0.97], [0.31, 0.97]]
-QUERY_PATHS = {
-    Kind.REMOVE_BACKGROUND: "/v1/common_task/remove_background",
-    Kind.IMAGE_REPLACE: "/v2/product_avatar/task/image_replace",
-    Kind.IMAGE2VIDEO: "/v2/product_avatar/task/image2Video",
-}
 
 
-def picture(shade: int = 0, kind: str = "PNG") -> bytes:
-    """A small photo; another shade is another photo."""
+def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    """An image file."""
     out = io.BytesIO()
-    Image.new("RGB", (8, 8), (shade, 100, 200)).save(out, kind)
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def picture(shade: int = 0, form: str = "PNG") -> bytes:
+    """A small photo; another shade is another photo."""
+    return encoded(Image.new("RGB", (8, 8), (shade, 100, 200)), form)
+
+
+def tone(seconds: float, rate: int = 22_050) -> bytes:
+    """A WAV file with a tone of 440 Hz."""
+    out = io.BytesIO()
+    samples = np.sin(np.arange(int(seconds * rate)) * (2 * np.pi * 440 / rate)) * 9000
+    with wave.open(out, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes(samples.astype("<i2").tobytes())
     return out.getvalue()
 
 
@@ -68,23 +82,23 @@ class Rig:
         """A request as it is; without `headers` with none of the API's."""
         return self._loop.run_until_complete(self._client.request(method, url, **options))
 
-    def get(self, path: str, **params: str) -> dict[str, Any]:
-        """An API call's envelope."""
-        return self._envelope(self.request("GET", path, params=params, headers=self.headers))
-
-    def post(self, path: str, body: object) -> dict[str, Any]:
-        """An API call's envelope."""
-        return self._envelope(self.request("POST", path, json=body, headers=self.headers))
-
-    def _envelope(self, response: httpx.Response) -> dict[str, Any]:
+    def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """The envelope of an API call."""
+        response = self.request(method, path, headers=self.headers, **options)
         envelope: dict[str, Any] = response.json()
         assert set(envelope) == {"code", "message", "result"}
         return envelope
 
+    def get(self, path: str, **params: str) -> dict[str, Any]:
+        return self.call("GET", path, params=params)
+
+    def control(self, method: str, path: str, **body: object) -> httpx.Response:
+        """A call of the sandbox's own routes."""
+        return self.request(method, f"/_sandbox/{path}", json=body)
+
     def get_and_leave(self, url: str) -> int:
-        """GET by a client that is gone before the first piece came; how many bytes were sent."""
-        request = httpx.Request("GET", url)
-        sent: list[bytes] = []
+        """GET by a client that is gone before the first piece came; the number of bytes sent."""
+        request, sent = httpx.Request("GET", url), list[bytes]()
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.disconnect"}
@@ -109,28 +123,36 @@ class Rig:
         assert self.request("PUT", credential["uploadUrl"], content=content).status_code == 200
         return str(credential["fileId"])
 
-    def submit(self, kind: Kind, body: dict[str, Any]) -> str:
+    def answer(self, kind: Kind, body: dict[str, Any], version: str = "v2") -> dict[str, Any]:
+        """The envelope of a submit."""
+        return self.call("POST", f"{path_of(kind, version)}/submit", json=body)
+
+    def submit(self, kind: Kind, body: dict[str, Any], version: str = "v2") -> str:
         """The taskId of an accepted submit."""
-        envelope = self.post(QUERY_PATHS[kind] + "/submit", body)
+        envelope = self.answer(kind, body, version)
         assert envelope["code"] == "200", envelope
         return str(envelope["result"]["taskId"])
 
-    def query(self, kind: Kind, task_id: str, **params: str) -> dict[str, Any]:
+    def query(self, kind: Kind, task_id: str, version: str = "v2", **params: str) -> dict[str, Any]:
         """The envelope of a query."""
-        return self.get(QUERY_PATHS[kind] + "/query", taskId=task_id, **params)
+        return self.get(f"{path_of(kind, version)}/query", taskId=task_id, **params)
 
-    def finish(self, kind: Kind, task_id: str) -> dict[str, Any]:
+    def finish(self, kind: Kind, task_id: str, version: str = "v2") -> dict[str, Any]:
         """A task's result after the time that its kind takes."""
         self.advance(self.config.median_seconds(kind) / self.config.speed)
-        result: dict[str, Any] = self.query(kind, task_id)["result"]
+        result: dict[str, Any] = self.query(kind, task_id, version)["result"]
         assert result["status"] == "success", result
         return result
 
-    def cutout(self, photo: bytes | None = None) -> str:
-        """The fileId of a cut-out."""
-        body = {"productImageFileId": self.upload(photo or picture())}
-        task_id = self.submit(Kind.REMOVE_BACKGROUND, body)
-        return str(self.finish(Kind.REMOVE_BACKGROUND, task_id)["bgRemovedImageFileId"])
+    def start_cutout(self, shade: int = 0) -> str:
+        """The taskId of a remove_background task."""
+        photo = self.upload(picture(shade))
+        return self.submit(Kind.REMOVE_BACKGROUND, {"productImageFileId": photo})
+
+    def cutout(self, shade: int = 0) -> str:
+        """The fileId of a finished cut-out."""
+        finished = self.finish(Kind.REMOVE_BACKGROUND, self.start_cutout(shade))
+        return str(finished["bgRemovedImageFileId"])
 
     def scene_body(self, cutout: str | None = None, **fields: Any) -> dict[str, Any]:
         """A valid image_replace body, in auto mode unless a field says otherwise."""
@@ -145,9 +167,8 @@ class Rig:
     def scenes(self, **fields: Any) -> list[dict[str, Any]]:
         """The images of a finished image_replace task."""
         task_id = self.submit(Kind.IMAGE_REPLACE, self.scene_body(**fields))
-        images: list[dict[str, Any]] = self.finish(Kind.IMAGE_REPLACE, task_id)[
-            "replaceProductResult"
-        ]
+        finished = self.finish(Kind.IMAGE_REPLACE, task_id)
+        images: list[dict[str, Any]] = finished["replaceProductResult"]
         return images
 
     def video_body(self, image_id: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -164,12 +185,21 @@ class Rig:
         }
 
     def counters(self) -> dict[str, Any]:
-        """What happened so far."""
         return counters(self.world)
 
 
+def path_of(kind: Kind, version: str = "v2") -> str:
+    """The path of a kind, without `/submit` or `/query`."""
+    if kind is Kind.REMOVE_BACKGROUND:
+        return "/v1/common_task/remove_background"
+    return f"/{version}/product_avatar/task/{kind.value}"
+
+
+MakeRig = Callable[..., Rig]
+
+
 @pytest.fixture
-def make_rig() -> Iterator[Callable[..., Rig]]:
+def make_rig() -> Iterator[MakeRig]:
     """Builds sandboxes with settings of `SandboxConfig`, and closes them after the test."""
     rigs: list[Rig] = []
 
@@ -183,6 +213,14 @@ def make_rig() -> Iterator[Callable[..., Rig]]:
 
 
 @pytest.fixture
-def rig(make_rig: Callable[..., Rig]) -> Rig:
+def rig(make_rig: MakeRig) -> Rig:
     """A sandbox with default settings and tiny media."""
     return make_rig()
+
+
+@pytest.fixture
+def done(rig: Rig) -> str:
+    """A finished remove_background task of `rig`."""
+    task = rig.start_cutout()
+    rig.finish(Kind.REMOVE_BACKGROUND, task)
+    return task

@@ -9,51 +9,48 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw
 
-from topview_pipeline.sandbox.media import Cutout, MediaError
-from topview_pipeline.sandbox.realmedia import RealMedia
+from topview_pipeline.sandbox.media.engine import Cutout, MediaError
+from topview_pipeline.sandbox.media.real import RealMedia
+
+from .conftest import encoded
 
 Mask = npt.NDArray[np.bool_]
+Photo = npt.NDArray[np.float64]
 Colour = tuple[int, int, int]
+Draw = Callable[[ImageDraw.ImageDraw], None]
 
 SIDE = 320
+PAPER = (235, 235, 238)
+ENGINE = RealMedia()
 
 
-def backdrop(top: Colour, bottom: Colour | None = None) -> npt.NDArray[np.float64]:
+def backdrop(top: Colour = PAPER, bottom: Colour | None = None) -> Photo:
     """Paper whose light falls off from top to bottom and towards the corners."""
     y, x = np.mgrid[0 : 1 : SIDE * 1j, 0 : 1 : SIDE * 1j]
     paper = np.array(top) * (1 - y[..., None]) + np.array(bottom or top) * y[..., None]
     return np.asarray(paper * (1 - 0.06 * ((x - 0.5) ** 2 + (y - 0.5) ** 2))[..., None])
 
 
-def cast_shadow(
-    photo: npt.NDArray[np.float64], centre: tuple[int, int], strength: float = 0.4
-) -> npt.NDArray[np.float64]:
+def with_shadow(photo: Photo, centre: tuple[int, int]) -> Photo:
     dark = np.zeros((SIDE, SIDE), np.float32)
     cv2.ellipse(dark, centre, (95, 10), 0, 0, 360, 1, -1)
     dark = np.asarray(cv2.GaussianBlur(dark, (0, 0), 6), np.float32)
-    return np.asarray(photo * (1 - strength * dark[..., None]))
+    return np.asarray(photo * (1 - 0.4 * dark[..., None]))
 
 
-def shape(draw: Callable[[ImageDraw.ImageDraw], None]) -> npt.NDArray[np.float64]:
-    """How much of each pixel a drawn shape covers, its edges antialiased."""
+def shape(draw: Draw) -> Photo:
+    """The share of each pixel that a drawn shape covers, its edges antialiased."""
     large = Image.new("L", (SIDE * 4, SIDE * 4))
     draw(ImageDraw.Draw(large))
     return np.asarray(large.resize((SIDE, SIDE), Image.Resampling.LANCZOS)) / 255.0
 
 
-def photograph(
-    paper: npt.NDArray[np.float64], cover: npt.NDArray[np.float64], colour: Colour
-) -> bytes:
+def photograph(draw: Draw, colour: Colour, paper: Photo | None = None) -> bytes:
     """A JPEG with the grain of a camera."""
-    picture = paper * (1 - cover[..., None]) + np.array(colour) * cover[..., None]
+    cover = shape(draw)[..., None]
+    picture = (backdrop() if paper is None else paper) * (1 - cover) + np.array(colour) * cover
     picture += np.random.default_rng(3).normal(0, 1.2, picture.shape)
     return encoded(Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)), "JPEG", quality=88)
-
-
-def encoded(image: Image.Image, form: str, **options: object) -> bytes:
-    target = BytesIO()
-    image.save(target, form, **options)
-    return target.getvalue()
 
 
 def box(draw: ImageDraw.ImageDraw) -> None:
@@ -70,14 +67,10 @@ def mask_of(made: Cutout) -> Mask:
     return np.asarray(Image.open(BytesIO(made.mask_png))) > 127
 
 
-def agreement(found: Mask, truth: Mask) -> float:
-    """Intersection over union."""
+def agreement(found: Mask, draw: Draw) -> float:
+    """Intersection over union of a mask and the drawn shape."""
+    truth = shape(draw) > 0.5
     return float((found & truth).sum() / (found | truth).sum())
-
-
-@pytest.fixture(scope="module")
-def engine() -> RealMedia:
-    return RealMedia()
 
 
 @pytest.mark.parametrize(
@@ -91,66 +84,57 @@ def engine() -> RealMedia:
     ],
 )
 def test_a_product_on_uneven_paper_is_cut_at_its_outline_and_without_its_shadow(
-    engine: RealMedia, colour: Colour, paper: Colour
+    colour: Colour, paper: Colour
 ) -> None:
     falling_off = tuple(round(value * 0.9) for value in paper)
-    ground = cast_shadow(backdrop(paper, falling_off), (160, 252))  # type: ignore[arg-type]  # three
-    cover = shape(box)
-    made = engine.cutout(photograph(ground, cover, colour))
-    assert agreement(mask_of(made), cover > 0.5) > 0.95
+    ground = with_shadow(backdrop(paper, falling_off), (160, 252))  # type: ignore[arg-type]  # three
+    made = ENGINE.cutout(photograph(box, colour, ground))
+    assert agreement(mask_of(made), box) > 0.95
 
 
-def test_a_white_product_on_near_white_paper_is_found(engine: RealMedia) -> None:
-    cover = shape(box)
-    made = engine.cutout(photograph(backdrop((240, 240, 238)), cover, (253, 253, 253)))
-    assert agreement(mask_of(made), cover > 0.5) > 0.93
+def test_a_white_product_on_near_white_paper_is_found() -> None:
+    made = ENGINE.cutout(photograph(box, (253, 253, 253), backdrop((240, 240, 238))))
+    assert agreement(mask_of(made), box) > 0.93
 
 
-def test_the_paper_is_seen_through_the_handle_of_a_mug(engine: RealMedia) -> None:
-    cover = shape(mug)
-    made = engine.cutout(
-        photograph(cast_shadow(backdrop((225, 228, 232)), (140, 252)), cover, (200, 120, 30))
-    )
-    mask = mask_of(made)
+def test_the_paper_is_seen_through_the_handle_of_a_mug() -> None:
+    ground = with_shadow(backdrop((225, 228, 232)), (140, 252))
+    mask = mask_of(ENGINE.cutout(photograph(mug, (200, 120, 30), ground)))
     assert not mask[150:185, 215:235].any()
-    assert agreement(mask, cover > 0.5) > 0.95
+    assert agreement(mask, mug) > 0.95
 
 
-def test_a_white_label_on_white_paper_stays_in_the_product(engine: RealMedia) -> None:
-    cover = shape(box)
-    photo = backdrop((255, 255, 255)) * 0 + 255
-    picture = photo * (1 - cover[..., None]) + np.array((70, 45, 25)) * cover[..., None]
+def test_a_white_label_on_white_paper_stays_in_the_product() -> None:
+    cover = shape(box)[..., None]
+    picture = 255 * (1 - cover) + np.array((70, 45, 25)) * cover
     picture[130:200, 115:205] = 255
     picture[150:165, 130:150] = picture[150:165, 160:190] = 20  # print
-    made = engine.cutout(encoded(Image.fromarray(picture.astype(np.uint8)), "PNG"))
+    made = ENGINE.cutout(encoded(Image.fromarray(picture.astype(np.uint8))))
     assert mask_of(made)[135:195, 120:200].all()
 
 
-def test_both_shoes_of_a_pair_are_kept_and_dust_is_not(engine: RealMedia) -> None:
+def test_both_shoes_of_a_pair_are_kept_and_dust_is_not() -> None:
     def pair(draw: ImageDraw.ImageDraw) -> None:
         draw.rounded_rectangle([40 * 4, 120 * 4, 140 * 4, 200 * 4], 80, fill=255)
         draw.rounded_rectangle([180 * 4, 130 * 4, 280 * 4, 210 * 4], 80, fill=255)
         draw.ellipse([30 * 4, 30 * 4, 36 * 4, 36 * 4], fill=255)
 
-    made = engine.cutout(photograph(backdrop((235, 235, 238)), shape(pair), (60, 70, 150)))
-    mask = mask_of(made)
+    mask = mask_of(ENGINE.cutout(photograph(pair, (60, 70, 150))))
     assert mask[160, 90]
     assert mask[170, 230]
     assert not mask[25:42, 25:42].any()
 
 
-def test_a_product_on_a_table_before_a_wall_is_found(engine: RealMedia) -> None:
+def test_a_product_on_a_table_before_a_wall_is_found() -> None:
     room = backdrop((200, 200, 206))
     room[200:] = (150, 110, 80)
-    cover = shape(box)
-    made = engine.cutout(photograph(room, cover, (30, 90, 170)))
-    assert agreement(mask_of(made), cover > 0.5) > 0.9
+    assert agreement(mask_of(ENGINE.cutout(photograph(box, (30, 90, 170), room))), box) > 0.9
 
 
-def test_the_cut_out_is_the_photo_cropped_to_the_mask_and_the_mask_has_the_photos_size(
-    engine: RealMedia,
-) -> None:
-    made = engine.cutout(photograph(backdrop((235, 235, 238)), shape(box), (190, 40, 30)))
+def test_the_cut_out_is_the_photo_cropped_to_the_mask_and_the_mask_has_the_photos_size() -> None:
+    photo = photograph(box, (190, 40, 30))
+    made = ENGINE.cutout(photo)
+    assert made == ENGINE.cutout(photo)
     cut, mask = Image.open(BytesIO(made.png)), Image.open(BytesIO(made.mask_png))
     assert (cut.mode, cut.size) == ("RGBA", (made.width, made.height))
     assert (mask.mode, mask.size) == ("L", (SIDE, SIDE))
@@ -159,37 +143,36 @@ def test_the_cut_out_is_the_photo_cropped_to_the_mask_and_the_mask_has_the_photo
     assert (int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1) == cut.size
 
 
-def test_edges_are_soft_and_carry_no_colour_of_the_paper(engine: RealMedia) -> None:
+def test_edges_are_soft_and_carry_no_colour_of_the_paper() -> None:
     """A dark product from white paper must not glow on a dark scene."""
-    made = engine.cutout(photograph(backdrop((245, 245, 245)), shape(mug), (20, 24, 60)))
+    made = ENGINE.cutout(photograph(mug, (20, 24, 60), backdrop((245, 245, 245))))
     rgba = np.asarray(Image.open(BytesIO(made.png))).astype(int)
     edge = (rgba[..., 3] > 30) & (rgba[..., 3] < 225)
     assert edge.sum() > 100
     assert rgba[edge][:, :3].mean() < 80
 
 
-def test_a_phone_photo_is_upright_before_it_is_cut(engine: RealMedia) -> None:
-    photo = Image.open(BytesIO(photograph(backdrop((235, 235, 238)), shape(box), (190, 40, 30))))
+def test_a_phone_photo_is_upright_before_it_is_cut() -> None:
+    photo = Image.open(BytesIO(photograph(box, (190, 40, 30)))).crop((0, 40, SIDE, SIDE))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
-    made = engine.cutout(encoded(photo.crop((0, 40, SIDE, SIDE)), "JPEG", exif=exif, quality=90))
+    made = ENGINE.cutout(encoded(photo, "JPEG", exif=exif, quality=90))
     assert (made.mask_width, made.mask_height) == (SIDE - 40, SIDE)
     assert made.width > made.height
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "P", "L"])
-def test_pictures_of_printers_and_old_tools_are_read(engine: RealMedia, mode: str) -> None:
-    cover = shape(box)
-    photo = Image.open(BytesIO(photograph(backdrop((235, 235, 238)), cover, (120, 20, 20))))
-    made = engine.cutout(encoded(photo.convert(mode), "JPEG" if mode == "CMYK" else "PNG"))
-    assert agreement(mask_of(made), cover > 0.5) > 0.9
+def test_pictures_of_printers_and_old_tools_are_read(mode: str) -> None:
+    photo = Image.open(BytesIO(photograph(box, (120, 20, 20)))).convert(mode)
+    made = ENGINE.cutout(encoded(photo, "JPEG" if mode == "CMYK" else "PNG"))
+    assert agreement(mask_of(made), box) > 0.9
 
 
-def test_a_picture_that_is_cut_out_already_keeps_its_own_transparency(engine: RealMedia) -> None:
-    cover = shape(mug)
-    given = np.dstack([np.full((SIDE, SIDE, 3), 240, np.uint8), (cover * 255).astype(np.uint8)])
-    made = engine.cutout(encoded(Image.fromarray(given), "PNG"))
-    assert np.array_equal(np.asarray(Image.open(BytesIO(made.mask_png))), given[..., 3])
+def test_a_picture_that_is_cut_out_already_keeps_its_own_transparency() -> None:
+    alpha = (shape(mug) * 255).astype(np.uint8)
+    given = np.dstack([np.full((SIDE, SIDE, 3), 240, np.uint8), alpha])
+    made = ENGINE.cutout(encoded(Image.fromarray(given)))
+    assert np.array_equal(np.asarray(Image.open(BytesIO(made.mask_png))), alpha)
 
 
 @pytest.mark.parametrize(
@@ -197,30 +180,15 @@ def test_a_picture_that_is_cut_out_already_keeps_its_own_transparency(engine: Re
     [
         pytest.param(b"<html>not found</html>", "not an image", id="a web page"),
         pytest.param(b"", "not an image", id="nothing"),
+        pytest.param(encoded(Image.new("RGB", (200, 200), "white")), "No product", id="blank"),
+        pytest.param(encoded(Image.new("RGBA", (200, 200))), "transparent everywhere", id="clear"),
+        pytest.param(encoded(Image.new("RGB", (4, 4))), "at least 16", id="a pixel"),
+        pytest.param(encoded(Image.new("1", (9000, 9000))), "at most 64 megapixels", id="a wall"),
         pytest.param(
-            encoded(Image.new("RGB", (200, 200), "white"), "PNG"), "No product", id="blank"
-        ),
-        pytest.param(
-            encoded(Image.new("RGBA", (200, 200)), "PNG"), "transparent everywhere", id="invisible"
-        ),
-        pytest.param(encoded(Image.new("RGB", (4, 4)), "PNG"), "at least 16", id="a pixel"),
-        pytest.param(
-            encoded(Image.new("1", (9000, 9000)), "PNG"), "at most 64 megapixels", id="a wall"
-        ),
-        pytest.param(
-            encoded(Image.effect_noise((300, 300), 90), "JPEG")[:4000],
-            "cut short",
-            id="half a file",
+            encoded(Image.effect_noise((300, 300), 90), "JPEG")[:4000], "cut short", id="half"
         ),
     ],
 )
-def test_what_shows_no_product_is_refused_with_a_sentence(
-    engine: RealMedia, content: bytes, says: str
-) -> None:
+def test_a_file_that_shows_no_product_is_refused_with_a_sentence(content: bytes, says: str) -> None:
     with pytest.raises(MediaError, match=says):
-        engine.cutout(content)
-
-
-def test_the_same_photo_gives_the_same_bytes(engine: RealMedia) -> None:
-    photo = photograph(backdrop((235, 235, 238)), shape(mug), (190, 40, 30))
-    assert engine.cutout(photo) == engine.cutout(photo)
+        ENGINE.cutout(content)

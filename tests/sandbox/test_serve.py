@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import httpx
 import pytest
 
+from topview_pipeline.sandbox.api.control import Control
 from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.control import Control
 from topview_pipeline.sandbox.serve import Running, running
 
 from .conftest import picture
@@ -27,28 +27,33 @@ SUBMIT = "/v1/common_task/remove_background/submit"
 QUERY = "/v1/common_task/remove_background/query"
 
 
-@contextmanager
-def sandbox_and_clients() -> Iterator[tuple[Running, Control, httpx.Client]]:
-    with (
-        running(TINY) as sandbox,
-        Control(sandbox.base_url) as control,
-        client_of(sandbox) as client,
-    ):
-        yield sandbox, control, client
+class Opened(NamedTuple):
+    sandbox: Running
+    control: Control
+    client: httpx.Client
 
 
 @contextmanager
-def client_of(sandbox: Running) -> Iterator[httpx.Client]:
-    headers = {"Topview-Uid": sandbox.uid, "Authorization": f"Bearer {sandbox.api_key}"}
-    with httpx.Client(base_url=sandbox.base_url, headers=headers, trust_env=False) as client:
-        yield client
+def opened(where: Literal["thread", "process"] = "thread") -> Iterator[Opened]:
+    with running(TINY, where=where) as sandbox, Control(sandbox.base_url) as control:
+        headers = {"Topview-Uid": sandbox.uid, "Authorization": f"Bearer {sandbox.api_key}"}
+        with httpx.Client(base_url=sandbox.base_url, headers=headers, trust_env=False) as client:
+            yield Opened(sandbox, control, client)
 
 
-def upload(client: httpx.Client) -> str:
+@pytest.fixture
+def at() -> Iterator[Opened]:
+    """A sandbox in a thread."""
+    with opened() as opened_one:
+        yield opened_one
+
+
+def cutout_body(client: httpx.Client, **fields: str) -> dict[str, str]:
+    """A remove_background body with an uploaded photo."""
     credential = client.get("/v1/upload/credential?format=png").json()["result"]
     put = httpx.put(credential["uploadUrl"], content=picture(), trust_env=False)
     assert put.status_code == 200
-    return str(credential["fileId"])
+    return {"productImageFileId": credential["fileId"], **fields}
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -58,77 +63,70 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def finished(client: httpx.Client, body: dict[str, Any]) -> dict[str, Any]:
-    task = client.post(SUBMIT, json=body).json()["result"]["taskId"]
-    answer: dict[str, Any] = {}
-
-    def done() -> bool:
-        answer.update(client.get(QUERY, params={"taskId": task}).json()["result"])
-        return bool(answer["status"] == "success")
-
-    eventually(done)
-    return answer
+def finished(at: Opened) -> dict[str, Any]:
+    task = at.client.post(SUBMIT, json=cutout_body(at.client)).json()["result"]["taskId"]
+    at.control.advance_clock(60)
+    result: dict[str, Any] = at.client.get(QUERY, params={"taskId": task}).json()["result"]
+    assert result["status"] == "success"
+    return result
 
 
-def test_a_dropped_submit_closes_the_connection_without_a_byte() -> None:
-    with sandbox_and_clients() as (_, control, client):
-        body = {"productImageFileId": upload(client)}
-        control.set_faults(drop_submit=1.0)
-        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
-            client.post(SUBMIT, json=body)
-        assert control.counters()["accepted"] == {"remove_background": 1}
-        control.set_faults()
-        assert client.post(SUBMIT, json=body).json()["code"] == "200"
+def test_a_dropped_submit_closes_the_connection_without_a_byte(at: Opened) -> None:
+    body = cutout_body(at.client)
+    at.control.set_faults(drop_submit=1.0)
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        at.client.post(SUBMIT, json=body)
+    assert at.control.counters()["accepted"] == {"remove_background": 1}
+    at.control.set_faults()
+    assert at.client.post(SUBMIT, json=body).json()["code"] == "200"
 
 
-def test_a_cut_download_ends_the_connection_in_the_middle() -> None:
-    with sandbox_and_clients() as (_, control, client):
-        url = finished(client, {"productImageFileId": upload(client)})["maskImagePath"]
-        control.set_faults(cut_download=1.0)
-        with pytest.raises(httpx.RemoteProtocolError, match="complete message body"):
-            httpx.get(url, trust_env=False)
-        control.set_faults()
-        assert httpx.get(url, trust_env=False).status_code == 200
+def test_a_cut_download_ends_the_connection_in_the_middle(at: Opened) -> None:
+    url = finished(at)["maskImagePath"]
+    at.control.set_faults(cut_download=1.0)
+    with pytest.raises(httpx.RemoteProtocolError, match="complete message body"):
+        httpx.get(url, trust_env=False)
+    at.control.set_faults()
+    assert httpx.get(url, trust_env=False).status_code == 200
 
 
 def test_a_process_of_its_own_accounts_its_own_cpu_time() -> None:
-    with running(TINY, where="process") as sandbox, Control(sandbox.base_url) as control:
-        assert sandbox.pid is not None
-        with client_of(sandbox) as client:
-            finished(client, {"productImageFileId": upload(client)})
-        report = control.counters()
+    with opened("process") as at:
+        assert at.sandbox.pid is not None
+        finished(at)
+        report = at.control.counters()
         assert report["succeeded"] == {"remove_background": 1}
         assert report["cpu_seconds"] > 0
     with pytest.raises(httpx.ConnectError):
-        httpx.get(sandbox.base_url, trust_env=False)
+        httpx.get(at.sandbox.base_url, trust_env=False)
 
 
-def test_the_control_client_reaches_every_control() -> None:
-    with sandbox_and_clients() as (sandbox, control, client):
-        control.set_credits(3)
-        control.revoke()
-        assert client.get("/user/credit/detail").status_code == 401
-        control.restore()
-        assert client.get("/user/credit/detail").json()["result"]["remainCredit"] == 3
-        control.add_account("Second", "second-key", 9)
-        control.set_credits(8, uid="Second")
-        assert control.counters()["credits"] == {sandbox.uid: 3, "Second": 8}
-        control.add_credit_entry("pa2_image2video", 1.5, task_id="theirs")
-        assert client.get("/user/credit/logs").json()["result"]["data"][0]["taskId"] == "theirs"
-        control.set_slots(0)
-        body = {"productImageFileId": upload(client)}
-        assert client.post(SUBMIT, json=body).json()["code"] == "4007"
-        before = control.counters()["now"]
-        control.advance_clock(1000)
-        assert control.counters()["now"] >= before + 1000
-        assert control.tasks() == []
-        control.reset()
-        assert control.counters()["credits"] == {sandbox.uid: TINY.credits}
-        with pytest.raises(httpx.HTTPStatusError, match="no account has the uid 'Nobody'"):
-            control.revoke(uid="Nobody")
+def test_the_control_client_reaches_every_control(at: Opened) -> None:
+    sandbox, control, client = at
+    control.set_credits(3)
+    control.revoke()
+    assert client.get("/user/credit/detail").status_code == 401
+    control.restore()
+    assert client.get("/user/credit/detail").json()["result"]["remainCredit"] == 3
+    control.add_account("Second", "second-key", 9)
+    control.set_credits(8, uid="Second")
+    assert control.counters()["credits"] == {sandbox.uid: 3, "Second": 8}
+    control.add_credit_entry("pa2_image2video", 1.5, task_id="theirs", api_key="another")
+    (logged,) = client.get("/user/credit/logs").json()["result"]["data"]
+    assert (logged["taskId"], logged["apiKey"], logged["costCredit"]) == ("theirs", "another", 1.5)
+    control.set_slots(0)
+    assert client.post(SUBMIT, json=cutout_body(client)).json()["code"] == "4007"
+    before = control.counters()["now"]
+    control.advance_clock(1000)
+    assert control.counters()["now"] >= before + 1000
+    assert control.tasks() == []
+    control.reset()
+    assert control.counters()["credits"] == {sandbox.uid: TINY.credits}
+    with pytest.raises(httpx.HTTPStatusError, match="no account has the uid 'Nobody'"):
+        control.revoke(uid="Nobody")
 
 
-def test_a_notice_is_posted_when_the_task_ends() -> None:
+def test_a_notice_is_posted_when_the_task_ends(at: Opened) -> None:
     received: list[tuple[str | None, dict[str, Any]]] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -144,13 +142,10 @@ def test_a_notice_is_posted_when_the_task_ends() -> None:
     receiver = HTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     try:
-        with running(TINY) as sandbox, client_of(sandbox) as client:
-            body = {
-                "productImageFileId": upload(client),
-                "noticeUrl": f"http://127.0.0.1:{receiver.server_port}/notice",
-            }
-            accepted = client.post(SUBMIT, json=body).json()["result"]
-            eventually(lambda: bool(received))
+        address = f"http://127.0.0.1:{receiver.server_port}/notice"
+        body = cutout_body(at.client, noticeUrl=address)
+        accepted = at.client.post(SUBMIT, json=body).json()["result"]
+        eventually(lambda: bool(received))
     finally:
         receiver.shutdown()
         receiver.server_close()
@@ -158,7 +153,7 @@ def test_a_notice_is_posted_when_the_task_ends() -> None:
     assert uid == TINY.uid
     assert notice["uuid"] == accepted["noticeUuid"]
     assert (notice["taskId"], notice["status"]) == (accepted["taskId"], "success")
-    assert notice["result"]["bgRemovedImagePath"].startswith(sandbox.base_url)
+    assert notice["result"]["bgRemovedImagePath"].startswith(at.sandbox.base_url)
 
 
 SERVE = """
@@ -191,11 +186,10 @@ def _answers(port: int) -> bool:
         return False
 
 
-def test_a_taken_port_is_an_error() -> None:
-    with running(TINY) as sandbox:
-        taken = running(TINY, port=sandbox.port)
-        with pytest.raises(OSError, match="in use"), taken:
-            pass
+def test_a_taken_port_is_an_error(at: Opened) -> None:
+    taken = running(TINY, port=at.sandbox.port)
+    with pytest.raises(OSError, match="in use"), taken:
+        pass
 
 
 @pytest.mark.parametrize(
@@ -211,6 +205,6 @@ def test_a_taken_port_is_an_error() -> None:
         ({"uid": "not alphanumeric"}, "uid"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_named(settings: dict[str, Any], says: str) -> None:
+def test_impossible_settings_are_named(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         SandboxConfig(**settings)

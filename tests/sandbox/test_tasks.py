@@ -1,55 +1,39 @@
-"""The life of a task over the clock: statuses, durations, slots, forgetting."""
+"""The life of a task over the clock: statuses, durations, slots, charges, media, forgetting."""
 
-from collections.abc import Callable
 from threading import Event
 
 import pytest
 
 from topview_pipeline.sandbox.kinds import Kind
-from topview_pipeline.sandbox.media import Cutout
-from topview_pipeline.sandbox.tinymedia import TinyMedia
+from topview_pipeline.sandbox.media.engine import Cutout
+from topview_pipeline.sandbox.media.tiny import TinyMedia
 
-from .conftest import QUERY_PATHS, START, Rig, picture
-
-MakeRig = Callable[..., Rig]
-SUBMIT = QUERY_PATHS[Kind.REMOVE_BACKGROUND] + "/submit"
-
-
-def submit(rig: Rig, shade: int = 0) -> str:
-    return rig.submit(Kind.REMOVE_BACKGROUND, {"productImageFileId": rig.upload(picture(shade))})
+from .conftest import QUAD, START, MakeRig, Rig, picture
 
 
 def status(rig: Rig, task: str) -> str:
     return str(rig.query(Kind.REMOVE_BACKGROUND, task)["result"]["status"])
 
 
-def test_a_task_is_init_then_running_then_success(rig: Rig) -> None:
-    task = submit(rig)
+def remaining(rig: Rig) -> float:
+    return float(rig.get("/user/credit/detail")["result"]["remainCredit"])
+
+
+@pytest.mark.parametrize("speed", [1.0, 10.0])
+def test_a_task_is_init_then_running_then_success(make_rig: MakeRig, speed: float) -> None:
+    rig = make_rig(speed=speed)
+    task = rig.start_cutout()
     seen = []
     for seconds in (0.0, 0.2, 0.2, 2.5, 0.2):
-        rig.advance(seconds)
+        rig.advance(seconds / speed)
         seen.append(status(rig, task))
     assert seen == ["init", "init", "running", "running", "success"]
-
-
-def test_outputs_and_cost_are_empty_until_success(rig: Rig) -> None:
-    task = rig.submit(Kind.IMAGE_REPLACE, rig.scene_body())
-    before = rig.query(Kind.IMAGE_REPLACE, task)["result"]
-    assert (before["replaceProductResult"], before["costCredit"]) == (None, 0)
-    assert rig.finish(Kind.IMAGE_REPLACE, task)["costCredit"] == 1
-
-
-def test_speed_divides_every_duration(make_rig: MakeRig) -> None:
-    rig = make_rig(speed=10.0)
-    task = submit(rig)
-    rig.advance(0.31)
-    assert status(rig, task) == "success"
 
 
 def test_durations_belong_to_the_work_and_not_to_the_order_of_submits(make_rig: MakeRig) -> None:
     def durations(shades: list[int], seed: int) -> dict[int, float]:
         rig = make_rig(sigma=0.5, seed=seed)
-        tasks = {shade: submit(rig, shade) for shade in shades}
+        tasks = {shade: rig.start_cutout(shade) for shade in shades}
         return {shade: rig.world.state.tasks[task].ends_at for shade, task in tasks.items()}
 
     forward, backward, other = durations([1, 2, 3], 4), durations([3, 2, 1], 4), durations([1], 5)
@@ -58,37 +42,64 @@ def test_durations_belong_to_the_work_and_not_to_the_order_of_submits(make_rig: 
     assert other[1] != forward[1]
 
 
-def test_full_slots_answer_4007_until_a_task_ends(make_rig: MakeRig) -> None:
+def test_all_kinds_share_the_slots_and_one_more_answers_4007(make_rig: MakeRig) -> None:
     rig = make_rig(concurrency=2)
-    photos = [rig.upload(picture(shade)) for shade in range(3)]
-    codes = [rig.post(SUBMIT, {"productImageFileId": photo})["code"] for photo in photos]
-    assert codes == ["200", "200", "4007"]
+    scene, cutout = rig.scene_body(), {"productImageFileId": rig.upload(picture(3))}
+    for shade in range(2):
+        rig.start_cutout(shade)
+    assert rig.answer(Kind.REMOVE_BACKGROUND, cutout)["code"] == "4007"
+    assert rig.answer(Kind.IMAGE_REPLACE, scene)["code"] == "4007"
     rig.advance(3.1)
-    assert rig.post(SUBMIT, {"productImageFileId": photos[2]})["code"] == "200"
+    assert rig.submit(Kind.IMAGE_REPLACE, scene)
     assert rig.counters()["slots"]["peak"] == 2
 
 
-def test_all_kinds_share_the_slots(make_rig: MakeRig) -> None:
-    rig = make_rig(concurrency=1)
+def test_a_query_of_no_task_or_under_another_kinds_path_is_refused(rig: Rig) -> None:
+    for task, code in (("", "4003"), ("f00", "4004"), (rig.start_cutout(), "4004")):
+        assert rig.query(Kind.IMAGE2VIDEO, task)["code"] == code
+
+
+def test_a_cutout_is_free_and_every_image_costs_a_credit_once_it_is_there(rig: Rig) -> None:
+    body = rig.scene_body(generateImageMode="manual", location=QUAD)
+    task = rig.submit(Kind.IMAGE_REPLACE, body)
+    before = rig.query(Kind.IMAGE_REPLACE, task)["result"]
+    assert (before["replaceProductResult"], before["costCredit"]) == (None, 0)
+    assert remaining(rig) == rig.config.credits
+    assert rig.get("/user/credit/logs")["result"]["total"] == 0
+    assert rig.finish(Kind.IMAGE_REPLACE, task)["costCredit"] == 2
+    assert remaining(rig) == rig.config.credits - 2
+
+
+@pytest.mark.parametrize(("mode", "credits_a_second"), [("lite", 0.1), ("avatar2", 0.4)])
+def test_a_video_costs_by_the_second_and_mode(rig: Rig, mode: str, credits_a_second: float) -> None:
+    task = rig.submit(Kind.IMAGE2VIDEO, rig.video_body(mode=mode))
+    assert rig.finish(Kind.IMAGE2VIDEO, task)["costCredit"] == credits_a_second
+
+
+def test_a_failed_task_is_not_charged(rig: Rig) -> None:
     body = rig.scene_body()
-    submit(rig, 9)
-    assert rig.post(QUERY_PATHS[Kind.IMAGE_REPLACE] + "/submit", body)["code"] == "4007"
+    rig.world.faults.set({"fail": 1.0})
+    task = rig.submit(Kind.IMAGE_REPLACE, body)
+    rig.advance(60)
+    result = rig.query(Kind.IMAGE_REPLACE, task)["result"]
+    assert (result["status"], result["costCredit"]) == ("fail", 0)
+    assert result["errorMsg"]
+    assert remaining(rig) == rig.config.credits
+    assert rig.get("/user/credit/logs")["result"]["data"] == []
 
 
-def test_a_shrunk_account_takes_less(rig: Rig) -> None:
-    rig.request("PUT", "/_sandbox/slots", json={"concurrency": 0})
-    body = {"productImageFileId": rig.upload(picture())}
-    assert rig.post(SUBMIT, body)["code"] == "4007"
-
-
-@pytest.mark.parametrize("task", ["", "f00"])
-def test_a_query_of_no_task_is_refused(rig: Rig, task: str) -> None:
-    code = rig.query(Kind.REMOVE_BACKGROUND, task)["code"]
-    assert code == ("4004" if task else "4003")
-
-
-def test_a_task_is_not_found_under_another_kinds_path(rig: Rig) -> None:
-    assert rig.query(Kind.IMAGE2VIDEO, submit(rig))["code"] == "4004"
+def test_without_credits_paid_kinds_answer_4100_and_the_free_one_goes_on(make_rig: MakeRig) -> None:
+    rig = make_rig(credits=1.0)
+    cutout = rig.cutout()
+    manual = rig.scene_body(cutout, generateImageMode="manual", location=QUAD)
+    assert rig.answer(Kind.IMAGE_REPLACE, manual)["code"] == "4100"
+    assert rig.answer(Kind.IMAGE_REPLACE, rig.scene_body(cutout))["code"] == "200"
+    # The running task will need the credit.
+    other = rig.scene_body(cutout, imageEditPrompt="b")
+    assert rig.answer(Kind.IMAGE_REPLACE, other)["code"] == "4100"
+    assert rig.cutout(3)
+    rig.control("PUT", "credits", credits=5)
+    assert rig.answer(Kind.IMAGE_REPLACE, manual)["code"] == "200"
 
 
 class _Slow(TinyMedia):
@@ -103,14 +114,43 @@ class _Slow(TinyMedia):
 def test_a_task_runs_until_its_media_are_ready_and_holds_its_slot(make_rig: MakeRig) -> None:
     engine = _Slow()
     rig = make_rig(engine=engine, media="real", media_workers=1, concurrency=1)
-    task = submit(rig)
+    task = rig.start_cutout()
     rig.advance(10)
     assert status(rig, task) == "running"
-    assert rig.post(SUBMIT, {"productImageFileId": rig.upload(picture(2))})["code"] == "4007"
+    body = {"productImageFileId": rig.upload(picture(2))}
+    assert rig.answer(Kind.REMOVE_BACKGROUND, body)["code"] == "4007"
     engine.go_on.set()
-    rig.world.workshop.close(wait=True)
+    rig.world.media.close(wait=True)
     assert status(rig, task) == "success"
     assert rig.world.state.tasks[task].ended_at == START + 10
+
+
+class _Crashing(TinyMedia):
+    def cutout(self, image: bytes) -> Cutout:
+        raise ZeroDivisionError(len(image))
+
+
+def test_a_crash_of_the_media_fails_the_task_and_is_logged(
+    make_rig: MakeRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = make_rig(engine=_Crashing(), media="real", media_workers=1)
+    task = rig.start_cutout()
+    rig.world.media.close(wait=True)
+    rig.advance(60)
+    assert status(rig, task) == "fail"
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_what_is_no_image_fails_as_a_task_and_costs_nothing(rig: Rig) -> None:
+    task = rig.submit(Kind.REMOVE_BACKGROUND, {"productImageFileId": rig.upload(b"text")})
+    scene = rig.submit(Kind.IMAGE_REPLACE, rig.scene_body(templateImageFileId=rig.upload(b"text")))
+    rig.advance(60)
+    cutout = rig.query(Kind.REMOVE_BACKGROUND, task)["result"]
+    assert (cutout["status"], cutout["bgRemovedImageFileId"]) == ("fail", None)
+    assert "cannot be read as an image" in cutout["errorMsg"]
+    failed = rig.query(Kind.IMAGE_REPLACE, scene)["result"]
+    assert (failed["status"], failed["costCredit"]) == ("fail", 0)
+    assert remaining(rig) == rig.config.credits
 
 
 def test_forgotten_ids_are_not_found_and_no_longer_named(make_rig: MakeRig) -> None:
@@ -123,22 +163,19 @@ def test_forgotten_ids_are_not_found_and_no_longer_named(make_rig: MakeRig) -> N
     video_task = rig.submit(Kind.IMAGE2VIDEO, rig.video_body(image_id))
     rig.finish(Kind.IMAGE2VIDEO, video_task)
     rig.advance(101)
-    assert rig.post(SUBMIT, {"productImageFileId": photo})["code"] == "4004"
+    for kind, body in (
+        (Kind.REMOVE_BACKGROUND, {"productImageFileId": photo}),
+        (Kind.IMAGE_REPLACE, rig.scene_body(cutout)),
+        (Kind.IMAGE2VIDEO, rig.video_body(image_id)),
+    ):
+        assert rig.answer(kind, body)["code"] == "4004"
     assert rig.get("/v1/upload/check", fileId=photo)["code"] == "4004"
-    scenes = QUERY_PATHS[Kind.IMAGE_REPLACE] + "/submit"
-    assert rig.post(scenes, rig.scene_body(cutout))["code"] == "4004"
-    videos = QUERY_PATHS[Kind.IMAGE2VIDEO] + "/submit"
-    assert rig.post(videos, rig.video_body(image_id))["code"] == "4004"
     gone = rig.query(Kind.IMAGE_REPLACE, scene_task)["result"]
     assert (gone["status"], gone["replaceProductResult"]) == ("success", [])
     assert rig.query(Kind.REMOVE_BACKGROUND, task)["result"]["bgRemovedImageFileId"] is None
     assert rig.query(Kind.IMAGE2VIDEO, video_task)["result"]["finishedVideoUrl"]
-
-
-def test_a_public_avatar_is_never_forgotten(make_rig: MakeRig) -> None:
-    rig = make_rig(forget_after=100.0)
+    # A public avatar stays.
     avatar = rig.get("/v1/product_avatar/public_avatar/query")["result"]["data"][0]["avatarId"]
-    rig.advance(1e6)
     assert rig.scenes(templateImageFileId="", avatarId=avatar)
 
 

@@ -1,4 +1,4 @@
-"""Every setting of the sandbox, once, with its default and its unit."""
+"""Every setting of the sandbox, with its default and its unit."""
 
 import math
 from collections.abc import Mapping
@@ -6,23 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from .faults import check_probabilities
+from .api.faults import check_probabilities
 from .kinds import FACTS, Kind
-
-
-def _default_medians() -> dict[str, float]:
-    return {kind.value: facts.median_seconds for kind, facts in FACTS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxConfig:
-    """How a sandbox behaves. Times are seconds of its clock unless a field says otherwise.
+    """The settings of a sandbox. Times are seconds of its clock unless a field says otherwise.
 
-    `medians` maps the kinds (`remove_background`, `image_replace`, `image2Video`) to the median of
-    their lognormal durations, of which `sigma` is the shape; kinds that are left out keep their
-    default. Durations are divided by `speed`.
+    `medians` maps kinds (`remove_background`, `image_replace`, `image2Video`) to the median of
+    their lognormal durations, whose shape is `sigma`; kinds that are left out keep their default.
+    Durations are divided by `speed`.
 
-    Raises ValueError, naming the field, for a value that cannot be meant.
+    Raises ValueError, naming the field, for an impossible value.
     """
 
     uid: str = "SandboxUid0000000001"
@@ -32,7 +28,7 @@ class SandboxConfig:
     """Tasks of all kinds that an account may have unfinished at once; one more answers 4007."""
 
     speed: float = 1.0
-    medians: Mapping[str, float] = field(default_factory=_default_medians)
+    medians: Mapping[str, float] = field(default_factory=dict)
     sigma: float = 0.35
 
     media: Literal["real", "tiny"] = "real"
@@ -41,14 +37,14 @@ class SandboxConfig:
 
     seed: int = 0
     faults: Mapping[str, float] = field(default_factory=dict)
-    """Probability by fault name; the names and what each does are in faults.py."""
+    """Probability by fault name; README.md lists the names and what each does."""
 
     slow_seconds: float = 5.0
     """Real seconds by which the fault slow_query delays an answer."""
     grace_seconds: float = 2.0
-    """How long after acceptance the fault notfound_grace hides a task."""
+    """Seconds after acceptance for which the fault notfound_grace hides a task."""
     nourl_queries: int = 2
-    """How many successful answers the fault nourl leaves without URLs."""
+    """Successful answers of a task that the fault nourl leaves without URLs."""
     retry_after_seconds: int = 1
 
     forget_after: float | None = None
@@ -61,14 +57,16 @@ class SandboxConfig:
     """Bad credentials answer HTTP 401, or HTTP 200; the body code is "401" either way."""
 
     state_dir: Path | None = None
-    """Where state outlives the process; None keeps it in memory."""
+    """Folder in which state outlives the process; None keeps it in memory."""
 
     def __post_init__(self) -> None:
         check_probabilities(self.faults)
-        unknown = set(self.medians) - {kind.value for kind in Kind}
+        known = [kind.value for kind in Kind]
+        unknown = sorted(set(self.medians) - set(known))
         if unknown:
-            known = ", ".join(_default_medians())
-            raise ValueError(f"medians: no kinds are called {sorted(unknown)}; there are {known}")
+            raise ValueError(
+                f"medians: no kinds are called {unknown}; there are {', '.join(known)}"
+            )
         positive = {"speed": self.speed, "concurrency": self.concurrency, **self.medians}
         for name, value in positive.items():
             if not (math.isfinite(value) and value > 0):

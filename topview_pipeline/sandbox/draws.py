@@ -1,7 +1,7 @@
 """Seeded randomness that does not depend on the order of requests.
 
-A draw is a pure function of what it is about. Two clients that send the same work in another
-order, or at another speed, meet the same durations and the same faults.
+A draw is a pure function of its subject. Two clients that send the same work in another order, or
+at another speed, get the same durations and the same faults.
 """
 
 import hashlib

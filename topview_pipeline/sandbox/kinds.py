@@ -1,5 +1,6 @@
-"""The three kinds of task and what the API's documents say of each; prices are in prices.py."""
+"""The three kinds of task, the modes of videos, and prices, as Topview's documents have them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -16,8 +17,9 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class KindFacts:
-    """`task_type` names the kind in the credit log (None: free, in no log), `biz_type` in notices.
+    """Facts about a kind.
 
+    `task_type` names the kind in the credit log (None: free, in no log), `biz_type` in notices.
     `results` are the roles of the files that a client pays for: a task whose results were not all
     downloaded whole is an orphan.
     """
@@ -52,10 +54,44 @@ FACTS: Mapping[Kind, KindFacts] = MappingProxyType(
     }
 )
 
-MODES = ("lite", "pro", "avatar2", "avatar4", "avatar4Fast")
-"""image2Video's modes (docs.topview.ai/reference/pa2_image2video_submit_task)."""
 
-MAX_AUDIO_SECONDS: Mapping[str, float] = MappingProxyType(
-    {"avatar2": 28.0, "avatar4": 120.0, "avatar4Fast": 120.0}
+@dataclass(frozen=True)
+class Mode:
+    """A mode of image2Video (docs.topview.ai/reference/pa2_image2video_submit_task).
+
+    `short_side` is in pixels. A video lasts as long as its speech, which may last at most
+    `longest_seconds`; in a `fixed` mode it always lasts that long, whatever the speech.
+    """
+
+    short_side: int
+    credits_per_second: float
+    longest_seconds: float
+    fixed: bool = False
+
+
+MODES: Mapping[str, Mode] = MappingProxyType(
+    {
+        "lite": Mode(480, 0.1, 5.0, fixed=True),
+        "pro": Mode(720, 0.2, 10.0, fixed=True),
+        "avatar2": Mode(1080, 0.4, 28.0),
+        "avatar4": Mode(1080, 0.1, 120.0),
+        "avatar4Fast": Mode(1080, 0.06, 120.0),
+    }
 )
-"""The longest audio that a mode takes, where the documents name one."""
+"""The prices of avatar2, avatar4 and avatar4Fast are Photo Avatar's; the others are inferred."""
+
+SCENES_PER_MODE: Mapping[str, int] = MappingProxyType({"manual": 2, "auto": 1})
+"""Images that one image_replace task returns, as in the getting-started document's examples."""
+
+
+def image_replace_credits(version: str, images: int) -> float:
+    """Credits of one image_replace task: one per returned image (the points rules).
+
+    A task of API version "v3" costs half a credit (the official client).
+    """
+    return 0.5 if version == "v3" else float(images)
+
+
+def video_credits(mode: str, seconds: float) -> float:
+    """Credits of one image2Video task, by its mode and each started second of its video."""
+    return round(MODES[mode].credits_per_second * max(1, math.ceil(seconds)), 2)

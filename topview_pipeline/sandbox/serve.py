@@ -1,7 +1,9 @@
 """Running the sandbox: in the foreground, in a thread of this process, or in one of its own."""
 
+import asyncio
 import contextlib
 import multiprocessing
+import os
 import signal
 import socket
 import threading
@@ -11,16 +13,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from .app import create_app
+from .api.app import create_app
+from .api.calls import HANG_UP
 from .config import SandboxConfig
-from .connections import ConnectionTable, closing_connections, recording_protocol
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
+
+_Connections = dict[tuple[str, int], asyncio.Transport]
+"""Open connections by their client's address."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Running:
 def serve(config: SandboxConfig, host: str = "127.0.0.1", port: int = 0) -> None:
     """Serve until SIGTERM or SIGINT, then return. Raises OSError if the address is taken.
 
-    For the main thread, as signal handlers are.
+    For the main thread alone, since it sets signal handlers.
     """
     with _bound(host, port) as listener:
         server = _server(config, time.time)
@@ -47,7 +54,10 @@ def serve(config: SandboxConfig, host: str = "127.0.0.1", port: int = 0) -> None
 
 @contextmanager
 def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
-    """uvicorn raises the signal that stopped it once more when it is done; end that here."""
+    """Stop the server at a signal.
+
+    uvicorn raises the signal that stopped it once more when it is done; that ends here.
+    """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         server.should_exit = True
@@ -75,13 +85,8 @@ def running(
     """
     run = _in_thread(config, port, clock) if where == "thread" else _in_process(config, port)
     with run as (bound_port, pid):
-        yield Running(
-            base_url=f"http://127.0.0.1:{bound_port}",
-            uid=config.uid,
-            api_key=config.api_key,
-            port=bound_port,
-            pid=pid,
-        )
+        base_url = f"http://127.0.0.1:{bound_port}"
+        yield Running(base_url, config.uid, config.api_key, bound_port, pid)
 
 
 @contextmanager
@@ -93,7 +98,9 @@ def _in_thread(
         thread = threading.Thread(target=server.run, args=([listener],), name="sandbox")
         thread.start()
         try:
-            _wait_until(lambda: server.started or not thread.is_alive())
+            deadline = time.monotonic() + _START_SECONDS
+            while not server.started and thread.is_alive() and time.monotonic() < deadline:
+                time.sleep(0.002)
             if not server.started:
                 raise RuntimeError("the sandbox did not start; its log says why")
             yield listener.getsockname()[1], None
@@ -126,6 +133,7 @@ def _in_process(config: SandboxConfig, port: int) -> Iterator[tuple[int, int | N
 
 
 def _child(config: SandboxConfig, port: int, parent: Connection) -> None:
+    os.setsid()  # Ctrl-C in a terminal is the caller's to handle, who may need us a little longer
     with _bound("127.0.0.1", port) as listener:
         server = _server(config, time.time)
         threading.Thread(target=_stop_with, args=(parent, server), daemon=True).start()
@@ -135,19 +143,18 @@ def _child(config: SandboxConfig, port: int, parent: Connection) -> None:
 
 
 def _stop_with(parent: Connection, server: uvicorn.Server) -> None:
-    """The pipe ends when the parent closes it or dies."""
+    """Stop when the pipe ends: the parent closed it or died."""
     with contextlib.suppress(EOFError, OSError):
         parent.recv()
     server.should_exit = True
 
 
 def _server(config: SandboxConfig, clock: Callable[[], float]) -> uvicorn.Server:
-    connections: ConnectionTable = {}
-    app = closing_connections(create_app(config, clock=clock), connections)
+    connections: _Connections = {}
     return uvicorn.Server(
         uvicorn.Config(
-            app,
-            http=recording_protocol(connections),
+            _with_hang_up(create_app(config, clock=clock), connections),
+            http=_recording_protocol(connections),
             access_log=False,
             date_header=False,
             log_level="warning",
@@ -157,13 +164,37 @@ def _server(config: SandboxConfig, clock: Callable[[], float]) -> uvicorn.Server
     )
 
 
-@contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    with socket.create_server((host, port), backlog=2048) as listener:
-        yield listener
+def _recording_protocol(connections: _Connections) -> type[asyncio.Protocol]:
+    """uvicorn's HTTP protocol, which also keeps the table of connections."""
+
+    class RecordingProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # h11 or httptools
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            connections[self.client] = transport
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.pop(self.client, None)
+            super().connection_lost(exc)
+
+    return RecordingProtocol
 
 
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.002)
+def _with_hang_up(app: ASGIApp, connections: _Connections) -> ASGIApp:
+    """The application, with the extension `HANG_UP` in every HTTP scope.
+
+    ASGI has no word for closing a connection in the middle of an answer.
+    """
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            transport = connections.get(scope["client"])
+            if transport is not None:
+                extensions = {**scope.get("extensions", {}), HANG_UP: transport.close}
+                scope = {**scope, "extensions": extensions}
+        await app(scope, receive, send)
+
+    return wrapped
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), backlog=2048)

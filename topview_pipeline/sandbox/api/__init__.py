@@ -1,0 +1,1 @@
+"""The HTTP side: routes, tasks, credits, signed URLs, faults, counters. It makes no media."""

@@ -1,0 +1,1 @@
+"""The pictures and videos that tasks return. Nothing here knows of HTTP, accounts or tasks."""

@@ -1,0 +1,127 @@
+"""The words of a script and their times. Captions and voice both follow these times."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+
+_WORDS_PER_SECOND = 2.5
+_FASTEST = 4.0
+"""Words per second that a listener still follows; a script that needs more is cut."""
+
+_LEAD, _TAIL = 0.15, 0.35
+"""Seconds of quiet before and after the script."""
+
+_SHORTEST = 2.0
+"""Seconds of the shortest clip."""
+
+# Scripts without spaces between words.
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_TOKEN = re.compile(rf"[{_UNSPACED}][^\w\s]*|[^\s{_UNSPACED}]+")
+
+_VOWELS = re.compile(r"[aeiouyæœøаеёиоуыэюяαεηιουω]+", re.IGNORECASE)
+_PAUSES = {
+    ".": 1.1,
+    "!": 1.1,
+    "?": 1.1,
+    "…": 1.1,
+    "。": 1.1,
+    "！": 1.1,
+    "？": 1.1,
+    "，": 0.5,
+    ",": 0.5,
+    ";": 0.7,
+    ":": 0.7,
+    "、": 0.5,
+}
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word and the seconds in which it is spoken.
+
+    `spaced`: a space separates it from the word before. `vowels`: one per syllable.
+    """
+
+    text: str
+    spaced: bool
+    vowels: str
+    start: float = 0.0
+    end: float = 0.0
+
+    @property
+    def ends_phrase(self) -> bool:
+        """True if the voice pauses after it."""
+        return self.text[-1] in _PAUSES
+
+    @property
+    def ends_sentence(self) -> bool:
+        """True if a sentence is over."""
+        return _PAUSES.get(self.text[-1], 0.0) > 1.0
+
+
+def words_of(text: str) -> list[Word]:
+    """The words of a script, not timed yet. Emoji and control characters are left out."""
+    clean = "".join(" " if _silent(c) else c for c in text)
+    return [
+        Word(
+            found.group(),
+            spaced=found.start() > 0 and clean[found.start() - 1].isspace(),
+            vowels=_vowels(found.group()),
+        )
+        for found in _TOKEN.finditer(clean)
+    ]
+
+
+def _silent(character: str) -> bool:
+    """True if a voice skips it, and a caption font has no picture for it."""
+    category = unicodedata.category(character)
+    if category in {"So", "Sk"}:
+        return character >= "\u2190"  # arrows, symbols, emoji; but not a degree or trade mark sign
+    return category[0] == "C" or category in {"Zl", "Zp"} or "\ufe00" <= character <= "\ufe0f"
+
+
+def _vowels(word: str) -> str:
+    plain = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+    return "".join(group[0].lower() for group in _VOWELS.findall(plain)) or "a"
+
+
+def natural_seconds(words: list[Word]) -> float:
+    """Seconds that a voice needs for the words."""
+    return max(_SHORTEST, sum(map(_weight, words)) / _WORDS_PER_SECOND)
+
+
+def _weight(word: Word) -> float:
+    """The length of a word in words: a character of a script without spaces is half a word."""
+    return 0.5 if re.match(rf"[{_UNSPACED}]", word.text) else 1.0
+
+
+def timed(words: list[Word], seconds: float) -> list[Word]:
+    """The words spread over a clip of `seconds`; the end is cut if it does not fit.
+
+    A script that is short for its clip is spoken at the normal pace and followed by quiet.
+    """
+    room = seconds - _LEAD - _TAIL
+    kept = _fitting(words, room * _FASTEST)
+    spoken = min(room, sum(map(_weight, kept)) / _WORDS_PER_SECOND)
+    effort = [len(w.vowels) + 0.6 + 1.5 * _PAUSES.get(w.text[-1], 0.0) for w in kept]
+    unit = spoken / sum(effort) if effort else 0.0
+    result, at = [], _LEAD
+    for word, share in zip(kept, effort, strict=True):
+        voiced = (len(word.vowels) + 0.6) * unit
+        result.append(replace(word, start=at, end=at + voiced))
+        at += share * unit
+    return result
+
+
+def _fitting(words: list[Word], most: float) -> list[Word]:
+    """The words up to `most`, the last one with an ellipsis if others had to go."""
+    total = 0.0
+    kept: list[Word] = []
+    for word in words:
+        total += _weight(word)
+        if total > most:
+            last = kept[-1]
+            kept[-1] = replace(last, text=last.text.rstrip(".,;:!?") + "…")
+            break
+        kept.append(word)
+    return kept

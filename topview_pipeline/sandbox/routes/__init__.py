@@ -1,1 +1,0 @@
-"""HTTP routes, one module per area; each offers its list as `ROUTES`."""
