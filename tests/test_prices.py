@@ -1,59 +1,73 @@
-"""The price list: what can be written in TOPVIEW_PRICES, and what it says of a task."""
+"""The price list, and the estimate of a task: real charges first, then the list, else nothing."""
 
 from __future__ import annotations
 
 import pytest
 
-from topview_pipeline.environment import SettingsError
-from topview_pipeline.prices import PriceList
-from topview_pipeline.settings import Settings
+from topview_pipeline.prices import Estimate, PriceList, estimate
 
-LIST = PriceList.parse("image_replace=1, image2video/avatar2=0.4/s, image2video/lite=3", "a list")
+PRICES = PriceList.parse(
+    "image_replace=1, image2video/avatar2=0.4/s, image2video/pro=3/s", "a list"
+)
 
 
 @pytest.mark.parametrize(
     ("kind", "mode", "seconds", "credits_"),
     [
         ("image_replace", "manual", None, 1.0),  # the kind's price is every mode's
-        ("image2video", "lite", 12.0, 3.0),
         ("image2video", "avatar2", 9.2, 4.0),  # each started second is paid
         ("image2video", "avatar2", None, 0.4 * 28),  # the longest recording that the mode takes
-        ("image2video", "pro", 5.0, None),
-        ("remove_background", None, None, None),
+        ("image2video", "pro", 5.0, 15.0),
+        ("image2video", "pro", None, None),  # the mode has no documented limit
+        ("image2video", "lite", 5.0, None),
     ],
 )
 def test_a_task_costs_what_the_list_says_of_its_kind_and_mode(
     kind: str, mode: str | None, seconds: float | None, credits_: float | None
 ) -> None:
-    assert LIST.of(kind, mode, seconds) == (None if credits_ is None else pytest.approx(credits_))
+    assert PRICES.of(kind, mode, seconds) == (None if credits_ is None else pytest.approx(credits_))
 
 
-def test_a_price_by_the_second_without_any_length_is_no_price() -> None:
-    prices = PriceList.parse("image2video/pro=1/s", "a list")
-    assert prices.of("image2video", "pro", None) is None
-
-
-@pytest.mark.parametrize("wrong", ["image_replace", "image_replace=-1", "a=1/min", "x=1 y=2", "=3"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["image_replace", "image_replace=-1", "image_replace=nan", "a=1/min", "x=1 y=2", "=3", "a/=1"],
+)
 def test_an_entry_that_cannot_be_read_is_named(wrong: str) -> None:
-    with pytest.raises(SettingsError, match=r"TOPVIEW_PRICES: .* is no price") as caught:
-        Settings.from_environment({"TOPVIEW_PRICES": f"image2video=2, {wrong}"})
-    assert wrong in str(caught.value)
+    with pytest.raises(ValueError) as caught:
+        PriceList.parse(f"image2video=2, {wrong}", "a list")
+    what, fix = caught.value.args
+    assert what == f"{wrong!r} is no price"
+    assert fix.startswith("Use ")
 
 
-def test_the_default_list_is_said_to_be_one() -> None:
-    default = Settings.from_environment({}).prices
-    assert default.of("image_replace", "auto", None) == 1.0
-    assert default.source == "the default price list"
-    own = Settings.from_environment({"TOPVIEW_PRICES": "image_replace=0.5"}).prices
-    assert own.source == "the price list in TOPVIEW_PRICES"
+def test_a_list_is_written_as_it_is_read() -> None:
+    assert PriceList.parse(str(PRICES), "a list") == PRICES
+    assert PriceList.parse(" ,a=1 ,, b/c=0.060/s,", "a list").prices.keys() == {"a", "b/c"}
 
 
-@pytest.mark.parametrize("wrong", ["-1", "much", "inf"])
-def test_a_credit_limit_that_is_no_amount_is_refused(wrong: str) -> None:
-    with pytest.raises(SettingsError, match="TOPVIEW_CREDIT_LIMIT"):
-        Settings.from_environment({"TOPVIEW_CREDIT_LIMIT": wrong})
-
-
-def test_no_credit_limit_and_one_of_nothing_are_not_the_same() -> None:
-    assert Settings.from_environment({}).credit_limit is None
-    assert Settings.from_environment({"TOPVIEW_CREDIT_LIMIT": "0"}).credit_limit == 0.0
+@pytest.mark.parametrize(
+    ("kind", "mode", "free", "seen", "expected"),
+    [
+        ("image_replace", "auto", True, 9.0, Estimate(0.0, "it is free")),
+        (
+            "image_replace",
+            "auto",
+            False,
+            4.0,
+            Estimate(4.0, "the most that such tasks cost so far"),
+        ),
+        (
+            "image_replace",
+            "auto",
+            False,
+            0.0,
+            Estimate(0.0, "the most that such tasks cost so far"),
+        ),
+        ("image_replace", "auto", False, None, Estimate(1.0, "a list")),
+        ("image2video", "lite", False, None, Estimate(None, "no price is known")),
+    ],
+)
+def test_an_estimate_goes_by_what_is_known_best_and_is_never_guessed(
+    kind: str, mode: str, free: bool, seen: float | None, expected: Estimate
+) -> None:
+    assert estimate(kind, mode, 5.0, free=free, seen=seen, prices=PRICES) == expected

@@ -1,8 +1,6 @@
-"""A price list: credits of a task by its kind and mode. Reading one, and asking it.
+"""The price list of TOPVIEW_PRICES, and the estimate of a task's credits before it is submitted.
 
-Topview publishes no prices of these endpoints; the default of TOPVIEW_PRICES is its points rules
-and the prices by the second of its photo avatars. Not here: what was really charged (`ledger`), and
-which of both counts (`stages.estimates`).
+Topview publishes no prices of these endpoints. Not here: credits that were charged (`ledger`).
 """
 
 from __future__ import annotations
@@ -21,16 +19,16 @@ LONGEST_RECORDING_SECONDS: Final[Mapping[str, float]] = {
 """docs: pa2_image2video_submit_task. The other modes have no documented limit."""
 
 _ENTRY: Final = re.compile(
-    r"(?P<kind>[a-z0-9_]+)(?:/(?P<mode>\w+))?=(?P<credits>\d+(?:\.\d+)?)(?P<a_second>/s)?"
+    r"(?P<name>[a-z0-9_]+(?:/\w+)?)=(?P<credits>\d+(?:\.\d+)?)(?P<a_second>/s)?", re.ASCII
 )
 
 
 @dataclass(frozen=True)
 class Price:
-    """Credits of one task, or of one started second of its speech."""
+    """Credits of one task, or of each started second of its speech."""
 
     credits: float
-    a_second: bool = False
+    a_second: bool
 
 
 @dataclass(frozen=True)
@@ -44,22 +42,28 @@ class PriceList:
     def parse(cls, text: str, source: str) -> PriceList:
         """Read `image_replace=1, image2video/avatar2=0.4/s`.
 
-        Raises:
-            ValueError: an entry cannot be read; the message quotes it.
+        A ValueError's arguments are what is wrong, and how to fix it.
         """
         prices = {}
         for entry in filter(None, (part.strip() for part in text.split(","))):
             match = _ENTRY.fullmatch(entry)
             if match is None:
-                raise ValueError(entry)
-            name = "/".join(filter(None, (match["kind"], match["mode"])))
-            prices[name] = Price(float(match["credits"]), match["a_second"] is not None)
+                fix = "Use image_replace=1, image2video/avatar2=0.4/s, for example."
+                raise ValueError(f"{entry!r} is no price", fix)
+            prices[match["name"]] = Price(float(match["credits"]), match["a_second"] is not None)
         return cls(prices, source)
 
-    def of(self, kind: str, mode: str | None, seconds: float | None) -> float | None:
-        """Credits of a task; None when the list does not say.
+    def __str__(self) -> str:
+        """Text that `parse` reads as the same prices."""
+        return ", ".join(
+            f"{name}={price.credits:g}{'/s' if price.a_second else ''}"
+            for name, price in self.prices.items()
+        )
 
-        By the second and without seconds, the longest recording that the mode takes counts.
+    def of(self, kind: str, mode: str | None, seconds: float | None) -> float | None:
+        """Return the credits of a task; None when the list has no price for it.
+
+        Without `seconds` a price by the second counts the longest recording that the mode takes.
         """
         price = self.prices.get(f"{kind}/{mode}", self.prices.get(kind))
         if price is None:
@@ -68,3 +72,34 @@ class PriceList:
             return price.credits
         longest = LONGEST_RECORDING_SECONDS.get(mode or "") if seconds is None else seconds
         return None if longest is None else price.credits * math.ceil(longest)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The most that a task may cost, as far as is known; `credits` is None when nothing is."""
+
+    credits: float | None
+    source: str
+
+
+def estimate(
+    kind: str,
+    mode: str | None,
+    seconds: float | None,
+    *,
+    free: bool,
+    seen: float | None,
+    prices: PriceList,
+) -> Estimate:
+    """Estimate a task: free, else the most that such tasks cost so far, else the price list.
+
+    Args:
+        seconds: Length of the speech; None when unknown or when there is none.
+        seen: The most that such tasks cost so far; None before the first.
+    """
+    if free:
+        return Estimate(0.0, "it is free")
+    if seen is not None:
+        return Estimate(seen, "the most that such tasks cost so far")
+    listed = prices.of(kind, mode, seconds)
+    return Estimate(listed, "no price is known" if listed is None else prices.source)

@@ -1,151 +1,70 @@
-"""Every setting once, read from the environment when asked for and never at import.
+"""All settings of a pipeline as one value, `PipelineConfig`, and the variables it is read from.
 
-Shared by the Dagster resources and the command line. Not here: the variables themselves, their
-defaults and their meaning (`environment`).
+Only `definitions.py` and the command line read the environment; all code below is given a config.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, cast
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
-from pydantic import SecretStr
-
-from topview_pipeline.environment import (
-    DEFAULT_IMAGE_EDIT_PROMPT,
-    VARIABLES,
-    Environment,
-    SettingsError,
-    Variable,
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
 )
+from pydantic.fields import FieldInfo
+
+from topview_pipeline.errors import PipelineError
 from topview_pipeline.prices import PriceList
-from topview_pipeline.sources import is_url
+from topview_pipeline.text import is_url
 
-__all__ = [
-    "DEFAULT_IMAGE_EDIT_PROMPT",
-    "MODES",
-    "PYTHON_SOURCE",
-    "VARIABLES",
-    "CatalogueDefaults",
-    "Settings",
-    "SettingsError",
-    "Variable",
-    "project_root",
-]
-
-PYTHON_SOURCE = "python:"
-"""What TOPVIEW_CATALOGUE begins with when it names a source of the user's own."""
-
-MODES = ("lite", "pro", "avatar2", "avatar4", "avatar4Fast")
+Mode = Literal["lite", "pro", "avatar2", "avatar4", "avatar4Fast"]
+MODES: Final[tuple[str, ...]] = get_args(Mode)
 """Topview's video modes, smallest first."""
+PYTHON_SOURCE: Final = "python:"
+"""Beginning of a TOPVIEW_CATALOGUE that names a source of the user's own."""
+DEFAULT_IMAGE_EDIT_PROMPT: Final = (
+    "Let the person in picture 1 present the product of picture 2 in place of the object shown "
+    "there. Leave the person, the pose, the light and the framing as they are, and the product's "
+    "shape, colours and lettering too."
+)
+DEFAULT_PRICES: Final = PriceList.parse(
+    "image_replace=1, image2video/avatar2=0.4/s, image2video/avatar4=0.1/s, "
+    "image2video/avatar4Fast=0.06/s",
+    "the default price list",
+)
+_PREFIX: Final = "TOPVIEW_"
+_PLAIN_WORDS: Final = {
+    "Input should be ": "",
+    "a valid boolean": "true or false",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "greater than or equal to": "at least",
+}
+"""pydantic's words, and ours."""
+_COPY: Final = "Copy it from Topview's API page, the key without the word Bearer."
+_T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogueDefaults:
-    """What a row gets where its cells are empty.
-
-    There is no default location: a location belongs to one template, and a row may bring its own.
-    """
-
-    template_image: str | None = None
-    template_image_file_id: str | None = None
-    avatar_id: str | None = None
-    image_edit_prompt: str = DEFAULT_IMAGE_EDIT_PROMPT
-    user_face_image: str | None = None
-    voice_id: str | None = None
-    caption_id: str | None = None
-    mode: str = "avatar2"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """All settings of a process. Neither its repr nor its errors show a secret."""
-
-    base_url: str
-    """http or https, without a slash at the end."""
-    uid: str | None
-    api_key: SecretStr | None
-    home: Path
-    ledger_url: str = field(repr=False)
-    """SQLAlchemy URL; it may hold a password."""
-    artifacts: str = field(repr=False)
-    """Absolute path or fsspec URL; that may hold one too."""
-    catalogue: str | None = field(repr=False)
-    catalogue_name: str | None
-    """What the ledger knows the catalogue by; None: its location."""
-    max_concurrent_tasks: int
-    credit_limit: float | None
-    """Credits a UTC day, for all runs of the account."""
-    nightly_credit_limit: float | None
-    """Credits of what one nightly_catch_up orders."""
-    prices: PriceList
-    """What estimates go by until such a task was really paid."""
-    poll_seconds: float
-    wait_seconds: float
-    deadline_seconds: Mapping[str, float]
-    """By kind of task: remove_background, image_replace, image2video."""
-    account_exclusive: bool
-    """Nobody else uses the account."""
-    unknown_deadlines: int
-    """Deadlines after which a lost answer that is in no credit log was never charged."""
-    when_no_face: Literal["fail", "avatar2"]
-    previews: bool
-    """Whether materializations show a small picture."""
-    checks: bool
-    """Whether what was made is measured."""
-    media_url: str | None
-    """Below which browsers find the store's files; without a slash at the end."""
-    defaults: CatalogueDefaults
-
-    @classmethod
-    def from_environment(
-        cls, environ: Mapping[str, str] | None = None, *, start: Path | None = None
-    ) -> "Settings":
-        """Read all variables now. Raises SettingsError for the first that cannot be used.
-
-        `start` is where the search for the project begins, see `project_root`.
-        """
-        env = Environment(os.environ if environ is None else environ)
-        root = project_root(start)
-        home = _home(env, root)
-        artifacts = env.optional("TOPVIEW_ARTIFACTS")
-        when_no_face = env.one_of("TOPVIEW_WHEN_NO_FACE", ("fail", "avatar2"))
-        return cls(
-            base_url=_base_url(env),
-            uid=_uid(env),
-            api_key=_api_key(env),
-            home=home,
-            ledger_url=_ledger_url(env, root, home),
-            artifacts=_path(artifacts, root) if artifacts else str(home / "artifacts"),
-            catalogue=_catalogue(env, root),
-            catalogue_name=env.optional("TOPVIEW_CATALOGUE_NAME"),
-            max_concurrent_tasks=env.count("TOPVIEW_MAX_CONCURRENT_TASKS"),
-            credit_limit=env.optional_number("TOPVIEW_CREDIT_LIMIT"),
-            nightly_credit_limit=env.optional_number("TOPVIEW_NIGHTLY_CREDIT_LIMIT"),
-            prices=_prices(env),
-            poll_seconds=env.number("TOPVIEW_POLL_SECONDS", above_zero=True),
-            wait_seconds=env.number("TOPVIEW_WAIT_SECONDS"),
-            deadline_seconds={
-                kind: env.number(f"TOPVIEW_DEADLINE_{kind.upper()}", above_zero=True)
-                for kind in ("remove_background", "image_replace", "image2video")
-            },
-            account_exclusive=env.flag("TOPVIEW_ACCOUNT_EXCLUSIVE"),
-            unknown_deadlines=env.count("TOPVIEW_UNKNOWN_DEADLINES"),
-            when_no_face=cast(Literal["fail", "avatar2"], when_no_face),
-            previews=env.flag("TOPVIEW_PREVIEWS"),
-            checks=env.flag("TOPVIEW_CHECKS"),
-            media_url=_media_url(env),
-            defaults=_defaults(env, root),
-        )
+class SettingsError(PipelineError):
+    """A setting that is missing or cannot be used; `where` is its variable."""
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The folder of workspace.yaml: from `start` (default: here) upwards, else beside the package.
-
-    Where there is none, as in an installed package, it is the current folder.
-    """
+    """Find the folder of workspace.yaml, from `start` or here upwards; else the current folder."""
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents, Path(__file__).absolute().parent.parent):
         if (folder / "workspace.yaml").is_file():
@@ -153,143 +72,289 @@ def project_root(start: Path | None = None) -> Path:
     return Path.cwd()
 
 
-def _path(value: str, root: Path) -> str:
-    """A URL as it is, a path absolute: the same setting means the same file wherever it is read."""
-    return value if is_url(value) else str(root / os.path.expanduser(value))
+# Types of fields. A validator raises ValueError(what is wrong, how to fix it), without a secret.
 
 
-def _optional_path(env: Environment, name: str, root: Path) -> str | None:
-    value = env.optional(name)
-    return None if value is None else _path(value, root)
+def _absolute(ref: str, info: ValidationInfo) -> str:
+    """Return a path as seen from the project's root; a URL and an import path as they are."""
+    if is_url(ref) or ref.startswith(PYTHON_SOURCE):
+        return ref
+    root: Path = info.context or project_root()
+    return str(root / os.path.expanduser(ref))
 
 
-def _catalogue(env: Environment, root: Path) -> str | None:
-    value = env.optional("TOPVIEW_CATALOGUE")
-    if value is not None and value.startswith(PYTHON_SOURCE):
-        return value
-    return _optional_path(env, "TOPVIEW_CATALOGUE", root)
+def _folder(path: Path, info: ValidationInfo) -> Path:
+    if is_url(str(path)):
+        fix = "Name a folder; TOPVIEW_STORE and TOPVIEW_LEDGER_URL take URLs."
+        raise ValueError("it is a URL", fix)
+    return Path(_absolute(str(path), info))
 
 
-def _home(env: Environment, root: Path) -> Path:
-    value = env.optional("TOPVIEW_HOME") or ".topview"
-    if is_url(value):
-        mend = "Name a folder; TOPVIEW_ARTIFACTS and TOPVIEW_LEDGER_URL take URLs."
-        raise SettingsError("TOPVIEW_HOME", "it is a URL", mend)
-    return Path(_path(value, root))
-
-
-def _base_url(env: Environment) -> str:
-    mend = "Leave these out; credentials go into TOPVIEW_UID and TOPVIEW_API_KEY."
-    return _plain_url(
-        "TOPVIEW_BASE_URL", env.text("TOPVIEW_BASE_URL"), "https://api.topview.ai", mend
-    )
-
-
-def _media_url(env: Environment) -> str | None:
-    value = env.optional("TOPVIEW_MEDIA_URL")
-    if value is None:
-        return None
-    mend = "Leave these out: the links are shown to whoever sees the Dagster UI."
-    return _plain_url("TOPVIEW_MEDIA_URL", value, "https://host/folder", mend)
-
-
-def _plain_url(name: str, value: str, example: str, without: str) -> str:
-    """An http or https URL in one spelling, without a slash at the end.
-
-    Args:
-        without: how to mend one with a user, a query or a fragment.
-    """
+def _plain_url(text: str) -> str:
+    """Return an http or https URL in its one spelling, without a slash at the end."""
     try:
-        parts = urlsplit(value)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise SettingsError(name, f"not a URL ({error})", f"Use {example}.") from error
-    scheme = parts.scheme.lower()
-    if scheme not in ("http", "https") or not host or any(map(str.isspace, value)):
-        raise SettingsError(name, "not an http or https URL", f"Use {example}.")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise SettingsError(name, "it has a user, a query or a fragment", without)
-    host = f"[{host}]" if ":" in host else host
-    standard = {"http": 80, "https": 443}[scheme]
-    origin = host if port in (None, standard) else f"{host}:{port}"
-    return f"{scheme}://{origin}{parts.path.rstrip('/')}"
+        url = HttpUrl(text)
+    except ValidationError:
+        fix = "Use https://host or https://host/folder."
+        raise ValueError("it is not an http or https URL", fix) from None
+    if any(part is not None for part in (url.username, url.password, url.query, url.fragment)):
+        fix = "Leave these out: the URL is shown to everyone who sees a log or the Dagster UI."
+        raise ValueError("it has a user, a query or a fragment", fix)
+    return str(url).rstrip("/")
 
 
-def _uid(env: Environment) -> str | None:
-    value = env.optional("TOPVIEW_UID")
-    if value is not None:
-        _check_header("TOPVIEW_UID", value)
+def _header(value: str | SecretStr) -> str | SecretStr:
+    text = value if isinstance(value, str) else value.get_secret_value()
+    if not re.fullmatch("[!-~]+", text):
+        raise ValueError("it has a blank, a line break or a letter that no header takes", _COPY)
     return value
 
 
-def _api_key(env: Environment) -> SecretStr | None:
-    value = env.optional("TOPVIEW_API_KEY")
-    if value is None:
-        return None
-    if value.lower().startswith("bearer "):
-        mend = "Give the key alone; the word is added when it is sent."
-        raise SettingsError("TOPVIEW_API_KEY", "it begins with 'Bearer'", mend)
-    _check_header("TOPVIEW_API_KEY", value)
-    return SecretStr(value)
+def _price_list(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return PriceList.parse(value, "the price list in TOPVIEW_PRICES")
 
 
-def _check_header(name: str, value: str) -> None:
-    if not (value.isascii() and value.isprintable() and " " not in value):
-        what = "it holds a blank, a line break or a letter that no HTTP header takes"
-        raise SettingsError(name, what, "Copy it again from Topview's API page.")
-
-
-def _ledger_url(env: Environment, root: Path, home: Path) -> str:
-    # 0.15 s, spared to what only imports the definitions.
-    from sqlalchemy.engine import URL, make_url
+def _ledger_url(text: str, info: ValidationInfo) -> str:
+    from sqlalchemy.engine import make_url  # 0.2 s
     from sqlalchemy.exc import ArgumentError
 
-    name = "TOPVIEW_LEDGER_URL"
-    value = env.optional(name)
-    if value is None:
-        return URL.create("sqlite", database=str(home / "ledger.db")).render_as_string()
-    mend = (
-        "Use sqlite:////folder/ledger.db, on a local disk, or "
-        "postgresql+psycopg2://user:password@host/name."
+    fix = (
+        "Use sqlite:////folder/ledger.db, on a local disk, or postgresql+psycopg2://user:password@"
+        "host/name, with %40 and %2F for @ and / in a password."
     )
     try:
-        url = make_url(value)
-    except (ArgumentError, ValueError) as error:
-        # The cause quotes of the value, which may hold a password.
-        raise SettingsError(name, f"not a SQLAlchemy URL ({type(error).__name__})", mend) from None
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:  # its words may quote the password
+        raise ValueError(f"not a SQLAlchemy URL ({type(error).__name__})", fix) from None
     if url.drivername in ("postgresql", "postgresql+psycopg2"):
         if not url.database:
-            raise SettingsError(name, "it names no database", mend)
-        return value
-    if url.get_backend_name() != "sqlite":
-        raise SettingsError(name, f"{url.drivername} is not supported", mend)
-    if not url.database or ":memory:" in url.database or "mode=memory" in value:
-        raise SettingsError(name, "a ledger in memory forgets what was paid for", mend)
-    if url.database.startswith("file:"):
-        return value
-    absolute = url.set(database=_path(url.database, root))
-    return absolute.render_as_string(hide_password=False)
+            raise ValueError("it names no database", fix)
+        return text.replace("postgresql:", "postgresql+psycopg2:", 1)
+    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise ValueError(f"{url.drivername} is not supported", fix)
+    if not url.database or url.database.startswith((":memory:", "file:")):
+        raise ValueError("it is no plain file, and one in memory forgets what was paid for", fix)
+    return url.set(database=_absolute(url.database, info)).render_as_string(hide_password=False)
 
 
-def _prices(env: Environment) -> PriceList:
-    name = "TOPVIEW_PRICES"
-    is_ours = env.is_default(name)
-    source = "the default price list" if is_ours else f"the price list in {name}"
-    try:
-        return PriceList.parse(env.text(name), source)
-    except ValueError as error:
-        mend = "Use image_replace=1, image2video/avatar2=0.4/s, for example."
-        raise SettingsError(name, f"{str(error)!r} is no price", mend) from error
+def _ledger_in_home(given: dict[str, Any]) -> str:
+    path = str(given["home"] / "ledger.db")
+    return f"sqlite:///{path.replace('%', '%25').replace('?', '%3F')}"
 
 
-def _defaults(env: Environment, root: Path) -> CatalogueDefaults:
-    return CatalogueDefaults(
-        template_image=_optional_path(env, "TOPVIEW_DEFAULT_TEMPLATE_IMAGE", root),
-        template_image_file_id=env.optional("TOPVIEW_DEFAULT_TEMPLATE_IMAGE_FILE_ID"),
-        avatar_id=env.optional("TOPVIEW_DEFAULT_AVATAR_ID"),
-        image_edit_prompt=env.text("TOPVIEW_DEFAULT_IMAGE_EDIT_PROMPT"),
-        user_face_image=_optional_path(env, "TOPVIEW_DEFAULT_USER_FACE_IMAGE", root),
-        voice_id=env.optional("TOPVIEW_DEFAULT_VOICE_ID"),
-        caption_id=env.optional("TOPVIEW_DEFAULT_CAPTION_ID"),
-        mode=env.one_of("TOPVIEW_DEFAULT_MODE", MODES),
+Header = Annotated[str, AfterValidator(_header)]
+Key = Annotated[SecretStr, AfterValidator(_header)]
+Ref = Annotated[str, AfterValidator(_absolute)]
+PlainUrl = Annotated[str, AfterValidator(_plain_url)]
+Count = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_PLAIN_DATA: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class CatalogueDefaults(BaseModel):
+    """Values for empty cells. A location has no default, for it belongs to one template."""
+
+    model_config = _PLAIN_DATA
+
+    template_image: Ref | None = Field(
+        None, repr=False, description="Template of rows without one."
     )
+    template_image_file_id: str | None = Field(
+        None, description="Topview's file id of that template."
+    )
+    avatar_id: str | None = Field(None, description="Avatar of rows without template or avatar.")
+    image_edit_prompt: str = Field(
+        DEFAULT_IMAGE_EDIT_PROMPT, description="Prompt of rows with neither location nor prompt."
+    )
+    user_face_image: Ref | None = Field(None, repr=False, description="Face of rows without one.")
+    voice_id: str | None = Field(None, description="Voice of rows with a script and no voice.")
+    caption_id: str | None = Field(None, description="Caption style of rows without one.")
+    mode: Mode = Field("avatar2", description="Video mode of rows without one.")
+
+
+class _Deadlines(BaseModel):
+    """Variables of `deadline_seconds`."""
+
+    remove_background: float | None = Field(
+        None, description="Seconds until a background removal is overdue. Unset: 600."
+    )
+    image_replace: float | None = Field(
+        None, description="Seconds until an image replacement is overdue. Unset: 1200."
+    )
+    image2video: float | None = Field(
+        None, description="Seconds until a video is overdue. Unset: 3600."
+    )
+
+
+class PipelineConfig(BaseModel):
+    """Everything that a run of a pipeline needs to know; its repr shows no secret.
+
+    Relative paths are seen from the project's root and become absolute. A value that cannot be used
+    raises SettingsError.
+    """
+
+    model_config = _PLAIN_DATA
+
+    uid: Header | None = Field(None, description="Topview user id, for Topview and the ledger.")
+    api_key: Key | None = Field(None, description="Topview API key, for whatever calls Topview.")
+    base_url: PlainUrl = Field("https://api.topview.ai", description="URL of the Topview API.")
+    name: str = Field(
+        "topview", description="Name of the pipeline, another for each catalogue of an account."
+    )
+    home: Annotated[Path, AfterValidator(_folder)] = Field(
+        Path(".topview"),
+        validate_default=True,
+        description="Folder of ledger and store. Relative paths, here and below, are seen from "
+        "the folder of workspace.yaml.",
+    )
+    ledger_url: Annotated[str, AfterValidator(_ledger_url)] = Field(
+        default_factory=_ledger_in_home,
+        repr=False,
+        description="SQLAlchemy URL of the ledger: SQLite on a local disk, or for several machines "
+        "postgresql+psycopg2://user:password@host/name. Unset: ledger.db in TOPVIEW_HOME.",
+    )
+    store: Ref = Field(
+        default_factory=lambda given: str(given["home"] / "store"),
+        repr=False,
+        description="Folder or fsspec URL of the results. Unset: store in TOPVIEW_HOME.",
+    )
+    catalogue: Ref | None = Field(
+        None,
+        repr=False,
+        description="Path or URL of the catalogue, CSV or JSON Lines; or python:module:attribute, "
+        "a source of your own.",
+    )
+    slots: Count = Field(4, description="Task slots of the account's plan.")
+    credit_limit: Amount | None = Field(
+        None, description="Most credits a UTC day, for all runs of the account. Unset: no limit."
+    )
+    nightly_credit_limit: Amount | None = Field(
+        None,
+        description="Most credits of one night's nightly_catch_up. Unset: TOPVIEW_CREDIT_LIMIT "
+        "alone, and with neither the nights do nothing.",
+    )
+    prices: Annotated[PriceList, BeforeValidator(_price_list)] = Field(
+        DEFAULT_PRICES,
+        description="Credits of a task by kind or kind/mode, with /s by the second of speech: the "
+        "estimate until such a task was paid. The default is from Topview's points rules and "
+        "photo avatars; lite and pro have no published price.",
+    )
+    poll_seconds: Seconds = Field(3, description="Shortest time between two queries of a task.")
+    wait_seconds: Amount = Field(
+        1800, description="Longest wait for a product without progress. 0: submit and end."
+    )
+    deadline_seconds: Mapping[str, Seconds] = {}
+    """By kind of task; a kind that is not named has its stage's own."""
+    account_exclusive: bool = Field(
+        False,
+        description="true: nothing but this ledger uses the Topview account, the web application "
+        "included. Then the one charge that fits a lost answer is taken for its task.",
+    )
+    unknown_deadlines: Count = Field(
+        2,
+        description="Deadlines of its kind after which a task whose submit's answer was lost, and "
+        "that is in no credit log, counts as never charged and may be sent again.",
+    )
+    when_no_face: Literal["fail", "avatar2"] = Field(
+        "fail", description="For a scene without a face: fail the product, or take mode avatar2."
+    )
+    previews: bool = Field(True, description="Small pictures on materializations in Dagster's UI.")
+    checks: bool = Field(
+        True, description="Results are measured as asset checks; one that fails is not exported."
+    )
+    media_url: PlainUrl | None = Field(
+        None,
+        description="URL at which a web server of yours shows the store to browsers, for the links "
+        "in Dagster, in the manifest and in the gallery of a remote store. Unset: the store's own "
+        "addresses, in Dagster only http and https.",
+    )
+    defaults: CatalogueDefaults = CatalogueDefaults()
+
+    @classmethod
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, *, start: Path | None = None
+    ) -> PipelineConfig:
+        """Read all variables now, as the process has them or as `environ` says.
+
+        An empty or blank one counts as unset. The project's root is looked for from `start`.
+        """
+        given = os.environ if environ is None else environ
+        values: dict[str, Any] = {"deadline_seconds": {}, "defaults": {}}
+        for variable, (*group, field) in _PLACES.items():
+            if text := given.get(variable, "").strip():
+                (values[group[0]] if group else values)[field] = text
+        return cls.model_validate(values, context=project_root(start))
+
+    def require_uid(self) -> str:
+        """Return the uid, by which the ledger is kept. Raises SettingsError when it is unset."""
+        return _required(self.uid, "TOPVIEW_UID", _COPY)
+
+    def require_account(self) -> tuple[str, SecretStr]:
+        """Return uid and key. Raises SettingsError when one is unset."""
+        return self.require_uid(), _required(self.api_key, "TOPVIEW_API_KEY", _COPY)
+
+    def require_catalogue(self) -> str:
+        """Return where the catalogue is. Raises SettingsError when that is unset."""
+        fix = "Set it to the path or URL of your catalogue (CSV or JSON Lines)."
+        return _required(self.catalogue, "TOPVIEW_CATALOGUE", fix)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(
+        cls, values: Any, handler: ModelWrapValidatorHandler[PipelineConfig]
+    ) -> PipelineConfig:
+        """Raise SettingsError, outside of pydantic's error: that one holds the values."""
+        try:
+            return handler(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+        what, fix, value = first["msg"], "", first["input"]
+        if first["type"] == "value_error":
+            what, fix = first["ctx"]["error"].args
+        elif what.startswith("Input should be ") and first["type"] != "string_type":
+            for theirs, plain in _PLAIN_WORDS.items():
+                what = what.replace(theirs, plain)
+            what, fix = f"{value!r} cannot be used", f"It must be {what.split(', unable')[0]}."
+        raise SettingsError(what, _variable(*map(str, first["loc"])), fix)
+
+
+def _required(value: _T | None, variable: str, fix: str) -> _T:
+    if not value:
+        raise SettingsError("it is not set", variable, fix)
+    return value
+
+
+def _variable(*place: str) -> str:
+    """Return the variable of a field, or of a value in a field of several."""
+    name = f"{_PREFIX}{'_'.join(place)}".upper()
+    return name.replace("DEFAULTS_", "DEFAULT_").replace("DEADLINE_SECONDS_", "DEADLINE_")
+
+
+def _places() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """Yield the place in PipelineConfig of every value that has a variable, and its field."""
+    groups: dict[str, type[BaseModel]]
+    groups = {"deadline_seconds": _Deadlines, "defaults": CatalogueDefaults}
+    for name, field in PipelineConfig.model_fields.items():
+        if name not in groups:
+            yield (name,), field
+    for group, model in groups.items():
+        yield from (((group, name), field) for name, field in model.model_fields.items())
+
+
+VARIABLES: Final[Mapping[str, FieldInfo]] = {_variable(*place): field for place, field in _places()}
+"""Every variable that is read; default and description are those of the field."""
+_PLACES: Final[Mapping[str, tuple[str, ...]]] = {_variable(*place): place for place, _ in _places()}
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    """List the TOPVIEW_ variables that are not read, each with the nearest one that is."""
+    known = {name.removeprefix(_PREFIX): name for name in VARIABLES}
+    unknown = []
+    for name in sorted(environ.keys() - VARIABLES.keys()):
+        if name.upper().startswith(_PREFIX):
+            near = get_close_matches(name[len(_PREFIX) :].upper(), known, n=1)
+            unknown.append((name, known[near[0]] if near else None))
+    return unknown
