@@ -1,6 +1,6 @@
 """A ledger on SQLite and on PostgreSQL, with a clock that tests set."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,17 @@ import pytest
 from tests.postgres import Postgres
 from topview_pipeline.ledger import (
     Ledger,
-    Order,
-    OrderChanged,
     Reservation,
+    ReserveAnswer,
     Reserved,
     Task,
-    Wanted,
+    TaskState,
 )
-from topview_pipeline.ledger.rows import ReserveAnswer
 
 BASE_URL = "https://api.topview.ai"
 UID = "ExampleUid0000000001"
+STAGE = "replacedImages"
+VIDEO = "finishedVideo"
 
 
 @dataclass
@@ -69,45 +69,32 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def ledger(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
+    """A ledger in which the worker "me" is alive."""
     opened = open_at(ledger_url, clock)
+    opened.workers.start("me", run_id="run")
     yield opened
     opened.close()
 
 
-def order(
-    ledger: Ledger,
-    product_id: str = "a",
-    *,
-    stage: str = "replacedImages",
-    run: str = "run",
-    root: str | None = None,
-    force: bool = False,
-) -> Order:
-    """What a run orders."""
-    wanted = [Wanted(product_id, stage, "ordered", force)]
-    placed = ledger.orders.place(wanted, run_id=run, root_run_id=root or run, owner="me")
-    return placed.orders[product_id, stage]
-
-
-def reservation(for_order: Order, **changes: Any) -> Reservation:
-    """What a producer wants to submit for an order."""
-    generation = changes.get("generation", for_order.generation or 0)
-    work = changes.get("work", f"work of {for_order.product_id}")
+def reservation(product_id: str = "a", **changes: Any) -> Reservation:
+    """The task that the worker "me" wants to submit for a product."""
+    work = changes.get("work", f"work of {product_id}")
+    generation = changes.get("generation", 0)
     values: dict[str, Any] = {
-        "order_id": for_order.id,
-        "stage": for_order.stage,
-        "product_id": for_order.product_id,
+        "stage": STAGE,
+        "product_id": product_id,
         "work": work,
         "generation": generation,
         "fingerprint": f"{work}/{generation}",
         "attempt": 1,
         "run_id": "run",
-        "root_run_id": for_order.root_run_id,
-        "owner": "me",
-        "request": {},
-        "inputs": {},
+        "root_run_id": changes.get("run_id", "run"),
+        "worker": "me",
+        "request": {"text": "words"},
+        "inputs": {"productScene": "version"},
         "mode": None,
         "seconds": None,
+        "credit_limit": None,
         "estimate": None,
         "estimate_source": "a test",
         "queued_at": 0.0,
@@ -118,36 +105,71 @@ def reservation(for_order: Order, **changes: Any) -> Reservation:
 
 def ask(
     ledger: Ledger,
-    for_order: Order,
-    *,
-    slots: int = 4,
-    credits_a_day: float | None = None,
-    is_last_in_line: bool = False,
+    product_id: str = "a",
     **changes: Any,
-) -> ReserveAnswer | OrderChanged:
+) -> ReserveAnswer:
     """Ask for a slot."""
-    return ledger.tasks.reserve(
-        reservation(for_order, **changes),
-        slots=slots,
-        credits_a_day=credits_a_day,
-        is_last_in_line=is_last_in_line,
-    )
+    limits = {"slots": 99} | {k: changes.pop(k) for k in ("slots", "credits_a_day") if k in changes}
+    return ledger.tasks.reserve(reservation(product_id, **changes), **limits)
 
 
-def reserve(ledger: Ledger, for_order: Order, *, slots: int = 4, **changes: Any) -> Task:
+def reserve(ledger: Ledger, product_id: str = "a", **changes: Any) -> Task:
     """Reserve a row that can be reserved."""
-    answer = ask(ledger, for_order, slots=slots, **changes)
-    assert isinstance(answer, Reserved)
+    answer = ask(ledger, product_id, **changes)
+    assert isinstance(answer, Reserved), answer
     return answer.task
 
 
-def pend(ledger: Ledger, task: Task) -> Task:
-    """Topview gives it a task id."""
-    return ledger.tasks.accepted(task.id, f"topview-{task.id}", who="me")
+Move = Callable[[Ledger, int], Task]
+
+MOVES: dict[str, Move] = {
+    "accepted": lambda ledger, n: ledger.tasks.accepted(n, f"topview-{n}", who="me"),
+    "succeeded": lambda ledger, n: ledger.tasks.succeeded(
+        n, result={"url": "x"}, cost_credits=2.0, who="me"
+    ),
+    "stored": lambda ledger, n: ledger.tasks.stored(n, artifacts=[{"name": "x"}], who="me"),
+    "file_gone": lambda ledger, n: ledger.tasks.file_gone(n, why="deleted", who="me"),
+    "failed": lambda ledger, n: ledger.tasks.failed(
+        n, code="1", message="no", retryable=True, not_before=None, who="me"
+    ),
+    "unknown": lambda ledger, n: ledger.tasks.unknown(n, why="lost", who="me"),
+    "overdue": lambda ledger, n: ledger.tasks.overdue(n, why="slow", who="me"),
+    "void": lambda ledger, n: ledger.tasks.void(n, why="not sent", who="me"),
+    "expired": lambda ledger, n: ledger.tasks.expired(n, why="gone", who="me"),
+}
+"""Every move after the reservation, by the name of its method."""
+
+WAYS: dict[TaskState, tuple[str, ...]] = {
+    TaskState.RESERVED: (),
+    TaskState.PENDING: ("accepted",),
+    TaskState.SUCCEEDED: ("accepted", "succeeded"),
+    TaskState.STORED: ("accepted", "succeeded", "stored"),
+    TaskState.FAILED: ("accepted", "failed"),
+    TaskState.UNKNOWN: ("unknown",),
+    TaskState.OVERDUE: ("accepted", "overdue"),
+    TaskState.VOID: ("void",),
+    TaskState.EXPIRED: ("accepted", "succeeded", "expired"),
+}
+"""The moves from a reserved row to each state."""
 
 
-def store(ledger: Ledger, task: Task) -> Task:
-    """All the way from reserved into the store."""
-    pend(ledger, task)
-    ledger.tasks.succeeded(task.id, result={}, cost_credits=2.0, who="me")
-    return ledger.tasks.stored(task.id, artifacts=[], who="me")
+def bring(ledger: Ledger, task: Task, state: TaskState) -> Task:
+    """Move a reserved row to a state."""
+    for name in WAYS[state]:
+        task = MOVES[name](ledger, task.id)
+    return task
+
+
+def row_in(ledger: Ledger, state: TaskState, product_id: str = "a", **changes: Any) -> Task:
+    """A new row in a state."""
+    return bring(ledger, reserve(ledger, product_id, **changes), state)
+
+
+def record_of(row: Task) -> dict[str, Any]:
+    """The columns of a row that its result.json in the store repeats."""
+    names = (
+        "stage product_id work generation fingerprint attempt run_id root_run_id topview_task_id "
+        "mode seconds request inputs estimate cost_credits queued_at reserved_at pending_at "
+        "succeeded_at stored_at deadline_at result artifacts"
+    )
+    return {name: getattr(row, name) for name in names.split()}

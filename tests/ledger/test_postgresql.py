@@ -9,11 +9,10 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
-from tests.ledger.conftest import Clock, open_at, order, pend, reserve
-from tests.ledger.test_states import ACTS
+from tests.ledger.conftest import MOVES, WAYS, Clock, ask, bring, open_at, reserve
 from tests.postgres import Postgres
-from topview_pipeline.ledger import Ledger, LedgerUnavailable, TaskState
-from topview_pipeline.ledger.schema import account, orders
+from topview_pipeline.ledger import Ledger, LedgerUnavailable, NoSlot, TaskState
+from topview_pipeline.ledger.schema import account, task
 
 
 @pytest.fixture
@@ -26,13 +25,6 @@ def ledger(url: str, clock: Clock) -> Iterator[Ledger]:
     opened = open_at(url, clock)
     yield opened
     opened.close()
-
-
-def test_the_short_form_of_the_url_means_the_driver_that_we_bring(url: str) -> None:
-    ledger = open_at(url.replace("postgresql+psycopg2://", "postgresql://"))
-    assert ledger._database._engine.driver == "psycopg2"
-    order(ledger)
-    ledger.close()
 
 
 def test_a_missing_driver_is_named_with_its_extra(
@@ -48,43 +40,36 @@ def test_a_server_that_is_away(url: str) -> None:
         open_at(url.partition("?")[0] + "?host=/nowhere")
 
 
-def test_a_database_that_is_not_there(url: str) -> None:
-    with pytest.raises(LedgerUnavailable, match='database "nosuch" does not exist') as told:
-        open_at(url.replace("/shared?", "/nosuch?"))
-    assert "\n" not in str(told.value)
-
-
-def test_connections_that_the_server_closed_are_made_anew(
+def test_connections_that_the_server_closed_are_made_again(
     postgres: Postgres, ledger: Ledger
 ) -> None:
-    row = reserve(ledger, order(ledger))
+    row = reserve(ledger)
     postgres.cut_connections()
-    assert pend(ledger, row).state is TaskState.PENDING
+    assert MOVES["accepted"](ledger, row.id).state is TaskState.PENDING
     postgres.cut_connections()
-    assert ledger.tasks.slots_held() == 1
+    assert ledger.tasks.slots_taken() == 1
 
 
-def test_a_connection_that_breaks_within_a_move_undoes_the_move(
+def test_a_connection_that_breaks_within_a_step_undoes_the_step(
     postgres: Postgres, ledger: Ledger
 ) -> None:
-    wanted = order(ledger)
+    row = reserve(ledger)
 
     def cut_off() -> None:
         with ledger._database.write(lock=ledger.account) as connection:
-            connection.execute(orders.update().values(reason="changed"))
+            connection.execute(task.update().values(mode="changed"))
             postgres.cut_connections()
             connection.execute(sa.select(1))
 
-    with pytest.raises(LedgerUnavailable, match="The connection is gone"):
+    with pytest.raises(LedgerUnavailable, match="The connection is gone, and perhaps this step"):
         cut_off()
-    assert [one.reason for one in ledger.orders.open_orders()] == ["ordered"]
-    reserve(ledger, wanted)
+    assert ledger.tasks.get(row.id) == row
 
 
 @pytest.fixture
 def impatient(url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     """A ledger that waits 50 ms for a lock."""
-    monkeypatch.setattr("topview_pipeline.ledger.engines.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("topview_pipeline.ledger.database.LOCK_WAIT_SECONDS", 0.05)
     opened = open_at(url, clock)
     yield opened
     opened.close()
@@ -101,59 +86,51 @@ def locked_account(url: str) -> Iterator[None]:
 
 
 def test_a_lock_that_another_program_keeps(url: str, impatient: Ledger) -> None:
-    wanted = order(impatient)
     with locked_account(url):
         with pytest.raises(LedgerUnavailable, match=r"lock timeout.*This step was not written"):
-            reserve(impatient, wanted)
-        assert impatient.tasks.all() == []  # reading waits for nobody
-    reserve(impatient, wanted)
+            reserve(impatient)
+        assert impatient.tasks.of_work("work of a") == []  # reading waits for nobody
+    reserve(impatient)
 
 
-@pytest.mark.parametrize("to", ACTS)
+@pytest.mark.parametrize(
+    ("state", "move"),
+    [(state, ways[-1]) for state, ways in WAYS.items() if ways] + [(TaskState.STORED, "file_gone")],
+)
 def test_no_row_moves_while_a_reservation_adds_them_up(
-    url: str, impatient: Ledger, to: TaskState
+    url: str, impatient: Ledger, state: TaskState, move: str
 ) -> None:
     """It would be gone from what is expected, and not yet be among what is booked."""
-    row = reserve(impatient, order(impatient))
+    row = bring(impatient, reserve(impatient), state)
     with locked_account(url), pytest.raises(LedgerUnavailable, match="lock timeout"):
-        ACTS[to](impatient, row)
+        MOVES[move](impatient, row.id)
     assert impatient.tasks.get(row.id) == row
 
 
-def test_writers_of_two_accounts_do_not_wait_for_each_other(url: str, clock: Clock) -> None:
-    ours, theirs = open_at(url, clock), open_at(url, clock, uid="other")
-    wanted = order(theirs)
+def test_writers_of_two_accounts_do_not_wait_for_each_other(url: str, impatient: Ledger) -> None:
+    ours = open_at(url, uid="other")
     with ours._database.write(lock=ours.account):
-        reserve(theirs, wanted)
+        reserve(impatient)
     ours.close()
-    theirs.close()
 
 
-def test_a_writer_sees_what_the_one_before_it_wrote(url: str, clock: Clock) -> None:
+def test_a_writer_sees_what_the_one_before_it_wrote(url: str, ledger: Ledger) -> None:
     """Its own transaction began earlier: while it waited, the account's slot was taken."""
-    first, second = open_at(url, clock), open_at(url, clock)
-    one, other = order(first, "a"), order(first, "b")
+    other = open_at(url)
+    row = reserve(other, "a")
+    MOVES["void"](other, row.id)
     answers: list[object] = []
-
-    def ask() -> None:
-        try:
-            answers.append(reserve(second, other, slots=1))
-        except AssertionError as refused:
-            answers.append(refused)
-
-    waiting = threading.Thread(target=ask)
+    waiting = threading.Thread(target=lambda: answers.append(ask(other, "b", slots=1)))
     waits = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    with first._database.write(lock=first.account) as connection:
+    with ledger._database.write(lock=ledger.account) as connection:
         waiting.start()
         while not connection.scalar(waits):
             connection.execute(sa.text("SELECT pg_stat_clear_snapshot()"))
             time.sleep(0.005)
-        connection.execute(orders.update().where(orders.c.id == other.id).values(state="withdrawn"))
+        connection.execute(task.update(), {"state": TaskState.PENDING})
     waiting.join()
-    assert isinstance(answers[0], AssertionError)
-    reserve(first, one, slots=1)
-    first.close()
-    second.close()
+    assert answers == [NoSlot(1)]
+    other.close()
 
 
 def test_the_servers_clock_counts_and_goes_on_within_a_transaction(url: str) -> None:

@@ -11,28 +11,23 @@ from functools import partial
 from typing import Any, TypeVar
 
 import pytest
-import sqlalchemy as sa
 
-from tests.ledger.conftest import ask, open_at, order, pend, reservation, reserve, store
-from tests.ledger.test_versions import shape, write_former_ledger
+from tests.ledger.conftest import ask, bring, open_at, reserve, row_in
 from topview_pipeline.ledger import (
     AlreadyLive,
     NoSlot,
     OverLimit,
-    Owner,
     Reserved,
     Task,
     TaskState,
-    Wanted,
 )
-from topview_pipeline.ledger.schema import order_run, orders, task
+from topview_pipeline.ledger.schema import task
 
 T = TypeVar("T")
 PROCESSES = 4
 SLOTS = 3
-LIMIT = 40.0
-"""Credits a day; a task costs 2."""
-STAGE = "replacedImages"
+LIMIT = 39.0
+"""Credits; a task is expected to cost 2 and costs 2."""
 
 _barrier: Any = None
 
@@ -55,7 +50,7 @@ class Crew:
         self._pool = pool
 
     def do(self, work: Callable[..., T], *args: Any) -> list[T]:
-        """What each process makes of it; each is given its number as last argument."""
+        """The result of each process; each is given its number as last argument."""
         begun = [self._pool.submit(partial(_at_once, work, *args, n)) for n in range(PROCESSES)]
         return [one.result(timeout=100) for one in begun]
 
@@ -71,17 +66,17 @@ def crew() -> Iterator[Crew]:
 
 
 def _make_all(url: str, me: int) -> int:
-    """Bring products of my own from order to store, whenever a slot is free."""
+    """Bring products of my own into the store, whenever a slot is free."""
     ledger = open_at(url)
-    waiting = [order(ledger, f"p{me}-{n}", run=f"run-{me}") for n in range(6)]
+    waiting = [f"p{me}-{n}" for n in range(6)]
     most = 0
     while waiting:
         # One look is one moment: a count above the slots would have been there.
-        answer = ask(ledger, waiting[0], slots=SLOTS, owner=f"owner-{me}")
-        most = max(most, ledger.tasks.slots_held())
+        answer = ask(ledger, waiting[0], slots=SLOTS, worker=f"worker-{me}")
+        most = max(most, ledger.tasks.slots_taken())
         if isinstance(answer, Reserved):
-            waiting.pop(0)
-            store(ledger, answer.task)
+            bring(ledger, answer.task, TaskState.STORED)
+            ledger.tasks.reported(answer.task.id, waiting.pop(0), who="me")
         else:
             assert isinstance(answer, NoSlot)
     ledger.close()
@@ -91,10 +86,11 @@ def _make_all(url: str, me: int) -> int:
 def test_slots_are_never_exceeded_and_every_move_is_kept(crew: Crew, ledger_url: str) -> None:
     assert max(crew.do(_make_all, ledger_url)) <= SLOTS
     ledger = open_at(ledger_url)
-    rows = ledger.tasks.all()
+    rows = ledger.tasks.in_state(tuple(TaskState))
     assert [row.state for row in rows] == [TaskState.STORED] * (6 * PROCESSES)
     assert _most_at_once(rows) <= SLOTS
     assert ledger.budget.today().total == 2.0 * len(rows)
+    assert len(ledger.tasks.last_made_all()) == len(rows)
     ledger.close()
 
 
@@ -111,114 +107,85 @@ def _most_at_once(rows: list[Task]) -> int:
 
 def _reserve_the_same(url: str, me: int) -> list[str]:
     ledger = open_at(url)
-    wanted = [order(ledger, f"p{n}", run=f"run-{me}") for n in range(10)]
-    answers = [ask(ledger, one, slots=100) for one in wanted]
+    answers = [ask(ledger, f"p{n}", worker=f"worker-{me}") for n in range(10)]
+    ledger.uploads.remember("the same bytes", f"file-{me}", format="png")
+    ledger.hashes.put_many({f"/{n}.png": (str(me), "aa") for n in range(20)})
     ledger.close()
     return [type(answer).__name__ for answer in answers]
 
 
-def test_the_same_work_is_reserved_once(crew: Crew, ledger_url: str) -> None:
+def test_the_same_work_is_reserved_once_and_the_same_knowledge_is_kept_once(
+    crew: Crew, ledger_url: str
+) -> None:
     answers = crew.do(_reserve_the_same, ledger_url)
     for of_one_product in zip(*answers, strict=True):
         assert sorted(of_one_product) == [AlreadyLive.__name__] * 3 + [Reserved.__name__]
     ledger = open_at(ledger_url)
-    assert len(ledger.tasks.all()) == len(ledger.orders.open_orders()) == 10
-    ledger.close()
-
-
-def _place_and_remember(url: str, me: int) -> list[int]:
-    ledger = open_at(url)
-    wanted = [Wanted(f"p{n}", STAGE, "ordered") for n in range(20)]
-    placed = ledger.orders.place(wanted, run_id=f"run-{me}", root_run_id="root", owner="me")
-    ledger.uploads.remember("the same bytes", f"file-{me}", format="png")
-    owner = Owner()
-    assert ledger.producers.start(owner, run_id=f"run-{me}")
-    assert not ledger.producers.start(owner, run_id=f"run-{me}")
-    ledger.close()
-    return [one.id for one in placed.orders.values()]
-
-
-def test_runs_that_order_the_same_join_and_each_is_written_down(
-    crew: Crew, ledger_url: str
-) -> None:
-    placed = crew.do(_place_and_remember, ledger_url)
-    assert all(one == placed[0] for one in placed)
-    ledger = open_at(ledger_url)
-    with ledger._database.read() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(order_run)) == 80
-        assert connection.scalar(sa.select(sa.func.count()).select_from(orders)) == 20
+    assert len(ledger.tasks.in_state([TaskState.RESERVED])) == 10
     assert str(ledger.uploads.find("the same bytes")).startswith("file-")
+    assert len(ledger.hashes.get_many([f"/{n}.png" for n in range(20)])) == 20
     ledger.close()
 
 
-def _spend(url: str, me: int) -> float:
+def _spend(url: str, of: str, me: int) -> float:
     """Reserve until the limit; what was reserved is booked meanwhile."""
     ledger = open_at(url)
+    limit = {"credits_a_day": LIMIT} if of == "day" else {"credit_limit": LIMIT}
     most = 0.0
     for n in range(12):
-        wanted = order(ledger, f"p{me}-{n}", run=f"run-{me}")
-        priced = reservation(wanted, estimate=2.0, owner=f"owner-{me}")
-        answer = ledger.tasks.reserve(priced, slots=100, credits_a_day=LIMIT)
+        answer = ask(ledger, f"p{me}-{n}", estimate=2.0, worker=f"worker-{me}", **limit)
         most = max(most, ledger.budget.today().total)
         if isinstance(answer, Reserved):
-            store(ledger, answer.task)
+            bring(ledger, answer.task, TaskState.STORED)
         else:
             assert isinstance(answer, OverLimit)
     ledger.close()
     return most
 
 
-def test_a_credit_limit_holds_while_tasks_are_booked(crew: Crew, ledger_url: str) -> None:
+@pytest.mark.parametrize("of", ["day", "run"])
+def test_a_credit_limit_holds_while_tasks_are_booked(crew: Crew, ledger_url: str, of: str) -> None:
     """A row on its way from expected to booked is in one of the two sums, never in none."""
-    assert max(crew.do(_spend, ledger_url)) <= LIMIT
+    assert max(crew.do(_spend, ledger_url, of)) <= LIMIT
     ledger = open_at(ledger_url)
-    assert ledger.budget.today().total == LIMIT
+    assert ledger.budget.today().total == LIMIT - 1.0
     ledger.close()
 
 
 def _adopt(url: str, row_id: int, me: int) -> bool:
     ledger = open_at(url)
-    taken = ledger.tasks.adopt(row_id, owner=f"owner-{me}", is_alive=lambda one: one is not None)
+    ledger.workers.start(f"worker-{me}", run_id="later")
+    taken = ledger.tasks.adopt(row_id, worker=f"worker-{me}")
     ledger.close()
     return taken is not None
 
 
-def test_one_process_adopts_a_row_that_nobody_watches(crew: Crew, ledger_url: str) -> None:
+def test_one_process_adopts_a_row_that_nobody_works_on(crew: Crew, ledger_url: str) -> None:
     ledger = open_at(ledger_url)
-    row = pend(ledger, reserve(ledger, order(ledger)))
-    ledger.tasks.give_up("me")
+    row = row_in(ledger, TaskState.PENDING)
     assert sorted(crew.do(_adopt, ledger_url, row.id)) == [False, False, False, True]
     ledger.close()
 
 
 def _open(url: str, me: int) -> str:
     ledger = open_at(url)
-    order(ledger, f"new-{me}")
+    reserve(ledger, f"new-{me}")
     ledger.close()
     return ledger.account
 
 
 def test_an_empty_database_opened_by_all_at_once_is_one_ledger(crew: Crew, new_url: str) -> None:
+    """SQLite does not wait by itself while another process changes a new file to WAL."""
     assert len(set(crew.do(_open, new_url))) == 1
     ledger = open_at(new_url)
-    assert len(ledger.orders.open_orders()) == PROCESSES
-    ledger.close()
-
-
-def test_a_former_ledger_opened_by_all_at_once_is_upgraded_once(crew: Crew, new_url: str) -> None:
-    write_former_ledger(new_url)
-    crew.do(_open, new_url)
-    assert "run_limit" in shape(new_url)
-    ledger = open_at(new_url)
-    assert len(ledger.tasks.all()) == 3
-    assert len(ledger.orders.open_orders()) == 2 + PROCESSES
+    assert ledger.tasks.slots_taken() == PROCESSES
     ledger.close()
 
 
 def _hold_the_lock(url: str, told: Any) -> None:
     ledger = open_at(url)
     with ledger._database.write(lock=ledger.account) as connection:
-        connection.execute(task.update().values(owner="killed"))
+        connection.execute(task.update().values(worker="killed"))
         told.send("within")
         told.recv()  # never comes
 
@@ -227,7 +194,7 @@ def test_a_process_killed_within_a_transaction_keeps_no_lock_and_no_change(
     ledger_url: str,
 ) -> None:
     ledger = open_at(ledger_url)
-    row = reserve(ledger, order(ledger))
+    row = reserve(ledger)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_hold_the_lock, args=(ledger_url, theirs))
@@ -236,5 +203,5 @@ def test_a_process_killed_within_a_transaction_keeps_no_lock_and_no_change(
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert pend(ledger, row).owner == "me"
+    assert bring(ledger, row, TaskState.PENDING).worker == "me"
     ledger.close()

@@ -1,75 +1,139 @@
-"""The ledger's database: opening it, its transactions, its clock. Knows no row's meaning."""
+"""The ledger's database: opening it, its schema's version, its transactions and its clock.
+
+Everything in which SQLite and PostgreSQL differ is here; what a row means is not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from topview_pipeline.ledger import engines, versions
-from topview_pipeline.ledger.errors import LedgerUnavailable
-from topview_pipeline.ledger.schema import account
+from topview_pipeline.errors import PipelineError
+from topview_pipeline.ledger import schema
+
+LOCK_WAIT_SECONDS: Final = 30.0
+"""How long a writer waits for another one."""
+_STATEMENT_SECONDS: Final = 60.0
+_IDLE_SECONDS: Final = 60.0
+"""After this the server ends the session of a machine that vanished inside a transaction."""
+_VERSION_KEY: Final = "schema_version"
+_NEW_SCHEMA_LOCK: Final = 7_698_104_536_208_917_863
+"""Any number, the same for all programs that make a ledger in a database."""
+_READING: Final[Mapping[str, Mapping[str, Any]]] = {
+    "sqlite": {"topview_read_only": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+"""Execution options of a transaction that only reads, and sees one state of the ledger."""
+_SQLITE_ADVICE: Final = (
+    "Check that the disk has room, that the file may be written and that no other program holds it "
+    "locked; then run again."
+)
+_DAMAGED_ADVICE: Final = (
+    "The file is damaged. Restore it from a backup, or without one move it away and run "
+    "`topview-pipeline ledger adopt`: what the store has is then taken up again, free."
+)
+_POSTGRESQL_ADVICE: Final = (
+    "Check that the PostgreSQL server runs, that this machine reaches it, and host, user, password "
+    "and database in TOPVIEW_LEDGER_URL; then run again."
+)
+
+
+class LedgerError(PipelineError):
+    """The ledger cannot be used."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The database cannot be opened, read or written: the transaction was not kept."""
+
+
+class LedgerVersion(LedgerError):
+    """The database has a schema that this program does not know."""
 
 
 class Database:
     """Transactions on SQLite (WAL, synchronous=FULL, local disk only) or PostgreSQL.
 
     Args:
-        url: SQLAlchemy URL, `sqlite:///` or `postgresql+psycopg2://`. `postgresql://` is the
-            same: SQLAlchemy would take it for another driver from 2.1 on.
-        clock: for tests; by default the database's own clock.
+        url: as `PipelineConfig.ledger_url` has it: `sqlite:///` or `postgresql+psycopg2://`.
+        clock: seconds since the epoch, for tests; by default the database's own clock.
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] | None = None) -> None:
-        parsed = engines.parse(url)
-        self.where = engines.place(parsed)
+        self.where, self.engine = _open(url)
+        self._is_sqlite = self.engine.dialect.name == "sqlite"
         self._clock = clock
-        self._backend, self._engine = engines.open_engine(parsed)
-        self._came_to = "Nothing was written and nothing was submitted."
-        self._bring_up_to_date()
-        self._came_to = "This step was not written."
-
-    def _bring_up_to_date(self) -> None:
-        # Looking needs no writer's lock: it is what all but the first of all openings end with.
-        with self.read() as connection:
-            if versions.is_up_to_date(connection, where=self.where):
-                return
-        with self.write() as connection:
-            self._backend.change_schema_alone(connection)
-            versions.bring_up_to_date(connection, where=self.where)
+        self._outcome = "Nothing was written and nothing was submitted."
+        self._create_if_new()
+        self._outcome = "This step was not written."
 
     @contextmanager
     def write(self, *, lock: str | None = None) -> Iterator[sa.Connection]:
         """One transaction that may write: all of it is kept, or none.
 
         Args:
-            lock: an account id; no other writer of that account runs at the same time, and each
-                statement sees all that earlier ones committed. SQLite has one writer anyway
-                (BEGIN IMMEDIATE, and no word for the lock); PostgreSQL locks the account's row.
+            lock: an account; none of its other writers with a lock runs at the same time. SQLite
+                has one writer anyway, PostgreSQL locks the account's row.
         """
-        with self._guarded(), self._engine.begin() as connection:
-            if lock is not None and self._engine.dialect.name != "sqlite":
-                connection.execute(
-                    sa.select(account.c.id).where(account.c.id == lock).with_for_update()
-                )
+        with self._guarded(), self.engine.begin() as connection:
+            if lock is not None and not self._is_sqlite:
+                mine = schema.account.c.id == lock
+                connection.execute(sa.select(schema.account.c.id).where(mine).with_for_update())
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """One consistent look that waits for no writer."""
-        with self._guarded(), self._engine.connect() as connection:
-            yield connection.execution_options(**self._backend.reading)
+        with self._guarded(), self.engine.connect() as connection:
+            yield connection.execution_options(**_READING[connection.dialect.name])
 
-    def now(self, connection: sa.Connection) -> float:
-        """The database's time in seconds since the epoch; for SQLite that is this machine's."""
-        return self._backend.now(connection) if self._clock is None else self._clock()
+    def rows(self, query: sa.Executable) -> Sequence[Any]:
+        """All rows of one query."""
+        with self.read() as connection:
+            return connection.execute(query).all()
+
+    def scalar(self, query: sa.Executable) -> Any | None:
+        """The first column of the first row of one query; None without a row."""
+        with self.read() as connection:
+            return connection.scalar(query)
+
+    def now(self, connection: sa.Connection | None = None) -> float:
+        """The database's time: seconds since the epoch, the same for all that use it.
+
+        For SQLite that is this machine's; PostgreSQL's goes on within a transaction.
+        """
+        if self._clock is not None:
+            return self._clock()
+        if self._is_sqlite:
+            return time.time()
+        epoch = sa.select(sa.func.extract("epoch", sa.func.clock_timestamp()))
+        ((seconds,),) = self.rows(epoch) if connection is None else connection.execute(epoch)
+        return float(seconds)
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self.engine.dispose()
+
+    def _create_if_new(self) -> None:
+        # Looking needs no writer's lock: all but the first of all openings end with it.
+        with self.read() as connection:
+            if _is_ledger(connection, self.where):
+                return
+        with self.write() as connection:
+            if not self._is_sqlite:  # there is no table yet that could be locked
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_NEW_SCHEMA_LOCK)))
+            if not _is_ledger(connection, self.where):
+                schema.metadata.create_all(connection, checkfirst=False)
+                row = {"key": _VERSION_KEY, "value": str(schema.VERSION)}
+                connection.execute(schema.ledger_info.insert(), row)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -78,15 +142,152 @@ class Database:
         except IntegrityError:
             raise
         except DBAPIError as error:
-            came_to = self._came_to
+            trouble, outcome = " ".join(str(error.orig).split()).rstrip("."), self._outcome
             if error.connection_invalidated:
                 # It may have been the commit whose answer was lost.
-                came_to = "The connection is gone, and perhaps this step was not written."
-            raise self._unavailable(str(error.orig), came_to) from error
-        except NoConnectionFree as error:
-            raise self._unavailable("no connection became free", self._came_to) from error
+                outcome = "The connection is gone, and perhaps this step was not written."
+            advice = _POSTGRESQL_ADVICE
+            if self._is_sqlite:
+                is_damaged = "malformed" in trouble or "not a database" in trouble
+                advice = _DAMAGED_ADVICE if is_damaged else _SQLITE_ADVICE
+            where = f"ledger {self.where}"
+            raise LedgerUnavailable(f"{trouble}. {outcome}", where, advice) from error
 
-    def _unavailable(self, what: str, came_to: str) -> LedgerUnavailable:
-        told = " ".join(what.split()).rstrip(".")
-        advice = self._backend.advice(told)
-        return LedgerUnavailable(f"ledger {self.where}: {told}. {came_to} {advice}")
+
+def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows of the same columns; where the primary key is there, those columns change.
+
+    Give many rows in an order that all processes keep: else two may wait for each other.
+    """
+    dialect = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
+    new = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    changed = {name: new.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(new.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+
+
+def _is_ledger(connection: sa.Connection, where: str) -> bool:
+    """True if the database has a ledger already.
+
+    Raises LedgerVersion when that has another schema, or another program has tables here.
+    """
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(schema.ledger_info.name):
+        foreign = sorted(set(inspector.get_table_names()) & set(schema.metadata.tables))
+        if foreign:
+            raise LedgerVersion(
+                f"it is no ledger and has a table {foreign[0]}",
+                where,
+                "Name a database of its own in TOPVIEW_LEDGER_URL.",
+            )
+        return False
+    info = schema.ledger_info.c
+    found = connection.scalar(sa.select(info.value).where(info.key == _VERSION_KEY))
+    if found != str(schema.VERSION):
+        raise LedgerVersion(
+            f"it has schema {found}, this program knows {schema.VERSION}",
+            f"ledger {where}",
+            "Use the program that wrote it, or another TOPVIEW_LEDGER_URL.",
+        )
+    return True
+
+
+def _open(url: str) -> tuple[str, sa.Engine]:
+    """Where a ledger is, for people, and an engine for it, which has not yet connected."""
+    parsed = make_url(url)
+    where = parsed.set(query={}).render_as_string()  # no password: the options may hold one, too
+    try:
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        return where, _sqlite(parsed) if is_sqlite else _postgresql(parsed)
+    except (OSError, ModuleNotFoundError) as error:
+        is_missing = isinstance(error, ModuleNotFoundError)
+        fix = "Run: pip install 'topview-pipeline[postgres]'" if is_missing else ""
+        raise LedgerUnavailable(f"it cannot be opened: {error}", f"ledger {where}", fix) from error
+
+
+def _sqlite(url: URL) -> sa.Engine:
+    """WAL, synchronous=FULL, on a local disk: WAL needs memory that all its users share."""
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, connect_args={"timeout": LOCK_WAIT_SECONDS})
+    sa.event.listen(engine, "connect", _configure_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    sa.event.listen(engine, "handle_error", _roll_back_at_once)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    """Take BEGIN into our own hands, and make a commit survive a power cut."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    _change_to_wal(cursor)
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _change_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Wait for another process that changes the same new file: here SQLite itself does not."""
+    until = time.monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """A writer takes the lock at once: upgrading a read lock later can fail in the middle."""
+    read_only = connection.get_execution_options().get("topview_read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _roll_back_at_once(context: sa.engine.ExceptionContext) -> None:
+    """A statement that a signal interrupted ends its transaction, and no connection.
+
+    SQLAlchemy would give the connection up, and its open cursor keep the writer's lock while the
+    exception is handled: the engine's thread, with a paid task to write down, would wait for it.
+    """
+    if not isinstance(context.original_exception, Exception):
+        context.is_disconnect = False
+
+
+def _postgresql(url: URL) -> sa.Engine:
+    """READ COMMITTED for writers, which lock the account's row first."""
+    limits = {
+        "connect_timeout": 10,
+        # A server that vanished is noticed within a minute, not after the system's two hours.
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+        "fallback_application_name": "topview-pipeline",
+    }
+    engine = sa.create_engine(
+        url,
+        # What the URL says itself goes over our own limits.
+        connect_args={name: value for name, value in limits.items() if name not in url.query},
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+    )
+    sa.event.listen(engine, "connect", _configure_postgresql)
+    return engine
+
+
+def _configure_postgresql(connection: Any, _record: object) -> None:
+    """Nobody waits for ever, whatever the server's own limits are; and a commit is on its disk."""
+    limits = {
+        "lock_timeout": LOCK_WAIT_SECONDS,
+        "statement_timeout": _STATEMENT_SECONDS,
+        "idle_in_transaction_session_timeout": _IDLE_SECONDS,
+    }
+    with connection.cursor() as cursor:
+        for name, seconds in limits.items():
+            cursor.execute(f"SET {name} = {seconds * 1000:.0f}")
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) "
+            "WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.commit()

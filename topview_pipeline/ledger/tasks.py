@@ -1,138 +1,272 @@
-"""The moves of a row of paid work after it was reserved.
+"""The task rows of an account: reading them, reserving one, and every move after that.
 
-Each move is one transaction with its event; a move that `states.MOVES` does not have is refused.
-Moves take the account's lock, too: a reservation adds up the account's rows in more than one
-statement, and none may change in between.
+Each move is one transaction with its event. It takes the account's lock, too: a reservation adds
+up the account's rows in more than one statement, and none may change in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from topview_pipeline.ledger.accounts import resume
-from topview_pipeline.ledger.errors import IllegalMove
-from topview_pipeline.ledger.materializing import materialize
-from topview_pipeline.ledger.reserving import Reserving
-from topview_pipeline.ledger.rows import Task
-from topview_pipeline.ledger.schema import account, orders, task
-from topview_pipeline.ledger.states import LIVE, MOVES, OrderState, TaskState
-from topview_pipeline.ledger.superseding import free_orders_of_dead_scenes
-from topview_pipeline.ledger.wishes import NOT_HELD
+from topview_pipeline.ledger.database import Database, LedgerError
+from topview_pipeline.ledger.history import append_event
+from topview_pipeline.ledger.reserve import insert_task, live_id, reserve, slots_taken
+from topview_pipeline.ledger.schema import portions, task, task_event, task_of
+from topview_pipeline.ledger.task_row import (
+    LIVE,
+    MOVES,
+    Reservation,
+    ReserveAnswer,
+    Task,
+    TaskGlance,
+    TaskState,
+)
+from topview_pipeline.ledger.workers import living
+
+ASK_OVERDUE_SECONDS: Final = 3600.0
+"""How often Topview is asked about an overdue task."""
+ATTEMPTS_BY_ITSELF: Final = 3
+"""Attempts at one fingerprint before a person is asked."""
+_ADOPTABLE: Final = LIVE - {TaskState.RESERVED, TaskState.UNKNOWN}
+_MADE: Final = (TaskState.STORED, TaskState.SUCCEEDED)
+"""States of a row that was reported: stored, or succeeded again because a file is gone."""
+_UNMADE: Final = tuple(set(TaskState) - {TaskState.STORED, TaskState.VOID})
+_GLANCED: Final = tuple(field.name for field in fields(TaskGlance))[:-2]
+_REPEATED: Final = tuple(
+    map(_GLANCED.index, ("stage", "product_id", "run_id", "root_run_id", "worker"))
+)
+_AT_ONCE: Final = 500
+_RETRIED_SECONDS: Final = 86400.0
+_REPORTED: Final = "reported"
+Json = Mapping[str, Any]
 
 
-class Tasks(Reserving):
+class IllegalMove(LedgerError):
+    """A row is not where the caller believed it to be, or the move is not in the table of moves."""
+
+
+class Tasks:
     """Reads, reserves and moves the task rows of one account."""
 
-    def accepted(self, row_id: int, topview_task_id: str, *, who: str) -> Task:
-        """Topview gave a task id, and `who` watches the row from now on.
+    def __init__(self, database: Database, account: str) -> None:
+        self._db = database
+        self._account = account
 
-        Ends the account's pause when this row was its trial, and the holds of its orders.
+    # Reading. Lists are in the order of the rows' numbers, the oldest first.
 
-        Raises:
-            IllegalMove: the id is already another row's, or the row is not reserved (or unknown).
+    def get(self, task_id: int) -> Task:
+        """The row by its number. Raises LedgerError when the account has no such row."""
+        with self._db.read() as connection:
+            return self._get(connection, task_id)
+
+    def of_ids(self, task_ids: Iterable[int]) -> dict[int, Task]:
+        """Rows by their numbers."""
+        some = [self._select(task.c.id.in_(ids)) for ids in portions(task_ids)]
+        return {row.id: row for rows in some for row in rows}
+
+    def of_work(self, work: str) -> list[Task]:
+        """All rows of a work item, of all its generations."""
+        return self._select(task.c.work == work)
+
+    def of_fingerprint(self, fingerprint: str) -> list[Task]:
+        """All rows of one generation of a work item."""
+        return self._select(task.c.fingerprint == fingerprint)
+
+    def in_state(self, states: Collection[TaskState]) -> list[Task]:
+        """All rows in one of these states."""
+        return self._select(task.c.state.in_(states))
+
+    def slots_taken(self) -> int:
+        """The rows that hold a slot now: reserved, pending, and unknown until their deadline."""
+        with self._db.read() as connection:
+            return slots_taken(connection, self._account, self._db.now())
+
+    def orphans(self) -> list[Task]:
+        """Rows without a living worker that need to be brought home, the most urgent first.
+
+        Those at Topview or finished there, stored ones that Dagster has no event of, and overdue
+        ones not asked about for an hour (or in the future: then the clock was set back). What was
+        finished earliest is the soonest to be out of reach.
         """
+        asked = sa.func.coalesce(task.c.last_query_at, task.c.reserved_at)
+        with self._db.read() as connection:
+            now = self._db.now(connection)
+            due = sa.or_(asked <= now - ASK_OVERDUE_SECONDS, asked > now + ASK_OVERDUE_SECONDS)
+            # The index by state answers each of the three; of an OR it would answer nothing.
+            kinds = (
+                (task.c.state.in_((TaskState.PENDING, TaskState.SUCCEEDED)),),
+                (task.c.state == TaskState.OVERDUE, due),
+                (task.c.state == TaskState.STORED, task.c.reported_at.is_(None)),
+            )
+            dead = self._without_worker(now)
+            rows = [row for kind in kinds for row in self._read(connection, dead, *kind)]
+        return sorted(rows, key=lambda row: (row.succeeded_at or float("inf"), row.id))
+
+    def lost(self, *, submit_seconds: float) -> list[Task]:
+        """Reserved rows whose submit, which takes at most so long, is no longer under way."""
+        now = self._db.now()
+        recent = task.c.reserved_at.between(now - submit_seconds, now + submit_seconds)
+        gone = sa.or_(self._without_worker(now), ~recent)
+        return self._select(task.c.state == TaskState.RESERVED, gone)
+
+    def retries_due(self) -> list[Task]:
+        """Failed rows whose work may be tried again by itself now.
+
+        The newest of their fingerprint and of their product's stage. One that was due a day ago is
+        left to the next run that plans: its inputs have changed, or it cannot be made. A wait more
+        than twice as long as was agreed on is over: the clock was set back (twice, because it may
+        be another machine's).
+        """
+        due = sa.func.coalesce(task.c.not_before, task.c.closed_at)
+        wait, agreed = due - self._db.now(), due - task.c.closed_at
+        return self._select(
+            task.c.state == TaskState.FAILED,
+            task.c.retryable.is_(True),
+            task.c.attempt < ATTEMPTS_BY_ITSELF,
+            sa.or_(wait.between(-_RETRIED_SECONDS, 0), wait > 2 * agreed),
+            _is_newest("fingerprint"),
+            _is_newest("product_id", "stage"),
+        )
+
+    def unmade(self) -> list[Task]:
+        """The newest row of each product's stage that has led to no result.
+
+        A result that was reported since the row began makes up for it: another product's, say.
+        """
+        made, began = task.alias(), task_event.alias()
+        first = sa.select(sa.func.min(began.c.id)).where(began.c.task_id == task.c.id)
+        first = first.correlate(task)  # it is two levels down: by itself it would mean any row
+        reported = sa.exists().where(
+            task_event.c.what == _REPORTED,
+            task_event.c.account == task.c.account,
+            task_event.c.product_id == task.c.product_id,
+            task_event.c.task_id == made.c.id,
+            made.c.stage == task.c.stage,
+            task_event.c.id > first.scalar_subquery(),
+        )
+        return self._select(task.c.state.in_(_UNMADE), _is_newest("product_id", "stage"), ~reported)
+
+    def last_made(self, product_id: str, stage: str) -> Task | None:
+        """The row that a product's stage stands on, even if its inputs changed since.
+
+        The last one reported for them whose files are in the store (or are fetched again); another
+        product may have paid for it.
+        """
+        of_product = task_event.c.product_id == product_id, task.c.stage == stage
+        reports = self._events([task], _REPORTED, *of_product, task.c.state.in_(_MADE))
+        rows = self._db.rows(reports.order_by(task_event.c.id.desc()).limit(1))
+        return task_of(rows[0]) if rows else None
+
+    def last_made_ids(self) -> dict[tuple[str, str], int]:
+        """The number of the row that `last_made` gives, of every (product, stage)."""
+        columns = task_event.c.product_id, task.c.stage, task.c.id
+        reports = self._events(columns, _REPORTED, task.c.state.in_(_MADE))
+        rows = self._db.rows(reports.order_by(task_event.c.id))
+        return {(product_id, stage): task_id for product_id, stage, task_id in rows}
+
+    def last_made_all(
+        self, *, results_of: Collection[str] = ()
+    ) -> dict[tuple[str, str], TaskGlance]:
+        """`last_made` of every (product, stage); with the results of these stages."""
+        made = self._events([sa.func.max(task_event.c.id)], _REPORTED, task.c.state.in_(_MADE))
+        newest = made.group_by(task_event.c.product_id, task.c.stage)
+        columns = [*_glance_columns(results_of, task.c.inputs), task_event.c.product_id]
+        query = self._events(columns, _REPORTED, task_event.c.id.in_(newest))
+        return {(of, glance.stage): glance for glance, of in self._glances(query)}
+
+    def glances(self, *, results_of: Collection[str] = ()) -> dict[str, list[TaskGlance]]:
+        """Every row by its work; with the results of these stages."""
+        columns = [*_glance_columns(results_of, sa.null()), task.c.work]
+        query = sa.select(*columns).where(task.c.account == self._account)
+        found: dict[str, list[TaskGlance]] = {}
+        for glance, work in self._glances(query.order_by(task.c.id)):
+            found.setdefault(work, []).append(glance)
+        return found
+
+    # Reserving and moving. A move that the row's state does not allow raises IllegalMove.
+
+    def reserve(
+        self, wanted: Reservation, *, slots: int, credits_a_day: float | None = None
+    ) -> ReserveAnswer:
+        """Write the row that must exist before the POST, if the account's slots and limits allow.
+
+        One transaction: no other worker, of whatever process, comes between the checks and the row.
+        """
+        with self._db.write(lock=self._account) as connection:
+            now = self._db.now(connection)
+            return reserve(connection, self._account, wanted, slots, credits_a_day, now)
+
+    def accepted(
+        self, task_id: int, topview_task_id: str, *, who: str, found: str | None = None
+    ) -> Task:
+        """Topview gave a task id: reserved or unknown -> pending.
+
+        Args:
+            found: why this is taken for the task that a lost answer named. The row must be unknown
+                then, and becomes nobody's.
+        """
+        detail = {"topview_task_id": topview_task_id}
+        values: dict[str, Any] = {"topview_task_id": topview_task_id, "error_message": None}
+        sources = {TaskState.RESERVED, TaskState.UNKNOWN}
+        if found:
+            sources, values["worker"], detail["why"] = {TaskState.UNKNOWN}, None, found
         try:
-            with self._db.write(lock=self._account) as connection:
-                moved = self._move(
-                    connection,
-                    row_id,
-                    TaskState.PENDING,
-                    who=who,
-                    detail={"topview_task_id": topview_task_id},
-                    topview_task_id=topview_task_id,
-                    pending_at=self._db.now(connection),
-                    owner=who,
-                )
-                now = self._db.now(connection)
-                if resume(connection, self._account, account.c.trial_task == row_id, now=now):
-                    self._record(connection, row_id, "resumed", who, now, {})
-                connection.execute(
-                    orders.update()
-                    .where(orders.c.task_id == row_id, orders.c.state == OrderState.OPEN.value)
-                    .values(updated_at=now, **NOT_HELD)
-                )
-                return moved
+            return self._move(
+                task_id, TaskState.PENDING, who, detail, sources, ["pending_at"], **values
+            )
         except IntegrityError as error:
+            (other,) = self._select(task.c.topview_task_id == topview_task_id)
             raise IllegalMove(
-                f"task row {row_id}: Topview answered with task {topview_task_id}, "
-                "which another row of the ledger has already"
+                f"it cannot be Topview task {topview_task_id}: row {other.id} has that already",
+                f"task row {task_id}",
             ) from error
 
     def succeeded(
-        self, row_id: int, *, result: Mapping[str, Any], cost_credits: float | None, who: str
+        self, task_id: int, *, result: Mapping[str, Any], cost_credits: float | None, who: str
     ) -> Task:
-        """Finished at Topview: the slot is free, the artifacts are not ours yet.
+        """Finished at Topview: pending or overdue -> succeeded, which frees the slot.
 
         Without a price of Topview's the estimate stays booked, for the limits.
         """
-        with self._db.write(lock=self._account) as connection:
-            now = self._db.now(connection)
-            booked = cost_credits
-            if booked is None:
-                booked = connection.scalar(
-                    sa.select(task.c.cost_credits).where(task.c.id == row_id)
-                )
-            return self._move(
-                connection,
-                row_id,
-                TaskState.SUCCEEDED,
-                came_from=(TaskState.PENDING, TaskState.STALLED),
-                who=who,
-                detail={"credits": booked},
-                result=dict(result),
-                cost_credits=booked,
-                booked_at=now,
-                succeeded_at=now,
-            )
+        sources, detail = {TaskState.PENDING, TaskState.OVERDUE}, {"credits": cost_credits}
+        stamps = ["succeeded_at", "booked_at"]
+        values = {"result": dict(result), "cost_credits": cost_credits, "error_message": None}
+        return self._move(task_id, TaskState.SUCCEEDED, who, detail, sources, stamps, **values)
 
-    def stored(self, row_id: int, *, artifacts: Sequence[Mapping[str, Any]], who: str) -> Task:
-        """Its artifacts are verified and written.
+    def stored(self, task_id: int, *, artifacts: Sequence[Mapping[str, Any]], who: str) -> Task:
+        """Its files are written: succeeded -> stored. Its worker stays until it is reported."""
+        values: dict[str, Any] = {"artifacts": [dict(one) for one in artifacts], "quality": None}
+        detail = {"files": len(artifacts)}
+        return self._move(task_id, TaskState.STORED, who, detail, stamps=["stored_at"], **values)
 
-        Its owner stays until Dagster has the event: the row is in work until then. Orders that
-        were held because an earlier row of its kind had died, and that now stand on this one, are
-        due.
+    def file_gone(self, task_id: int, *, why: str, who: str) -> Task:
+        """A file is no longer in the store and is to be downloaded again: stored -> succeeded."""
+        return self._move(task_id, TaskState.SUCCEEDED, who, {"why": why}, {TaskState.STORED})
+
+    def unknown(self, task_id: int, *, why: str, who: str) -> Task:
+        """The answer to its POST was lost: reserved -> unknown.
+
+        Its worker stays: when that lives and has the answer after all, it goes on with the row.
         """
-        with self._db.write(lock=self._account) as connection:
-            now = self._db.now(connection)
-            stored = self._move(
-                connection,
-                row_id,
-                TaskState.STORED,
-                who=who,
-                detail={"files": len(artifacts)},
-                artifacts=[dict(artifact) for artifact in artifacts],
-                quality=sa.null(),  # None would be kept as the JSON word
-                stored_at=now,
-            )
-            free_orders_of_dead_scenes(connection, self._account, stored, now)
-            return stored
+        return self._move(task_id, TaskState.UNKNOWN, who, {"why": why}, error_message=why)
 
-    def measured(self, row_id: int, quality: Mapping[str, Any]) -> None:
-        """Keep what measuring a stored row's artifacts said, until they are stored anew."""
-        with self._db.write() as connection:
-            connection.execute(
-                task.update().where(task.c.id == row_id).values(quality=dict(quality))
-            )
+    def overdue(self, task_id: int, *, why: str, who: str) -> Task:
+        """Not finished within its deadline: pending -> overdue, which frees the slot.
 
-    def lost_from_store(self, row_id: int, *, detail: str, who: str) -> Task:
-        """A stored row whose file is gone: it is to be downloaded again."""
-        with self._db.write(lock=self._account) as connection:
-            return self._move(
-                connection,
-                row_id,
-                TaskState.SUCCEEDED,
-                came_from=(TaskState.STORED,),
-                who=who,
-                detail={"missing": detail},
-            )
+        It was asked about just now, so the next question is due in an hour.
+        """
+        stamps = ["last_query_at"]
+        values: dict[str, Any] = {"error_message": why, "worker": None}
+        return self._move(task_id, TaskState.OVERDUE, who, {"why": why}, stamps=stamps, **values)
 
     def failed(
         self,
-        row_id: int,
+        task_id: int,
         *,
         code: str | None,
         message: str,
@@ -140,113 +274,192 @@ class Tasks(Reserving):
         not_before: float | None,
         who: str,
     ) -> Task:
-        """Final for this row. `not_before`: when the next attempt may start by itself."""
-        with self._db.write(lock=self._account) as connection:
-            return self._move(
-                connection,
-                row_id,
-                TaskState.FAILED,
-                who=who,
-                detail={"code": code, "message": message, "retryable": retryable},
-                error_code=code,
-                error_message=message,
-                retryable=retryable,
-                not_before=not_before,
-                closed_at=self._db.now(connection),
-                owner=None,
-            )
+        """The attempt is over: reserved, pending or overdue -> failed.
 
-    def ended(self, row_id: int, state: TaskState, *, why: str, who: str) -> Task:
-        """Move to unknown, stalled, released, expired or superseded, with the reason."""
-        with self._db.write(lock=self._account) as connection:
-            now = self._db.now(connection)
-            closed: dict[str, Any] = {} if state in LIVE else {"closed_at": now}
-            return self._move(
-                connection,
-                row_id,
-                state,
-                who=who,
-                detail={"why": why},
-                error_message=why,
-                owner=None,
-                **closed,
-            )
-
-    def queried(self, row_id: int) -> None:
-        """Note when Topview was last asked; hourly questions go by it."""
-        with self._db.write() as connection:
-            connection.execute(
-                task.update()
-                .where(task.c.id == row_id)
-                .values(last_query_at=self._db.now(connection))
-            )
-
-    def adopt(
-        self, row_id: int, *, owner: str, is_alive: Callable[[str | None], bool]
-    ) -> Task | None:
-        """Take over the watch of a row whose owner is gone; None when somebody was quicker.
-
-        Returns:
-            The row as it is now, which may have ended since the caller looked at it.
+        A retryable one may be tried again by itself from `not_before` on.
         """
-        before = self.get(row_id)
-        if before.owner == owner:
-            return before
-        if is_alive(before.owner):
-            return None
-        with self._db.write(lock=self._account) as connection:
-            taken = connection.execute(
-                task.update()
-                .where(task.c.id == row_id, task.c.owner.is_not_distinct_from(before.owner))
-                .values(owner=owner)
-            )
-            if not taken.rowcount:
-                return None
-            now = self._db.now(connection)
-            self._record(connection, row_id, "adopted", owner, now, {"from": before.owner})
-            return self._get(connection, row_id)
+        detail = {"code": code, "retryable": retryable}
+        values = {"error_code": code, "retryable": retryable, "not_before": not_before}
+        return self._end(task_id, TaskState.FAILED, message, who, detail, **values)
 
-    def let_go(self, row_id: int, *, owner: str) -> None:
-        """Its owner lives on and no longer watches it: whoever comes next may, at once."""
-        with self._db.write(lock=self._account) as connection:
-            connection.execute(
-                task.update().where(task.c.id == row_id, task.c.owner == owner).values(owner=None)
-            )
+    def void(
+        self, task_id: int, *, why: str, who: str, evidence: Mapping[str, Any] | None = None
+    ) -> Task:
+        """Not created, not charged, or given up by a person: reserved, unknown, overdue -> void.
 
-    def give_up(self, owner: str) -> None:
-        """A producer ends: nobody watches its rows any more."""
-        with self._db.write(lock=self._account) as connection:
-            connection.execute(
-                task.update()
-                .where(task.c.account == self._account, task.c.owner == owner)
-                .values(owner=None)
-            )
+        The work may be submitted again, and this counts as no attempt.
+        """
+        return self._end(task_id, TaskState.VOID, why, who, evidence or {})
 
-    def materialized(self, row_id: int) -> None:
-        """Dagster has stored an event of this row; later ones are reuses."""
+    def expired(self, task_id: int, *, why: str, who: str) -> Task:
+        """Topview says that the result is out of reach: succeeded or overdue -> expired."""
+        return self._end(task_id, TaskState.EXPIRED, why, who, {})
+
+    def take_in(self, record: Mapping[str, Any]) -> Task:
+        """Heal the ledger: insert the row of a result that the store has, as stored.
+
+        A live row of its fingerprint stays as it is, and is returned.
+        """
+        known = {name: value for name, value in record.items() if value is not None}
         with self._db.write(lock=self._account) as connection:
-            materialize(connection, row_id, self._db.now(connection))
+            live = live_id(connection, self._account, known["fingerprint"])
+            if live is not None:
+                return self._get(connection, live)
+            now, began = self._db.now(connection), known["reserved_at"]
+            values = {"state": TaskState.STORED, "queued_at": began, "deadline_at": began}
+            values |= {"stored_at": now, "booked_at": known.get("succeeded_at", began)}
+            row = insert_task(connection, self._account, values | known)
+            append_event(connection, self._account, now, "healed", "store", task_id=row.id)
+            return row
+
+    def _end(
+        self, task_id: int, to: TaskState, why: str, who: str, detail: Json, **values: Any
+    ) -> Task:
+        """A move out of the live states: the row is nobody's from then on."""
+        values |= {"error_message": why, "worker": None}
+        detail = {"why": why, **detail}
+        return self._move(task_id, to, who, detail, stamps=["closed_at"], **values)
 
     def _move(
         self,
-        connection: sa.Connection,
-        row_id: int,
+        task_id: int,
         to: TaskState,
-        *,
         who: str,
-        detail: Mapping[str, Any],
-        came_from: Collection[TaskState] = tuple(TaskState),
+        detail: Json,
+        sources: Collection[TaskState] = tuple(TaskState),
+        stamps: Collection[str] = (),
         **values: Any,
     ) -> Task:
-        sources = [state.value for state in came_from if to in MOVES[state]]
-        now = self._db.now(connection)
-        before = connection.scalar(sa.select(task.c.state).where(task.c.id == row_id))
-        moved = connection.execute(
-            task.update()
-            .where(task.c.id == row_id, task.c.state.in_(sources))
-            .values(state=to.value, **values)
-        )
-        if moved.rowcount != 1:
-            raise IllegalMove(f"task row {row_id} is {before}; it cannot become {to.value}")
-        self._record(connection, row_id, to.value, who, now, {"from": before, **detail})
-        return self._get(connection, row_id)
+        """Write a state: the only place that does after a row's insert.
+
+        Args:
+            sources: the states that this move may start from, of those in `MOVES`.
+            stamps: columns that get the time.
+        """
+        with self._db.write(lock=self._account) as connection:
+            row, now = self._get(connection, task_id), self._db.now(connection)
+            if row.state not in sources or to not in MOVES[row.state]:
+                raise IllegalMove(
+                    f"it is {row.state.value} and cannot become {to.value}",
+                    f"task row {task_id}",
+                    f"See what happened to it: topview-pipeline tasks show {task_id}",
+                )
+            values |= {"state": to, **dict.fromkeys(stamps, now)}
+            if row.state is TaskState.UNKNOWN and to is TaskState.PENDING:
+                # Its deadline begins again: it is polled also when that is long over.
+                values["deadline_at"] = now + row.deadline_at - row.reserved_at
+            connection.execute(_update(task_id), values)
+            event = now, to.value, who, {"from": row.state.value, **detail}
+            append_event(connection, self._account, *event, task_id=task_id)
+            return replace(row, **values)
+
+    # Beside the state.
+
+    def queried(self, task_id: int) -> None:
+        """Note that Topview was asked about it now."""
+        with self._db.write() as connection:
+            connection.execute(_update(task_id), {"last_query_at": self._db.now(connection)})
+
+    def measured(self, task_id: int, quality: Mapping[str, Any]) -> None:
+        """Keep what the checks of its files found, until they are stored again."""
+        with self._db.write() as connection:
+            connection.execute(_update(task_id), {"quality": dict(quality)})
+
+    def reported(self, task_id: int, product_id: str, *, who: str) -> None:
+        """Dagster has an event by which this product's stage stands on this row.
+
+        From the first time on the row is no longer in work. Reporting the same again, without an
+        attempt since, writes nothing: a nightly run over finished products grows no ledger.
+        """
+        with self._db.write(lock=self._account) as connection:
+            row, now = self._get(connection, task_id), self._db.now(connection)
+            if row.reported_at is None:
+                connection.execute(_update(task_id), {"reported_at": now, "worker": None})
+            newest = sa.func.max(task_event.c.id)
+            reports = self._events([newest], _REPORTED, task_event.c.product_id == product_id)
+            reports = reports.where(task.c.stage == row.stage)
+            attempts = self._events([newest], "reserved", task.c.product_id == product_id)
+            attempts = attempts.where(task.c.stage == row.stage)
+            own = connection.scalar(reports.where(task.c.id == task_id))
+            last = max(connection.scalar(query) or 0 for query in (reports, attempts))
+            if own is None or own < last:
+                event = self._account, now, _REPORTED, who
+                append_event(connection, *event, task_id=task_id, product_id=product_id)
+
+    def adopt(self, task_id: int, *, worker: str) -> Task | None:
+        """Take over a row without a living worker; None when there is one.
+
+        The row is returned as it is now. Where there is nothing to take over (it has ended, or is
+        reserved or unknown), it is unchanged.
+        """
+        with self._db.write(lock=self._account) as connection:
+            row, now = self._get(connection, task_id), self._db.now(connection)
+            if row.worker == worker or row.state not in _ADOPTABLE:
+                return row
+            mine = _update(task_id).where(self._without_worker(now))
+            if not connection.execute(mine, {"worker": worker}).rowcount:
+                return None
+            detail = {"from": row.worker}
+            append_event(connection, self._account, now, "adopted", worker, detail, task_id=task_id)
+            return replace(row, worker=worker)
+
+    def let_go(self, task_id: int, *, worker: str) -> None:
+        """Its worker lives on without it: the next one may take it over at once."""
+        with self._db.write(lock=self._account) as connection:
+            connection.execute(_update(task_id).where(task.c.worker == worker), {"worker": None})
+
+    def _get(self, connection: sa.Connection, task_id: int) -> Task:
+        found = self._read(connection, task.c.id == task_id)
+        if not found:
+            raise LedgerError("the ledger has no such row of this account", f"task row {task_id}")
+        return found[0]
+
+    def _select(self, *which: sa.ColumnElement[bool]) -> list[Task]:
+        with self._db.read() as connection:
+            return self._read(connection, *which)
+
+    def _read(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Task]:
+        query = sa.select(task).where(task.c.account == self._account, *which)
+        return [task_of(row) for row in connection.execute(query.order_by(task.c.id))]
+
+    def _glances(self, query: sa.Select[Any]) -> Iterator[tuple[TaskGlance, str]]:
+        """Glances, each with the query's last column."""
+        shared: dict[str, str] = {}  # strings that many rows repeat are in memory once
+        nothing: dict[str, str] = {}
+        with self._db.read() as connection:
+            for row in connection.execute(query.execution_options(yield_per=_AT_ONCE)):
+                *values, of = row
+                for place in _REPEATED:
+                    values[place] = shared.setdefault(values[place], values[place])
+                values[-1] = values[-1] or nothing
+                yield TaskGlance(*values), of
+
+    def _without_worker(self, now: float) -> sa.ColumnElement[bool]:
+        """Rows on which no living worker works."""
+        return sa.or_(task.c.worker.is_(None), task.c.worker.not_in(living(self._account, now)))
+
+    def _events(
+        self, columns: Iterable[Any], what: str, *which: sa.ColumnElement[bool]
+    ) -> sa.Select[Any]:
+        """Select from the events of a kind, each with its row."""
+        query = sa.select(*columns).select_from(task_event)
+        query = query.join(task, task.c.id == task_event.c.task_id)
+        return query.where(task_event.c.account == self._account, task_event.c.what == what, *which)
+
+
+def _update(task_id: int) -> sa.Update:
+    return task.update().where(task.c.id == task_id)
+
+
+def _is_newest(*columns: str) -> sa.ColumnElement[bool]:
+    """No later row but void ones agrees with a row in these columns."""
+    newer = task.alias()
+    same = [newer.c[name] == task.c[name] for name in ("account", *columns)]
+    return ~sa.exists().where(*same, newer.c.id > task.c.id, newer.c.state != TaskState.VOID)
+
+
+def _glance_columns(
+    results_of: Collection[str], inputs: sa.ColumnElement[Any]
+) -> list[sa.ColumnElement[Any]]:
+    result = sa.case((task.c.stage.in_(results_of), task.c.result), else_=sa.null())
+    return [*(task.c[name] for name in _GLANCED), result, inputs]

@@ -1,0 +1,62 @@
+"""A pipeline's catalogue: what it had, what left it, why it is held."""
+
+from __future__ import annotations
+
+from tests.ledger.conftest import Clock, open_at
+from topview_pipeline.ledger import Ledger
+
+
+def test_nothing_is_known_before_the_first_reading(ledger: Ledger) -> None:
+    catalogue = ledger.catalogue
+    assert (catalogue.products(), catalogue.retired(), catalogue.held()) == (set(), set(), None)
+
+
+def test_what_a_catalogue_no_longer_has_is_retired_until_it_comes_back(ledger: Ledger) -> None:
+    catalogue = ledger.catalogue
+    assert catalogue.accept(products=["a", "b"]) == set()
+    assert catalogue.accept(products=["b", "c"]) == {"a"}
+    assert (catalogue.products(), catalogue.retired()) == ({"b", "c"}, {"a"})
+    assert catalogue.accept(products=["b", "c"]) == set(), "it left once"
+    catalogue.accept(products=["a"])
+    assert (catalogue.products(), catalogue.retired()) == ({"a"}, {"b", "c"})
+
+
+def test_a_row_that_cannot_be_used_keeps_its_product(ledger: Ledger) -> None:
+    ledger.catalogue.accept(products=["a", "b"])
+    assert ledger.catalogue.accept(products=["b"], kept=["a", "never seen"]) == set()
+    assert ledger.catalogue.products() == {"a", "b"}
+    assert ledger.catalogue.accept(products=["b"]) == {"a"}
+
+
+def test_a_catalogue_is_held_until_it_is_accepted(ledger: Ledger, clock: Clock) -> None:
+    ledger.catalogue.hold("it is empty")
+    assert ledger.catalogue.held() == ("it is empty", clock.now)
+    ledger.catalogue.accept(products=["a"])
+    assert ledger.catalogue.held() is None
+    clock.now += 60.0
+    ledger.catalogue.hold("half of it is gone")
+    assert ledger.catalogue.held() == ("half of it is gone", clock.now)
+    assert ledger.catalogue.products() == {"a"}
+
+
+def test_pipelines_and_accounts_have_catalogues_of_their_own(
+    ledger: Ledger, ledger_url: str, clock: Clock
+) -> None:
+    ledger.catalogue.accept(products=["a"])
+    for other in (
+        open_at(ledger_url, clock, pipeline="shop 2"),
+        open_at(ledger_url, clock, uid="other"),
+    ):
+        assert other.catalogue.products() == set()
+        other.catalogue.accept(products=["b"])
+        other.catalogue.hold("it is empty")
+        other.close()
+    assert (ledger.catalogue.products(), ledger.catalogue.held()) == ({"a"}, None)
+
+
+def test_a_catalogue_of_thousands_changes_in_few_statements(ledger: Ledger) -> None:
+    products = [f"product-{number}" for number in range(3_000)]
+    ledger.catalogue.accept(products=products)
+    assert len(ledger.catalogue.accept(products=products[:1_000])) == 2_000
+    ledger.catalogue.accept(products=products)
+    assert ledger.catalogue.products() == set(products)

@@ -1,0 +1,66 @@
+"""The hashes of files that were read before, shared by all processes and accounts of a ledger.
+
+Without them a file is read again, no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import sqlalchemy as sa
+
+from topview_pipeline.ledger.database import Database, upsert
+from topview_pipeline.ledger.schema import file_hash, portions
+
+MOST_ROWS: Final = 500_000
+"""Signed addresses differ each day; the oldest rows over this number are forgotten."""
+
+Remembered = tuple[str, str]
+"""(mark, sha256 in hex) of a file."""
+
+
+class FileHashTable:
+    """Hashes by path, or by what names a URL. Safe in threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._is_cut = False
+
+    def get_many(self, keys: Collection[str]) -> dict[str, Remembered]:
+        """The last mark and hash of each of these files that is known."""
+        names = {_name(key): key for key in keys}
+        columns = file_hash.c.name, file_hash.c.mark, file_hash.c.sha256
+        found: dict[str, Remembered] = {}
+        for some in portions(names):
+            for row in self._db.rows(sa.select(*columns).where(file_hash.c.name.in_(some))):
+                found[names[row.name]] = row.mark, row.sha256
+        return found
+
+    def put_many(self, hashes: Mapping[str, Remembered]) -> None:
+        """Remember these in place of the ones before."""
+        if not hashes:
+            return
+        named = {_name(key): remembered for key, remembered in hashes.items()}
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            rows = [
+                {"name": name, "mark": mark, "sha256": sha256, "learnt_at": now}
+                # In one order, so that two processes never wait for each other.
+                for name, (mark, sha256) in sorted(named.items())
+            ]
+            upsert(connection, file_hash, rows)
+            if not self._is_cut:  # once a process is enough
+                self._cut(connection)
+        self._is_cut = True
+
+    def _cut(self, connection: sa.Connection) -> None:
+        newest = file_hash.c.learnt_at.desc()
+        last = sa.select(file_hash.c.learnt_at).order_by(newest).offset(MOST_ROWS - 1).limit(1)
+        old = file_hash.c.learnt_at < last.scalar_subquery()
+        connection.execute(file_hash.delete().where(old))
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()

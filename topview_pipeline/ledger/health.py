@@ -1,0 +1,167 @@
+"""Health: what is wrong with an account's tasks as a whole, and how to recover. It only reads.
+
+A product that never got a row is not seen here: one that waits for credits, or whose photo cannot
+be read. The table of its run and its partition's history say so.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Final
+
+from topview_pipeline.ledger.ledger import Ledger
+from topview_pipeline.ledger.task_row import Task, TaskState
+from topview_pipeline.ledger.tasks import ATTEMPTS_BY_ITSELF
+
+MOST_SHOWN: Final = 20
+EXPIRING_AFTER_SECONDS: Final = 3 * 86400.0
+"""Topview keeps a result seven days: this leaves four to bring it home."""
+_KEPT_SECONDS: Final = 7 * 86400.0
+_NEWEST: Final = 200
+"""Tasks from which it is known what one may cost."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A product's stage that is not well, and what to do; empty fields: the whole account."""
+
+    product: str
+    stage: str
+    what: str
+    fix: str
+    task_id: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question about the account's health.
+
+    Attributes:
+        count: of all cases; of failures, the products that have any.
+        sample: the first cases.
+    """
+
+    count: int
+    sample: tuple[Case, ...]
+    fix: str
+
+
+def health(ledger: Ledger, *, credits_a_day: float | None) -> dict[str, Answer]:
+    """The answers to all questions, by name."""
+    retired = ledger.catalogue.retired()
+    # Nothing can be done about a product that left the catalogue: it cannot be run again.
+    unmade = [row for row in ledger.tasks.unmade() if row.product_id not in retired]
+    failed = [row for row in unmade if row.state is TaskState.FAILED and not is_retried(row)]
+    failed.sort(key=lambda row: (row.product_id, row.stage))
+    return {
+        "products_failed": Answer(
+            len({row.product_id for row in failed}),
+            tuple(map(_case, failed[:MOST_SHOWN])),
+            "do what each row says, then run the products again",
+        ),
+        "tasks_unknown": _answer(
+            map(_case, ledger.unknowns.rows()),
+            "topview-pipeline tasks reconcile, then tasks adopt or tasks void",
+        ),
+        "results_about_to_expire": _expiring(ledger, unmade),
+        "tasks_overdue": _answer(
+            map(_case, ledger.tasks.in_state([TaskState.OVERDUE])),
+            "wait, or give them up with topview-pipeline tasks void",
+        ),
+        "credits_used_up": _credits_used_up(ledger, credits_a_day),
+        "catalogue_held": _catalogue_held(ledger),
+    }
+
+
+def is_retried(row: Task) -> bool:
+    """True if a failed row's work is tried again without a person."""
+    return bool(row.retryable) and row.attempt < ATTEMPTS_BY_ITSELF
+
+
+def trouble_of(row: Task) -> tuple[str, str] | None:
+    """The reason why a row led to no result, and what to do; None while it is on its way."""
+    if row.state is TaskState.FAILED:
+        what = row.error_message or "Topview gave no reason"
+        if is_retried(row):
+            return what, "nothing: it is tried again by itself, or at once by another run"
+        if row.retryable:
+            return (
+                f"failed {row.attempt} times, last: {what}",
+                "run it again for one more attempt; if it fails again, change the inputs",
+            )
+        return what, "change what is refused; the same request is sent again only with force"
+    return {
+        TaskState.UNKNOWN: (
+            "the answer to its submit was lost: it may be paid, and is not sent again",
+            "compare with Topview's task list, then topview-pipeline tasks adopt or tasks void",
+        ),
+        TaskState.OVERDUE: (
+            "Topview has not finished it within its deadline",
+            "nothing: Topview is asked hourly for seven days; topview-pipeline tasks void gives it "
+            "up before",
+        ),
+        TaskState.EXPIRED: (
+            "it was finished at Topview and can no longer be downloaded",
+            f"topview-pipeline run --force --product {shlex.quote(row.product_id)} "
+            f"--stage {row.stage}, which pays again",
+        ),
+    }.get(row.state)
+
+
+def _expiring(ledger: Ledger, unmade: Iterable[Task]) -> Answer:
+    """The results that are out of reach, then those that soon will be."""
+    now = ledger.now()
+    gone = [_case(row) for row in unmade if row.state is TaskState.EXPIRED]
+    soon = [
+        Case(
+            row.product_id,
+            row.stage,
+            f"finished {_minute(at)} and not in the store; Topview keeps it until "
+            f"{_minute(at + _KEPT_SECONDS)}",
+            "run it again, and see why it cannot be downloaded",
+            row.topview_task_id or "",
+        )
+        for row in ledger.tasks.in_state([TaskState.SUCCEEDED])
+        if now - (at := row.succeeded_at or now) > EXPIRING_AFTER_SECONDS
+    ]
+    fixes = ["let the pending_task_sensor run, and look at the store"] if soon else []
+    fixes += ["what Topview no longer gives is made, and paid, again only by force"] if gone else []
+    return _answer([*gone, *soon], "; ".join(fixes))
+
+
+def _credits_used_up(ledger: Ledger, limit: float | None) -> Answer:
+    """No room in the day's limit for a task as dear as the dearest of the newest ones."""
+    newest, _ = ledger.history.page(limit=_NEWEST)
+    dearest = max((row.estimate or 0.0 for row in newest), default=0.0)
+    spent = ledger.budget.today().total
+    fix = "wait for midnight UTC or raise TOPVIEW_CREDIT_LIMIT, then run again"
+    if limit is None or (spent < limit and spent + dearest <= limit):
+        return _answer([], fix)
+    what = (
+        f"{spent:g} of today's {limit:g} credits are spent or on their way, and a task may cost "
+        f"{dearest:g}"
+    )
+    return _answer([Case("", "", what, fix)], fix)
+
+
+def _catalogue_held(ledger: Ledger) -> Answer:
+    held = ledger.catalogue.held()
+    fix = "fix the catalogue, or accept the change with topview-pipeline run --accept-change"
+    return _answer([] if held is None else [Case("", "", held[0], fix)], fix)
+
+
+def _answer(cases: Iterable[Case], fix: str) -> Answer:
+    found = tuple(cases)
+    return Answer(len(found), found[:MOST_SHOWN], fix)
+
+
+def _case(row: Task) -> Case:
+    what, fix = trouble_of(row) or (f"it is {row.state.value}", "")
+    return Case(row.product_id, row.stage, what, fix, row.topview_task_id or "")
+
+
+def _minute(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, timezone.utc):%Y-%m-%d %H:%M} UTC"

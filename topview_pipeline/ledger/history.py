@@ -1,0 +1,145 @@
+"""The events of rows, and what finished tasks took and cost."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from topview_pipeline.ledger.database import Database
+from topview_pipeline.ledger.schema import task, task_event, task_of
+from topview_pipeline.ledger.task_row import Task, TaskState
+
+_NEWEST: Final = 500
+"""Finished tasks of a stage that say how long it takes."""
+
+
+@dataclass(frozen=True)
+class TaskEvent:
+    """Something that happened to a row; `at` in seconds since the epoch."""
+
+    at: float
+    what: str
+    who: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CostSeen:
+    """The highest credits of a task, and of a second of its speech, of one stage and mode."""
+
+    a_task: float | None = None
+    a_second: float | None = None
+
+    def of(self, seconds: float | None) -> float | None:
+        """The credits for so many seconds of speech; without them, for a whole task."""
+        if seconds is not None and self.a_second is not None:
+            return self.a_second * seconds
+        return self.a_task
+
+    def and_of(self, credits: float, seconds: float | None) -> CostSeen:  # noqa: A002
+        """The same with one more task."""
+        a_second = credits / seconds if seconds else 0.0
+        return CostSeen(
+            max(self.a_task or 0.0, credits), max(self.a_second or 0.0, a_second) or None
+        )
+
+
+def append_event(
+    connection: sa.Connection,
+    account: str,
+    at: float,
+    what: str,
+    who: str,
+    detail: Mapping[str, Any] | None = None,
+    *,
+    task_id: int | None = None,
+    product_id: str | None = None,
+) -> None:
+    """Write one event, inside the transaction of what it reports."""
+    subject = {"account": account, "task_id": task_id, "product_id": product_id}
+    event = {"at": at, "what": what, "who": who, "detail": dict(detail or {})}
+    connection.execute(task_event.insert(), subject | event)
+
+
+class History:
+    """Looks back at the tasks of one account."""
+
+    def __init__(self, database: Database, account: str) -> None:
+        self._db = database
+        self._account = account
+
+    def page(
+        self,
+        *,
+        states: Collection[TaskState] = (),
+        product_id: str | None = None,
+        stage: str | None = None,
+        limit: int,
+    ) -> tuple[list[Task], int]:
+        """The newest rows of a selection, the newest first, and how many it has in all."""
+        which = [task.c.account == self._account]
+        if states:
+            which.append(task.c.state.in_(states))
+        wanted = {"product_id": product_id, "stage": stage}
+        which += [task.c[name] == value for name, value in wanted.items() if value is not None]
+        newest = task.c.id.desc()
+        # The numbers alone are sorted: whole rows are long.
+        ids = sa.select(task.c.id).where(*which).order_by(newest).limit(limit)
+        rows = sa.select(task).where(task.c.id.in_(ids)).order_by(newest)
+        total = self._db.scalar(sa.select(sa.func.count()).where(*which)) or 0
+        return list(map(task_of, self._db.rows(rows))), total
+
+    def events(self, task_id: int) -> list[TaskEvent]:
+        """All events of a row, the oldest first."""
+        mine = task_event.c.account == self._account, task_event.c.task_id == task_id
+        rows = self._db.rows(sa.select(task_event).where(*mine).order_by(task_event.c.id))
+        return [TaskEvent(row.at, row.what, row.who, row.detail or {}) for row in rows]
+
+    def seconds(self, stage: str) -> list[float]:
+        """Seconds from submit until done, of the stage's latest tasks but those `seen_late`."""
+        took = task.c.succeeded_at - task.c.pending_at
+        which = task.c.account == self._account, task.c.stage == stage, took.is_not(None)
+        query = sa.select(took.label("seconds")).where(*which, ~_seen_late())
+        rows = self._db.rows(query.order_by(task.c.id.desc()).limit(_NEWEST))
+        return [row.seconds for row in rows]
+
+    def typical_seconds(self, stage: str) -> float | None:
+        """The median of `seconds`; None while nothing of the stage was finished."""
+        seconds = self.seconds(stage)
+        return statistics.median(seconds) if seconds else None
+
+    def cost_seen(self, stage: str, mode: str | None) -> CostSeen:
+        """The most credits that finished tasks like this were booked with."""
+        booked = task.c.cost_credits
+        a_second = sa.case((task.c.seconds > 0, booked / task.c.seconds))
+        query = sa.select(sa.func.max(booked), sa.func.max(a_second)).where(
+            task.c.account == self._account,
+            task.c.stage == stage,
+            task.c.mode.is_not_distinct_from(mode),
+        )
+        ((of_a_task, of_a_second),) = self._db.rows(query)
+        return CostSeen(of_a_task, of_a_second)
+
+    def seen_late(self, task_ids: Collection[int] | None = None) -> frozenset[int]:
+        """Rows, of these or all, whose end may have been seen long after it: how long is unknown.
+
+        They changed workers before they were stored, so nobody watched them for a while; or they
+        were healed from the store.
+        """
+        query = sa.select(task.c.id).where(task.c.account == self._account, _seen_late())
+        if task_ids is not None:
+            query = query.where(task.c.id.in_(task_ids))
+        return frozenset(row.id for row in self._db.rows(query))
+
+
+def _seen_late() -> sa.ColumnElement[bool]:
+    """The condition of `History.seen_late`."""
+    on_its_way = sa.or_(task.c.stored_at.is_(None), task_event.c.at <= task.c.stored_at)
+    adopted = sa.and_(task_event.c.what == "adopted", on_its_way)
+    return sa.exists().where(
+        task_event.c.task_id == task.c.id, sa.or_(adopted, task_event.c.what == "healed")
+    )

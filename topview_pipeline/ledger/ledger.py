@@ -1,0 +1,114 @@
+"""The ledger of one account: the only entrance to its database."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from topview_pipeline.ledger.budget import Budget
+from topview_pipeline.ledger.catalogue_state import CatalogueState
+from topview_pipeline.ledger.choices import Choices
+from topview_pipeline.ledger.database import Database
+from topview_pipeline.ledger.hashes import FileHashTable
+from topview_pipeline.ledger.history import History, append_event
+from topview_pipeline.ledger.schema import account, task
+from topview_pipeline.ledger.tasks import Tasks
+from topview_pipeline.ledger.unknowns import Unknowns
+from topview_pipeline.ledger.uploads import Uploads
+from topview_pipeline.ledger.workers import Workers
+
+
+def account_id(base_url: str, uid: str) -> str:
+    """Name of an account: a hash of origin and uid, never of the key.
+
+    By the origin the sandbox's work is never taken for Topview's.
+    """
+    parts = urlsplit(base_url.strip())
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    origin = f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+    digest = hashlib.sha256(f"{origin}\n{uid.strip()}".encode()).hexdigest()
+    return digest[:16]
+
+
+class Ledger:
+    """The tasks of one account, and what belongs to them."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        base_url: str,
+        uid: str,
+        pipeline: str = "topview",
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """Open (and on first use create) the ledger.
+
+        Args:
+            url, clock: as `Database` takes them.
+            pipeline: whose catalogue it is that `catalogue` remembers.
+
+        Raises:
+            LedgerUnavailable: it cannot be opened or written.
+            LedgerVersion: it was written with another schema.
+        """
+        self._database = Database(url, clock=clock)
+        self.account = account_id(base_url, uid)
+        self.tasks = Tasks(self._database, self.account)
+        self.workers = Workers(self._database, self.account)
+        self.budget = Budget(self._database, self.account)
+        self.unknowns = Unknowns(self._database, self.account, self.tasks)
+        self.uploads = Uploads(self._database, self.account)
+        self.hashes = FileHashTable(self._database)
+        self.catalogue = CatalogueState(self._database, self.account, pipeline)
+        self.choices = Choices(self._database, self.account)
+        self.history = History(self._database, self.account)
+        self._register(base_url, uid)
+
+    @property
+    def where(self) -> str:
+        """The ledger's address, without a password."""
+        return self._database.where
+
+    def now(self) -> float:
+        """The ledger's clock, in seconds since the epoch."""
+        return self._database.now()
+
+    def store_id(self) -> str | None:
+        """The store that the account's results are kept in; None before there was one."""
+        mine = account.c.id == self.account
+        return self._database.scalar(sa.select(account.c.store_id).where(mine))
+
+    def remember_store(self, store_id: str, *, who: str) -> None:
+        """Link the account to a store, with an event when that is news."""
+        mine = account.c.id == self.account
+        with self._database.write(lock=self.account) as connection:
+            before = connection.scalar(sa.select(account.c.store_id).where(mine))
+            if before != store_id:
+                connection.execute(account.update().where(mine).values(store_id=store_id))
+                now, detail = self._database.now(connection), {"store": store_id, "before": before}
+                append_event(connection, self.account, now, "paired", who, detail)
+
+    def has_tasks(self) -> bool:
+        """True if the ledger knows of any task of the account."""
+        query = sa.select(task.c.id).where(task.c.account == self.account).limit(1)
+        return self._database.scalar(query) is not None
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self._database.close()
+
+    def _register(self, base_url: str, uid: str) -> None:
+        mine = sa.select(account.c.id).where(account.c.id == self.account)
+        if self._database.scalar(mine) is not None:
+            return
+        # Two processes may open a new ledger at once: the second finds the row of the first.
+        with suppress(IntegrityError), self._database.write() as connection:
+            row = {"id": self.account, "origin": base_url, "uid": uid}
+            now = self._database.now(connection)
+            connection.execute(account.insert(), {**row, "created_at": now})

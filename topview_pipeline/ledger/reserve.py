@@ -1,0 +1,90 @@
+"""Reserving a row: the checks and the insert that make "at most one" and the slots hold everywhere.
+
+All of it runs inside one transaction of `Tasks.reserve`, which holds the account's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from topview_pipeline.ledger.budget import over_limit
+from topview_pipeline.ledger.history import append_event
+from topview_pipeline.ledger.schema import task
+from topview_pipeline.ledger.task_row import (
+    LIVE,
+    AlreadyLive,
+    NoSlot,
+    Reservation,
+    ReserveAnswer,
+    Reserved,
+    Task,
+    TaskState,
+)
+
+_MAY_HOLD: Final = (TaskState.RESERVED, TaskState.PENDING, TaskState.UNKNOWN)
+"""Of a slot; an unknown row does until its deadline."""
+_LIVE: Final = tuple(sorted(LIVE))
+
+
+def reserve(
+    connection: sa.Connection,
+    account: str,
+    wanted: Reservation,
+    slots: int,
+    credits_a_day: float | None,
+    now: float,
+) -> ReserveAnswer:
+    """Insert the row that must exist before the POST, if no live row, limit or slot forbids it."""
+    live = live_id(connection, account, wanted.fingerprint)
+    if live is None and wanted.seen is not None:
+        live = _newer_id(connection, account, wanted.work, wanted.seen)
+    if live is not None:
+        return AlreadyLive(live)
+    over = over_limit(connection, account, wanted, credits_a_day, now)
+    if over is not None:
+        return over
+    taken = slots_taken(connection, account, now)
+    if taken >= slots:
+        return NoSlot(taken)
+    values = {**vars(wanted), "state": TaskState.RESERVED, "reserved_at": now}
+    values["deadline_at"] = now + values.pop("deadline_seconds")
+    source = values.pop("estimate_source")
+    del values["seen"]
+    row = insert_task(connection, account, values)
+    detail = {"run": wanted.run_id, "estimate": wanted.estimate, "estimate_source": source}
+    append_event(connection, account, now, "reserved", wanted.worker, detail, task_id=row.id)
+    return Reserved(row)
+
+
+def live_id(connection: sa.Connection, account: str, fingerprint: str) -> int | None:
+    """The live row of a fingerprint."""
+    mine = task.c.account == account, task.c.fingerprint == fingerprint
+    return connection.scalar(sa.select(task.c.id).where(*mine, task.c.state.in_(_LIVE)))
+
+
+def _newer_id(connection: sa.Connection, account: str, work: str, seen: int) -> int | None:
+    """A row of the work that came while the product waited for its slot, as a forced one."""
+    newer = task.c.account == account, task.c.work == work, task.c.id > seen
+    query = sa.select(task.c.id).where(*newer, task.c.state != TaskState.VOID)
+    return connection.scalar(query.limit(1))
+
+
+def slots_taken(connection: sa.Connection, account: str, now: float) -> int:
+    """Rows that hold a slot: reserved, pending, and unknown until their deadline."""
+    # The states come first and in one list, so that the index by state answers: with an OR of
+    # states SQLite reads every row of the account, and each reservation asks.
+    query = sa.select(sa.func.count()).where(
+        task.c.account == account,
+        task.c.state.in_(_MAY_HOLD),
+        sa.or_(task.c.state != TaskState.UNKNOWN, task.c.deadline_at > now),
+    )
+    return connection.execute(query).scalar_one()
+
+
+def insert_task(connection: sa.Connection, account: str, values: Mapping[str, Any]) -> Task:
+    """Insert a row; the columns that are not named are empty."""
+    new = task.insert().values(account=account, **values).returning(task.c.id)
+    return Task(id=connection.execute(new).scalar_one(), **values)
