@@ -1,0 +1,381 @@
+"""finishedVideo: one image of the scene speaks the script or a recording."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from topview_pipeline.prices import LONGEST_RECORDING_SECONDS
+from topview_pipeline.stages.fingerprint import Inputs, work_of
+from topview_pipeline.stages.scene import SceneImage, images_of
+from topview_pipeline.stages.stage import (
+    Download,
+    FileNeeded,
+    HashOf,
+    Ids,
+    Json,
+    PreconditionError,
+    Sleep,
+    Stage,
+    StageResult,
+    StoredFile,
+    Upstream,
+    WhenNoFace,
+    WorkItem,
+    common_fields,
+    file_input,
+    file_needed,
+    present,
+    stored_files,
+)
+
+if TYPE_CHECKING:
+    from topview_pipeline.catalogue import Product
+    from topview_pipeline.ledger import Task
+    from topview_pipeline.media import Verdict
+    from topview_pipeline.media.probe import Media
+    from topview_pipeline.store import Store
+    from topview_pipeline.topview import models
+    from topview_pipeline.topview.client import TopviewClient
+
+VIDEO_FILE: Final = "video.mp4"
+COVER_FILE: Final = "cover.jpg"
+_FACELESS_MODE: Final = "avatar2"
+"""The only mode that takes an image without a face (docs: pa2_image2video_submit_task)."""
+_LETTERS_A_SECOND: Final = 12.0
+_IDEOGRAPHS_A_SECOND: Final = 4.0
+"""Slow speech, so that an estimate is rather too high: English is read at 14 letters a second."""
+_IDEOGRAPH: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+_LONGEST_READING: Final = 30.0
+"""Seconds for one of Topview's lists: without it no scene waits any longer."""
+_NAMED: Final = 3
+"""Valid ids that a refusal names."""
+_QUESTIONS: Final = 5
+_DENIALS: Final = 3
+"""How often in a row Topview must deny an image: a live scene taken for dead is paid again."""
+
+
+@dataclass(frozen=True)
+class FinishedVideo(StageResult):
+    """The talking video. `cover` is None when Topview gave none."""
+
+    video: StoredFile
+    cover: StoredFile | None
+    mode: str | None
+
+
+class Video(Stage):
+    """Topview's `image2Video` (v2): some minutes, priced by mode and length of speech."""
+
+    key = "finishedVideo"
+    upstream = "replacedImages"
+    source = "productScript"
+    kind = "image2video"
+    booked_as = frozenset({"pa2_image2video"})
+    reads_upstream_result = True
+    deadline_seconds = 3600.0
+    typical_seconds = 120.0
+    main_file = VIDEO_FILE
+    preview_files = (COVER_FILE, VIDEO_FILE)
+    label = "Video"
+    kinds = frozenset({"topview", "video"})
+    description = (
+        "**The finished video**: the person in the scene speaks the script; H.264 with sound.\n\n"
+        "Made by Topview's `image2Video` (v2) from the chosen image, else the first with a face; "
+        "some minutes, priced by mode and length (`TOPVIEW_PRICES`, until one was paid).\n\n"
+        "*If it fails*: without a face only mode `avatar2` works; text needs `script` and "
+        "`voice_id`. What was submitted and not yet seen finished is never sent again: the "
+        "`pending_task_sensor` brings it home. *If its check fails*: look at it, then have it made "
+        "(and paid) again with `force`; until then it is in no manifest."
+    )
+    source_label = "script"
+    source_kind = "text"
+    source_description = (
+        "What is said and how: script or audio, voice, caption, mode, and the chosen image. "
+        "Changing it makes only the video stale."
+    )
+    check_description = (
+        "The video opens and is whole, has its mode's size and a length that fits what is said, is "
+        "heard for most of it, and is neither black nor frozen for long."
+    )
+
+    def inputs(self, product: Product, hash_of: HashOf) -> Inputs:
+        return present(
+            {
+                "text": product.script,
+                "audio": file_input(product.audio, product.audio_file_id, hash_of),
+                "voice": product.voice_id,
+                "caption": product.caption_id,
+                "mode": product.mode,
+                "chosen_image": product.chosen_image,
+            }
+        )
+
+    def effective_inputs(self, inputs: Inputs, choice: int | None, result: Json | None) -> Inputs:
+        """A choice goes over the column `chosen_image`, unless it is of what is taken anyway."""
+        anyway = preferred_image(images_of(result), inputs.values.get("chosen_image"))
+        if choice is None or (anyway is not None and anyway.number == choice):
+            return inputs
+        return Inputs({**inputs.values, "chosen_image": choice})
+
+    def item(
+        self,
+        product: Product,
+        inputs: Inputs,
+        upstream: Upstream | None,
+        *,
+        account: str,
+        choice: int | None = None,
+        when_no_face: WhenNoFace = "fail",
+    ) -> WorkItem:
+        scene = self.required(upstream)
+        inputs = self.effective_inputs(inputs, choice, scene.result)
+        images, wanted = images_of(scene.result), inputs.values.get("chosen_image")
+        image, mode = choose_image(images, wanted, product.mode, when_no_face)
+        # The image and mode really sent shape the video, whether chosen or found.
+        sent = {**inputs.values, "image": image.number, "mode": mode}
+        sent.pop("chosen_image", None)
+        work = work_of(account, self, Inputs(sent), scene.fingerprint)
+        return WorkItem(self, product, inputs, upstream, work, mode, chosen=image)
+
+    def likely_mode(self, product: Product) -> str:
+        return product.mode
+
+    def speech_seconds(self, product: Product) -> float | None:
+        if product.script is None:
+            return None
+        ideographs = len(_IDEOGRAPH.findall(product.script))
+        letters = len(product.script) - ideographs
+        return max(ideographs / _IDEOGRAPHS_A_SECOND + letters / _LETTERS_A_SECOND, 1.0)
+
+    def recording(self, product: Product) -> str | None:
+        return product.audio
+
+    def check_recording(self, seconds: float, mode: str | None) -> None:
+        _check_length(seconds, mode, fix="Shorten it, or use mode avatar4 (at most 120 s).")
+
+    def files(self, item: WorkItem) -> tuple[FileNeeded, ...]:
+        product = item.product
+        return file_needed(item, "audio", product.audio, product.audio_file_id, kind="audio")
+
+    def request(self, item: WorkItem, file_ids: Mapping[str, str]) -> models.Image2VideoRequest:
+        from topview_pipeline.topview import models
+
+        product = item.product
+        (image_id,) = self.provider_ids(item)
+        return models.Image2VideoRequest(
+            replace_product_task_image_id=image_id,
+            mode=item.mode,
+            script_mode="audio" if product.script is None else "text",
+            tts_text=product.script,
+            audio_file_id=file_ids.get("audio"),
+            voice_id=product.voice_id,
+            caption_id=product.caption_id,
+        )
+
+    def provider_ids(self, item: WorkItem) -> tuple[str, ...]:
+        return () if item.chosen is None else (item.chosen.image_id,)
+
+    async def prove(
+        self,
+        product: Product,
+        lists: ProofLists,
+        *,
+        recorded: float | None = None,
+        when_no_face: WhenNoFace = "fail",
+    ) -> None:
+        """Check the recording's length in each mode that may be sent, the voice and the caption."""
+        if recorded is not None:
+            self.check_recording(recorded, product.mode)
+        if recorded is not None and when_no_face == "avatar2":
+            fix = (
+                "Shorten it: a scene without a face is sent in that mode; or set "
+                "TOPVIEW_WHEN_NO_FACE=fail."
+            )
+            _check_length(recorded, _FACELESS_MODE, fix=fix)
+        if product.voice_id is not None:
+            await lists.check_voice(product.voice_id)
+        if product.caption_id is not None:
+            await lists.check_caption(product.caption_id)
+
+    async def submit(
+        self, client: TopviewClient, request: models.Image2VideoRequest, ids_of_ours: Ids
+    ) -> models.Submitted:
+        return await client.submit_image2video(request, ids_of_ours=ids_of_ours)
+
+    async def upstream_is_gone(
+        self, client: TopviewClient, item: WorkItem, *, sleep: Sleep, wait: float
+    ) -> bool:
+        """Ask for the scene's task until Topview gives the image, or has denied it three times."""
+        from topview_pipeline.topview.errors import QueryError, TaskUnknown, Unavailable
+        from topview_pipeline.topview.models import TaskStatus
+
+        task_id = self.required(item.upstream).result["taskId"]
+        denials = 0
+        for question in range(_QUESTIONS):
+            if question:
+                await sleep(wait)
+                wait *= 2
+            trouble: QueryError
+            try:
+                answer = await client.query_image_replace(task_id)
+            except Unavailable as error:
+                trouble, wait = error, max(wait, error.retry_after or 0.0)
+                continue
+            except TaskUnknown as error:
+                trouble, denials = error, denials + 1
+            else:
+                if {image.image_id for image in answer.images} & {*self.provider_ids(item)}:
+                    return False
+                what = f"it was finished and is now {answer.raw_status!r} without the image"
+                trouble = Unavailable(what, doing="asking for a scene's images")
+                denials = denials + 1 if answer.status is TaskStatus.SUCCESS else 0
+            if denials == _DENIALS:
+                return True
+        raise trouble
+
+    async def query(self, client: TopviewClient, topview_task_id: str) -> models.Image2VideoResult:
+        return await client.query_image2video(topview_task_id)
+
+    def downloads(self, answer: models.Image2VideoResult) -> tuple[Download, ...] | None:
+        if not answer.finished_video_url:
+            return None
+        video = Download(VIDEO_FILE, answer.finished_video_url, "video")
+        cover = answer.ai_avatar.cover_url if answer.ai_avatar is not None else None
+        return (video, Download(COVER_FILE, cover, "image", required=False)) if cover else (video,)
+
+    def check(self, task: Task, files: Mapping[str, Media]) -> Verdict:
+        from topview_pipeline.media.video_checks import Speech, check_video
+
+        is_recorded = (task.request or {}).get("scriptMode") == "audio"
+        speech = None if task.seconds is None else Speech(task.seconds, is_recorded)
+        return check_video(files[VIDEO_FILE], mode=task.mode, speech=speech)
+
+    def result(self, product_id: str, task: Task, store: Store) -> FinishedVideo:
+        files = stored_files(task, store)
+        return FinishedVideo(
+            *common_fields(product_id, task),
+            video=files[VIDEO_FILE],
+            cover=files.get(COVER_FILE),
+            mode=task.mode,
+        )
+
+    def upstream_files(self, request: Json, upstream_result: Json) -> tuple[str, ...]:
+        image = image_sent(request, upstream_result)
+        return () if image is None else (image.file_name,)
+
+
+def preferred_image(images: Sequence[SceneImage], wanted: int | None) -> SceneImage | None:
+    """The wanted image (a number from 1), else the first with a face, else the first."""
+    usable = [image for image in images if wanted in (None, image.number)]
+    with_face = (image for image in usable if image.has_face is not False)
+    return next(with_face, usable[0] if usable else None)
+
+
+def choose_image(
+    images: Sequence[SceneImage], wanted: int | None, mode: str, when_no_face: WhenNoFace
+) -> tuple[SceneImage, str]:
+    """The image, and the mode in which it can be sent; `mode` is the row's.
+
+    Raises PreconditionError when there is no such image, or no face for this mode.
+    """
+    image = preferred_image(images, wanted)
+    if image is None:
+        raise PreconditionError(
+            f"image {wanted} was chosen, and replacedImages has {len(images)}",
+            fix=f"Set chosen_image to a number from 1 to {len(images)}, or leave it empty.",
+        )
+    if image.has_face is not False:
+        return image, mode
+    if mode != _FACELESS_MODE and when_no_face == "fail":
+        raise PreconditionError(
+            f"no face was found in the scene, and mode {mode} needs one",
+            fix="Set the row's mode to avatar2, set TOPVIEW_WHEN_NO_FACE=avatar2, choose another "
+            "image, or change the scene's template or prompt.",
+        )
+    return image, _FACELESS_MODE
+
+
+def check_choice(product_id: str, image: int, scene_result: Json | None) -> None:
+    """Raise PreconditionError if a person chose an image that the scene does not have."""
+    valid = [str(one.number) for one in images_of(scene_result)]
+    if str(image) not in valid:
+        fix = f"Choose {' or '.join(valid)}."
+        raise PreconditionError(f"there is no image {image} of {product_id!r}", fix=fix)
+
+
+def image_sent(request: Json | None, scene_result: Json | None) -> SceneImage | None:
+    """The image of a scene that a video was asked for with; None when it is of another scene."""
+    sent = (request or {}).get("replaceProductTaskImageId")
+    return next((image for image in images_of(scene_result) if image.image_id == sent), None)
+
+
+def _check_length(seconds: float, mode: str | None, *, fix: str) -> None:
+    longest = LONGEST_RECORDING_SECONDS.get(mode or "")
+    if longest is not None and seconds > longest:
+        what = f"the audio lasts {seconds:.1f} s, and mode {mode} takes at most {longest:g} s"
+        raise PreconditionError(what, fix=fix)
+
+
+class ProofLists:
+    """Topview's lists of voices and captions, read at most once a run, when first asked for.
+
+    A list that is empty, cannot be read in 30 seconds, or need not be whole refuses no product.
+    """
+
+    def __init__(self, client: TopviewClient) -> None:
+        self._client = client
+        self._lock = asyncio.Lock()
+        self._lists: dict[str, Mapping[str, str]] = {}
+
+    async def check_voice(self, voice_id: str) -> None:
+        """Raise PreconditionError when Topview has no such voice."""
+        await self._check("voice", voice_id, "/v1/voice/query", self._voices)
+
+    async def check_caption(self, caption_id: str) -> None:
+        """Raise PreconditionError when Topview has no such caption style."""
+        await self._check("caption", caption_id, "/v1/caption/list", self._captions)
+
+    async def _check(
+        self, kind: str, wanted: str, path: str, read: Callable[[], Awaitable[Mapping[str, str]]]
+    ) -> None:
+        async with self._lock:
+            if kind not in self._lists:
+                self._lists[kind] = await read()
+        known = self._lists[kind]
+        if not known or wanted in known:
+            return
+        first = list(known.items())[:_NAMED]
+        some = "; ".join(f"{one} ({name})" if name else one for one, name in first)
+        raise PreconditionError(
+            f"Topview has no {kind} {wanted} ({kind}_id), so the video could not be made",
+            fix=f"Set {kind}_id to one of those that GET {path} lists, such as {some}.",
+        )
+
+    async def _voices(self) -> Mapping[str, str]:
+        """Name and language by id: Topview's voices and the account's own."""
+        common = await self._read(self._client.voices())
+        own = await self._read(self._client.voices(custom=True))
+        # Equal lists: the filter had no effect, and neither need have all voices.
+        if common is None or own is None or (own and own == common):
+            return {}
+        return {
+            voice.voice_id: ", ".join(word for word in (voice.voice_name, voice.language) if word)
+            for voice in (*common, *own)
+        }
+
+    async def _captions(self) -> Mapping[str, str]:
+        captions = await self._read(self._client.captions())
+        return {caption.caption_id: "" for caption in captions or ()}
+
+    async def _read(self, reading: Awaitable[list[Any]]) -> list[Any] | None:
+        from topview_pipeline.topview.errors import QueryError
+        from topview_pipeline.topview.http import within
+
+        try:
+            return await within(_LONGEST_READING, reading)
+        except (QueryError, asyncio.TimeoutError):
+            return None
