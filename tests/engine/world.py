@@ -1,0 +1,400 @@
+"""A small world for engines: the sandbox, a ledger, a store, a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import secrets
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+from PIL import Image
+
+from tests.engine.gateway import Gateway
+from tests.stages.fakes import PLAIN
+from tests.virtual_time import VirtualClock, inline
+from topview_pipeline.catalogue import InputFile, Product
+from topview_pipeline.engine import (
+    Context,
+    Engine,
+    Failed,
+    Held,
+    HoldReason,
+    Made,
+    Observed,
+    ProductWork,
+    RunInfo,
+)
+from topview_pipeline.ledger import (
+    DEAD_AFTER_SECONDS,
+    Ledger,
+    LedgerUnavailable,
+    Task,
+    TaskState,
+)
+from topview_pipeline.ledger.database import Database
+from topview_pipeline.sandbox.api.app import create_app
+from topview_pipeline.sandbox.api.faults import FAULTS
+from topview_pipeline.sandbox.config import SandboxConfig
+from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.stages import STAGES, Stage
+from topview_pipeline.store import Store
+from topview_pipeline.topview.client import TopviewClient
+
+BASE_URL = "http://127.0.0.1:1"
+MEDIANS = {"remove_background": 3.0, "image_replace": 20.0, "image2Video": 45.0}
+ALL_FAULTS = tuple(FAULTS)
+Outcome = Made | Failed | Held
+DEFAULTS: Mapping[str, Any] = PipelineConfig.from_environment({}).__dict__
+HOUR = 3600.0
+DAY = 24 * HOUR
+ALL_STAGES = tuple(stage.key for stage in STAGES)
+
+
+def product(product_id: str, **changes: Any) -> Product:
+    """A product that needs nothing but a photo, a template and a script."""
+    own: dict[str, Any] = {
+        "product_id": product_id,
+        "image": f"photo of {product_id}",
+        "script": f"This is {product_id}.",
+        "voice_id": "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t",
+        "caption_id": "3cfcb29df99746d4b438e169dda47647",
+    }
+    return replace(PLAIN, **own | changes)
+
+
+class FakeFiles:
+    """Photos whose bytes are named by their reference; `contents` can change them."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+
+    def data(self, ref: str) -> bytes:
+        """The bytes behind a reference: really a picture, so that Topview takes it."""
+        if ref in self.contents:
+            return self.contents[ref]
+        shade = hashlib.sha256(ref.encode()).digest()
+        file = io.BytesIO()
+        Image.new("RGB", (8, 8), tuple(shade[:3])).save(file, "PNG")
+        return file.getvalue() + shade
+
+    def sha256(self, ref: str) -> str:
+        return hashlib.sha256(self.data(ref)).hexdigest()
+
+    def read(self, ref: str, *, kind: str) -> InputFile:
+        return InputFile(self.data(ref), self.sha256(ref), "png")
+
+
+class Killed(BaseException):
+    """`kill -9`: from here on this process does nothing."""
+
+
+@dataclass
+class Death:
+    """Ends a process at its nth write to the ledger, before it or right after its commit."""
+
+    at: int
+    after_commit: bool
+    writes: int = 0
+
+    @property
+    def came(self) -> bool:
+        """The process is dead."""
+        return self.writes > self.at or (self.writes == self.at and self.after_commit)
+
+    @contextmanager
+    def of(self, database: Database) -> Iterator[None]:
+        """Within this block the process that uses the database dies."""
+        write = type(database).write.__get__(database)
+
+        @contextmanager
+        def dying(*, lock: str | None = None) -> Iterator[sa.Connection]:
+            if self.came:
+                raise Killed
+            self.writes += 1
+            if self.writes == self.at and not self.after_commit:
+                self.writes += 1
+                raise Killed
+            with write(lock=lock) as connection:
+                yield connection
+            if self.came:
+                raise Killed
+
+        database.write = dying  # type: ignore[method-assign]  # of this one object
+        try:
+            yield
+        except (Killed, LedgerUnavailable):  # the last words of a dead process
+            if not self.came:
+                raise
+        finally:
+            del database.write
+
+
+class World:
+    """Runs engines one after the other, or together, against one sandbox.
+
+    Args:
+        config: fields of the PipelineConfig; its slots are those of the sandbox.
+        sandbox: fields of SandboxConfig.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        config: Mapping[str, Any] | None = None,
+        stages: Sequence[Stage] = STAGES,
+        ledger_url: str | None = None,
+        **sandbox: Any,
+    ) -> None:
+        self.clock = VirtualClock()
+        self.skew = 0.0
+        """Seconds by which the clock of our machine is off."""
+        tiny: dict[str, Any] = {"media": "tiny", "media_workers": 0, "medians": MEDIANS}
+        self.settings = SandboxConfig(**tiny | {"concurrency": 4} | sandbox)
+        self.app = create_app(self.settings, clock=self.clock, sleep=asyncio.sleep)
+        self.gateway = Gateway(self.app)
+        self.folder = folder
+        self.stages = stages
+        self.ledger_url = ledger_url or f"sqlite:///{folder}/ledger.db"
+        self.ledger = self.open_ledger()
+        self.store = Store(str(folder / "store"))
+        self.files = FakeFiles()
+        self.config = PipelineConfig.model_construct(
+            **{**DEFAULTS, "slots": self.settings.concurrency, **(config or {})}
+        )
+        self.runs = 0
+        self.observed: dict[tuple[str, str], list[str]] = {}
+        """Data versions in the order of their observation, by (source, product)."""
+
+    def machine(self) -> float:
+        """The wall clock of our machine."""
+        return self.clock() + self.skew
+
+    def open_ledger(self) -> Ledger:
+        """The ledger, as another process opens it; without fsync, as no power cut is tested."""
+        uid = self.settings.uid
+        ledger = Ledger(self.ledger_url, base_url=BASE_URL, uid=uid, clock=self.machine)
+        engine = ledger._database.engine
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", lambda it, _: it.execute("PRAGMA synchronous=OFF"))
+            engine.dispose()
+        return ledger
+
+    def close(self) -> None:
+        self.ledger.close()
+        self.app.state.world.close()
+        self.clock.close()
+
+    def client(self) -> TopviewClient:
+        return client_of(self.gateway, uid=self.settings.uid, api_key=self.settings.api_key)
+
+    def run(self, products: Sequence[Product], **options: Any) -> list[Outcome]:
+        """Run an engine over products until it ends, as a run of Dagster would."""
+        return self.clock.run(self.run_async(products, **options))
+
+    def run_together(self, *runs: tuple[Sequence[Product], dict[str, Any]]) -> list[list[Outcome]]:
+        """Several runs at the same time."""
+
+        async def together() -> list[list[Outcome]]:
+            return await asyncio.gather(
+                *(self.run_async(products, **options) for products, options in runs)
+            )
+
+        return self.clock.run(together())
+
+    def resume(self, products: Sequence[Product] = (), **options: Any) -> list[Outcome]:
+        """The sensor's run: orphans, and failed tasks that are due again."""
+        by_id = {one.product_id: one for one in products}
+        tasks = self.ledger.tasks
+        works = [
+            ProductWork(by_id[row.product_id], (row.stage,), retry_of=row)
+            for row in tasks.retries_due()
+            if row.product_id in by_id
+        ]
+        return self.run((), works=works, orphans=tuple(tasks.orphans()), explicit=False, **options)
+
+    def break_ledger(self) -> None:
+        """Another program has locked it: nothing can be written."""
+
+        def locked(*, lock: str | None = None) -> Any:
+            raise LedgerUnavailable("the database is locked")
+
+        self.ledger._database.write = locked  # type: ignore[method-assign]  # of this one object
+
+    def repair_ledger(self) -> None:
+        """The other program ends."""
+        del self.ledger._database.write
+
+    def later(self, seconds: float) -> None:
+        """Time passes with nobody at work."""
+        self.clock.run(asyncio.sleep(seconds))
+
+    def kill_at(
+        self, write: int, products: Sequence[Product], *, after_commit: bool, **options: Any
+    ) -> bool:
+        """Run, and die at the nth write; tells whether it came to that.
+
+        The next run comes when the worker's heartbeat is old enough.
+
+        Args:
+            options: of `run`; with `sensor=True` it is the sensor's run that dies.
+        """
+        death = Death(write, after_commit)
+        run = self.resume if options.pop("sensor", False) else self.run
+        with death.of(self.ledger._database):
+            run(products, **options)
+        if death.came:
+            self.later(DEAD_AFTER_SECONDS + 1.0)
+        return death.came
+
+    async def run_async(
+        self,
+        products: Sequence[Product],
+        *,
+        stages: Iterable[str] = (),
+        works: Sequence[ProductWork] = (),
+        force: bool = False,
+        explicit: bool = True,
+        run_id: str | None = None,
+        root_run_id: str | None = None,
+        ledger: Ledger | None = None,
+        orphans: tuple[Task, ...] = (),
+        report: bool = True,
+        stop_after: float | None = None,
+        credit_limit: float | None = None,
+        day_limit: float | None = None,
+        **changes: Any,
+    ) -> list[Outcome]:
+        """One run.
+
+        Args:
+            works: beside the products.
+            report: Dagster stores the events and the ledger notes it, as the op does.
+            stop_after: seconds until a person stops it.
+            credit_limit: of the run.
+            day_limit: credits that the account may spend in a day.
+            changes: of the configuration.
+        """
+        self.runs += 1
+        run_id = run_id or f"run-{self.runs}"
+        ledger = ledger or self.ledger
+        worker = secrets.token_hex(16)
+        ledger.workers.start(worker, run_id=run_id)
+        keys = tuple(stages) or tuple(stage.key for stage in self.stages)
+        events: list[Outcome] = []
+        async with self.client() as client:
+            context = Context(
+                client=client,
+                ledger=ledger,
+                store=self.store,
+                files=self.files,
+                run=RunInfo(run_id, root_run_id or run_id, explicit, credit_limit),
+                config=self.config.model_copy(update={"credit_limit": day_limit, **changes}),
+                worker=worker,
+                stages=self.stages,
+                clock=self.machine,
+                ticks=self.clock.loop.time,
+                offload=inline,
+                submit_seconds=client.timeouts.submit_total,
+            )
+            engine = Engine(context)
+            if stop_after is not None:
+                asyncio.get_running_loop().call_later(stop_after, engine.stop)
+            wanted = [*works, *(ProductWork(one, keys, force=force) for one in products)]
+            async with aclosing(engine.run(_each(wanted), orphans=orphans)) as stream:
+                async for event in stream:
+                    if isinstance(event, Observed):
+                        for source, version in event.versions.items():
+                            seen = self.observed.setdefault((source, event.product_id), [])
+                            seen.append(version)
+                        continue
+                    events.append(event)
+                    if isinstance(event, Made):
+                        self._check_observed(event)
+                        if report:
+                            ledger.tasks.reported(event.task.id, event.product_id, who=run_id)
+        ledger.workers.end(worker)
+        return events
+
+    def _check_observed(self, made: Made) -> None:
+        """What it was made from was observed before; else it would be stale at once."""
+        source = next(stage.source for stage in self.stages if stage.key == made.stage)
+        if made.wanted:
+            assert made.inputs[source] == self.observed[source, made.product_id][-1]
+
+    def control(self, method: str, path: str, **body: Any) -> Any:
+        """Steer the sandbox."""
+
+        async def ask() -> Any:
+            transport = httpx.ASGITransport(app=self.app)
+            async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as http:
+                answer = await http.request(method, f"/_sandbox/{path}", json=body)
+                return answer.raise_for_status().json()
+
+        return self.clock.run(ask())
+
+    def counters(self) -> Mapping[str, Any]:
+        """The sandbox's own view of what it did."""
+        counters: Mapping[str, Any] = self.control("GET", "counters")
+        return counters
+
+    def submits(self) -> int:
+        """How many submits reached the sandbox, whatever became of them."""
+        return sum(self.counters()["submits"].values())
+
+    def set_faults(self, **probabilities: float) -> None:
+        """Replace the sandbox's faults; none named: calm."""
+        self.control("PUT", "faults", **probabilities)
+
+    def rows(self, *states: TaskState) -> list[Task]:
+        """The ledger's task rows, of these states or all."""
+        return self.ledger.tasks.in_state(states or tuple(TaskState))
+
+    def assert_nothing_paid_twice(self) -> None:
+        """No second success for the same paid work, and never more tasks than slots."""
+        counters = self.counters()
+        assert counters["duplicate_tasks"] == []
+        assert counters["slots"]["peak"] <= self.settings.concurrency
+
+    def assert_nothing_lost(self) -> None:
+        """What Topview finished is in the store, but for lost answers: those are named."""
+        unknown = self.rows(TaskState.UNKNOWN)
+        assert len(self.counters()["orphan_tasks"]) <= len(unknown)
+        assert self.rows(TaskState.SUCCEEDED, TaskState.RESERVED) == []
+
+
+def client_of(server: Any, *, uid: str, api_key: str) -> TopviewClient:
+    """A client of an ASGI application, not yet open."""
+    transport = httpx.ASGITransport(app=server)
+    return TopviewClient(
+        base_url=BASE_URL, uid=uid, api_key=api_key, transport=transport, media_transport=transport
+    )
+
+
+async def _each(works: Iterable[ProductWork]) -> AsyncIterator[ProductWork]:
+    for work in works:
+        yield work
+
+
+def fates(events: Iterable[Any]) -> dict[tuple[str, str], str]:
+    """The outcome of each product's stage: made, failed or held."""
+    names = {Made: "made", Failed: "failed", Held: "held"}
+    return {(event.product_id, event.stage): names[type(event)] for event in events}
+
+
+def holds(events: Iterable[Outcome]) -> list[Held]:
+    """The holds that are not only for an earlier stage of the same product."""
+    held = [event for event in events if isinstance(event, Held)]
+    return [event for event in held if event.reason is not HoldReason.UPSTREAM]
+
+
+def everything(fate: str, *product_ids: str) -> dict[tuple[str, str], str]:
+    """All stages of these products with one fate."""
+    return {(product_id, stage): fate for product_id in product_ids for stage in ALL_STAGES}

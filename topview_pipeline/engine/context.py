@@ -1,0 +1,261 @@
+"""What the parts of one engine share: collaborators, configuration, clocks and signs of life."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from topview_pipeline.catalogue import InputFile, Product
+from topview_pipeline.engine.events import Event, Made
+from topview_pipeline.engine.poll_plan import PollPlan
+from topview_pipeline.ledger import CostSeen, Ledger, Task, TaskState
+from topview_pipeline.prices import Estimate, estimate
+from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.stages import STAGES, ProofLists, Stage
+from topview_pipeline.store import Store
+from topview_pipeline.topview.client import TopviewClient
+
+Offload = Callable[..., Awaitable[Any]]
+"""Runs a blocking call elsewhere: `asyncio.to_thread`; tests run it in place."""
+
+
+class Files(Protocol):
+    """Reads what the catalogue names; `catalogue.InputFiles` in production."""
+
+    def read(self, ref: str, *, kind: Literal["image", "audio"]) -> InputFile:
+        """The file's bytes, verified. Raises InputError."""
+        ...
+
+    def sha256(self, ref: str) -> str:
+        """Hash of the file's bytes. Raises InputError."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """The Dagster run that an engine works for.
+
+    Attributes:
+        root_run_id: of the run that this one re-executes, else its own.
+        explicit: a person or a schedule asked, not the sensor: failed work is tried now.
+        credit_limit: the most credits that the tasks of the root run may cost; None: no limit.
+    """
+
+    run_id: str
+    root_run_id: str
+    explicit: bool = True
+    credit_limit: float | None = None
+
+
+@dataclass(frozen=True)
+class ProductWork:
+    """One product and the stages that are wanted for it.
+
+    Attributes:
+        stages: their keys, in pipeline order.
+        asked: all stages that the run was asked for, those included that are up to date: what
+            Topview forgot of them is made again. Empty: `stages`.
+        force: make them again, though they exist; once per root run.
+        retry_of: the failed attempt that the sensor's run tries again, with its generation, root
+            run and limit.
+    """
+
+    product: Product
+    stages: tuple[str, ...]
+    asked: tuple[str, ...] = ()
+    force: bool = False
+    retry_of: Task | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Waits of the engine, in seconds. Tests shorten them."""
+
+    retry: float = 30.0
+    """Before the second attempt after a failed task; doubles with each."""
+    busy: float = 30.0
+    """After 4007, 5003 and 429 without Retry-After (Topview's advice, section 3)."""
+    network: float = 2.0
+    """First wait after a connection that could not be made, or a download that broke."""
+
+
+class Activity:
+    """Signs of life: a run that makes no progress for its wait time ends.
+
+    Args:
+        ticks: seconds of a monotonic clock.
+    """
+
+    def __init__(self, ticks: Callable[[], float]) -> None:
+        self._ticks = ticks
+        self._busy = 0
+        self._asking = 0
+        self._submitting = 0
+        self._last = ticks()
+        self.changed = asyncio.Event()
+
+    def progress(self) -> None:
+        """A product of the run came forward."""
+        self._last = self._ticks()
+        self.changed.set()
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Uploading or downloading: cut off only by a stop."""
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self.changed.set()
+
+    @contextmanager
+    def submitting(self) -> Iterator[None]:
+        """A POST is under way, or its answer is being written down: never cut off."""
+        self._submitting += 1
+        try:
+            with self.busy():
+                yield
+        finally:
+            self._submitting -= 1
+            self.changed.set()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """A question that can be asked again: it may be cut off."""
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+            self.changed.set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Something must be waited for."""
+        return self._busy > 0
+
+    @property
+    def is_submitting(self) -> bool:
+        """A stop must wait, too."""
+        return self._submitting > 0
+
+    @property
+    def is_asking(self) -> bool:
+        """An answer is awaited that may be let go."""
+        return self._asking > 0
+
+    def idle_seconds(self) -> float:
+        """Seconds since the last progress."""
+        return self._ticks() - self._last
+
+
+@dataclass
+class Context:
+    """What one engine works with.
+
+    Attributes:
+        worker: the engine's id in the ledger.
+        stages: of the pipeline, in order.
+        submit_seconds: all of a submit's timeouts together.
+        clock: seconds since the epoch, compared with the ledger's times.
+        ticks: seconds of a monotonic clock.
+        stopping: nothing new is submitted any more.
+    """
+
+    client: TopviewClient
+    ledger: Ledger
+    store: Store
+    files: Files
+    run: RunInfo
+    config: PipelineConfig
+    submit_seconds: float
+    worker: str = field(default_factory=lambda: secrets.token_hex(16))
+    stages: Sequence[Stage] = STAGES
+    timing: Timing = field(default_factory=Timing)
+    clock: Callable[[], float] = time.time
+    ticks: Callable[[], float] = time.monotonic
+    offload: Offload = asyncio.to_thread
+    stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self.activity = Activity(self.ticks)
+        self.events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self.by_key = {stage.key: stage for stage in self.stages}
+        self.proofs = ProofLists(self.client)
+        # Reading, sending and downloading apart: an outage of one must not starve the others.
+        self.reading = asyncio.Semaphore(8)
+        self.sending = asyncio.Semaphore(8)
+        self.downloading = asyncio.Semaphore(8)
+        self.querying = asyncio.Semaphore(32)
+        self.plans = {
+            stage.key: PollPlan(
+                self.ledger.history.seconds(stage.key), shortest=self.config.poll_seconds
+            )
+            for stage in self.stages
+        }
+        self._reported: set[int] = set()
+        self._costs: dict[tuple[str, str | None], CostSeen] = {}
+
+    def emit(self, event: Event) -> None:
+        """Report an event."""
+        if isinstance(event, Made):
+            self._reported.add(event.task.id)
+        self.events.put_nowait(event)
+
+    def emit_orphan(self, task: Task) -> None:
+        """Report a stored row that this run was not asked for, unless it was reported already."""
+        if task.state is TaskState.STORED and task.id not in self._reported:
+            self.emit(Made(task.product_id, task.stage, task, task.inputs, wanted=False))
+
+    def deadline(self, stage: Stage) -> float:
+        """Seconds after which a task of this stage is overdue."""
+        return self.config.deadline_seconds.get(stage.kind, stage.deadline_seconds)
+
+    def typical(self, stage_key: str) -> float:
+        """Median seconds of a stage's tasks; a guess until the ledger knows better."""
+        return self.plans[stage_key].typical or self.by_key[stage_key].typical_seconds
+
+    def estimate(self, stage: Stage, mode: str | None, seconds: float | None) -> Estimate:
+        """The credits that a task may cost; `seconds` of speech, where it has any."""
+        return estimate(
+            stage.kind,
+            mode,
+            seconds,
+            free=stage.free,
+            seen=self._cost_seen(stage.key, mode).of(seconds),
+            prices=self.config.prices,
+        )
+
+    def learn_cost(self, task: Task, booked: float | None) -> None:
+        """A finished task says what it cost."""
+        if booked is not None:
+            known = self._cost_seen(task.stage, task.mode)
+            self._costs[task.stage, task.mode] = known.and_of(booked, task.seconds)
+
+    def _cost_seen(self, stage_key: str, mode: str | None) -> CostSeen:
+        key = (stage_key, mode)
+        if key not in self._costs:
+            self._costs[key] = self.ledger.history.cost_seen(stage_key, mode)
+        return self._costs[key]
+
+
+async def until_set(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait until the event is set; it is also set when the time is over.
+
+    Not `asyncio.wait_for`: before Python 3.12 it swallows a cancellation that comes together with
+    the event, and the caller that cancelled waits for ever.
+    """
+    if seconds is None:
+        await event.wait()
+        return
+    timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), event.set)
+    try:
+        await event.wait()
+    finally:
+        timer.cancel()

@@ -1,0 +1,174 @@
+"""What to do about a work item, given the rows of its fingerprint. Pure functions.
+
+The engine acts on the decision for one item; the plan asks it for thousands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
+
+from topview_pipeline.ledger import (
+    ASK_OVERDUE_SECONDS,
+    ATTEMPTS_BY_ITSELF,
+    LIVE,
+    Task,
+    TaskGlance,
+    TaskState,
+)
+
+Row = TypeVar("Row", Task, TaskGlance)
+
+
+class Action(Enum):
+    """What can be done about a work item."""
+
+    REUSE = "reuse"
+    """It is in the store: free."""
+    DOWNLOAD = "download"
+    """Finished at Topview, or its file in the store is gone: fetch it."""
+    WAIT = "wait"
+    """A living worker has it: look again soon."""
+    POLL = "poll"
+    """Pending without a living worker, or our own: adopt it and poll on."""
+    ASK = "ask"
+    """Overdue, and an hour has passed: query it once."""
+    LOST = "lost"
+    """Reserved by a worker that died: the answer may be lost, so the row becomes unknown."""
+    VOID = "void"
+    """Unknown, free, and past its deadline: sending it again costs nothing."""
+    HOLD_UNKNOWN = "hold_unknown"
+    HOLD_OVERDUE = "hold_overdue"
+    HOLD_EXPIRED = "hold_expired"
+    HOLD_RETRY = "hold_retry"
+    """Failed, and the next attempt is not due."""
+    REJECTED = "rejected"
+    """Topview refused this request before: it is not sent again."""
+    USED_UP = "used_up"
+    """Failed as often as is tried without a person asking."""
+    SUBMIT = "submit"
+
+
+@dataclass(frozen=True)
+class Decision(Generic[Row]):
+    """What to do, about which row.
+
+    Attributes:
+        until: for holds, when to look again (seconds since the epoch).
+        attempt: for SUBMIT, the number of the new row, from 1.
+    """
+
+    action: Action
+    row: Row | None = None
+    until: float | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a decision depends on beside the rows.
+
+    Attributes:
+        now: seconds since the epoch, by the database's clock.
+        worker: id of the deciding worker.
+        run_id: of the run it decides for.
+        explicit: a person or schedule asked; the sensor's runs wait until a retry is due.
+        free: Topview charges nothing for the stage.
+        submit_seconds: all of a submit's timeouts together; a reserved row that is older is lost.
+        is_alive: whether a worker is alive.
+        has_files: whether the store has the files of a stored row.
+    """
+
+    now: float
+    worker: str
+    run_id: str
+    explicit: bool
+    free: bool
+    submit_seconds: float
+    is_alive: Callable[[str | None], bool]
+    has_files: Callable[[int], bool]
+
+
+def generation_of(rows: Sequence[Row], *, force: bool, root_run_id: str) -> int:
+    """The generation that a work item stands for.
+
+    Without force it is the newest that is live, else the newest that was tried, else 0. Force
+    takes the one above the highest, once per root run: executing the same run again finds the
+    generation that it made.
+
+    Args:
+        rows: all rows of the work, whatever their generation.
+        root_run_id: of the run that asks.
+    """
+    counted = [row for row in rows if row.state is not TaskState.VOID]
+    if not force:
+        live = [row.generation for row in counted if row.state in LIVE]
+        return max(live or [row.generation for row in counted], default=0)
+    own = [row.generation for row in rows if row.root_run_id == root_run_id]
+    if own:
+        return max(own)
+    return max((row.generation for row in counted), default=-1) + 1
+
+
+def decide(rows: Sequence[Row], here: Circumstances) -> Decision[Row]:
+    """Decide about one work item.
+
+    Args:
+        rows: all rows of its fingerprint, the oldest first. At most one is live: the ledger's
+            partial unique index holds that.
+    """
+    live = next((row for row in rows if row.state in LIVE), None)
+    if live is not None:
+        return _decide_live(live, here)
+    ended = [row for row in rows if row.state is not TaskState.VOID]
+    if not ended:
+        return Decision(Action.SUBMIT)
+    last = ended[-1]
+    failed = [row for row in ended if row.state is TaskState.FAILED]
+    if last.state is TaskState.EXPIRED:
+        if here.free:
+            return Decision(Action.SUBMIT, last, attempt=len(failed) + 1)
+        return Decision(Action.HOLD_EXPIRED, last)
+    if not last.retryable:
+        return Decision(Action.REJECTED, last)
+    return _decide_retry(last, failed, here)
+
+
+def _decide_live(row: Row, here: Circumstances) -> Decision[Row]:
+    state = row.state
+    if state is TaskState.STORED:
+        return Decision(Action.REUSE if here.has_files(row.id) else Action.DOWNLOAD, row)
+    if state is TaskState.RESERVED:
+        # What this worker sends itself ends in a move, whatever the clock says meanwhile.
+        is_old = here.now - row.reserved_at > here.submit_seconds
+        is_lost = row.worker != here.worker and (is_old or not here.is_alive(row.worker))
+        return Decision(Action.LOST if is_lost else Action.WAIT, row)
+    if state is TaskState.UNKNOWN:
+        if here.free and here.now >= row.deadline_at:
+            return Decision(Action.VOID, row)
+        return Decision(Action.HOLD_UNKNOWN, row, until=row.deadline_at if here.free else None)
+    if state is TaskState.OVERDUE:
+        asked = row.last_query_at or row.reserved_at
+        due = asked + ASK_OVERDUE_SECONDS
+        # A question in the future was asked before the clock was set back.
+        if here.now >= due or asked > here.now + ASK_OVERDUE_SECONDS:
+            return Decision(Action.ASK, row)
+        return Decision(Action.HOLD_OVERDUE, row, until=due)
+    if row.worker != here.worker and here.is_alive(row.worker):
+        return Decision(Action.WAIT, row)
+    return Decision(Action.DOWNLOAD if state is TaskState.SUCCEEDED else Action.POLL, row)
+
+
+def _decide_retry(last: Row, failed: Sequence[Row], here: Circumstances) -> Decision[Row]:
+    """At most three attempts by themselves, and one more for each run that a person started."""
+    again = Decision(Action.SUBMIT, last, attempt=len(failed) + 1)
+    if here.explicit and all(row.run_id != here.run_id for row in failed):
+        return again
+    if len(failed) >= ATTEMPTS_BY_ITSELF:
+        return Decision(Action.USED_UP, last)
+    due = last.not_before or 0.0
+    if due - here.now > 2 * (due - last.reserved_at):
+        due = here.now  # the clock was set back since; twice, as it may be another machine's
+    return again if here.now >= due else Decision(Action.HOLD_RETRY, last, until=due)

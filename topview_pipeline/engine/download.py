@@ -1,0 +1,236 @@
+"""From a finished task to its files in the store: download, verify, write, book.
+
+A finished task is paid for: whatever goes wrong here keeps the row `succeeded`, to be fetched
+again, until Topview itself no longer has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from topview_pipeline.engine.context import Context
+from topview_pipeline.engine.events import HoldReason, ProductHeldError
+from topview_pipeline.ledger import IllegalMove, Task
+from topview_pipeline.stages import Download
+from topview_pipeline.store import Artifact, ResultRecord, StoreError, Times
+from topview_pipeline.topview.errors import (
+    DownloadError,
+    DownloadUnavailable,
+    ForbiddenUrl,
+    Incomplete,
+    TooLarge,
+    UrlExpired,
+    WrongType,
+)
+from topview_pipeline.topview.models import TaskResult, TaskStatus
+
+KEPT_AT_TOPVIEW_SECONDS: Final = 7 * 86400.0
+"""Topview keeps results so long (its page on concurrency); a URL's 24 h are its signature's."""
+_AGAIN_SECONDS: Final = 600.0
+_LONGEST_WAIT_SECONDS: Final = 60.0
+_PATIENCE: Final = 5
+"""Answers of the same hopeless kind before the product is held and a person may look."""
+_LARGEST_BYTES: Final = {"image": 64 * 2**20, "video": 2 * 2**30}
+
+TIMES: Final = (
+    "queued_at",
+    "reserved_at",
+    "pending_at",
+    "succeeded_at",
+    "stored_at",
+    "deadline_at",
+)
+COPIED: Final = (
+    "product_id",
+    "stage",
+    "work",
+    "generation",
+    "fingerprint",
+    "attempt",
+    "topview_task_id",
+    "request",
+    "inputs",
+    "mode",
+    "seconds",
+    "estimate",
+    "run_id",
+    "root_run_id",
+)
+"""Columns of a row that result.json keeps under the same name."""
+
+Query = Callable[[Task], Awaitable[TaskResult | None]]
+"""Asks Topview once; None is no usable answer."""
+
+
+class _NotYetError(Exception):
+    """The files are not here; asking again may help."""
+
+    def __init__(self, reason: str, *, url_is_good: bool = False, hopeless: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.url_is_good = url_is_good
+        self.hopeless = hopeless
+
+
+class Downloader:
+    """Brings finished tasks into the store.
+
+    Args:
+        query: asks Topview for newly signed URLs.
+        is_denied: tells whether Topview's last answer was that it does not know the task.
+    """
+
+    def __init__(self, context: Context, query: Query, is_denied: Callable[[Task], bool]) -> None:
+        self._context = context
+        self._query = query
+        self._is_denied = is_denied
+
+    async def fetch(self, task: Task, result: TaskResult | None) -> Task:
+        """Bring a succeeded row's files into the store; the row is then stored (or expired).
+
+        Args:
+            result: the finished query's answer, if it is fresh.
+
+        Raises:
+            ProductHeldError: waiting a little longer would not help; nothing is lost.
+        """
+        wait = self._context.timing.network
+        hopeless = 0
+        fresh = result is not None
+        while True:
+            if result is None:
+                result = await self._ask(task)
+                fresh = result is not None
+            try:
+                return await self._try(task, result)
+            except _NotYetError as error:
+                hopeless += error.hopeless
+                if hopeless >= _PATIENCE:
+                    raise self._held(task, error.reason) from error
+                # Only Topview's own fresh word ends a paid result; no answer proves nothing, and
+                # our own limits and rules are not Topview's word.
+                said = fresh and not error.url_is_good and not error.hopeless
+                if (said or self._is_denied(task)) and self._is_out_of_reach(task):
+                    why = "finished more than 7 days ago and Topview no longer gives it"
+                    return expire(self._context, task, f"{why}: {error.reason}")
+                result = result if error.url_is_good else None
+                fresh = False
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+
+    async def _ask(self, task: Task) -> TaskResult | None:
+        with self._context.activity.asking():
+            result = await self._query(task)
+        return result if result is not None and result.status is TaskStatus.SUCCESS else None
+
+    async def _try(self, task: Task, result: TaskResult | None) -> Task:
+        stage = self._context.by_key[task.stage]
+        files = None if result is None else stage.downloads(result)
+        if result is None or files is None:
+            raise _NotYetError("Topview gives no URL for it")
+        try:
+            return await self._bring(task, result, files)
+        except UrlExpired as error:
+            raise _NotYetError(str(error)) from error
+        except (Incomplete, DownloadUnavailable) as error:
+            raise _NotYetError(str(error), url_is_good=True) from error
+        except (TooLarge, WrongType, ForbiddenUrl) as error:
+            raise _NotYetError(str(error), hopeless=True) from error
+        except StoreError as error:
+            raise self._held(task, str(error)) from error
+
+    def _held(self, task: Task, what: str) -> ProductHeldError:
+        until = self._context.clock() + _AGAIN_SECONDS
+        return ProductHeldError(HoldReason.DOWNLOAD, what, until=until, task=task)
+
+    def _is_out_of_reach(self, task: Task) -> bool:
+        finished = task.succeeded_at or task.reserved_at
+        return self._context.clock() - finished > KEPT_AT_TOPVIEW_SECONDS
+
+    async def _bring(self, task: Task, result: TaskResult, files: tuple[Download, ...]) -> Task:
+        context = self._context
+        folder = context.store.folder(
+            account=context.ledger.account,
+            product_id=task.product_id,
+            stage=task.stage,
+            fingerprint=task.fingerprint,
+        )
+        with context.activity.busy():
+            found = [await self._download(file, folder) for file in files]
+            artifacts = [artifact for artifact in found if artifact is not None]
+            record = self._record(context.ledger.tasks.get(task.id), result, artifacts)
+            await context.offload(context.store.write_result, folder, record)
+        return self._stored(task, artifacts)
+
+    def _record(self, row: Task, result: TaskResult, artifacts: list[Artifact]) -> ResultRecord:
+        times = {name: getattr(row, name) for name in TIMES}
+        return ResultRecord(
+            account=self._context.ledger.account,
+            credits=row.cost_credits,
+            times=Times(**{**times, "stored_at": self._context.clock()}),
+            result=self._context.by_key[row.stage].kept(result),
+            artifacts=tuple(artifacts),
+            **{name: getattr(row, name) for name in COPIED},
+        )
+
+    async def _download(self, file: Download, folder: str) -> Artifact | None:
+        context = self._context
+        async with context.downloading:
+            with context.store.incoming() as path:
+                try:
+                    with path.open("wb") as sink:
+                        got = await context.client.download(
+                            file.url,
+                            sink,
+                            max_bytes=_LARGEST_BYTES[file.expect],
+                            expect=file.expect,
+                        )
+                except DownloadError:
+                    if file.required:
+                        raise
+                    return None
+                except OSError as error:
+                    raise StoreError(
+                        f"a download cannot be written ({error})",
+                        str(path.parent),
+                        "Make room on the disk; the download goes on by itself.",
+                    ) from error
+                artifact: Artifact = await context.offload(
+                    lambda: context.store.keep(
+                        path, folder, file.name, sha256=got.sha256, media_type=got.content_type
+                    )
+                )
+                return artifact
+
+    def _stored(self, task: Task, artifacts: list[Artifact]) -> Task:
+        try:
+            row = self._context.ledger.tasks.stored(
+                task.id,
+                artifacts=[artifact.to_json() for artifact in artifacts],
+                who=self._context.worker,
+            )
+        except IllegalMove:  # another worker stored the same files first
+            row = self._context.ledger.tasks.get(task.id)
+        self._context.activity.progress()
+        return row
+
+
+def expire(context: Context, task: Task, why: str) -> Task:
+    """The row is out of reach; returned as it is then, whatever moved it."""
+    try:
+        return context.ledger.tasks.expired(task.id, why=why, who=context.worker)
+    except IllegalMove:
+        return context.ledger.tasks.get(task.id)
+
+
+def row_of(record: ResultRecord) -> dict[str, Any]:
+    """The columns of a stored row, from the record that the store keeps of it."""
+    return {
+        **{name: getattr(record, name) for name in COPIED},
+        **{name: getattr(record.times, name) for name in TIMES},
+        "cost_credits": record.credits,
+        "result": record.result,
+        "artifacts": [artifact.to_json() for artifact in record.artifacts],
+    }

@@ -1,0 +1,224 @@
+"""The engine: takes products, moves each through its stages, streams events.
+
+asyncio, one process, no Dagster. `Engine.run` is the one way in; `product_run` is the way of one
+product.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from topview_pipeline.engine.context import Context, ProductWork, until_set
+from topview_pipeline.engine.events import Event, HoldReason
+from topview_pipeline.engine.orphans import Orphans
+from topview_pipeline.engine.poll import Poller
+from topview_pipeline.engine.product_run import Parts, ProductRun, ahead_of
+from topview_pipeline.engine.reconcile import RunLooks
+from topview_pipeline.engine.slots import Slots
+from topview_pipeline.engine.submit import Gate, Submitter
+from topview_pipeline.engine.upload import Uploader
+from topview_pipeline.ledger import HEARTBEAT_SECONDS, LedgerUnavailable, Task
+
+_SETTLE_SECONDS: Final = 0.5
+"""A wait time of 0 still lets what is ready fill the free slots."""
+_PACE_SECONDS: Final = 0.01
+"""Between the starts of two products, while others wait for a slot and answers are awaited."""
+_ANSWER_SECONDS: Final = 10.0
+"""So long after the last progress an answer is awaited, however short the wait time is."""
+
+
+class Engine:
+    """One run's engine. Use it once.
+
+    A failure of the machinery itself (the ledger, a bug) ends the stream with that exception; the
+    trouble of a product is an event.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        slots = Slots(context)
+        gate = Gate(context)
+        self._parts = Parts(
+            slots=slots,
+            gate=gate,
+            uploader=Uploader(context),
+            submitter=Submitter(context, slots, gate),
+            poller=Poller(context, slots, gate),
+            looks=RunLooks(context),
+            ahead=ahead_of(context),
+        )
+        self._orphans = Orphans(
+            context, slots, self._parts.poller, wants=self._wants, ended=self._ended
+        )
+        self._products: dict[asyncio.Task[None], ProductRun] = {}
+        self._fed = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def run(
+        self, work: AsyncIterator[ProductWork], *, orphans: tuple[Task, ...] = ()
+    ) -> AsyncGenerator[Event, None]:
+        """Work until every product ended or was held, or the wait time is over.
+
+        The worker must be registered in the ledger; whoever did that lets it leave.
+
+        Args:
+            work: products as they become ready; each starts at once.
+            orphans: rows to bring into the store though no product of this run wants them.
+
+        Yields:
+            An event for each stage that ended, and for each stored row.
+
+        Raises:
+            NotTopview: the base URL is something else.
+            LedgerError: the ledger cannot be used.
+        """
+        context = self._context
+        parts: list[asyncio.Task[None]] = []
+        try:
+            self._orphans.settle_lost()
+            self._parts.looks.begin()
+            parts = [
+                asyncio.create_task(self._guarded(part))
+                for part in (
+                    self._parts.slots.serve,
+                    self._beat,
+                    self._orphans.serve,
+                    partial(self._feed, work),
+                    self._watch,
+                )
+            ]
+            self._orphans.take(orphans)
+            while (event := await context.events.get()) is not None:
+                yield event
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            await self._end(parts)
+            self._parts.submitter.check_all_is_written(self._failure)
+
+    def stop(self) -> None:
+        """Submit nothing new, finish what is being sent, then end. Pending tasks stay pending.
+
+        Call it in the loop's thread.
+        """
+        self._context.stopping = True
+        self._fed.set()
+        self._parts.looks.cancel()
+        self._context.activity.changed.set()
+
+    async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:
+        """Run a part of the machinery; its failure ends the stream instead of hanging it."""
+        try:
+            await part()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised to the reader of the stream
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self._context.events.put_nowait(None)
+
+    async def _feed(self, work: AsyncIterator[ProductWork]) -> None:
+        activity = self._context.activity
+        async for one in work:
+            if self._context.stopping:
+                break
+            activity.progress()
+            product = ProductRun(self._context, self._parts, one)
+            running = asyncio.create_task(product.run())
+            self._products[running] = product
+            running.add_done_callback(self._product_ended)
+            # What already runs goes first: an answer must not wait behind hundreds of starts while
+            # enough products are in line already.
+            enough = len(self._parts.slots.line) >= self._context.config.slots
+            is_awaiting = activity.is_asking or activity.is_busy
+            await asyncio.sleep(_PACE_SECONDS if enough and is_awaiting else 0)
+        self._fed.set()
+        activity.changed.set()
+
+    def _product_ended(self, running: asyncio.Task[None]) -> None:
+        self._products.pop(running, None)
+        self._ended(running)
+
+    def _ended(self, part: asyncio.Task[None]) -> None:
+        if not part.cancelled() and (error := part.exception()) is not None:
+            self._fail(error)
+        self._context.activity.changed.set()
+
+    def _wants(self, row: Task) -> bool:
+        return any(product.wants(row) for product in self._products.values())
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            # An answer that is being written down is worth more than a heartbeat that is missed.
+            with contextlib.suppress(LedgerUnavailable):
+                self._context.ledger.workers.beat(self._context.worker)
+
+    async def _watch(self) -> None:
+        """End the stream when everything ended, or when nothing moved for the wait time."""
+        await self._until_over()
+        while not self._context.stopping:
+            adopted = await self._parts.looks.look_again()
+            if not adopted:
+                self._park()
+                break
+            self._orphans.take(adopted)
+            await self._until_over()
+        self._context.events.put_nowait(None)
+
+    async def _until_over(self) -> None:
+        activity = self._context.activity
+        while not self._is_over():
+            activity.changed.clear()
+            left = self._longest_idle - activity.idle_seconds()
+            await until_set(activity.changed, max(left, 0.05))
+
+    @property
+    def _longest_idle(self) -> float:
+        """Seconds without progress after which the run ends."""
+        wait = max(self._context.config.wait_seconds, _SETTLE_SECONDS)
+        # A short wait still lets the first answers come; none that hangs is waited for long.
+        return max(wait, _ANSWER_SECONDS) if self._context.activity.is_asking else wait
+
+    def _is_over(self) -> bool:
+        activity = self._context.activity
+        if self._fed.is_set() and not self._products and not self._orphans.running:
+            return True
+        if self._context.stopping:
+            return not activity.is_submitting
+        if activity.is_busy:
+            return False
+        return self._fed.is_set() and activity.idle_seconds() >= self._longest_idle
+
+    def _park(self) -> None:
+        gate = self._parts.gate
+        reason = HoldReason.WAITING if gate.refused is None else HoldReason.ACCOUNT
+        trouble = gate.refused or gate.trouble or self._parts.submitter.trouble
+        for running, product in self._products.items():
+            if not running.done():  # it may have ended just now
+                product.park(reason, trouble or "the run's wait time is over")
+
+    async def _end(self, parts: list[asyncio.Task[None]]) -> None:
+        """Let submits end, then let go of everything. Rows stay as they are."""
+        self._context.stopping = True
+        await self._let_submits_end()
+        working = [*parts, *self._products, *self._orphans.running]
+        for part in working:
+            part.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+        await self._parts.looks.stop()
+        await self._parts.poller.stop()
+
+    async def _let_submits_end(self) -> None:
+        """A submit that is cut off makes an unknown row; its answer is worth the wait."""
+        context = self._context
+        give_up = context.ticks() + context.submit_seconds
+        while context.activity.is_submitting and context.ticks() < give_up:
+            context.activity.changed.clear()
+            await until_set(context.activity.changed, 1.0)

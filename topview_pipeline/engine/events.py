@@ -1,0 +1,152 @@
+"""Events of a run: what the engine reports while it works. `defs` turns them into Dagster events.
+
+Also here: the exceptions that end the way of a product, each reported as one of these events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from topview_pipeline.ledger import Task
+
+
+class HoldReason(str, Enum):
+    """Why a product waits. Nothing is lost, and nothing more is sent for it in this run."""
+
+    ACCOUNT = "account"
+    """Topview refuses the account: its key, its uid or its credits."""
+    DAY_LIMIT = "day_limit"
+    """The account's credit limit of the UTC day."""
+    RUN_LIMIT = "run_limit"
+    """The credit limit of the run."""
+    RETRY = "retry"
+    """The last attempt failed; the next one is due later than this run waits."""
+    UNKNOWN = "unknown"
+    """The answer to a submit was lost: it may be paid, and is never sent again."""
+    OVERDUE = "overdue"
+    """Topview has not finished the task within its kind's deadline."""
+    EXPIRED = "expired"
+    """Finished at Topview and out of reach: only force makes it again, and pays again."""
+    DOWNLOAD = "download"
+    """Finished at Topview; the download or the store has trouble."""
+    WAITING = "waiting"
+    """The run's wait time is over: for a slot, a task or an answer."""
+    UPSTREAM = "upstream"
+    """An earlier stage of the same product waits."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The product's own inputs were read; `versions` are data versions by source asset."""
+
+    product_id: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A product's stage is in the store.
+
+    Attributes:
+        product_id: whose it is; a task shared by two products is reported for each.
+        task: the stored row.
+        inputs: data version by asset key of what it was made from.
+        wanted: this run was asked for it; False for an orphan that was brought home.
+    """
+
+    product_id: str
+    stage: str
+    task: Task
+    inputs: Mapping[str, str]
+    wanted: bool = True
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The decision about a product's stage is final for this run.
+
+    Attributes:
+        what: what went wrong.
+        fix: what to do about it.
+        task: the row that says so, if there is one.
+    """
+
+    product_id: str
+    stage: str
+    what: str
+    fix: str
+    task: Task | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A product's stage waits.
+
+    Attributes:
+        what: what it waits for.
+        fix: what a person can do, or that nothing needs doing.
+        until: when to look again, seconds since the epoch; None: when a person or a new run acts.
+    """
+
+    product_id: str
+    stage: str
+    reason: HoldReason
+    what: str
+    fix: str
+    until: float | None = None
+    task: Task | None = None
+
+
+Event = Observed | Made | Failed | Held
+
+FIXES: Mapping[HoldReason, str] = {
+    HoldReason.ACCOUNT: "fix the account's key or credits, then run again",
+    HoldReason.DAY_LIMIT: "nothing: run again after midnight UTC, or raise TOPVIEW_CREDIT_LIMIT",
+    HoldReason.RUN_LIMIT: "run again with a higher credit limit, or with none",
+    HoldReason.RETRY: "nothing: it is tried again by itself, or at once by another run",
+    HoldReason.UNKNOWN: "compare with Topview's task list (topview-pipeline tasks list --state "
+    "unknown), then tasks adopt or tasks void; it is never sent again by itself",
+    HoldReason.OVERDUE: "nothing: Topview is asked hourly for seven days; topview-pipeline tasks "
+    "void gives it up before",
+    HoldReason.EXPIRED: "run this product with --force to have it made, and paid, again",
+    HoldReason.DOWNLOAD: "check the store's place, space and permissions; the download is tried "
+    "again by itself",
+    HoldReason.WAITING: "nothing: the pending_task_sensor or the next run goes on with it",
+    HoldReason.UPSTREAM: "see the stage before it",
+}
+"""What to do about a hold, by its reason: half a sentence for a table's cell."""
+
+
+class ProductHeldError(Exception):
+    """Ends a product's way in this run as `Held`."""
+
+    def __init__(
+        self,
+        reason: HoldReason,
+        what: str,
+        *,
+        until: float | None = None,
+        task: Task | None = None,
+        fix: str | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.reason, self.what, self.until, self.task = reason, what, until, task
+        self.fix = FIXES[reason] if fix is None else fix
+
+
+class ProductFailedError(Exception):
+    """Ends a product's way in this run as `Failed`."""
+
+    def __init__(self, what: str, fix: str, task: Task | None = None) -> None:
+        super().__init__(what)
+        self.what, self.fix, self.task = what, fix, task
+
+
+class StoppedError(Exception):
+    """Ends a product's way without a report: the run is stopping, or the work is not wanted."""
+
+
+class UpstreamDeadError(Exception):
+    """Topview no longer knows an id of the upstream stage's task."""

@@ -1,0 +1,327 @@
+"""Verdicts on rows whose answer was lost, from Topview's credit log. Pure.
+
+The log lists charged tasks only, dated when they succeeded: a task that still runs, failed, or is
+free is not in it. So a charge that fits is found at once, and its absence says something only when
+there was time enough. `reconcile.py` asks Topview and moves the rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from topview_pipeline.ledger import Task
+from topview_pipeline.stages import Stage
+from topview_pipeline.topview.models import CreditLogEntry
+
+CLOCKS_SECONDS: Final = 300.0
+"""By how much two clocks that agree may differ."""
+LEAD_IN_SECONDS: Final = 86400.0 + CLOCKS_SECONDS
+"""How far before a submit the log is read: for proofs, and for charges that a wrong clock hides."""
+_OTHER_WORDS: Final = frozenset(
+    {
+        "m2v",
+        "common_task_image2video",
+        "video_avatar",
+        "product_avatar_image2video",
+        "voice_clone",
+        "product_anyfit",
+        "pa_download_without_watermark",
+        "product_anyfit_v2_product_model",
+    }
+)
+"""Words of the log (taskType) for what this pipeline does not make. An unlisted word may mean
+anything."""
+
+
+@dataclass(frozen=True)
+class CreditLog:
+    """The credit log, as far as it was read.
+
+    Attributes:
+        entries: in any order; the same charge may come twice.
+        is_whole: it was read to its end.
+        topview_time: when, by Topview's clock (seconds since the epoch); None when that did not
+            say, or this machine's clock says another time.
+    """
+
+    entries: Sequence[CreditLogEntry] = ()
+    is_whole: bool = False
+    topview_time: float | None = None
+
+
+@dataclass(frozen=True)
+class Books:
+    """Knowledge of the ledger beside the unknown rows.
+
+    Attributes:
+        stages: stage by Topview task id, of the charges in the log that rows of ours have.
+        nameless: all rows whose task id is not known (`Unknowns.without_task_id`): each may be
+            what a charge was made for.
+        first_looks: when a row was first looked for, by Topview's clock, by row number.
+    """
+
+    stages: Mapping[str, str]
+    nameless: Sequence[Task]
+    first_looks: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Limits of what is decided without a person.
+
+    Attributes:
+        exclusive: nothing else uses the account, so that a charge is ours. Credits are shared
+            with Topview's web application.
+        deadlines: of a row's kind, that must pass until "not in the log" means never charged.
+    """
+
+    exclusive: bool = False
+    deadlines: int = 2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A charge that may be a row's task. `at`: when it succeeded, in seconds since the epoch."""
+
+    topview_task_id: str
+    at: float
+    credits: float | None
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """The one charge that can only be this row's."""
+
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class Void:
+    """It was never charged, or it is free. `evidence` goes into the row's event."""
+
+    why: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Nothing follows for now.
+
+    Attributes:
+        reasons: why, in words.
+        waits: time alone may settle it; else only a person.
+    """
+
+    reasons: tuple[str, ...]
+    waits: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row, the charges that may be its task, and the verdict."""
+
+    row: Task
+    candidates: tuple[Candidate, ...]
+    verdict: Adopt | Void | Leave
+
+
+class _Key(Enum):
+    OURS_OR_UNTOLD = 1
+    ANOTHERS = 2
+    UNCLEAR = 3
+
+
+def judge(
+    rows: Sequence[Task],
+    log: CreditLog,
+    books: Books,
+    rules: Rules,
+    *,
+    stages: Mapping[str, Stage],
+    is_own_key: Callable[[SecretStr], bool],
+    now: float,
+) -> list[Finding]:
+    """Judge each unknown row; no two rows are given the same charge.
+
+    Args:
+        stages: by key.
+        is_own_key: tells whether a key, as the log shows it, can be ours.
+        now: by the ledger's clock, in seconds since the epoch.
+    """
+    judge_ = _Judge(log, books, rules, stages, is_own_key, now)
+    return [judge_.finding(row) for row in rows]
+
+
+class _Judge:
+    def __init__(
+        self,
+        log: CreditLog,
+        books: Books,
+        rules: Rules,
+        stages: Mapping[str, Stage],
+        is_own_key: Callable[[SecretStr], bool],
+        now: float,
+    ) -> None:
+        self._log = log
+        self._books = books
+        self._rules = rules
+        self._is_own_key = is_own_key
+        self._now = now
+        self._stages = stages
+        self._words = _words_of(log, books, stages)
+        self._all_words = _OTHER_WORDS.union(*self._words.values())
+        self._our_key_since = self._first_charge_with_our_key()
+        self._nobodys = [entry for entry in log.entries if entry.task_id not in books.stages]
+        self._claims: dict[str, set[int]] = {}
+        for row in books.nameless:
+            for candidate in self._candidates(row):
+                self._claims.setdefault(candidate.topview_task_id, set()).add(row.id)
+
+    def finding(self, row: Task) -> Finding:
+        if self._stages[row.stage].free:
+            return Finding(row, (), self._of_free(row))
+        candidates = tuple(self._candidates(row))
+        return Finding(row, candidates, self._verdict(row, candidates))
+
+    def _of_free(self, row: Task) -> Void | Leave:
+        """Free work is in no log; a second go costs nothing."""
+        if self._now >= row.deadline_at:
+            return Void("free, and past its deadline without an answer")
+        return Leave(("free: it is sent again when its deadline has passed",), waits=True)
+
+    def _verdict(self, row: Task, candidates: Sequence[Candidate]) -> Adopt | Void | Leave:
+        if not self._log.is_whole:
+            return Leave(("the credit log was not read to its end",), waits=True)
+        doubts = tuple(self._doubts(row))
+        if candidates:
+            against = (*self._against_adopting(row, candidates), *doubts)
+            return Leave(against) if against else Adopt(candidates[0])
+        if doubts:
+            return Leave(doubts)
+        return self._without_candidates(row)
+
+    def _against_adopting(self, row: Task, candidates: Sequence[Candidate]) -> Iterator[str]:
+        if len(candidates) > 1:
+            yield f"{len(candidates)} charges may be it"
+            return
+        claims = self._claims.get(candidates[0].topview_task_id, set()) - {row.id}
+        if claims:
+            others = ", ".join(map(str, sorted(claims)))
+            yield f"the one charge that fits may also be that of task row {others}"
+        elif not self._rules.exclusive:
+            yield (
+                "one charge fits, and it may be somebody else's: credits are shared with "
+                "Topview's web application (TOPVIEW_ACCOUNT_EXCLUSIVE=true says they are not)"
+            )
+
+    def _without_candidates(self, row: Task) -> Void | Leave:
+        looked = self._log.topview_time
+        if looked is None:
+            reason = "this machine's clock and Topview's differ, or Topview does not tell its time"
+            return Leave((f"not in the credit log, but {reason}",), waits=True)
+        first = self._books.first_looks.get(row.id, looked)
+        patience = self._rules.deadlines * (row.deadline_at - row.reserved_at)
+        if looked - first < patience:
+            return Leave(
+                (f"not in the credit log yet; waits until {_utc(first + patience)}",), True
+            )
+        return Void(
+            f"not in the credit log, which was read to its end at {_utc(looked)}, "
+            f"{(looked - first) / 60:.0f} minutes after the first look: taken for never charged",
+            {
+                "first_look": first,
+                "last_look": looked,
+                "charges_read": len({entry.task_id for entry in self._log.entries}),
+            },
+        )
+
+    def _candidates(self, row: Task) -> Iterator[Candidate]:
+        seen: set[str] = set()
+        for entry in self._nobodys:
+            if entry.task_id is None or entry.date is None or entry.task_id in seen:
+                continue
+            at = entry.date.timestamp()
+            if (
+                self._is_of_kind(entry, row)
+                and at >= row.reserved_at - CLOCKS_SECONDS
+                and self._key(entry, row) is _Key.OURS_OR_UNTOLD
+            ):
+                seen.add(entry.task_id)
+                yield Candidate(entry.task_id, at, entry.cost_credit)
+
+    def _doubts(self, row: Task) -> Iterator[str]:
+        """Entries that are no candidates and may be the row's charge all the same."""
+        if row.reserved_at > self._now + CLOCKS_SECONDS:
+            yield "this machine's clock was set back since the submit"
+        found = {doubt for entry in self._nobodys for doubt in self._doubts_of(entry, row)}
+        yield from sorted(found)
+
+    def _doubts_of(self, entry: CreditLogEntry, row: Task) -> Iterator[str]:
+        is_of_kind = self._is_of_kind(entry, row)
+        is_another_kind = not is_of_kind and _word(entry) in self._all_words
+        key = self._key(entry, row)
+        if is_another_kind or key is _Key.ANOTHERS:
+            return
+        if entry.task_id is None or entry.date is None:
+            yield "a charge in the credit log has no task id or no date"
+        elif entry.date.timestamp() >= row.reserved_at - CLOCKS_SECONDS:
+            if not is_of_kind:
+                yield f"a charge is booked as {_word(entry) or 'nothing'}, which may be its kind"
+            elif key is _Key.UNCLEAR:
+                yield "a charge of its kind was made with another API key, perhaps a former of ours"
+        elif is_of_kind:
+            yield "a charge of its kind from the day before the submit belongs to no row"
+
+    def _is_of_kind(self, entry: CreditLogEntry, row: Task) -> bool:
+        return _word(entry) in self._words[row.stage]
+
+    def _key(self, entry: CreditLogEntry, row: Task) -> _Key:
+        """A key that is not ours proves somebody else only where ours is proven.
+
+        The log may show keys in another form, and ours may have been renewed since the submit:
+        so a task of ours, charged before the submit, must be in the log with the key of today.
+        """
+        if entry.api_key is None or not entry.api_key.get_secret_value().strip():
+            return _Key.OURS_OR_UNTOLD
+        if self._is_own_key(entry.api_key):
+            return _Key.OURS_OR_UNTOLD
+        proven = self._our_key_since < row.reserved_at
+        return _Key.ANOTHERS if proven else _Key.UNCLEAR
+
+    def _first_charge_with_our_key(self) -> float:
+        dates = (
+            entry.date.timestamp()
+            for entry in self._log.entries
+            if entry.task_id in self._books.stages
+            and entry.date is not None
+            and entry.api_key is not None
+            and self._is_own_key(entry.api_key)
+        )
+        return min(dates, default=math.inf)
+
+
+def _word(entry: CreditLogEntry) -> str:
+    return (entry.task_type or "").strip().lower()
+
+
+def _words_of(
+    log: CreditLog, books: Books, stages: Mapping[str, Stage]
+) -> Mapping[str, frozenset[str]]:
+    """The log's words for each stage: as documented, and as our own tasks were booked."""
+    words = {key: set(stage.booked_as) for key, stage in stages.items()}
+    for entry in log.entries:
+        stage = books.stages.get(entry.task_id or "")
+        if stage in words and _word(entry):
+            words[stage].add(_word(entry))
+    return {key: frozenset(found) for key, found in words.items()}
+
+
+def _utc(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,104 @@
+"""Orphans: submitted tasks whose worker is dead. They go the way of every other task.
+
+Their rows say all that polling and downloading need; no product of this run has to want them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from topview_pipeline.engine.context import Context
+from topview_pipeline.engine.events import Failed, Held, HoldReason, ProductHeldError
+from topview_pipeline.engine.poll import Poller
+from topview_pipeline.engine.slots import Slots
+from topview_pipeline.ledger import IllegalMove, Task, TaskState
+
+_FIXES: Final[Mapping[TaskState, str]] = {
+    TaskState.FAILED: "run this product again if it is still wanted",
+    TaskState.EXPIRED: "run this product with --force to have it made, and paid, again",
+}
+_LOOK_SECONDS: Final = 30.0
+"""How often a run short of slots looks for orphans: they hold slots until they are queried."""
+
+
+class Orphans:
+    """Brings orphans into the store.
+
+    Args:
+        wants: tells whether a product of this run will come to the row by itself.
+        ended: called with each orphan's coroutine when it is over.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        slots: Slots,
+        poller: Poller,
+        *,
+        wants: Callable[[Task], bool],
+        ended: Callable[[asyncio.Task[None]], None],
+    ) -> None:
+        self._context = context
+        self._slots = slots
+        self._poller = poller
+        self._wants = wants
+        self._ended = ended
+        self.running: set[asyncio.Task[None]] = set()
+
+    def take(self, rows: Iterable[Task]) -> None:
+        """Adopt these rows, but for those that a living worker has."""
+        for row in rows:
+            if self._poller.is_polling(row.id) or self._wants(row):
+                continue
+            mine = self._context.ledger.tasks.adopt(row.id, worker=self._context.worker)
+            if mine is None:
+                continue
+            orphan = asyncio.create_task(self._bring_home(mine))
+            self.running.add(orphan)
+            orphan.add_done_callback(self._orphan_ended)
+
+    def settle_lost(self) -> None:
+        """Rows that a dead worker reserved become unknown: they hold slots, too."""
+        ledger = self._context.ledger
+        for row in ledger.tasks.lost(submit_seconds=self._context.submit_seconds):
+            with contextlib.suppress(IllegalMove):  # its answer came after all
+                why = "its worker died around the submit; it may be paid"
+                ledger.tasks.unknown(row.id, why=why, who=self._context.worker)
+
+    async def serve(self) -> None:
+        """Look for orphans whenever slots are short, until cancelled."""
+        while True:
+            await self._slots.short.wait()
+            self._slots.short.clear()
+            self.settle_lost()
+            orphans = self._context.ledger.tasks.orphans()
+            self.take(row for row in orphans if row.state is TaskState.PENDING)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _orphan_ended(self, orphan: asyncio.Task[None]) -> None:
+        self.running.discard(orphan)
+        self._ended(orphan)
+
+    async def _bring_home(self, row: Task) -> None:
+        if row.state is not TaskState.STORED:
+            try:
+                row = await self._poller.finish(row, ask_now=True)
+            except ProductHeldError as error:
+                self._report_held(row, error.reason, error.what, error.fix, error.until)
+                return
+        fix = _FIXES.get(row.state)
+        if fix is not None:
+            what = row.error_message or "it failed"
+            self._context.emit(Failed(row.product_id, row.stage, what, fix, row))
+        elif row.state is TaskState.OVERDUE:
+            what = row.error_message or "Topview has not finished it within its deadline"
+            self._report_held(row, HoldReason.OVERDUE, what, "nothing: it is asked hourly", None)
+        self._context.emit_orphan(row)
+
+    def _report_held(
+        self, row: Task, reason: HoldReason, what: str, fix: str, until: float | None
+    ) -> None:
+        self._context.emit(Held(row.product_id, row.stage, reason, what, fix, until, row))

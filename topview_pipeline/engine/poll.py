@@ -1,0 +1,187 @@
+"""From a task at Topview to files in the store: poll, download, book. Never submits.
+
+All of it can be done from the ledger's row alone, by any worker at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+from topview_pipeline.engine.context import Context
+from topview_pipeline.engine.download import KEPT_AT_TOPVIEW_SECONDS, Downloader, expire
+from topview_pipeline.engine.events import ProductHeldError
+from topview_pipeline.engine.slots import Slots
+from topview_pipeline.engine.submit import Gate
+from topview_pipeline.ledger import IllegalMove, Task, TaskState
+from topview_pipeline.text import without_queries
+from topview_pipeline.topview.errors import AccountError, QueryError, TaskUnknown
+from topview_pipeline.topview.models import TaskResult, TaskStatus
+
+_POLICY: Final = re.compile(
+    r"polic|violat|sensitive|moderat|securit|prohibit|nsfw|inappropriate|illegal", re.IGNORECASE
+)
+"""Words of Topview's content refusals; Topview publishes no closed list."""
+
+
+class Poller:
+    """Polls tasks to their end; two products that share a task share its polling too."""
+
+    def __init__(self, context: Context, slots: Slots, gate: Gate) -> None:
+        self._context = context
+        self._slots = slots
+        self._gate = gate
+        self._denied: set[int] = set()
+        self._downloader = Downloader(context, self._query, lambda task: task.id in self._denied)
+        self._running: dict[int, asyncio.Task[Task]] = {}
+
+    async def finish(self, task: Task, *, ask_now: bool = False) -> Task:
+        """Bring a pending, overdue or succeeded row to its end: stored, failed, overdue, expired.
+
+        A stored row is downloaded again: a file of it is gone.
+
+        Args:
+            ask_now: query before waiting: another worker submitted it a while ago.
+
+        Raises:
+            ProductHeldError: it is finished and cannot be brought into the store now.
+        """
+        running = self._running.get(task.id)
+        if running is None:
+            running = asyncio.create_task(self._finish(task, ask_now))
+            self._running[task.id] = running
+            running.add_done_callback(lambda _: self._running.pop(task.id, None))
+        return await asyncio.shield(running)
+
+    def is_polling(self, task_id: int) -> bool:
+        """This engine polls or downloads the row now."""
+        return task_id in self._running
+
+    async def stop(self) -> None:
+        """Let go of all tasks; their rows stay as they are."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _finish(self, task: Task, ask_now: bool) -> Task:
+        result: TaskResult | None = None
+        if task.state in (TaskState.PENDING, TaskState.OVERDUE):
+            task, result = await self._poll(task, ask_now)
+        elif task.state is TaskState.STORED:
+            task = self._context.ledger.tasks.file_gone(
+                task.id, why="a file of it is gone from the store", who=self._context.worker
+            )
+        if task.state is not TaskState.SUCCEEDED:
+            return task
+        try:
+            return await self._downloader.fetch(task, result)
+        except ProductHeldError:
+            # This run lives on: another one must not wait for it to try again.
+            self._context.ledger.tasks.let_go(task.id, worker=self._context.worker)
+            raise
+
+    async def _poll(self, task: Task, ask_now: bool) -> tuple[Task, TaskResult | None]:
+        context = self._context
+        plan = context.plans[task.stage]
+        began = task.pending_at or task.reserved_at
+        # How long it was seen to run by the last query. None: it was not seen, as when another
+        # worker submitted it a while ago, or no usable answer came: it may have ended since.
+        ran = None if ask_now else 0.0
+        while True:
+            asked_at = context.clock()
+            if not ask_now:
+                longest = max(task.deadline_at - asked_at, context.config.poll_seconds)
+                await asyncio.sleep(min(plan.delay(asked_at - began), longest))
+                asked_at = context.clock()
+            ask_now = False
+            with context.activity.asking():
+                result = await self._query(task)
+            if result is not None and result.status is TaskStatus.SUCCESS:
+                if ran is not None and task.state is TaskState.PENDING:
+                    # It ended between the last two queries: learn the middle, not our own lag.
+                    plan.learn((ran + context.clock() - began) / 2)
+                context.learn_cost(task, result.cost_credit)
+                return self._succeeded(task, result), result
+            if result is not None and result.status is TaskStatus.FAIL:
+                return self._failed(task, result), result
+            ran = None if result is None else max(asked_at - began, 0.0)
+            if task.state is TaskState.OVERDUE:
+                answered = result is not None or task.id in self._denied
+                return self._still_overdue(task, answered=answered), None
+            if context.clock() >= task.deadline_at:
+                return self._overdue(task), None
+
+    async def _query(self, task: Task) -> TaskResult | None:
+        """One query; None when there was no usable answer (which never fails a task)."""
+        context = self._context
+        self._denied.discard(task.id)
+        async with context.querying:
+            try:
+                stage = context.by_key[task.stage]
+                return await stage.query(context.client, str(task.topview_task_id))
+            except TaskUnknown:
+                self._denied.add(task.id)
+                return None
+            except AccountError as error:
+                self._gate.close(error)
+                return None
+            except QueryError:
+                return None
+
+    def _succeeded(self, task: Task, result: TaskResult) -> Task:
+        try:
+            row = self._context.ledger.tasks.succeeded(
+                task.id,
+                result=self._context.by_key[task.stage].kept(result),
+                cost_credits=result.cost_credit,
+                who=self._context.worker,
+            )
+        except IllegalMove:  # another worker saw it first
+            row = self._context.ledger.tasks.get(task.id)
+        self._moved()
+        return row
+
+    def _failed(self, task: Task, result: TaskResult) -> Task:
+        message = without_queries(result.error_msg or "Topview gave no reason")
+        wait = self._context.timing.retry * 2 ** (task.attempt - 1)
+        try:
+            row = self._context.ledger.tasks.failed(
+                task.id,
+                code=None,
+                message=message,
+                retryable=_POLICY.search(message) is None,
+                not_before=self._context.clock() + wait,
+                who=self._context.worker,
+            )
+        except IllegalMove:
+            row = self._context.ledger.tasks.get(task.id)
+        self._moved()
+        return row
+
+    def _overdue(self, task: Task) -> Task:
+        minutes = (task.deadline_at - (task.pending_at or task.reserved_at)) / 60
+        why = f"Topview has not finished it within {minutes:g} minutes"
+        try:
+            row = self._context.ledger.tasks.overdue(task.id, why=why, who=self._context.worker)
+        except IllegalMove:
+            row = self._context.ledger.tasks.get(task.id)
+        self._moved()
+        return row
+
+    def _still_overdue(self, task: Task, *, answered: bool) -> Task:
+        """Asked in vain; after 7 days Topview would have thrown the result away anyway.
+
+        Only Topview's word counts: that nobody answered proves nothing.
+        """
+        self._context.ledger.tasks.queried(task.id)
+        self._context.ledger.tasks.let_go(task.id, worker=self._context.worker)
+        age = self._context.clock() - task.reserved_at
+        if not answered or age <= KEPT_AT_TOPVIEW_SECONDS:
+            return task
+        return expire(self._context, task, "not finished within 7 days")
+
+    def _moved(self) -> None:
+        self._context.activity.progress()
+        self._slots.freed()

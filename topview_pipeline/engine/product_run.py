@@ -1,0 +1,616 @@
+"""One product's way through its stages: decide, upload, wait for a slot, submit, poll, download.
+
+A coroutine for each product: nothing waits for the batch, and one product's trouble is its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Final
+
+from topview_pipeline.catalogue import InputError, audio_seconds
+from topview_pipeline.engine.context import Context, ProductWork
+from topview_pipeline.engine.decide import (
+    Action,
+    Circumstances,
+    Decision,
+    decide,
+    generation_of,
+)
+from topview_pipeline.engine.download import row_of
+from topview_pipeline.engine.events import (
+    FIXES,
+    Failed,
+    Held,
+    HoldReason,
+    Made,
+    Observed,
+    ProductFailedError,
+    ProductHeldError,
+    StoppedError,
+    UpstreamDeadError,
+)
+from topview_pipeline.engine.poll import Poller
+from topview_pipeline.engine.reconcile import RunLooks
+from topview_pipeline.engine.slots import Slots
+from topview_pipeline.engine.submit import Gate, Sent, Submitter
+from topview_pipeline.engine.upload import Uploader, without_dead_ids
+from topview_pipeline.ledger import (
+    AlreadyLive,
+    IllegalMove,
+    NoSlot,
+    OverLimit,
+    Reservation,
+    Task,
+    TaskState,
+)
+from topview_pipeline.stages import (
+    FileNeeded,
+    Inputs,
+    PreconditionError,
+    Stage,
+    Upstream,
+    WorkItem,
+    fingerprint_of,
+)
+from topview_pipeline.store import Artifact, StoreError
+from topview_pipeline.topview.errors import AccountError, QueryError
+from topview_pipeline.topview.models import TaskRequest
+
+_AHEAD: Final = 8
+"""Products beyond the slots whose files are uploaded ahead of their turn."""
+_LONGEST_WAIT_IN_RUN: Final = 300.0
+"""Seconds: a retry that is due later is left to a later run."""
+_AGAIN_SECONDS: Final = 600.0
+_UNFINISHED: Final = frozenset(
+    {
+        TaskState.RESERVED,
+        TaskState.PENDING,
+        TaskState.SUCCEEDED,
+        TaskState.UNKNOWN,
+        TaskState.OVERDUE,
+    }
+)
+
+
+@dataclass
+class Parts:
+    """The parts of an engine that products use."""
+
+    slots: Slots
+    gate: Gate
+    uploader: Uploader
+    submitter: Submitter
+    poller: Poller
+    looks: RunLooks
+    ahead: dict[str, asyncio.Semaphore]
+    """By stage: how many products may have uploaded their files and wait for a slot."""
+
+
+def ahead_of(context: Context) -> dict[str, asyncio.Semaphore]:
+    """The semaphores of `Parts.ahead`."""
+    return {key: asyncio.Semaphore(context.config.slots + _AHEAD) for key in context.by_key}
+
+
+class ProductRun:
+    """Takes one product through the stages that are wanted for it."""
+
+    def __init__(self, context: Context, parts: Parts, work: ProductWork) -> None:
+        self._context = context
+        self._parts = parts
+        self._work = work
+        self._product_id = work.product.product_id
+        self._results: dict[str, Task] = {}
+        self._inputs: dict[str, Inputs] = {}
+        self._works: dict[str, str] = {}
+        self._observed: dict[str, str] = {}
+        self._seconds: float | None = None
+        self._seen = 0
+        """The newest row that the last decision knew."""
+        self._generations: dict[str, int] = {}
+        """Generations that are given: of a retry, and of what is made again for a dead id."""
+        if work.retry_of is not None:
+            self._generations[work.retry_of.stage] = work.retry_of.generation
+        self.left = [stage for stage in context.stages if stage.key in work.stages]
+        """The stages not yet ended, in order."""
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Keys of the stages still to go."""
+        return tuple(stage.key for stage in self.left)
+
+    def wants(self, row: Task) -> bool:
+        """Tells whether this product comes to the row by itself, as far as is known by now."""
+        is_ours = row.product_id == self._product_id and row.stage in self.chain
+        return is_ours and self._works.get(row.stage, row.work) == row.work
+
+    async def run(self) -> None:
+        """Make one stage after the other, and report how each ends."""
+        self._parts.slots.line.expect(self.chain)
+        try:
+            while self.left:
+                stage = self.left[0]
+                try:
+                    await self._make(stage)
+                except UpstreamDeadError as error:
+                    self._make_upstream_again(stage, error)
+                    continue
+                self.left.pop(0)
+                self._parts.slots.line.finished(stage.key)
+        except PreconditionError as error:
+            self._failed(error.what, error.fix, None)
+        except ProductFailedError as error:
+            self._failed(error.what, error.fix, error.task)
+        except ProductHeldError as error:
+            self._held(error)
+        except StoppedError:
+            pass
+        finally:
+            for stage in self.left:
+                self._parts.slots.line.finished(stage.key)
+            self._parts.slots.freed()
+
+    async def _make(self, stage: Stage) -> None:
+        """Bring one stage into the store, by the way that its rows leave open."""
+        item = await self._item(stage)
+        queued_at = self._context.clock()
+        while True:
+            of_work = self._context.ledger.tasks.of_work(item.work)
+            self._seen = max((row.id for row in of_work), default=0)
+            self._check_wanted(item, of_work)
+            generation = self._generation(stage, of_work)
+            rows = [row for row in of_work if row.generation == generation]
+            decision = decide(rows, await self._circumstances(stage, rows))
+            if decision.action is Action.REUSE and decision.row is not None:
+                task: Task | None = decision.row
+            elif decision.action is Action.SUBMIT:
+                known = {row.topview_task_id for row in of_work}
+                if await self._take_from_store(item, generation, known):
+                    continue
+                task = await self._submit(item, generation, decision.attempt, queued_at)
+            else:
+                task = await self._follow(decision, stage)
+            if task is not None and task.state is TaskState.STORED:
+                break
+        self._results[stage.key] = task
+        self._context.emit(Made(self._product_id, stage.key, task, item.input_versions))
+
+    # What the stage is made from.
+
+    async def _item(self, stage: Stage) -> WorkItem:
+        """The stage's work item, from this run's upstream or what the product last made of it."""
+        product = self._work.product
+        inputs = await self._read_inputs(stage)
+        upstream, choice = None, None
+        if stage.upstream is not None:
+            ledger = self._context.ledger
+            task = self._results.get(stage.upstream) or ledger.tasks.last_made(
+                self._product_id, stage.upstream
+            )
+            if task is not None:
+                upstream = Upstream(
+                    task.fingerprint,
+                    task.result or {},
+                    tuple(Artifact.from_json(one) for one in task.artifacts or ()),
+                )
+                self._results[stage.upstream] = task
+                choice = ledger.choices.image_for(self._product_id, task.fingerprint)
+        item = stage.item(
+            product,
+            inputs,
+            upstream,
+            account=self._context.ledger.account,
+            choice=choice,
+            when_no_face=self._context.config.when_no_face,
+        )
+        self._observe(stage, item.inputs)
+        self._works[stage.key] = item.work
+        return item
+
+    async def _read_inputs(self, stage: Stage) -> Inputs:
+        """The product's own inputs of a stage; its files are read and hashed here, once.
+
+        Raises:
+            PreconditionError: a file cannot be read.
+        """
+        if stage.key not in self._inputs:
+            context = self._context
+            async with context.reading:
+                try:
+                    self._inputs[stage.key] = await context.offload(
+                        stage.inputs, self._work.product, context.files.sha256
+                    )
+                except InputError as error:
+                    raise _unreadable(error) from error
+            context.activity.progress()
+        return self._inputs[stage.key]
+
+    def _observe(self, stage: Stage, inputs: Inputs) -> None:
+        """Report the version before anything is made from it."""
+        if self._observed.get(stage.source) != inputs.version:
+            self._observed[stage.source] = inputs.version
+            self._context.emit(Observed(self._product_id, {stage.source: inputs.version}))
+
+    def _check_wanted(self, item: WorkItem, rows: Sequence[Task]) -> None:
+        """A failed attempt is not made again once other inputs or force took its place.
+
+        Args:
+            rows: all rows of the work.
+        """
+        retry = self._work.retry_of
+        if retry is None:
+            return
+        tried = (row.generation for row in rows if row.state is not TaskState.VOID)
+        if item.work != retry.work or max(tried, default=0) > retry.generation:
+            raise StoppedError
+
+    def _generation(self, stage: Stage, rows: Sequence[Task]) -> int:
+        """The generation that is wanted of the work with these rows.
+
+        Raises:
+            ProductFailedError: another run's task of it is unfinished: force would pay twice.
+        """
+        if stage.key in self._generations:
+            return self._generations[stage.key]
+        root = self._context.run.root_run_id
+        if self._work.force and all(row.root_run_id != root for row in rows):
+            for row in rows:
+                if row.state in _UNFINISHED:
+                    raise ProductFailedError(
+                        f"force would pay a second time: task row {row.id} of the same work is "
+                        f"{row.state.value}",
+                        "run again without force, or with force when that task has ended",
+                        row,
+                    )
+        return generation_of(rows, force=self._work.force, root_run_id=root)
+
+    async def _circumstances(self, stage: Stage, rows: Sequence[Task]) -> Circumstances:
+        context = self._context
+        there = {row.id for row in rows if await self._has_files(row)}
+        return Circumstances(
+            now=context.clock(),
+            worker=context.worker,
+            run_id=context.run.run_id,
+            explicit=context.run.explicit,
+            free=stage.free,
+            submit_seconds=context.submit_seconds,
+            is_alive=context.ledger.workers.is_alive,
+            has_files=there.__contains__,
+        )
+
+    async def _has_files(self, row: Task) -> bool:
+        if row.state is not TaskState.STORED:
+            return False
+        store = self._context.store
+        artifacts = [Artifact.from_json(one) for one in row.artifacts or ()]
+        try:
+            return bool(artifacts) and all(
+                [await self._context.offload(store.has, one) for one in artifacts]
+            )
+        except StoreError as error:
+            raise self._store_trouble(error, row) from error
+
+    def _store_trouble(self, error: StoreError, row: Task | None = None) -> ProductHeldError:
+        until = self._context.clock() + _AGAIN_SECONDS
+        return ProductHeldError(HoldReason.DOWNLOAD, str(error), until=until, task=row)
+
+    async def _take_from_store(
+        self, item: WorkItem, generation: int, known: Collection[str | None]
+    ) -> bool:
+        """Heal the ledger: what the store has of this work becomes a stored row, free.
+
+        A forced repeat lies beside the first result under the next generation.
+
+        Args:
+            known: Topview tasks that rows of the work have: what became of them is decided.
+        """
+        context = self._context
+        found = False
+        while True:
+            fingerprint = fingerprint_of(item.work, generation)
+            try:
+                record = await context.offload(
+                    context.store.find, context.ledger.account, fingerprint
+                )
+            except StoreError as error:
+                raise self._store_trouble(error) from error
+            if record is None or record.topview_task_id in known:
+                return found
+            context.ledger.tasks.take_in(row_of(record))
+            found = True
+            generation += 1
+
+    # From a decision to a row.
+
+    async def _follow(self, decision: Decision[Task], stage: Stage) -> Task | None:
+        """Act on a row that exists; then it is decided again, unless it is stored."""
+        action, row = decision.action, decision.row
+        if row is None:
+            raise TypeError(f"{action} without a row")
+        tasks, worker = self._context.ledger.tasks, self._context.worker
+        if action in (Action.POLL, Action.DOWNLOAD, Action.ASK):
+            ask_now = not self._parts.poller.is_polling(row.id) and row.worker != worker
+            mine = tasks.adopt(row.id, worker=worker)
+            if mine is None or mine.state is not row.state:
+                await self._look_away()
+                return None
+            return await self._parts.poller.finish(mine, ask_now=ask_now)
+        if action is Action.WAIT:
+            await self._look_away()
+        elif action is Action.LOST:
+            with contextlib.suppress(IllegalMove):  # moved meanwhile
+                why = "its worker died around the submit; it may be paid"
+                tasks.unknown(row.id, why=why, who=worker)
+        elif action is Action.VOID:
+            with contextlib.suppress(IllegalMove):
+                why = "free, and past its deadline without an answer"
+                tasks.void(row.id, why=why, who=worker)
+        elif action is Action.HOLD_RETRY:
+            await self._wait_for_retry(decision, row)
+        elif not (action is Action.HOLD_UNKNOWN and await self._parts.looks.is_settled(row)):
+            raise self._ending(decision, row, stage)
+        return None
+
+    async def _look_away(self) -> None:
+        """Another worker has the row: let some time pass before the next look at it."""
+        await asyncio.sleep(min(self._context.config.poll_seconds, 1.0))
+
+    async def _wait_for_retry(self, decision: Decision[Task], row: Task) -> None:
+        wait = (decision.until or 0.0) - self._context.clock()
+        if wait > min(_LONGEST_WAIT_IN_RUN, self._context.config.wait_seconds):
+            what = row.error_message or "failed"
+            raise ProductHeldError(HoldReason.RETRY, what, until=decision.until, task=row)
+        await asyncio.sleep(max(wait, 0.0))
+
+    def _ending(
+        self, decision: Decision[Task], row: Task, stage: Stage
+    ) -> ProductHeldError | ProductFailedError:
+        """The decisions that end a stage without a result."""
+        action = decision.action
+        if action is Action.HOLD_UNKNOWN:
+            what = "the answer to the submit was lost, so it may be paid; it is not sent again"
+            why = self._parts.looks.why_left(row)
+            what = what if why is None else f"{what} ({why})"
+            return ProductHeldError(HoldReason.UNKNOWN, what, until=decision.until, task=row)
+        if action is Action.HOLD_OVERDUE:
+            what = "Topview has not finished it within its deadline"
+            return ProductHeldError(HoldReason.OVERDUE, what, until=decision.until, task=row)
+        if action is Action.HOLD_EXPIRED:
+            what = "it was finished at Topview and can no longer be downloaded"
+            return ProductHeldError(
+                HoldReason.EXPIRED,
+                what,
+                task=row,
+                fix=f"{self._command(stage, '--force')} pays again",
+            )
+        message = row.error_message or "Topview gave no reason"
+        if action is Action.REJECTED:
+            when = datetime.fromtimestamp(row.closed_at or row.reserved_at, timezone.utc)
+            return ProductFailedError(
+                f"{message} ({when:%Y-%m-%d %H:%M} UTC)",
+                "change what is refused in the catalogue; the same request is sent again only "
+                "with force",
+                row,
+            )
+        return ProductFailedError(
+            f"failed {row.attempt} times, last: {message}",
+            "run it again for one more attempt; if it fails again, change the inputs",
+            row,
+        )
+
+    def _command(self, *stages_and_options: Stage | str) -> str:
+        words = [
+            word if isinstance(word, str) else f"--stage {word.key}" for word in stages_and_options
+        ]
+        product = f"--product {shlex.quote(self._product_id)}"
+        return " ".join(["topview-pipeline run", product, *words])
+
+    def _make_upstream_again(self, stage: Stage, error: UpstreamDeadError) -> None:
+        """Topview forgot the upstream's ids: its next generation is made, if it was asked for."""
+        upstream = self._context.by_key[str(stage.upstream)]
+        dead = self._results.pop(upstream.key)
+        asked = self._work.asked or self._work.stages
+        if upstream.key not in asked or upstream.key in self._generations:
+            raise ProductFailedError(
+                str(error), f"make both again: {self._command(upstream, stage)}", dead
+            ) from error
+        self._generations[upstream.key] = dead.generation + 1
+        self.left.insert(0, upstream)
+        self._parts.slots.line.expect((upstream.key,))
+
+    # From nothing to a task at Topview.
+
+    async def _submit(
+        self, item: WorkItem, generation: int, attempt: int, queued_at: float
+    ) -> Task | None:
+        """Upload, wait for a slot, reserve, submit and poll; None: the rows say what comes next."""
+        self._check_not_stopped()
+        await self._parts.gate.passed()
+        stage = item.stage
+        recorded = await self._recorded(stage)
+        if recorded is not None:
+            stage.check_recording(recorded, item.mode)
+        if not stage.free:
+            await self._prove_later_stages()
+        files = stage.files(item)
+        sent = await self._send(item, files, generation, attempt, queued_at)
+        if sent is Sent.UPSTREAM_GONE:
+            if await self._is_upstream_gone(item):
+                raise UpstreamDeadError(
+                    f"Topview no longer knows the result of {stage.upstream} that this product has"
+                )
+            sent = await self._send(
+                item, without_dead_ids(files), generation, attempt, queued_at, is_last=True
+            )
+        return await self._parts.poller.finish(sent) if isinstance(sent, Task) else None
+
+    def _check_not_stopped(self) -> None:
+        if self._context.stopping:
+            raise StoppedError
+
+    async def _prove_later_stages(self) -> None:
+        """A paid task is not made for a later stage that could not succeed."""
+        for later in self.left[1:]:
+            await self._read_inputs(later)
+            recorded = await self._recorded(later)
+            with self._context.activity.asking():
+                await later.prove(
+                    self._work.product,
+                    self._context.proofs,
+                    recorded=recorded,
+                    when_no_face=self._context.config.when_no_face,
+                )
+
+    async def _recorded(self, stage: Stage) -> float | None:
+        """Seconds of the recording that the catalogue names for a stage.
+
+        Raises:
+            PreconditionError: it cannot be read, or is no recording.
+        """
+        ref = stage.recording(self._work.product)
+        if ref is None:
+            return None
+        if self._seconds is None:
+            context = self._context
+            async with context.reading:
+                try:
+                    content = await context.offload(lambda: context.files.read(ref, kind="audio"))
+                    self._seconds = await context.offload(audio_seconds, content.data, ref)
+                except InputError as error:
+                    raise _unreadable(error) from error
+        return self._seconds
+
+    async def _is_upstream_gone(self, item: WorkItem) -> bool:
+        context = self._context
+        try:
+            with context.activity.asking():
+                return await item.stage.upstream_is_gone(
+                    context.client, item, sleep=asyncio.sleep, wait=context.timing.network
+                )
+        except AccountError as error:
+            self._parts.gate.close(error)
+            self._parts.gate.check()
+            raise
+        except QueryError as error:
+            what = f"an id in the request is gone, and which one could not be found out: {error}"
+            until = context.clock() + _AGAIN_SECONDS
+            raise ProductHeldError(HoldReason.WAITING, what, until=until) from error
+
+    async def _send(
+        self,
+        item: WorkItem,
+        files: Sequence[FileNeeded],
+        generation: int,
+        attempt: int,
+        queued_at: float,
+        *,
+        is_last: bool = False,
+    ) -> Task | Sent:
+        """Upload, reserve and POST once; the accepted row, or what came of it."""
+        stage = item.stage
+        async with self._parts.ahead[stage.key] if files else nullcontext():
+            self._check_not_stopped()
+            self._parts.gate.check()
+            try:
+                ids = await self._parts.uploader.ids_for(files)
+            except AccountError as error:
+                self._parts.gate.close(error)
+                self._parts.gate.check()
+                raise
+            request = stage.request(item, ids.by_role)
+            reservation = await self._reservation(item, request, generation, attempt, queued_at)
+            answer = await self._parts.slots.reserve(self.chain, reservation)
+        if isinstance(answer, (AlreadyLive, NoSlot)):
+            return Sent.DECIDE
+        if isinstance(answer, OverLimit):
+            reason = HoldReason.DAY_LIMIT if answer.of == "day" else HoldReason.RUN_LIMIT
+            raise ProductHeldError(reason, answer.detail, until=answer.until)
+        try:
+            self._check_not_stopped()
+            self._parts.gate.check()
+        except BaseException:
+            self._parts.slots.void_unsent(answer.task)
+            raise
+        ids_of_ours = () if is_last else (*ids.ours, *stage.provider_ids(item))
+        sent = await self._parts.submitter.send(answer.task, stage, request, ids_of_ours)
+        if sent is Sent.UPSTREAM_GONE:
+            self._parts.uploader.forget(ids)
+        return sent
+
+    async def _reservation(
+        self, item: WorkItem, request: TaskRequest, generation: int, attempt: int, queued_at: float
+    ) -> Reservation:
+        context, stage = self._context, item.stage
+        run, retry = context.run, self._work.retry_of
+        seconds = await self._recorded(stage)
+        if seconds is None:
+            seconds = stage.speech_seconds(self._work.product)
+        estimate = context.estimate(stage, item.mode, seconds)
+        return Reservation(
+            stage=stage.key,
+            product_id=self._product_id,
+            work=item.work,
+            generation=generation,
+            fingerprint=fingerprint_of(item.work, generation),
+            attempt=attempt,
+            run_id=run.run_id,
+            root_run_id=run.root_run_id if retry is None else retry.root_run_id,
+            worker=context.worker,
+            request=request.wire(),
+            inputs=item.input_versions,
+            mode=item.mode,
+            seconds=seconds,
+            credit_limit=run.credit_limit if retry is None else retry.credit_limit,
+            estimate=estimate.credits,
+            estimate_source=estimate.source,
+            queued_at=queued_at,
+            deadline_seconds=context.deadline(stage),
+            seen=self._seen,
+        )
+
+    # How it ends.
+
+    def _failed(self, what: str, fix: str, task: Task | None) -> None:
+        first, *later = self.left
+        self._context.emit(Failed(self._product_id, first.key, what, fix, task))
+        for stage in later:
+            what = f"{first.key} of this product failed"
+            self._context.emit(Failed(self._product_id, stage.key, what, fix))
+
+    def _held(self, error: ProductHeldError) -> None:
+        first, *later = self.left
+        self._context.emit(
+            Held(
+                self._product_id,
+                first.key,
+                error.reason,
+                error.what,
+                error.fix,
+                error.until,
+                error.task,
+            )
+        )
+        self._report_waiting(later, f"waits for {first.key}", error.until)
+
+    def park(self, reason: HoldReason, what: str) -> None:
+        """The run's wait time is over: report what is left as waiting."""
+        first, *later = self.left
+        self._context.emit(Held(self._product_id, first.key, reason, what, FIXES[reason]))
+        self._report_waiting(later, f"waits for {first.key}", None)
+
+    def _report_waiting(self, stages: Sequence[Stage], what: str, until: float | None) -> None:
+        reason = HoldReason.UPSTREAM
+        for stage in stages:
+            self._context.emit(
+                Held(self._product_id, stage.key, reason, what, FIXES[reason], until)
+            )
+
+
+def _unreadable(error: InputError) -> PreconditionError:
+    return PreconditionError(f"{error.where}: {error.what}", fix=error.fix)
