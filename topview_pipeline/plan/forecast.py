@@ -1,29 +1,29 @@
-"""What a plan comes to: tasks, credits and time at the account's slots. Pure."""
+"""The sums of a plan: tasks, credits, and time at the account's slots. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from topview_pipeline.planning import PlannedOrder
-from topview_pipeline.stages import STAGES
+from topview_pipeline.plan.plan import PlannedStage
+from topview_pipeline.stages import Stage
 
 
 @dataclass(frozen=True)
 class StageForecast:
-    """What a plan needs of one stage.
+    """The sums of one stage.
 
     Attributes:
-        orders: how many products.
+        products: how many there is something to do for.
         tasks: how many of them need a new task at Topview.
         credits: of those whose price is known.
         unpriced: tasks whose price nothing says.
-        reasons: how many orders for each reason, the most frequent first.
+        reasons: how many products for each reason, the most frequent first.
     """
 
     stage: str
-    orders: int
+    products: int
     tasks: int
     credits: float
     unpriced: int
@@ -32,7 +32,7 @@ class StageForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a plan comes to; `seconds` is from its first submit to its last result."""
+    """The sums of a plan; `seconds` is from its first submit to its last result."""
 
     stages: tuple[StageForecast, ...]
     seconds: float
@@ -54,38 +54,42 @@ class Forecast:
 
 
 def forecast(
-    orders: Iterable[PlannedOrder], *, typical: Callable[[str], float], slots: int
+    planned: Sequence[PlannedStage],
+    stages: Sequence[Stage],
+    *,
+    typical: Callable[[str], float],
+    slots: int,
 ) -> Forecast:
     """Add up a plan.
 
     Args:
+        stages: of the pipeline.
         typical: median seconds of a task of a stage, by its key.
         slots: of the account. Time is what the tasks fill the slots for, and at least as long as
             the longest chain of one product.
     """
-    orders = list(orders)
     seconds = 0.0
     chains: defaultdict[str, float] = defaultdict(float)
-    for order in orders:
-        if order.is_made:
-            took = typical(order.stage)
-            seconds += took if order.submits else 0.0
-            chains[order.product_id] += took
-    stages = tuple(
+    for one in planned:
+        if one.is_made:
+            took = typical(one.stage)
+            seconds += took if one.submits else 0.0
+            chains[one.product_id] += took
+    sums = tuple(
         _of_stage(stage.key, mine)
-        for stage in STAGES
-        if (mine := [order for order in orders if order.stage == stage.key])
+        for stage in stages
+        if (mine := [one for one in planned if one.stage == stage.key])
     )
-    return Forecast(stages, max(seconds / slots, max(chains.values(), default=0.0)))
+    return Forecast(sums, max(seconds / slots, max(chains.values(), default=0.0)))
 
 
-def _of_stage(stage: str, orders: list[PlannedOrder]) -> StageForecast:
-    submitted = [order.credits for order in orders if order.submits]
+def _of_stage(stage: str, planned: list[PlannedStage]) -> StageForecast:
+    submitted = [one.credits for one in planned if one.submits]
     return StageForecast(
         stage=stage,
-        orders=len(orders),
+        products=len(planned),
         tasks=len(submitted),
         credits=sum(known for known in submitted if known is not None),
         unpriced=submitted.count(None),
-        reasons=dict(Counter(order.reason for order in orders).most_common()),
+        reasons=dict(Counter(one.reason for one in planned).most_common()),
     )

@@ -1,0 +1,72 @@
+"""What a plan goes by beside the catalogue: loaded once, in a handful of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from topview_pipeline.ledger import Ledger, TaskGlance
+from topview_pipeline.prices import PriceList, estimate
+from topview_pipeline.stages import Stage
+
+
+@dataclass(frozen=True)
+class Known:
+    """What ledger and Dagster know.
+
+    Attributes:
+        now: seconds since the epoch, by the ledger's clock.
+        rows: task rows by work, the oldest first.
+        alive: ids of living workers.
+        choices: a person's image, by (product, fingerprint of the stage it was chosen of).
+        materialized: data version of the newest materialization, by (product, stage).
+        last_made_ids: the number of the row that each product's stage stands on.
+        last_made: that row, whatever the product's inputs are now.
+        credits: of a task of (stage, mode) with so many seconds of speech; None when unknown.
+    """
+
+    account: str
+    now: float
+    rows: Mapping[str, Sequence[TaskGlance]]
+    alive: frozenset[str]
+    choices: Mapping[tuple[str, str], int]
+    materialized: Mapping[tuple[str, str], str]
+    last_made_ids: Mapping[tuple[str, str], int]
+    last_made: Callable[[str, str], TaskGlance | None]
+    credits: Callable[[Stage, str | None, float | None], float | None]
+
+
+def load_known(
+    ledger: Ledger,
+    stages: Sequence[Stage],
+    prices: PriceList,
+    materialized: Mapping[tuple[str, str], str],
+) -> Known:
+    """Load what the ledger knows; `materialized` comes from Dagster."""
+    read = [stage.upstream for stage in stages if stage.reads_upstream_result and stage.upstream]
+    # With their inputs they take long: all at once, and only when the first one is asked for.
+    last_made = cache(lambda: ledger.tasks.last_made_all(results_of=read))
+    seen = lru_cache(ledger.history.cost_seen)
+
+    def credits_of(stage: Stage, mode: str | None, seconds: float | None) -> float | None:
+        return estimate(
+            stage.kind,
+            mode,
+            seconds,
+            free=stage.free,
+            seen=seen(stage.key, mode).of(seconds),
+            prices=prices,
+        ).credits
+
+    return Known(
+        account=ledger.account,
+        now=ledger.now(),
+        rows=ledger.tasks.glances(results_of=read),
+        alive=frozenset(ledger.workers.alive()),
+        choices=ledger.choices.all(),
+        materialized=materialized,
+        last_made_ids=ledger.tasks.last_made_ids(),
+        last_made=lambda product_id, stage: last_made().get((product_id, stage)),
+        credits=credits_of,
+    )

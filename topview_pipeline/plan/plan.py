@@ -1,0 +1,304 @@
+"""Plans products: for each stage, whether it is up to date, and if not, why and for how much.
+
+Pure. It asks the engine's own decision about every stage; the engine decides again, with fresh
+rows, when it acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from topview_pipeline.catalogue import InputError, Product
+from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
+from topview_pipeline.ledger import TaskGlance, TaskState
+from topview_pipeline.plan.known import Known
+from topview_pipeline.stages import (
+    Inputs,
+    PreconditionError,
+    Stage,
+    Upstream,
+    WhenNoFace,
+    WorkItem,
+    data_version,
+    fingerprint_of,
+    work_of,
+)
+
+InputsOf = Callable[[Stage, Product], Inputs]
+"""The product's own inputs of a stage; may raise InputError."""
+_A_RUN_TO_COME: Final = ""
+"""Run id of a run that does not exist yet: no row is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """One thing to do for a product.
+
+    Attributes:
+        reason: why, in words of the catalogue.
+        credits: what it will cost; 0 when nothing will be paid for it, None when unknown.
+        submits: it needs a new task at Topview, free ones included.
+        moves: a run makes progress with it; otherwise it needs a person, or Topview's answer.
+        again: it was made before, and a new task makes it again.
+        made_with: an earlier product of the plan whose new task makes this one's, too.
+    """
+
+    product_id: str
+    stage: str
+    reason: str
+    credits: float | None
+    submits: bool = False
+    moves: bool = True
+    again: bool = False
+    made_with: str | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """A new task makes it: its own, or the one of `made_with`."""
+        return self.submits or self.made_with is not None
+
+    @property
+    def why(self) -> str:
+        """The reason, and whose task makes it."""
+        return self.reason if self.made_with is None else f"{self.reason}, with {self.made_with}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    reason: str | None
+    pays: bool = False
+    moves: bool = True
+
+
+_VERDICTS: Final[Mapping[Action, _Verdict]] = {
+    Action.DOWNLOAD: _Verdict("finished at Topview, not yet in the store"),
+    Action.WAIT: _Verdict("a running run makes it"),
+    Action.POLL: _Verdict("pending at Topview"),
+    Action.ASK: _Verdict("overdue at Topview", moves=False),
+    Action.HOLD_OVERDUE: _Verdict("overdue at Topview", moves=False),
+    Action.LOST: _Verdict("unknown: the submit's answer was lost", moves=False),
+    Action.HOLD_UNKNOWN: _Verdict("unknown: the submit's answer was lost", moves=False),
+    Action.HOLD_EXPIRED: _Verdict("expired: only force makes it again", moves=False),
+    Action.HOLD_RETRY: _Verdict("failed before"),
+    Action.REJECTED: _Verdict(
+        "refused before: sent again only with force or changed inputs", moves=False
+    ),
+    Action.USED_UP: _Verdict("failed too often", moves=False),
+    Action.VOID: _Verdict("the answer was lost; it is free", pays=True),
+}
+_COMING: Final = frozenset({Action.DOWNLOAD, Action.WAIT, Action.POLL})
+"""Their result is there by the end of a run."""
+_AWAITED: Final = frozenset({Action.ASK, Action.HOLD_OVERDUE, Action.LOST, Action.HOLD_UNKNOWN})
+"""Their result may come, and nothing says when."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """What the next stage will be made from.
+
+    Attributes:
+        row: what is there; None while it is missing, or there is no stage before.
+        missing: why it is not there yet.
+        fingerprint: of what comes; None when it does not come.
+        is_awaited: nothing says when it comes.
+    """
+
+    row: TaskGlance | None = None
+    missing: str | None = None
+    fingerprint: str | None = None
+    is_awaited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One stage of a product, looked at; without a fingerprint it cannot be made."""
+
+    verdict: _Verdict
+    mode: str | None
+    fingerprint: str | None = None
+    action: Action | None = None
+    row: TaskGlance | None = None
+
+
+def plan(
+    products: Iterable[Product],
+    stages: Sequence[Stage],
+    wanted: Sequence[Stage],
+    known: Known,
+    *,
+    inputs_of: InputsOf,
+    force: bool = False,
+    when_no_face: WhenNoFace = "fail",
+) -> list[PlannedStage]:
+    """What brings products up to date, in the catalogue's order.
+
+    Args:
+        stages: of the pipeline.
+        wanted: those to be made. A stage before them that is not wanted is not made: they are made
+            from what the product last made of it, even if its inputs changed since.
+        force: make everything again, whatever there is.
+    """
+    here = {stage: _circumstances(stage, known) for stage in wanted}
+    planner = _Planner(stages, here, known, inputs_of, force, when_no_face)
+    return [planned for product in products for planned in planner.of_product(product)]
+
+
+def first_products(planned: Sequence[PlannedStage], limit: int | None) -> list[PlannedStage]:
+    """Cut the plan after the first `limit` products that can make progress; None: the whole plan.
+
+    Products before that point that cannot are kept, and do not use up the limit: else a few that
+    were refused would keep all others from being made.
+    """
+    if limit is None:
+        return list(planned)
+    moving = list(dict.fromkeys(one.product_id for one in planned if one.moves))
+    if len(moving) <= limit:
+        return list(planned)
+    last = moving[limit - 1]
+    end = max(number for number, one in enumerate(planned, 1) if one.product_id == last)
+    return list(planned[:end])
+
+
+def _circumstances(stage: Stage, known: Known) -> Circumstances:
+    return Circumstances(
+        now=known.now,
+        worker="",
+        run_id=_A_RUN_TO_COME,
+        explicit=True,
+        free=stage.free,
+        submit_seconds=float("inf"),
+        is_alive=lambda worker: worker in known.alive,
+        has_files=lambda _: True,
+    )
+
+
+@dataclass(frozen=True)
+class _Planner:
+    stages: Sequence[Stage]
+    here: Mapping[Stage, Circumstances]
+    """Of the wanted stages."""
+    known: Known
+    inputs_of: InputsOf
+    force: bool
+    when_no_face: WhenNoFace
+    payers: dict[str, str] = field(default_factory=dict)
+    """The first product of the plan that each new task is for, by fingerprint."""
+
+    def of_product(self, product: Product) -> Iterator[PlannedStage]:
+        """The product's stages that are not up to date, in pipeline order."""
+        results: dict[str, _Next] = {}
+        for stage in self.stages:
+            if stage not in self.here:
+                results[stage.key] = _Next(self.known.last_made(product.product_id, stage.key))
+                continue
+            upstream = results[stage.upstream] if stage.upstream else _Next()
+            look = self._look(stage, product, upstream)
+            if look.verdict.reason is not None:
+                yield self._planned(stage, product, look, look.verdict.reason)
+            results[stage.key] = self._next(stage, look, upstream)
+
+    def _look(self, stage: Stage, product: Product, upstream: _Next) -> _Look:
+        mode = stage.likely_mode(product)
+        is_coming = upstream.fingerprint is not None
+        if upstream.missing is not None and not is_coming:
+            return _Look(_Verdict(upstream.missing, moves=False), mode)
+        try:
+            inputs = self.inputs_of(stage, product)
+            if is_coming and stage.reads_upstream_result:
+                # Which of its results is taken is not known yet, so no row can be this stage's.
+                work = work_of(self.known.account, stage, inputs, upstream.fingerprint)
+                verdict = _Verdict(upstream.missing, pays=True, moves=not upstream.is_awaited)
+                return _Look(verdict, mode, fingerprint_of(work, 0))
+            item = self._item(stage, product, inputs, upstream)
+        except InputError as error:
+            return _Look(_Verdict(f"{error.where}: {error.what}", moves=False), mode)
+        except PreconditionError as error:
+            return _Look(_Verdict(error.what, moves=False), mode)
+        return self._decided(item, upstream)
+
+    def _item(self, stage: Stage, product: Product, inputs: Inputs, upstream: _Next) -> WorkItem:
+        choice, made_from = None, None
+        if upstream.row is not None:
+            row = upstream.row
+            choice = self.known.choices.get((product.product_id, row.fingerprint))
+            made_from = Upstream(row.fingerprint, row.result or {})
+        elif upstream.fingerprint is not None:
+            made_from = Upstream(upstream.fingerprint, {})
+        return stage.item(
+            product,
+            inputs,
+            made_from,
+            account=self.known.account,
+            choice=choice,
+            when_no_face=self.when_no_face,
+        )
+
+    def _decided(self, item: WorkItem, upstream: _Next) -> _Look:
+        rows = self.known.rows.get(item.work, ())
+        generation = generation_of(rows, force=self.force, root_run_id=_A_RUN_TO_COME)
+        fingerprint = fingerprint_of(item.work, generation)
+        rows = [row for row in rows if row.generation == generation]
+        decision = decide(rows, self.here[item.stage])
+        verdict = self._verdict(item, fingerprint, decision, upstream)
+        if upstream.is_awaited and verdict.pays:
+            verdict = _Verdict(verdict.reason, pays=True, moves=False)
+        return _Look(verdict, item.mode, fingerprint, decision.action, decision.row)
+
+    def _verdict(
+        self, item: WorkItem, fingerprint: str, decision: Decision[TaskGlance], upstream: _Next
+    ) -> _Verdict:
+        version = self.known.materialized.get((item.product.product_id, item.stage.key))
+        if decision.action is Action.REUSE:
+            # A run may have died after Dagster stored its event and before the ledger knew: the
+            # next stage would not find what it is made from.
+            last = self.known.last_made_ids.get((item.product.product_id, item.stage.key))
+            is_known = decision.row is not None and decision.row.id == last
+            is_reported = is_known and version == data_version(fingerprint)
+            return _Verdict(None if is_reported else "in the store, not yet reported")
+        if decision.action is not Action.SUBMIT:
+            return _VERDICTS[decision.action]
+        if decision.row is not None:
+            is_expired = decision.row.state is TaskState.EXPIRED
+            return _Verdict("expired" if is_expired else "failed before", pays=True)
+        if upstream.missing is not None:
+            return _Verdict(upstream.missing, pays=True)
+        if self.force:
+            return _Verdict("forced", pays=True)
+        return _Verdict("new" if version is None else self._what_changed(item), pays=True)
+
+    def _what_changed(self, item: WorkItem) -> str:
+        """What differs from what the product last made of this stage."""
+        last = self.known.last_made(item.product.product_id, item.stage.key)
+        before = {} if last is None else last.inputs
+        words = {item.stage.source: item.stage.source_label}
+        versions = item.input_versions
+        changed = [key for key, version in versions.items() if before.get(key) != version]
+        return f"{' and '.join(words.get(key, key) for key in changed) or 'its making'} changed"
+
+    def _planned(self, stage: Stage, product: Product, look: _Look, reason: str) -> PlannedStage:
+        payer = product.product_id
+        if look.verdict.pays and look.fingerprint is not None:
+            payer = self.payers.setdefault(look.fingerprint, payer)
+        submits = look.verdict.pays and payer == product.product_id
+        paid = self.known.credits(stage, look.mode, stage.speech_seconds(product))
+        return PlannedStage(
+            product.product_id,
+            stage.key,
+            reason,
+            paid if submits else 0.0,
+            submits=submits,
+            moves=look.verdict.moves,
+            again=look.verdict.pays and (product.product_id, stage.key) in self.known.materialized,
+            made_with=None if payer == product.product_id else payer,
+        )
+
+    def _next(self, stage: Stage, look: _Look, upstream: _Next) -> _Next:
+        if look.action is Action.REUSE:
+            return _Next(look.row)
+        if look.action in _AWAITED or (look.verdict.pays and upstream.is_awaited):
+            return _Next(None, f"waits for {stage.key}", look.fingerprint, is_awaited=True)
+        if look.verdict.pays or look.action in _COMING:
+            return _Next(None, f"{stage.key} is made first", look.fingerprint)
+        return _Next(None, f"{stage.key} cannot be made")
