@@ -1,39 +1,27 @@
-"""The code location: what `dagster dev` and `dg` load. Nothing else is here."""
+"""The code location: the pipeline that the environment describes."""
 
 import dagster as dg
 
-from topview_pipeline.defs.assets import SOURCES, product_videos
-from topview_pipeline.defs.catalogue_sensor import catalogue_sensor
-from topview_pipeline.defs.io import TopviewResults
-from topview_pipeline.defs.jobs import catch_up, materialize_products, sync_products
-from topview_pipeline.defs.manifest import video_manifest
-from topview_pipeline.defs.resources import (
-    ArtifactsResource,
-    CatalogueResource,
-    LedgerResource,
-    TopviewResource,
-)
+from topview_pipeline.defs.assets import product_videos, source_specs, video_manifest
+from topview_pipeline.defs.checks import health_checks, health_checks_sensor
+from topview_pipeline.defs.io_manager import KeptPlans, TopviewResults
+from topview_pipeline.defs.jobs import catch_up, materialize_products, resume_tasks, sync_products
+from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.schedules import nightly_catch_up
-from topview_pipeline.defs.sensors import pending_task_sensor
-from topview_pipeline.defs.standing import standing_checks, standing_checks_sensor
+from topview_pipeline.defs.sensors import catalogue_sensor, pending_task_sensor
+from topview_pipeline.settings import PipelineConfig
 
-_ledger = LedgerResource()
-_artifacts = ArtifactsResource()
+topview = TopviewResource(PipelineConfig.from_environment)
 
 defs = dg.Definitions(
-    assets=[*SOURCES, product_videos, video_manifest],
-    jobs=[catch_up, materialize_products, sync_products],
+    assets=[*source_specs(), product_videos(), video_manifest],
+    asset_checks=[health_checks],
+    jobs=[catch_up, resume_tasks, materialize_products, sync_products],
     schedules=[nightly_catch_up],
-    asset_checks=[standing_checks],
-    sensors=[pending_task_sensor, catalogue_sensor, standing_checks_sensor],
-    executor=dg.in_process_executor,
+    sensors=[pending_task_sensor, catalogue_sensor, health_checks_sensor],
     resources={
-        "topview": TopviewResource(
-            uid=dg.EnvVar("TOPVIEW_UID"), api_key=dg.EnvVar("TOPVIEW_API_KEY")
-        ),
-        "ledger": _ledger,
-        "artifacts": _artifacts,
-        "catalogue": CatalogueResource(),
-        "topview_results": TopviewResults(ledger=_ledger, artifacts=_artifacts),
+        "topview": topview,
+        "topview_results": TopviewResults(topview),
+        "topview_plans": KeptPlans(topview),
     },
 )

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pytest
 
 from tests.defs.shop import Shop
-from topview_pipeline.environment import VARIABLES
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.serve import Running, running
+
+MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Running]:
-    with running(SandboxConfig(media="tiny", speed=200.0, sigma=0.1)) as sandbox:
+    config = SandboxConfig(media="tiny", speed=1000.0, sigma=0.1, forget_after=3600.0)
+    with running(config) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def shop(tmp_path: Path, sandbox: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        shop = Shop(tmp_path, sandbox, instance)
-        for variable in VARIABLES:
-            monkeypatch.delenv(variable.name, raising=False)
-        for name, value in shop.environment().items():
-            monkeypatch.setenv(name, value)
-        yield shop
+def shop(tmp_path: Path, sandbox: Running) -> Iterator[Shop]:
+    """Its ledger is in memory where that is possible: each write waits for the disk."""
+    with (
+        TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else tmp_path) as folder,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        shop = Shop(Path(folder), sandbox, instance)
+        with shop.control:
+            yield shop

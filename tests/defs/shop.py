@@ -4,55 +4,91 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import httpx
+import pytest
+import sqlalchemy as sa
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 from PIL import Image
 
 from topview_pipeline.definitions import defs
+from topview_pipeline.defs.io_manager import KeptPlans, TopviewResults
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
-from topview_pipeline.defs.partitions import products
-from topview_pipeline.ledger import Ledger
+from topview_pipeline.defs.partitions import PRODUCTS, products
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.ledger import DEAD_AFTER_SECONDS, Ledger, Task, TaskState
+from topview_pipeline.ledger.schema import task, worker
+from topview_pipeline.sandbox.api.control import Control
 from topview_pipeline.sandbox.serve import Running
-from topview_pipeline.settings import Settings
+from topview_pipeline.settings import PipelineConfig
 
+Patch = pytest.MonkeyPatch
 ASSETS = ("bgRemovedImage", "replacedImages", "finishedVideo")
+CUT_OUT = ["bgRemovedImage"]
+FIVE = ("mug", "shoe", "bag", "cap", "pen")
 VOICE = "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t"
 NO_SUCH_ID = "0" * 32
+REFUSED = {"template_image": "", "avatar_id": NO_SUCH_ID}
+"""Cells of a product whose scene Topview refuses."""
+
+
+@dg.logger
+def _silent(_: dg.InitLoggerContext) -> logging.Logger:
+    """Dagster's own writes each event to the console; runs keep their events all the same."""
+    return logging.Logger("silent")
+
+
+def pipeline(topview: TopviewResource) -> dg.Definitions:
+    """The code location's definitions, with this resource instead of the environment's."""
+    return dg.Definitions(
+        assets=defs.assets,
+        asset_checks=defs.asset_checks,
+        jobs=defs.jobs,
+        schedules=defs.schedules,
+        sensors=defs.sensors,
+        loggers={"silent": _silent},
+        resources={
+            "topview": topview,
+            "topview_results": TopviewResults(topview),
+            "topview_plans": KeptPlans(topview),
+        },
+    )
 
 
 class Shop:
-    """`rows` is the catalogue; it is written anew before every run."""
+    """`rows` is the catalogue, written before every run; `settings` are the variables."""
 
     def __init__(self, folder: Path, sandbox: Running, instance: dg.DagsterInstance) -> None:
         self.folder = folder
+        self.catalogue = folder / "catalogue.csv"
+        self.store = folder / "home" / "store"
         self.sandbox = sandbox
+        self.control = Control(sandbox.base_url)
         self.instance = instance
+        self.mine = dg.Definitions()
+        """Of a user's own project, merged with the pipeline's."""
         self.rows: dict[str, dict[str, str]] = {}
-        self.defs: dg.Definitions = defs
-        self.picture("template.png", (200, 200, 200))
-
-    @property
-    def catalogue(self) -> Path:
-        return self.folder / "catalogue.csv"
-
-    def environment(self) -> dict[str, str]:
-        return {
-            "TOPVIEW_BASE_URL": self.sandbox.base_url,
-            "TOPVIEW_UID": self.sandbox.uid,
-            "TOPVIEW_API_KEY": self.sandbox.api_key,
-            "TOPVIEW_HOME": str(self.folder / "home"),
+        self.settings = {
+            "TOPVIEW_BASE_URL": sandbox.base_url,
+            "TOPVIEW_UID": sandbox.uid,
+            "TOPVIEW_API_KEY": sandbox.api_key,
+            "TOPVIEW_HOME": str(folder / "home"),
             "TOPVIEW_CATALOGUE": str(self.catalogue),
-            "TOPVIEW_POLL_SECONDS": "0.05",
+            "TOPVIEW_POLL_SECONDS": "0.02",
             "TOPVIEW_WAIT_SECONDS": "20",
             "TOPVIEW_PREVIEWS": "false",
+            "TOPVIEW_CHECKS": "false",
         }
+        self.picture("template.png", (200, 200, 200))
+
+    # The catalogue.
 
     def picture(self, name: str, colour: tuple[int, int, int]) -> str:
         file = io.BytesIO()
@@ -73,8 +109,9 @@ class Shop:
                 **cells,
             }
 
-    def register(self) -> None:
-        self.instance.add_dynamic_partitions("products", list(self.rows))
+    def remove(self, *product_ids: str) -> None:
+        for product_id in product_ids:
+            del self.rows[product_id]
 
     def write(self) -> None:
         columns = sorted({name for row in self.rows.values() for name in row})
@@ -83,27 +120,46 @@ class Shop:
             writer.writeheader()
             writer.writerows({"product_id": key, **row} for key, row in self.rows.items())
 
-    def catch_up(self, **config: Any) -> dg.ExecuteInProcessResult:
-        self.write()
-        return self.run_job(CATCH_UP, run_config=catch_up_config(**config))
+    def register(self) -> None:
+        self.instance.add_dynamic_partitions(PRODUCTS, list(self.rows))
+
+    # Runs. Each has a resource of its own, as a process of its own has.
+
+    @property
+    def config(self) -> PipelineConfig:
+        return PipelineConfig.from_environment(self.settings)
+
+    def topview(self) -> TopviewResource:
+        return TopviewResource(lambda: self.config)
+
+    def definitions(self, topview: TopviewResource | None = None) -> dg.Definitions:
+        return dg.Definitions.merge(pipeline(topview or self.topview()), self.mine)
 
     def run_job(self, name: str, **options: Any) -> dg.ExecuteInProcessResult:
-        job = self.defs.resolve_job_def(name)
+        self.write()
+        job = self.definitions().resolve_job_def(name)
         return job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
 
+    def catch_up(self, **config: Any) -> dg.ExecuteInProcessResult:
+        return self.run_job(CATCH_UP, run_config=catch_up_config(**config))
+
     def materialize(
-        self, first: str, last: str | None = None, *, assets: Sequence[str] = ASSETS, **options: Any
+        self,
+        first: str | None,
+        last: str | None = None,
+        *,
+        assets: Sequence[str] = ASSETS,
+        **options: Any,
     ) -> dg.ExecuteInProcessResult:
-        """A run over one product, or over the range of products from first to last."""
+        """A run over one product, the products from first to last, or no partition."""
         self.write()
-        if last is None:
+        self.register()
+        if first is not None and last is not None:
+            name = "dagster/asset_partition_range"
+            options["tags"] = {f"{name}_start": first, f"{name}_end": last}
+        elif first is not None:
             options["partition_key"] = first
-        else:
-            options["tags"] = {
-                "dagster/asset_partition_range_start": first,
-                "dagster/asset_partition_range_end": last,
-            }
-        job = self.defs.resolve_implicit_global_asset_job_def()
+        job = self.definitions().resolve_implicit_global_asset_job_def()
         return job.execute_in_process(
             instance=self.instance,
             raise_on_error=False,
@@ -111,13 +167,25 @@ class Shop:
             **options,
         )
 
+    def leave_pending(self, **config: Any) -> dg.ExecuteInProcessResult:
+        """A catch_up that submits and ends before it can see a task finished."""
+        before = dict(self.settings)
+        self.settings["TOPVIEW_WAIT_SECONDS"] = "0"
+        self.control.set_faults(unknown_status=1.0)
+        result = self.catch_up(**config)
+        self.control.set_faults()
+        self.settings = before
+        return result
+
+    # What Dagster shows.
+
     def materialized(self, asset: str) -> set[str]:
         return self.instance.get_materialized_partitions(dg.AssetKey(asset))
 
     def failed(self, asset: str) -> set[str]:
         """The partitions that Dagster shows as failed."""
         statuses = self.instance.get_status_by_partition(
-            dg.AssetKey(asset), self.instance.get_dynamic_partitions("products"), products
+            dg.AssetKey(asset), self.instance.get_dynamic_partitions(PRODUCTS), products
         )
         found = {key: status for key, status in (statuses or {}).items() if status is not None}
         return {key for key, status in found.items() if status.value == "FAILED"}
@@ -125,7 +193,9 @@ class Shop:
     def stale(self, product_id: str) -> dict[str, list[str]]:
         """The reasons why assets of a product are not fresh, by asset; fresh ones are left out."""
         resolver = CachingStaleStatusResolver(
-            self.instance, self.defs.resolve_asset_graph(), LoadingContextForTest(self.instance)
+            self.instance,
+            self.definitions().resolve_asset_graph(),
+            LoadingContextForTest(self.instance),
         )
         found = {}
         for asset in ASSETS:
@@ -134,70 +204,111 @@ class Shop:
                 found[asset] = [cause.reason for cause in causes]
         return found
 
+    def begin_run(self, status: str, job: str = CATCH_UP) -> dg.DagsterRun:
+        """A run in this state, of which no process is left."""
+        run = dg.DagsterRun(job, os.urandom(16).hex(), status=dg.DagsterRunStatus(status))
+        return self.instance.add_run(run)
+
+    def status_of(self, run: dg.DagsterRun) -> str:
+        found = self.instance.get_run_by_id(run.run_id)
+        assert found is not None
+        return found.status.value
+
+    # What the ledger and Topview know.
+
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
-        ledger = Ledger(
-            Settings.from_environment().ledger_url,
-            base_url=self.sandbox.base_url,
-            uid=self.sandbox.uid,
-        )
-        try:
+        with self.topview().ledger() as ledger:
             yield ledger
-        finally:
-            ledger.close()
 
-    def counters(self) -> Mapping[str, Any]:
-        counters: Mapping[str, Any] = self._control("GET", "counters").json()
-        return counters
+    def rows_in(self, *states: TaskState) -> list[Task]:
+        """The task rows in these states; without any, all."""
+        with self.ledger() as ledger:
+            return ledger.tasks.in_state(states or tuple(TaskState))
+
+    def held_catalogue(self) -> bool:
+        with self.ledger() as ledger:
+            return ledger.catalogue.held() is not None
+
+    def alter(self, table: sa.Table, **values: Any) -> None:
+        """Write into all rows of a table of the ledger what only time would bring."""
+        with self.ledger() as ledger, ledger._database.write() as connection:
+            connection.execute(table.update().values(**values))
+
+    def make_retries_due(self) -> None:
+        with self.ledger() as ledger:
+            now = ledger.now()
+        self.alter(task, not_before=now - 1.0, closed_at=now - 60.0)
+
+    def kill_worker_of(self, run_id: str) -> str:
+        """A worker of the run whose heartbeat stopped."""
+        with self.ledger() as ledger:
+            ledger.workers.start(f"worker of {run_id}", run_id=run_id)
+        self.alter(worker, heartbeat_at=worker.c.heartbeat_at - 2 * DEAD_AFTER_SECONDS)
+        return f"worker of {run_id}"
 
     def accepted(self) -> dict[str, int]:
         """How many tasks Topview accepted, by kind."""
-        return dict(self.counters()["accepted"])
+        return dict(self.control.counters()["accepted"])
 
-    def faults(self, **probabilities: float) -> None:
-        self._control("PUT", "faults", json=probabilities)
 
-    def credits(self, balance: float) -> None:
-        self._control("PUT", "credits", json={"credits": balance})
+# What a run says.
 
-    def slots(self, concurrency: int) -> None:
-        self._control("PUT", "slots", json={"concurrency": concurrency})
 
-    def _control(self, method: str, path: str, **options: Any) -> httpx.Response:
-        answer = httpx.request(method, f"{self.sandbox.base_url}/_sandbox/{path}", **options)
-        return answer.raise_for_status()
+def materializations(
+    result: dg.ExecuteInProcessResult, asset: str
+) -> list[Mapping[str, dg.MetadataValue[Any]]]:
+    """Metadata of a run's materializations of the asset, in order."""
+    return [
+        event.materialization.metadata
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key == dg.AssetKey(asset)
+    ]
 
 
 def made(result: dg.ExecuteInProcessResult) -> list[tuple[str, str | None]]:
     """(asset, product) of a run's materializations."""
-    return [
-        (event.asset_key.to_user_string(), event.partition)
-        for event in result.all_events
-        if event.is_step_materialization and event.asset_key is not None
-    ]
+    return _of_assets(event for event in result.all_events if event.is_step_materialization)
 
 
 def observed(result: dg.ExecuteInProcessResult) -> list[tuple[str, str | None]]:
-    """(source, product) of a run's observations."""
+    """(asset, product) of a run's observations, marks included."""
+    return _of_assets(event for event in result.all_events if event.is_asset_observation)
+
+
+def _of_assets(events: Iterable[dg.DagsterEvent]) -> list[tuple[str, str | None]]:
     return [
-        (event.asset_key.to_user_string(), event.partition)
-        for event in result.all_events
-        if event.is_asset_observation and event.asset_key is not None
+        (str(key.to_user_string()), event.partition) for event in events if (key := event.asset_key)
     ]
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
-    """What the run says of why it failed, in the words of its one failed step."""
-    failed = [event for event in result.all_events if event.is_step_failure]
-    assert len(failed) == 1, result.all_events
-    return str(failed[0].step_failure_data.error_display_string)
+    """Why a run failed, in the words of its one failed step."""
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    return str(failed.step_failure_data.error_display_string)
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, op: str) -> dict[str, Any]:
+    """Values of an op's metadata, of its output or of its failure, without their prefix."""
+    (event,) = [
+        event
+        for event in result.all_events
+        if event.step_key == op and (event.is_step_failure or event.is_successful_output)
+    ]
+    user = event.step_failure_data.user_failure_data if event.is_step_failure else None
+    metadata: Any = user.metadata if user else event.step_output_data.metadata
+    return {key.removeprefix("topview/"): value.value for key, value in metadata.items()}
 
 
 def troubles_of(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
-    """The rows of the run's failure table."""
+    """The rows of the run's table of troubles."""
     (failed,) = [event for event in result.all_events if event.is_step_failure]
     user = failed.step_failure_data.user_failure_data
-    assert user is not None
-    table = user.metadata["topview/troubles"]
-    assert isinstance(table, dg.TableMetadataValue)
+    assert user is not None, failed.step_failure_data.error_display_string
+    table: Any = user.metadata["topview/troubles"]
     return [dict(record.data) for record in table.records]
+
+
+def outcomes(result: dg.ExecuteInProcessResult) -> set[tuple[str, str, str]]:
+    """(product, stage, outcome) of the run's troubles."""
+    return {(row["product"], row["stage"], row["outcome"]) for row in troubles_of(result)}

@@ -1,173 +1,193 @@
-"""Materializing the three assets: ranges, single products, subsets. Real runs, real sandbox."""
+"""Materializing the assets: ranges, single products, subsets, products that left, the manifest."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import dagster as dg
-import pytest
 
-from tests.defs.shop import ASSETS, NO_SUCH_ID, Shop, failure_of, made, troubles_of
+from tests.defs.shop import (
+    ASSETS,
+    CUT_OUT,
+    FIVE,
+    NO_SUCH_ID,
+    REFUSED,
+    Shop,
+    failure_of,
+    made,
+    materializations,
+    outcomes,
+    troubles_of,
+)
+from tests.stages.toy import Thumbnail
+from topview_pipeline.defs.assets import MANIFEST, product_videos, source_specs
+from topview_pipeline.stages import STAGES
 
 
 def test_one_bad_product_of_a_range_fails_alone_and_a_shared_photo_is_cut_once(shop: Shop) -> None:
     shop.add("mug", "shoe")
     shop.add("shoe-gift", image=shop.rows["shoe"]["image"])
-    shop.add("bag", template_image="", avatar_id=NO_SUCH_ID)
-    shop.register()
+    shop.add("bag", **REFUSED)
 
     result = shop.materialize("mug", "bag")
 
     good = {"mug", "shoe", "shoe-gift"}
     assert not result.success
     assert shop.materialized("bgRemovedImage") == {*good, "bag"}
-    assert shop.materialized("replacedImages") == good
-    assert shop.materialized("finishedVideo") == good
-    assert [row["stage"] for row in troubles_of(result)] == ["replacedImages", "finishedVideo"]
-    assert {row["product"] for row in troubles_of(result)} == {"bag"}
-    assert all(row["what"] and row["mend"] for row in troubles_of(result))
+    assert shop.materialized("replacedImages") == shop.materialized("finishedVideo") == good
+    assert outcomes(result) == {("bag", asset, "failed") for asset in ASSETS[1:]}
+    assert all(row["what"] and row["fix"] for row in troubles_of(result))
     assert "10 made, 2 failed" in failure_of(result)
     assert "bag / replacedImages failed" in failure_of(result)
     assert shop.failed("bgRemovedImage") == set()
     assert shop.failed("replacedImages") == shop.failed("finishedVideo") == {"bag"}
     assert shop.accepted()["remove_background"] == 3
-    assert shop.counters()["duplicates"] == shop.counters()["orphans"] == 0
+    counters = shop.control.counters()
+    assert counters["duplicates"] == counters["orphans"] == 0
 
 
-def test_a_shared_photo_is_paid_once_and_both_products_say_so(shop: Shop) -> None:
+def test_a_shared_task_is_paid_once_and_reported_for_both_products(shop: Shop) -> None:
     shop.add("shoe")
     shop.add("shoe-gift", image=shop.rows["shoe"]["image"], script="This is shoe.")
-    shop.register()
 
     result = shop.materialize("shoe", "shoe-gift")
 
     assert result.success
-    videos = [
-        event.materialization.metadata
-        for event in result.all_events
-        if event.is_step_materialization and event.asset_key == dg.AssetKey("finishedVideo")
-    ]
+    videos = materializations(result, "finishedVideo")
     assert sorted(bool(video["topview/reused"].value) for video in videos) == [False, True]
-    assert sorted(float(str(video["topview/credits"].value)) for video in videos)[0] == 0.0
+    assert min(float(str(video["topview/credits"].value)) for video in videos) == 0.0
     assert shop.accepted() == {"remove_background": 1, "image_replace": 1, "image2Video": 1}
 
 
-def test_materializing_again_pays_nothing_and_tells_dagster_again(shop: Shop) -> None:
+def test_a_range_gives_events_one_product_gives_outputs_and_again_is_free(shop: Shop) -> None:
+    """Another asset of the same run goes on from outputs; of a range Dagster passes none on."""
     shop.add("mug", "shoe")
-    shop.register()
-    shop.materialize("mug", "shoe")
-    before = shop.accepted()
+    paid: list[dict[str, int]] = []
+    for last, products, outputs in (("shoe", 2, set()), ("shoe", 2, set()), (None, 1, {*ASSETS})):
+        result = shop.materialize("mug", last)
+        assert result.success
+        assert len(made(result)) == 3 * products
+        done = [event for event in result.all_events if event.is_successful_output]
+        assert {event.step_output_data.output_name for event in done} == outputs
+        paid.append(shop.accepted())
+    assert paid == [dict.fromkeys(paid[0], 2)] * 3
 
-    again = shop.materialize("mug", "shoe")
 
-    assert again.success
-    assert len(made(again)) == 6
-    assert shop.accepted() == before
-
-
-def test_metadata_tells_task_price_files_and_times(shop: Shop) -> None:
+def test_metadata_has_task_price_files_and_times(shop: Shop) -> None:
     shop.add("mug")
-    shop.register()
 
-    result = shop.materialize("mug")
+    (video,) = materializations(shop.materialize("mug"), "finishedVideo")
 
-    (video,) = [
-        event.materialization.metadata
-        for event in result.all_events
-        if event.is_step_materialization and event.asset_key == dg.AssetKey("finishedVideo")
-    ]
-    assert float(str(video["topview/credits"].value)) > 0
-    assert video["topview/attempt"].value == 1
-    assert video["topview/reused"].value is False
-    assert float(str(video["topview/seconds_running"].value)) > 0
-    assert float(str(video["topview/seconds_queued"].value)) >= 0
-    assert str(video["dagster/uri"].value).endswith("video.mp4")
-    files = video["topview/files"]
-    assert isinstance(files, dg.TableMetadataValue)
-    assert {record.data["file"] for record in files.records} >= {"video.mp4"}
+    values: dict[str, Any] = {key.removeprefix("topview/"): one.value for key, one in video.items()}
+    assert values["credits"] > 0
+    assert (values["attempt"], values["reused"]) == (1, False)
+    assert values["seconds_running"] > 0
+    assert values["seconds_queued"] >= 0
+    assert values["dagster/uri"].endswith("video.mp4")
+    files: Any = video["topview/files"]
+    assert "video.mp4" in {record.data["file"] for record in files.records}
     with shop.ledger() as ledger:
-        (task,) = ledger.tasks.of_fingerprint(str(video["topview/fingerprint"].value))
-    assert video["topview/task_id"].value == task.topview_task_id
-
-
-@pytest.mark.parametrize(
-    ("asset", "keys"),
-    [
-        ("bgRemovedImage", {"preview", "width", "height"}),
-        ("replacedImages", {"preview", "width", "height"}),
-        ("finishedVideo", {"preview", "width", "height", "video_seconds"}),
-    ],
-)
-def test_what_is_made_shows_its_picture_and_size_where_previews_are_on(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, asset: str, keys: set[str]
-) -> None:
-    shop.add("mug")
-    shop.register()
-    without = shop.materialize("mug")
-    monkeypatch.setenv("TOPVIEW_PREVIEWS", "true")
-    shown = shop.materialize("mug")
-
-    seen = {"preview", "width", "height", "video_seconds"}
-    assert seen.isdisjoint(metadata_of(without, asset))
-    values = metadata_of(shown, asset)
-    assert seen & set(values) == keys
-    assert values["width"] > 0
-    assert values["height"] > 0
-    assert values.get("video_seconds", 1.0) > 0
-    assert values["preview"].startswith("![preview](")
-
-
-def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
-    """Of the asset's one materialization, without the prefix."""
-    (values,) = [
-        event.materialization.metadata
-        for event in result.all_events
-        if event.is_step_materialization and event.asset_key == dg.AssetKey(asset)
-    ]
-    return {key.removeprefix("topview/"): value.value for key, value in values.items()}
+        (task,) = ledger.tasks.of_fingerprint(values["fingerprint"])
+    assert values["task_id"] == task.topview_task_id
 
 
 def test_a_stage_alone_works_on_the_last_stored_upstream_even_when_it_is_stale(shop: Shop) -> None:
     shop.add("mug")
-    shop.register()
-    assert shop.materialize("mug", assets=ASSETS[:1]).success
+    (missing,) = troubles_of(shop.materialize("mug", assets=["replacedImages"]))
+    assert "Materialize bgRemovedImage first" in missing["fix"]
+    assert shop.materialize("mug", assets=CUT_OUT).success
     shop.rows["mug"]["image"] = shop.picture("other.png", (9, 9, 9))
 
     result = shop.materialize("mug", assets=["replacedImages"])
 
-    assert result.success
     assert made(result) == [("replacedImages", "mug")]
     assert shop.accepted() == {"remove_background": 1, "image_replace": 1}
 
 
-def test_a_stage_alone_without_upstream_names_what_to_materialize_and_makes_nothing(
-    shop: Shop,
-) -> None:
-    shop.add("mug")
-    shop.register()
+def test_a_run_holds_what_is_over_its_credit_limit(shop: Shop) -> None:
+    """A scene is 1 credit, a video 0.4: of two products one is within 1.5 credits."""
+    shop.add("mug", "shoe")
+    shop.settings["TOPVIEW_SLOTS"] = "1"
+    config = {"ops": {"product_videos": {"config": {"credit_limit": 1.5}}}}
 
-    result = shop.materialize("mug", assets=["replacedImages"])
+    result = shop.materialize("mug", "shoe", run_config=config)
 
-    assert not result.success
+    assert {row["outcome"] for row in troubles_of(result)} == {"held"}
+    assert "run again with a higher credit limit" in failure_of(result)
+    assert 0 < shop.control.counters()["charged"] <= 1.5
+
+
+def test_a_fourth_stage_is_one_more_source_and_one_more_asset() -> None:
+    stages = (*STAGES, Thumbnail())
+    assert source_specs(stages)[-1].key == dg.AssetKey("productThumbnail")
+    assert {key.to_user_string() for key in product_videos(stages).keys} == {*ASSETS, "thumbnail"}
+
+
+# Products that left the catalogue.
+
+
+def test_of_products_that_left_a_range_reports_what_is_stored(shop: Shop) -> None:
+    shop.add(*FIVE)
+    shop.catch_up(products=["mug"], stages=CUT_OUT)
+    paid, row = shop.accepted(), shop.rows["mug"]
+    shop.remove("mug", "shoe")
+
+    result = shop.materialize("mug", "shoe", assets=CUT_OUT)
+
+    assert made(result) == [("bgRemovedImage", "mug")]
     (trouble,) = troubles_of(result)
-    assert "materialize bgRemovedImage first" in trouble["mend"]
-    assert shop.accepted() == {}
+    assert (trouble["product"], trouble["outcome"]) == ("shoe", "failed")
+    assert "not in the catalogue" in trouble["what"]
+    (event,) = materializations(result, "bgRemovedImage")
+    assert (event["topview/reused"].value, event["topview/credits"].value) == (True, 0.0)
+    assert made(shop.catch_up(products=["mug"], stages=["replacedImages"])) == []
+    assert shop.accepted() == paid
+
+    shop.rows["mug"] = row
+    back = shop.catch_up(products=["mug"])
+    assert [asset for asset, _ in made(back)] == list(ASSETS[1:]), "only what is missing is paid"
+
+    shop.remove("mug")
+    for file in shop.store.rglob("*.png"):
+        file.unlink()
+    assert outcomes(shop.materialize("mug", assets=CUT_OUT)) == {("mug", *CUT_OUT, "failed")}
 
 
-def test_held_and_parked_work_stays_ordered(shop: Shop) -> None:
-    """The answer to a paid submit is lost: held, named, not sent again."""
+# The manifest. What it lists, and why not, is tested with `export`.
+
+
+def publish(shop: Shop) -> dict[str, Any]:
+    """The metadata and the data version of a materialization of the manifest."""
+    result = shop.materialize(None, assets=[MANIFEST])
+    assert result.success
+    (event,) = result.asset_materializations_for_node(MANIFEST)
+    metadata = {key.removeprefix("topview/"): value.value for key, value in event.metadata.items()}
+    return {**metadata, "version": (event.tags or {})["dagster/data_version"]}
+
+
+def test_the_manifest_lists_finished_videos_names_the_rest_and_needs_no_key(shop: Shop) -> None:
     shop.add("mug")
-    shop.register()
-    assert shop.materialize("mug", assets=ASSETS[:1]).success
-    shop.faults(drop_submit=1.0)
+    shop.add("hat", voice_id=NO_SUCH_ID)
+    assert MANIFEST not in {asset for asset, _ in made(shop.catch_up())}
+    del shop.settings["TOPVIEW_API_KEY"]
 
-    result = shop.materialize("mug", assets=["replacedImages"])
-    again = shop.materialize("mug", assets=["replacedImages"])
+    published = publish(shop)
 
-    for run in (result, again):
-        (trouble,) = troubles_of(run)
-        assert trouble["outcome"] == "held"
-        assert "never sent again" in trouble["mend"]
-    assert shop.accepted()["image_replace"] == 1
-    with shop.ledger() as ledger:
-        assert [order.stage for order in ledger.orders.open_orders()] == ["replacedImages"]
+    (file,) = shop.store.glob("*/manifest/videos.jsonl")
+    (line,) = file.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["product_id"] == "mug"
+    assert (published["videos"], published["left_out"]) == (1, 1)
+    (left_out,) = published["why_left_out"].records
+    assert left_out.data["product"] == "hat"
+    assert publish(shop)["version"] == published["version"], "no news to what follows it"
+
+
+def test_what_nobody_measured_is_measured_before_it_is_exported(shop: Shop) -> None:
+    """Checks were off, or the ledger was healed from the store: the verdict is missing."""
+    shop.add("mug")
+    shop.catch_up()
+    assert {row.quality for row in shop.rows_in()} == {None}
+    shop.settings["TOPVIEW_CHECKS"] = "true"
+    publish(shop)
+    assert None not in [row.quality for row in shop.rows_in()]

@@ -1,209 +1,230 @@
-"""Each product's result has its own check, whichever kind of run told of it."""
+"""The checks of products and of the whole account, as Dagster shows them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+from pydantic import SecretStr
 
-from tests.defs.shop import ASSETS, Shop, made, observed
-from topview_pipeline import inspection
-from topview_pipeline.artifacts import ArtifactStore
-from topview_pipeline.quality import Outcome, Verdict, is_refused
-from topview_pipeline.sandbox import tinymedia
-from topview_pipeline.settings import Settings
+from tests.ledger.conftest import reserve, row_in
+from tests.stages.toy import FOUR_STAGES
+from topview_pipeline.defs.checks import (
+    HEALTH_CHECKS,
+    MANIFEST,
+    QUALITY,
+    evaluation,
+    health_checks,
+    health_checks_sensor,
+    product_check_specs,
+)
+from topview_pipeline.defs.partitions import products
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.ledger import Ledger, TaskState
+from topview_pipeline.ledger.health import health
+from topview_pipeline.media import Outcome, Verdict
+from topview_pipeline.settings import PipelineConfig
 
-Run = Callable[[Shop], dg.ExecuteInProcessResult]
+NAMES = [check.name for check in HEALTH_CHECKS]
 
-RUNS: dict[str, Run] = {
-    "a ranged run": lambda shop: shop.materialize("bag", "shoe"),
-    "a run of one product": lambda shop: shop.materialize("mug"),
-    "the catch_up job": lambda shop: shop.catch_up(),
-}
+
+# A product's check.
+
+
+@pytest.mark.parametrize(
+    ("outcome", "passed", "severity"),
+    [
+        (Outcome.PASSED, True, dg.AssetCheckSeverity.ERROR),
+        (Outcome.UNMEASURED, True, dg.AssetCheckSeverity.ERROR),
+        (Outcome.DOUBTFUL, False, dg.AssetCheckSeverity.WARN),
+        (Outcome.FAILED, False, dg.AssetCheckSeverity.ERROR),
+    ],
+)
+def test_a_doubt_warns_and_a_failure_is_an_error(
+    outcome: Outcome, passed: bool, severity: dg.AssetCheckSeverity
+) -> None:
+    found = evaluation("finishedVideo", "mug", Verdict(outcome, "It is silent."))
+    assert (found.asset_key.to_user_string(), found.partition) == ("finishedVideo", "mug")
+    assert (found.check_name, found.passed, found.severity) == (QUALITY, passed, severity)
+
+
+def test_a_verdict_is_shown_with_its_fix_and_numbers_that_the_ui_plots() -> None:
+    verdict = Verdict(
+        Outcome.FAILED, "It is silent.", "Make it again.", {"sound_seconds": 1}, ("the picture",)
+    )
+    found = evaluation("finishedVideo", "mug", verdict)
+    assert found.description == "It is silent. Make it again."
+    assert {name: value.value for name, value in found.metadata.items()} == {
+        "topview/outcome": "failed",
+        "topview/what_to_do": "Make it again.",
+        "topview/not_measured": "the picture",
+        "topview/sound_seconds": 1.0,
+    }
+    assert isinstance(found.metadata["topview/sound_seconds"], dg.FloatMetadataValue)
+
+
+def test_every_stage_has_a_check_by_product_also_a_fourth_one() -> None:
+    specs = product_check_specs(FOUR_STAGES)
+    assert [spec.asset_key.to_user_string() for spec in specs] == [one.key for one in FOUR_STAGES]
+    assert {spec.name for spec in specs} == {QUALITY}
+    assert all(spec.partitions_def == products for spec in specs)
+    for spec, stage in zip(specs, FOUR_STAGES, strict=True):
+        assert str(spec.description).startswith(stage.check_description)
+
+
+# The health checks.
+
+
+class Account:
+    """A ledger, and Dagster with the health checks alone."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, **settings: Any) -> None:
+        given: dict[str, Any] = {"uid": "u", "home": folder, **settings}
+        self.topview = TopviewResource(PipelineConfig(**given))
+        self.instance = instance
+        self.cursor: str | None = None
+        manifest = dg.AssetSpec(MANIFEST)
+        self.defs = dg.Definitions(
+            assets=[manifest],
+            asset_checks=[health_checks],
+            sensors=[health_checks_sensor],
+            resources={"topview": self.topview},
+        )
+
+    def evaluated(self, *names: str) -> dict[str, dg.AssetCheckEvaluation]:
+        """These checks, all by default, run as from the UI."""
+        manifest = dg.AssetKey(MANIFEST)
+        job = self.defs.resolve_implicit_global_asset_job_def().get_subset(
+            asset_selection=set(),
+            asset_check_selection={dg.AssetCheckKey(manifest, name) for name in names or NAMES},
+        )
+        result = job.execute_in_process(instance=self.instance, raise_on_error=False)
+        self.said = [
+            str(event.step_failure_data.error)
+            for event in result.all_events
+            if event.is_step_failure and event.step_failure_data.error
+        ]
+        return {one.check_name: one for one in result.get_asset_check_evaluations()}
+
+    def tick(self) -> dict[str, bool] | str:
+        """Whether each check passed that the sensor reports, or why it reports none."""
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            definitions=self.defs,
+            resources={"topview": self.topview},
+        )
+        with context:
+            answer: Any = health_checks_sensor(context)
+        if isinstance(answer, dg.SkipReason):
+            return str(answer.skip_message)
+        self.cursor = answer.cursor
+        return {one.check_name: one.passed for one in answer.asset_events}
+
+    def lose_an_answer(self, product_id: str) -> None:
+        with self.topview.ledger() as ledger:
+            row_in(ledger, TaskState.UNKNOWN, product_id)
 
 
 @pytest.fixture
-def plain_media(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tiny files that do not say that they are stand-ins: tiny, silent, one second long."""
-    made_once = (tinymedia._png, tinymedia._mp4)
-    for one in made_once:
-        one.cache_clear()
-    monkeypatch.setattr(tinymedia, "_COMMENT", "as good as real")
-    yield
-    for one in made_once:
-        one.cache_clear()
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
 
 
-def checked(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str | None], tuple[bool, str]]:
-    """Whether the check of (asset, product) passed, and what it says; each must be there once."""
-    found = [
-        event.asset_check_evaluation_data
-        for event in result.all_events
-        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ]
-    keyed = {
-        (one.asset_key.to_user_string(), one.partition): (one.passed, one.description or "")
-        for one in found
-    }
-    assert len(keyed) == len(found)
-    return keyed
+@pytest.fixture
+def account(tmp_path: Path, instance: dg.DagsterInstance) -> Account:
+    return Account(tmp_path, instance, api_key=SecretStr("k"), credit_limit=4.0)
 
 
-def shelf(shop: Shop) -> Shop:
-    shop.add("bag", "mug", "shoe")
-    shop.register()
-    return shop
+def test_every_health_question_is_a_check(account: Account) -> None:
+    with account.topview.ledger() as ledger:
+        assert list(health(ledger, credits_a_day=None)) == NAMES
 
 
-@pytest.mark.parametrize("run", RUNS.values(), ids=list(RUNS))
-def test_every_materialization_has_its_check(shop: Shop, run: Run) -> None:
-    result = run(shelf(shop))
-
-    assert result.success
-    assert made(result)
-    assert set(checked(result)) == set(made(result))
-    # The sandbox's tiny media are no bad pictures.
-    assert {passed for passed, _ in checked(result).values()} == {True}
-    assert all("Could not measure" in said for _, said in checked(result).values())
+def test_a_calm_day_passes_all(account: Account) -> None:
+    found = account.evaluated()
+    assert {name: one.passed for name, one in found.items()} == dict.fromkeys(NAMES, True)
+    assert {one.description for one in found.values()} == {"None."}
+    assert all(one.metadata["topview/count"].value == 0 for one in found.values())
 
 
-@pytest.mark.parametrize("run", RUNS.values(), ids=list(RUNS))
-def test_a_bad_video_fails_its_check_and_not_its_run(
-    shop: Shop, plain_media: None, run: Run
+def test_each_trouble_has_count_sample_and_the_way_to_recover(account: Account) -> None:
+    with account.topview.ledger() as ledger:
+        fail(ledger, "mug")
+        row_in(ledger, TaskState.STORED, "hat", estimate=3.0)
+    account.lose_an_answer("lost")
+
+    found = account.evaluated()
+
+    not_well = {"products_failed", "tasks_unknown", "credits_used_up"}
+    assert {name for name, one in found.items() if not one.passed} == not_well
+    failed = found["products_failed"]
+    assert failed.severity is dg.AssetCheckSeverity.ERROR
+    assert failed.metadata["topview/count"].value == 1
+    sample = failed.metadata["topview/sample"]
+    assert isinstance(sample, dg.TableMetadataValue)
+    (case,) = sample.records
+    assert (case.data["product"], case.data["what"]) == ("mug", "no such file")
+    assert case.data["fix"]
+    assert "tasks reconcile" in str(found["tasks_unknown"].description)
+    assert found["credits_used_up"].severity is dg.AssetCheckSeverity.WARN
+    assert "TOPVIEW_CREDIT_LIMIT" in str(
+        found["credits_used_up"].metadata["topview/what_to_do"].value
+    )
+
+
+def fail(ledger: Ledger, product_id: str) -> None:
+    row = reserve(ledger, product_id)
+    ledger.tasks.failed(
+        row.id, code="4004", message="no such file", retryable=False, not_before=None, who="me"
+    )
+
+
+def test_one_check_can_be_run_alone(account: Account) -> None:
+    assert list(account.evaluated("tasks_unknown")) == ["tasks_unknown"]
+
+
+def test_without_an_account_both_say_so_in_one_sentence(
+    tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    result = run(shelf(shop))
-
-    assert result.success
-    failed = {key for key, (passed, _) in checked(result).items() if not passed}
-    assert {asset for asset, _ in failed} == {"finishedVideo"}
-    assert {product for _, product in failed} == {product for _, product in made(result)}
-    for asset, product in failed:
-        said = checked(result)[asset, product][1]
-        assert "gives 1080p" in said
-        assert "silence" in said
-        assert "force" in said
+    nobody = Account(tmp_path, instance, uid=None)
+    assert "TOPVIEW_UID" in str(nobody.tick())
+    assert nobody.evaluated() == {}
+    assert "TOPVIEW_UID" in nobody.said[0]
 
 
-def test_a_clean_first_run_stores_nine_events_a_product(shop: Shop) -> None:
-    """Each costs Dagster 17 ms: they are the floor of the cost of a product."""
-    shelf(shop)
-    result = shop.materialize("bag", "shoe")
-
-    assert Counter(product for _, product in made(result)) == dict.fromkeys(shop.rows, 3)
-    assert Counter(product for _, product in observed(result)) == dict.fromkeys(shop.rows, 3)
-    assert Counter(product for _, product in checked(result)) == dict.fromkeys(shop.rows, 3)
-    of_assets = [
-        event
-        for event in result.all_events
-        if event.event_type_value.startswith("ASSET_") and "PLANNED" not in event.event_type_value
-    ]
-    assert len(of_assets) == 9 * len(shop.rows)
+def test_the_sensor_reports_what_changed_and_only_that(account: Account) -> None:
+    assert account.tick() == dict.fromkeys(NAMES, True)
+    assert "nothing changed: 0 products_failed" in str(account.tick())
+    account.lose_an_answer("mug")
+    assert account.tick() == {"tasks_unknown": False}
+    account.lose_an_answer("hat")
+    assert account.tick() == {"tasks_unknown": False}, "one more is news"
+    assert "2 tasks_unknown" in str(account.tick())
 
 
-def test_a_placed_product_is_looked_for_in_its_scene(shop: Shop, plain_media: None) -> None:
-    """The place is what was sent, and the cut-out the one that the scene was made from."""
-    shop.add("mug", location="[[0.2,0.2],[0.8,0.2],[0.8,0.8],[0.2,0.8]]")
-    shop.register()
-    shop.materialize("mug")
-
-    with shop.ledger() as ledger:
-        row = ledger.tasks.last_stored("mug", "replacedImages")
-    assert row is not None
-    verdict = Verdict.from_json(row.quality)
-    assert verdict is not None
-    # A cut-out of the sandbox's tiny media is a gradient from black to white, and so is its scene.
-    assert verdict.numbers["product_pattern_likeness"] > 0.9
-    assert verdict.not_measured == ("whether there is a face: the images have no colour",)
+@pytest.mark.parametrize("cursor", ["", "{", "[]", '{"at": 1}', '{"at": "x", "digests": {}}'])
+def test_a_cursor_that_cannot_be_read_is_none(account: Account, cursor: str) -> None:
+    account.cursor = cursor
+    assert account.tick() == dict.fromkeys(NAMES, True)
 
 
-def test_numbers_are_numbers_that_the_ui_plots(shop: Shop, plain_media: None) -> None:
-    result = shelf(shop).materialize("mug")
-    (video,) = [
-        event.materialization.metadata
-        for event in result.all_events
-        if event.is_step_materialization and event.asset_key == dg.AssetKey("finishedVideo")
-    ]
-    plotted = ("credits", "bytes", "seconds_queued", "seconds_running", "seconds_storing")
-    for name in (*plotted, "video_seconds"):
-        assert isinstance(video[f"topview/{name}"].value, (int, float)), name
-    (data,) = [
-        event.asset_check_evaluation_data
-        for event in result.all_events
-        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-        and event.asset_check_evaluation_data.asset_key == dg.AssetKey("finishedVideo")
-    ]
-    assert data.metadata["topview/video_seconds"].value == pytest.approx(1.0, abs=0.1)
-    assert data.metadata["topview/sound_decibels"].value == -120.0
-    assert data.severity is dg.AssetCheckSeverity.ERROR
-
-
-def test_what_is_told_again_is_checked_again_without_measuring(
-    shop: Shop, plain_media: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("later", [7 * 3600.0, -3600.0])
+def test_everything_is_reported_again_after_hours_or_when_the_clock_was_set_back(
+    account: Account, monkeypatch: pytest.MonkeyPatch, later: float
 ) -> None:
-    """Else the newest materialization would be without a result, or thousands measured anew."""
-    shelf(shop)
-    first = shop.materialize("bag", "shoe")
-    monkeypatch.setattr(inspection, "_MEASURES", {})
-
-    again = shop.materialize("bag", "shoe")
-
-    assert checked(again) == checked(first)
-
-
-def test_the_ledger_knows_what_is_not_to_be_exported(shop: Shop, plain_media: None) -> None:
-    shelf(shop)
-    shop.materialize("bag", "shoe")
-
-    with shop.ledger() as ledger:
-        rows = {asset: ledger.tasks.last_stored("mug", asset) for asset in ASSETS}
-    refused = {asset for asset, row in rows.items() if row is not None and is_refused(row.quality)}
-    assert refused == {"finishedVideo"}
-
-
-def test_a_file_that_came_back_is_measured_anew(shop: Shop) -> None:
-    shelf(shop)
-    shop.materialize("mug")
-    store = ArtifactStore(Settings.from_environment().artifacts)
-    with shop.ledger() as ledger:
-        video = ledger.tasks.last_stored("mug", "finishedVideo")
-        assert video is not None
-        (file,) = (
-            Path(store.root) / one["path"] for one in video.artifacts or () if "mp4" in one["name"]
-        )
-        file.unlink()
-        ledger.tasks.measured(video.id, {"version": -1})
-        assert inspection.verdict_of(ledger.tasks.get(video.id), ledger, store).outcome is (
-            Outcome.UNMEASURED
-        )
-        # A file that is gone may come back: that is not remembered.
-        assert ledger.tasks.get(video.id).quality == {"version": -1}
-
-    shop.materialize("mug")
-
-    with shop.ledger() as ledger:
-        assert (ledger.tasks.get(video.id).quality or {})["outcome"] == "unmeasured"
-        assert "stand-in" in (ledger.tasks.get(video.id).quality or {})["why"]
-
-
-def test_checks_can_be_switched_off(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOPVIEW_CHECKS", "false")
-    shelf(shop)
-    result = shop.materialize("bag", "shoe")
-
-    assert result.success
-    assert len(made(result)) == 9
-    assert checked(result) == {}
-    with shop.ledger() as ledger:
-        assert {row.quality for row in ledger.tasks.all()} == {None}
-
-
-def test_a_failed_check_stands_at_its_product_and_no_other(shop: Shop, plain_media: None) -> None:
-    shelf(shop)
-    shop.materialize("mug")
-
-    key = dg.AssetCheckKey(dg.AssetKey("finishedVideo"), "quality")
-    history = shop.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
-    assert [(record.partition, record.status.value) for record in history] == [("mug", "FAILED")]
+    """Dagster shows when a check was last evaluated: one that never changes looks dead."""
+    now = 1_800_000_000.0
+    monkeypatch.setattr("topview_pipeline.defs.checks.time.time", lambda: now)
+    account.tick()
+    now += 3 * 3600.0
+    account.lose_an_answer("mug")
+    assert account.tick() == {"tasks_unknown": False}
+    assert "nothing changed" in str(account.tick())
+    now = 1_800_000_000.0 + later
+    assert isinstance(account.tick(), dict)
+    assert "nothing changed" in str(account.tick())

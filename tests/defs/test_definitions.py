@@ -1,4 +1,4 @@
-"""The shape of the code location: what somebody finds who opens it in Dagster."""
+"""The shape of the code location: what somebody finds who opens it, or merges it with their own."""
 
 from __future__ import annotations
 
@@ -7,168 +7,181 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from tests.defs.shop import ASSETS, CUT_OUT, Shop
 from topview_pipeline.definitions import defs
-from topview_pipeline.environment import VARIABLES
+from topview_pipeline.defs.jobs import CATCH_UP, MATERIALIZE_PRODUCTS
+from topview_pipeline.settings import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 GRAPH = defs.resolve_asset_graph()
-
-LINEAGE = {
-    "productImage": set(),
-    "productScene": set(),
-    "productScript": set(),
+KINDS = {
+    "productImage": {"image"},
+    "productScene": {"config"},
+    "productScript": {"text"},
+    "bgRemovedImage": {"topview", "image"},
+    "replacedImages": {"topview", "image"},
+    "finishedVideo": {"topview", "video"},
+    "videoManifest": {"csv", "json"},
+}
+LINEAGE: dict[str, set[str]] = {
+    **{name: set() for name in KINDS},
     "bgRemovedImage": {"productImage"},
     "replacedImages": {"bgRemovedImage", "productScene"},
     "finishedVideo": {"replacedImages", "productScript"},
     "videoManifest": {"finishedVideo"},
 }
-MADE = ("bgRemovedImage", "replacedImages", "finishedVideo")
-SOURCES = ("productImage", "productScene", "productScript")
+JOBS = {
+    CATCH_UP: ["plan_catch_up", "produce"],
+    "resume_tasks": ["resume"],
+    "sync_products": ["sync_with_catalogue"],
+    MATERIALIZE_PRODUCTS: ["product_videos"],
+}
+SENSORS: dict[str, list[str]] = {
+    "pending_task_sensor": ["resume_tasks"],
+    "catalogue_sensor": [],
+    "health_checks_sensor": [],
+}
 
 
-def test_the_six_assets_of_a_product_the_manifest_and_their_lineage() -> None:
-    found = {
-        key.to_user_string(): {parent.to_user_string() for parent in GRAPH.get(key).parent_keys}
-        for key in GRAPH.get_all_asset_keys()
+def parents(graph: Any) -> dict[str, set[str]]:
+    return {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
     }
-    assert found == LINEAGE
 
 
-def test_every_asset_but_the_manifest_is_partitioned_by_product_and_says_what_it_is() -> None:
-    for key in GRAPH.get_all_asset_keys():
-        node = GRAPH.get(key)
-        if key.to_user_string() != "videoManifest":  # one file for all products
-            assert isinstance(node.partitions_def, dg.DynamicPartitionsDefinition)
-            assert node.partitions_def.name == "products"
-        assert node.group_name == "topview"
+def test_the_assets_their_lineage_and_what_they_say_of_themselves() -> None:
+    assert parents(GRAPH) == LINEAGE
+    for name, kinds in KINDS.items():
+        node = GRAPH.get(dg.AssetKey(name))
+        assert node.kinds == kinds
+        assert (node.group_name, node.owners) == ("topview", ["team:content"])
         assert node.description
-
-
-def test_what_is_made_has_kinds_owners_and_a_code_version() -> None:
-    for name in MADE:
-        node = GRAPH.get(dg.AssetKey(name))
-        assert "topview" in node.kinds
-        assert node.owners == ["team:content"]
-        assert node.code_version == "1"
-        assert node.is_materializable
-
-
-def test_the_sources_say_what_kind_they_are() -> None:
-    kinds = {name: GRAPH.get(dg.AssetKey(name)).kinds for name in SOURCES}
-    assert kinds == {
-        "productImage": {"image"},
-        "productScene": {"config"},
-        "productScript": {"text"},
-    }
-
-
-def test_the_sources_can_be_observed_and_not_materialized() -> None:
-    for name in SOURCES:
-        node = GRAPH.get(dg.AssetKey(name))
-        assert node.is_observable
-        assert not node.is_materializable
+        if name == "videoManifest":  # one file for all products
+            continue
+        assert isinstance(node.partitions_def, dg.DynamicPartitionsDefinition)
+        assert node.partitions_def.name == "products"
+        assert node.is_materializable is node.is_executable is (name in ASSETS)
+        assert node.code_version == ("1" if name in ASSETS else None)
 
 
 def test_a_backfill_takes_200_products_a_run_and_one_step_makes_them_all() -> None:
     definition = GRAPH.get(dg.AssetKey("finishedVideo")).assets_def
     assert definition.backfill_policy == dg.BackfillPolicy.multi_run(200)
     assert definition.can_subset
-    assert {key.to_user_string() for key in definition.keys} == set(MADE)
-    assert definition.op.retry_policy is None
+    assert {key.to_user_string() for key in definition.keys} == set(ASSETS)
+    assert definition.op.retry_policy is None, "the ledger decides about retries"
 
 
-def test_runs_stay_in_one_process() -> None:
-    assert defs.executor is dg.in_process_executor
-    job = defs.resolve_job_def("catch_up")
-    assert job.executor_def is dg.in_process_executor
-    assert list(job.graph.node_dict) == ["plan_catch_up", "produce"]
-    assert job.tags["dagster/retry_on_asset_or_op_failure"] == "false"
+def test_the_jobs_run_in_one_process_and_are_started_again_after_a_crash_only() -> None:
+    assert {job.name for job in defs.jobs or []} == set(JOBS)
+    for name, ops in JOBS.items():
+        job = defs.resolve_job_def(name)
+        assert list(job.graph.node_dict) == ops
+        assert job.executor_def is dg.in_process_executor
+        assert job.run_tags["dagster/max_retries"] == "2"
+        assert job.run_tags["dagster/retry_on_asset_or_op_failure"] == "false"
+        assert job.description
 
 
-def test_the_sensor_runs_by_default_and_the_schedule_which_spends_does_not() -> None:
-    sensor = defs.resolve_sensor_def("pending_task_sensor")
+def test_the_sensors_run_by_default_and_the_schedule_which_spends_does_not() -> None:
+    assert {sensor.name for sensor in defs.sensors or []} == set(SENSORS)
+    for name, jobs in SENSORS.items():
+        sensor = defs.resolve_sensor_def(name)
+        assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+        assert [target.job_name for target in sensor.targets] == jobs
+    assert len(list(defs.schedules or [])) == 1
     schedule = defs.resolve_schedule_def("nightly_catch_up")
-    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert (schedule.job_name, schedule.cron_schedule) == (CATCH_UP, "0 2 * * *")
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-    assert sensor.job_name == schedule.job_name == "catch_up"
-    assert schedule.cron_schedule == "0 2 * * *"
 
 
-def bare_environment() -> dict[str, str]:
-    """As of somebody who has set nothing yet."""
-    names = {variable.name for variable in VARIABLES} | {"DAGSTER_HOME"}
-    return {name: value for name, value in os.environ.items() if name not in names}
+# In somebody else's project.
 
 
-OUR_WARNINGS_ARE_ERRORS = (
-    "import warnings; warnings.filterwarnings('error', module='topview_pipeline')\n"
-)
+def test_it_merges_with_a_project_that_has_its_own_executor_and_resources(shop: Shop) -> None:
+    @dg.asset
+    def catalogue_size(catalogue: dg.ResourceParam[str], ledger: dg.ResourceParam[str]) -> str:
+        return catalogue + ledger
+
+    shop.mine = dg.Definitions(
+        assets=[catalogue_size],
+        executor=dg.multiprocess_executor,
+        resources={"catalogue": "theirs", "ledger": "theirs", "store": "theirs"},
+    )
+    merged = shop.definitions()
+    assert merged.executor is dg.multiprocess_executor
+    assert merged.resolve_job_def(CATCH_UP).executor_def is dg.in_process_executor
+    assert parents(merged.resolve_asset_graph()) == {**LINEAGE, "catalogue_size": set()}
+    shop.add("mug")
+    assert shop.catch_up(stages=CUT_OUT).success
+    assert shop.materialize(None, assets=["catalogue_size"]).success
 
 
-def python(code: str) -> str:
+@pytest.mark.filterwarnings("ignore::dagster.PreviewWarning")
+def test_specs_of_all_assets_can_be_changed_from_outside(shop: Shop) -> None:
+    mapped = shop.definitions().map_asset_specs(
+        func=lambda spec: spec.replace_attributes(owners=["team:shop"], group_name="ours")
+    )
+    graph = mapped.resolve_asset_graph()
+    assert parents(graph) == LINEAGE
+    for key in graph.get_all_asset_keys():
+        assert (graph.get(key).group_name, graph.get(key).owners) == ("ours", ["team:shop"])
+    shop.add("mug")
+    assert shop.run_job("sync_products").success
+    job = mapped.resolve_job_def(MATERIALIZE_PRODUCTS)
+    assert job.execute_in_process(instance=shop.instance, partition_key="mug").success
+
+
+# Loading.
+
+
+def run(*command: str, **environment: str) -> str:
+    """The output of a command in the project's folder, by somebody who has set nothing yet."""
+    unset = {*VARIABLES, "DAGSTER_HOME"}
+    mine = {name: value for name, value in os.environ.items() if name not in unset}
     done = subprocess.run(
-        [sys.executable, "-c", OUR_WARNINGS_ARE_ERRORS + code],
-        cwd=ROOT,
-        env=bare_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=ROOT, env=mine | environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
-def test_loading_imports_no_database_no_http_and_no_media() -> None:
-    """They take longer than all definitions together; the budget beyond Dagster is 0.4 s."""
-    loaded = python(
-        "import sys, json, dagster; before = set(sys.modules)\n"
-        "import topview_pipeline.definitions\n"
-        "print(json.dumps(sorted(set(sys.modules) - before)))"
-    )
-    packages = {name.partition(".")[0] for name in json.loads(loaded)}
-    assert packages.isdisjoint({"sqlalchemy", "httpx", "av", "PIL", "fsspec", "upath", "numpy"})
+def test_loading_is_quick_imports_no_database_http_or_media_and_reads_no_setting() -> None:
+    """They take longer than all definitions together: the budget beyond Dagster is 0.4 s of CPU."""
+    code = """
+import json, os, sys, time, warnings
+import dagster
+warnings.filterwarnings("error", module="topview_pipeline")
+class Trap(type(os.environ)):
+    def __getitem__(self, name):
+        assert not name.startswith("TOPVIEW_"), name
+        return super().__getitem__(name)
+os.environ.__class__ = Trap
+before, begun = set(sys.modules), time.process_time()
+import topview_pipeline.definitions as module
+module.defs.resolve_asset_graph(); module.defs.resolve_job_def("catch_up")
+seconds = time.process_time() - begun
+print(json.dumps([seconds, sorted(set(sys.modules) - before)]))
+"""
+    seconds, modules = json.loads(run(sys.executable, "-c", code))
+    heavy = {"sqlalchemy", "httpx", "av", "PIL", "fsspec", "upath", "numpy", "pydantic_settings"}
+    assert heavy.isdisjoint(name.partition(".")[0] for name in modules)
+    assert seconds < 0.4
 
 
-def test_loading_reads_no_environment() -> None:
-    python(
-        "import os, dagster\n"
-        "class Trap(type(os.environ)):\n"
-        "    def __getitem__(self, name):\n"
-        "        assert not name.startswith('TOPVIEW_'), name\n"
-        "        return super().__getitem__(name)\n"
-        "os.environ.__class__ = Trap\n"
-        "import topview_pipeline.definitions as module\n"
-        "module.defs.resolve_asset_graph(); module.defs.resolve_job_def('catch_up')\n"
-        "try: os.environ['TOPVIEW_UID']\n"
-        "except AssertionError: print('trapped')\n"
-    ).index("trapped")
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "command",
-    [
-        ["dg", "check", "defs"],
-        ["dagster", "definitions", "validate", "-w", "workspace.yaml"],
-    ],
-    ids=["dg", "dagster"],
+    "command", ["dg check defs", "dagster definitions validate -w workspace.yaml"]
 )
-def test_dagsters_own_checks_pass_without_credentials_or_warnings_of_ours(
-    command: list[str], tmp_path: Path
-) -> None:
-    program = Path(sys.executable).parent / command[0]
-    done = subprocess.run(
-        [str(program), *command[1:]],
-        cwd=ROOT,
-        env={**bare_environment(), "DAGSTER_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output
+def test_dagsters_checks_pass_without_warnings_of_ours(command: str, tmp_path: Path) -> None:
+    program, *arguments = command.split()
+    program = str(Path(sys.executable).parent / program)
+    output = run(program, *arguments, DAGSTER_HOME=str(tmp_path))
     ours = [line for line in output.splitlines() if "Warning" in line and "/topview_p" in line]
     assert not ours, output

@@ -1,20 +1,62 @@
-"""The pending_task_sensor against real runs: what was begun comes home, nothing else begins."""
+"""The sensors: what was begun is finished, the catalogue is followed, and nothing else begins."""
 
 from __future__ import annotations
 
-import os
+import sys
+import threading
+import types
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from tests.defs.shop import Shop, made, troubles_of
+from tests.defs.shop import CUT_OUT, Patch, Shop, made
 from tests.ledger.conftest import reserve
-from topview_pipeline.definitions import defs
-from topview_pipeline.defs.jobs import CATCH_UP
-from topview_pipeline.defs.sensors import pending_task_sensor
-from topview_pipeline.ledger import Owner, TaskState, Wanted
-from topview_pipeline.producer.lost_answers import LostAnswers
+from topview_pipeline.defs import catalogue_sync, sensors
+from topview_pipeline.defs.jobs import CATCH_UP, RESUME_TASKS
+from topview_pipeline.defs.partitions import PRODUCTS
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.defs.sensors import (
+    Patience,
+    catalogue_sensor,
+    pending_task_sensor,
+    running_job,
+)
+from topview_pipeline.engine.reconcile import RunLooks
+from topview_pipeline.ledger import TaskState
+
+NOW = 1_000_000.0
+NOTHING = "there is nothing to finish"
+
+
+# Patience: work that does not move is tried ever more rarely.
+
+
+def test_the_same_work_again_waits_twice_as_long_each_time_up_to_an_hour() -> None:
+    patience, now, waits = None, NOW, []
+    for _ in range(9):
+        patience = Patience.after(patience, "work", now=now)
+        waits.append(patience.wait("work", now=now))
+        now += waits[-1]
+    assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+
+
+def test_other_work_is_begun_at_once_and_so_is_all_after_the_clock_was_set_back() -> None:
+    patience = Patience.after(Patience.after(None, "work", now=NOW), "work", now=NOW)
+    assert patience.wait("other work", now=NOW) == 0
+    assert Patience.after(patience, "other work", now=NOW).times == 1
+    assert patience.wait("work", now=NOW - 31_536_000) == 0
+
+
+@pytest.mark.parametrize("cursor", [None, "", "nonsense", "[]", "{}", '{"work": 1, "times": "x"}'])
+def test_the_memory_survives_the_cursor_and_none_breaks_the_sensor(cursor: str | None) -> None:
+    assert Patience.parse(cursor) is None
+    patience = Patience("abc", 3, 12.5)
+    assert Patience.parse(str(patience)) == patience
+
+
+# pending_task_sensor.
 
 
 class Daemon:
@@ -29,25 +71,18 @@ class Daemon:
         context = dg.build_sensor_context(
             instance=self._shop.instance,
             cursor=self.cursor,
-            definitions=defs,
-            resources={
-                name: (defs.resources or {})[name] for name in ("ledger", "artifacts", "catalogue")
-            },
+            resources={"topview": self._shop.topview()},
         )
         with context:
-            (answer,) = _listed(pending_task_sensor(context))
+            answer: Any = pending_task_sensor(context)
             self.cursor = context.cursor
-        if isinstance(answer, dg.RunRequest):
-            return answer
-        return str(answer.skip_message)
+        return answer if isinstance(answer, dg.RunRequest) else str(answer.skip_message)
 
-    def execute(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
-        """Run what the sensor asked for."""
-        return self._shop.run_job(CATCH_UP, run_config=request.run_config)
-
-
-def _listed(answer: Any) -> list[Any]:
-    return answer if isinstance(answer, list) else [answer]
+    def tick_and_run(self) -> dg.ExecuteInProcessResult:
+        """Tick, and execute what is asked for."""
+        request = self.tick()
+        assert isinstance(request, dg.RunRequest), request
+        return self._shop.run_job(RESUME_TASKS, run_config=request.run_config)
 
 
 @pytest.fixture
@@ -55,279 +90,279 @@ def daemon(shop: Shop) -> Daemon:
     return Daemon(shop)
 
 
-def requested(answer: dg.RunRequest | str) -> dg.RunRequest:
-    assert isinstance(answer, dg.RunRequest), answer
-    return answer
-
-
-def leave_behind(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> dg.ExecuteInProcessResult:
-    """A run that fills the free slots and ends, as with TOPVIEW_WAIT_SECONDS=0."""
-    monkeypatch.setenv("TOPVIEW_WAIT_SECONDS", "0")
-    shop.faults(nourl=1.0)  # finished, and its URLs come late: it cannot end within the run
-    result = shop.catch_up()
-    shop.faults()
-    return result
-
-
-def test_without_an_account_it_skips_with_one_sentence(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("TOPVIEW_UID")
-    assert str(daemon.tick()).startswith("TOPVIEW_UID: it is not set")
-
-
-def test_without_a_key_it_starts_no_run_that_could_only_fail(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("TOPVIEW_API_KEY")
-    assert str(daemon.tick()).startswith("nothing to take up: 0 open orders due")
-
-    monkeypatch.setenv("TOPVIEW_API_KEY", shop.sandbox.api_key)
-    shop.add("mug")
-    leave_behind(shop, monkeypatch)
-    monkeypatch.delenv("TOPVIEW_API_KEY")
-    assert str(daemon.tick()).startswith("TOPVIEW_API_KEY is not set")
-
-    monkeypatch.setenv("TOPVIEW_API_KEY", shop.sandbox.api_key)
-    requested(daemon.tick())
-
-
-def test_another_deployments_orders_start_no_run_here(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two deployments share an account; each has a catalogue and a sensor of its own."""
-    shop.add("mug")
-    with shop.ledger() as ledger:
-        ledger.catalogues.obey("theirs.csv", sha256="1", columns=[], products=["shoe"])
-        ledger.orders.place(
-            [Wanted("shoe", "bgRemovedImage", "ordered")],
-            run_id="theirs",
-            root_run_id="theirs",
-            owner="dead",
-        )
-    assert str(daemon.tick()).startswith("nothing to take up: 0 open orders due")
-
-    monkeypatch.delenv("TOPVIEW_CATALOGUE")
-    assert requested(daemon.tick()), "without a catalogue nobody's orders can be told apart"
-
-
-def test_a_ledger_that_cannot_be_opened_is_said_and_breaks_no_tick(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (shop.folder / "file").write_text("not a folder")
-    monkeypatch.setenv("TOPVIEW_LEDGER_URL", f"sqlite:///{shop.folder}/file/ledger.db")
-    assert "ledger" in str(daemon.tick())
-
-
-def test_what_a_run_left_is_finished_by_one_run_and_nothing_is_paid_twice(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_run_left_is_finished_by_one_run(shop: Shop, daemon: Daemon) -> None:
     shop.add("mug", "shoe")
-    left = leave_behind(shop, monkeypatch)
+    assert daemon.tick() == NOTHING
+    shop.leave_pending(products=["mug"])
 
-    request = requested(daemon.tick())
-    result = daemon.execute(request)
+    home = daemon.tick_and_run()
 
-    assert {row["outcome"] for row in troubles_of(left)} == {"parked"}
-    orders = request.run_config["ops"]["plan_catch_up"]["config"]["orders"]
-    assert {order["product"] for order in orders} == {"mug", "shoe"}
-    assert request.run_config["ops"]["plan_catch_up"]["config"]["explicit"] is False
-    assert result.success
-    assert shop.materialized("finishedVideo") == {"mug", "shoe"}
-    everything = made(left) + made(result)
-    assert len(everything) == len(set(everything)) == 6
-    assert set(shop.accepted().values()) == {2}
-    assert str(daemon.tick()).startswith("nothing to take up")
+    assert home.success
+    assert made(home) == [("bgRemovedImage", "mug")]
+    assert shop.accepted() == {"remove_background": 1}
+    assert daemon.tick() == NOTHING
 
 
-def test_it_never_begins_what_nobody_ordered(shop: Shop, daemon: Daemon) -> None:
-    shop.add("mug")
-    shop.write()
-    shop.register()
-    assert str(daemon.tick()).startswith("nothing to take up")
-    assert shop.accepted() == {}
-
-
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
-def test_it_waits_while_a_catch_up_is_queued_or_at_work(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, status: dg.DagsterRunStatus
-) -> None:
-    shop.add("mug")
-    leave_behind(shop, monkeypatch)
-    run = begin_run(shop, status)
-    assert daemon.tick() == f"catch_up run {run.run_id} is queued or at work"
-
-
-def test_two_ticks_never_start_the_same_work_twice(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_ticks_never_start_the_same_work_twice(shop: Shop, daemon: Daemon) -> None:
     """The second tick comes before the first one's run exists, or after it died at once."""
     shop.add("mug")
-    leave_behind(shop, monkeypatch)
-    requested(daemon.tick())
-    assert "next in 1" in str(daemon.tick())
+    shop.leave_pending()
+    first = daemon.tick()
+    assert isinstance(first, dg.RunRequest)
+    said = str(daemon.tick())
+    assert said.startswith("the last run changed nothing; next in ")
+    assert said.endswith("1 tasks to bring home, 0 to try again")
+    patience = Patience.parse(daemon.cursor)
+    assert patience is not None
+    daemon.cursor = str(Patience(patience.work, patience.times, patience.at - 60.0))
+    second = daemon.tick()
+    assert isinstance(second, dg.RunRequest)
+    assert first.run_key != second.run_key, "a run key is spent for ever"
 
 
-def test_a_run_killed_by_kill_9_is_reported_failed_and_its_orders_are_taken_up(
-    shop: Shop, daemon: Daemon
-) -> None:
+@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTED", "SUSPENDED"])
+def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon, status: str) -> None:
     shop.add("mug")
-    shop.write()
-    run = begin_run(shop, dg.DagsterRunStatus.STARTED)
-    order_of_a_dead_producer(shop, run.run_id)
+    shop.leave_pending()
+    shop.begin_run(status, CATCH_UP)
+    assert isinstance(daemon.tick(), dg.RunRequest)
+    run = shop.begin_run(status, RESUME_TASKS)
+    assert daemon.tick() == f"run {run.run_id} is at it: 1 tasks to bring home, 0 to try again"
 
-    request = requested(daemon.tick())
 
-    ended = shop.instance.get_run_by_id(run.run_id)
-    assert ended is not None
-    assert ended.status is dg.DagsterRunStatus.FAILURE
-    assert daemon.execute(request).success
+def test_a_run_that_ended_is_not_waited_for(shop: Shop) -> None:
+    for status in ("SUCCESS", "FAILURE", "CANCELED"):
+        shop.begin_run(status, RESUME_TASKS)
+    assert running_job(shop.instance, RESUME_TASKS) is None
+
+
+def test_a_failed_task_is_tried_again_when_it_is_due(shop: Shop, daemon: Daemon) -> None:
+    shop.add("mug")
+    shop.control.set_faults(fail=1.0)
+    shop.catch_up(stages=CUT_OUT)
+    shop.control.set_faults()
+    assert daemon.tick() == NOTHING
+    shop.make_retries_due()
+
+    assert daemon.tick_and_run().success
+
     assert shop.materialized("bgRemovedImage") == {"mug"}
+    assert daemon.tick() == NOTHING
 
 
-def test_a_run_killed_while_it_was_being_stopped_is_cancelled_and_its_orders_withdrawn(
-    shop: Shop, daemon: Daemon
+@pytest.mark.parametrize(
+    ("status", "becomes"),
+    [("STARTED", "FAILURE"), ("CANCELING", "CANCELED"), ("SUSPENDED", "SUSPENDED")],
+)
+def test_a_run_whose_process_died_is_reported_so_that_dagster_starts_it_again(
+    shop: Shop, daemon: Daemon, status: str, becomes: str
 ) -> None:
-    shop.add("mug")
-    shop.write()
-    run = begin_run(shop, dg.DagsterRunStatus.CANCELING)
-    order_of_a_dead_producer(shop, run.run_id)
-
-    answer = daemon.tick()
-
-    ended = shop.instance.get_run_by_id(run.run_id)
-    assert ended is not None
-    assert ended.status is dg.DagsterRunStatus.CANCELED
-    assert str(answer).startswith("nothing to take up")
+    dead = shop.begin_run(status)
+    shop.kill_worker_of(dead.run_id)
+    living = shop.begin_run("STARTED", "__ASSET_JOB")
     with shop.ledger() as ledger:
-        assert ledger.orders.open_orders() == []
-
-
-def test_a_dead_run_of_a_backfill_frees_its_place_in_the_queue_too(
-    shop: Shop, daemon: Daemon
-) -> None:
-    run = begin_run(shop, dg.DagsterRunStatus.STARTED, job="__ASSET_JOB")
-    order_of_a_dead_producer(shop, run.run_id)
+        ledger.workers.start("alive", run_id=living.run_id)
+    theirs = shop.begin_run("STARTED", "theirs")
     daemon.tick()
-    ended = shop.instance.get_run_by_id(run.run_id)
-    assert ended is not None
-    assert ended.status is dg.DagsterRunStatus.FAILURE
+    assert shop.status_of(dead) == becomes
+    assert shop.status_of(living) == shop.status_of(theirs) == "STARTED"
 
 
-def test_other_peoples_runs_are_left_alone(shop: Shop, daemon: Daemon) -> None:
-    run = begin_run(shop, dg.DagsterRunStatus.STARTED, job="theirs")
+def test_a_submit_that_died_with_its_worker_is_named_unknown(shop: Shop, daemon: Daemon) -> None:
+    """A killed run may have paid for it: it is never sent again by itself."""
+    shop.add("mug")
+    shop.catch_up(stages=CUT_OUT)
+    worker = shop.kill_worker_of("killed")
+    with shop.ledger() as ledger:
+        reserve(ledger, worker=worker)
     daemon.tick()
-    theirs = shop.instance.get_run_by_id(run.run_id)
-    assert theirs is not None
-    assert theirs.status is dg.DagsterRunStatus.STARTED
+    assert len(shop.rows_in(TaskState.UNKNOWN)) == 1
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
-def test_a_run_that_was_never_launched_or_killed_while_it_planned_does_not_block_for_ever(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, status: dg.DagsterRunStatus
-) -> None:
+async def _nothing_found(*_: object) -> tuple[()]:
+    return ()
+
+
+def test_a_lost_answer_is_found(shop: Shop, daemon: Daemon, monkeypatch: Patch) -> None:
+    shop.settings["TOPVIEW_ACCOUNT_EXCLUSIVE"] = "true"
     shop.add("mug")
-    shop.write()
-    leave_behind(shop, monkeypatch)
-    run = begin_run(shop, status)
-    assert "is queued or at work" in str(daemon.tick())
-
-    monkeypatch.setattr("topview_pipeline.defs.runs.LONGEST_SILENCE_SECONDS", -60.0)
-
-    requested(daemon.tick())
-    ended = shop.instance.get_run_by_id(run.run_id)
-    assert ended is not None
-    assert ended.status is dg.DagsterRunStatus.FAILURE
-
-
-def test_the_orders_of_a_cancelled_run_are_withdrawn(shop: Shop, daemon: Daemon) -> None:
-    shop.add("mug")
-    shop.write()
-    run = begin_run(shop, dg.DagsterRunStatus.CANCELED)
-    order_of_a_dead_producer(shop, run.run_id)
-    assert str(daemon.tick()).startswith("nothing to take up")
+    shop.catch_up(stages=CUT_OUT)
+    shop.control.set_faults(drop_submit=1.0)
+    with monkeypatch.context() as looks:  # else the run may find it by itself
+        looks.setattr(RunLooks, "begin", lambda _: None)
+        looks.setattr(RunLooks, "is_settled", _nothing_found)
+        looks.setattr(RunLooks, "look_again", _nothing_found)
+        shop.catch_up(stages=["replacedImages"])
+    shop.control.set_faults()
+    (row,) = shop.rows_in(TaskState.UNKNOWN)
     with shop.ledger() as ledger:
-        assert ledger.orders.open_orders() == []
-
-
-def begin_run(shop: Shop, status: dg.DagsterRunStatus, *, job: str = CATCH_UP) -> dg.DagsterRun:
-    """A run in this state, of which no process is left."""
-    return shop.instance.add_run(
-        dg.DagsterRun(job_name=job, run_id=os.urandom(16).hex(), status=status)
-    )
-
-
-def order_of_a_dead_producer(shop: Shop, run_id: str) -> None:
-    """What a producer leaves that was killed: an open order, and itself as if at work."""
-    dead = Owner(pid=2**22 + 1)
-    with shop.ledger() as ledger:
-        ledger.producers.start(dead, run_id=run_id)
-        ledger.orders.place(
-            [Wanted("mug", "bgRemovedImage", "ordered")],
-            run_id=run_id,
-            root_run_id=run_id,
-            owner=dead.id,
-        )
-
-
-def test_an_answer_lost_by_a_run_is_found_by_the_sensor_and_its_video_comes_home(
-    shop: Shop, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TOPVIEW_ACCOUNT_EXCLUSIVE", "true")
-    shop.add("mug")
-    shop.catch_up(stages=["bgRemovedImage"])
-    shop.faults(drop_submit=1.0)
-    with monkeypatch.context() as looks:
-        # Else the run finds it by itself when a second of Topview's clock passes meanwhile.
-        looks.setattr(LostAnswers, "_unknown", lambda _: frozenset())
-        shop.catch_up()
-    shop.faults()
-    with shop.ledger() as ledger:
-        (row,) = ledger.tasks.in_state((TaskState.UNKNOWN,))
-        # Ten minutes later, for the sensor.
         monkeypatch.setattr(type(ledger.unknowns), "is_due", lambda *_: True)
 
-    for _ in range(5):
-        answer = daemon.tick()
-        if isinstance(answer, dg.RunRequest):
-            daemon.execute(answer)
+    assert daemon.tick_and_run().success
 
-    with shop.ledger() as ledger:
-        assert ledger.tasks.get(row.id).state is TaskState.STORED
-    assert shop.materialized("finishedVideo") == {"mug"}
-    assert shop.counters()["duplicate_tasks"] == shop.counters()["orphan_tasks"] == []
+    assert row.id in [stored.id for stored in shop.rows_in(TaskState.STORED)]
+    assert shop.materialized("replacedImages") == {"mug"}
+    assert shop.accepted()["image_replace"] == 1
 
 
-def test_a_row_of_a_dead_producer_that_nobody_orders_any_more_is_named_unknown(
-    shop: Shop, daemon: Daemon
+def test_no_run_is_started_that_could_only_fail(shop: Shop, daemon: Daemon) -> None:
+    shop.add("mug")
+    shop.leave_pending()
+    key = shop.settings.pop("TOPVIEW_API_KEY")
+    assert str(daemon.tick()).startswith("TOPVIEW_API_KEY is not set")
+    shop.settings["TOPVIEW_API_KEY"] = key
+    away = shop.store.rename(shop.store.with_name("unmounted"))
+    assert "this is not the store" in str(daemon.tick())
+    assert not shop.store.exists()
+    away.rename(shop.store)
+    assert isinstance(daemon.tick(), dg.RunRequest)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "pending", "catalogue"),
+    [
+        ("TOPVIEW_UID", "", "TOPVIEW_UID: it is not set", "TOPVIEW_UID is not set, so"),
+        ("TOPVIEW_LEDGER_URL", "sqlite:////proc/no/ledger.db", "ledger", "ledger"),
+        ("TOPVIEW_SLOTS", "many", "TOPVIEW_SLOTS", "TOPVIEW_SLOTS"),
+        ("TOPVIEW_CATALOGUE", "", NOTHING, "TOPVIEW_CATALOGUE: it is not set"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_sentence_in_the_tick(
+    shop: Shop, daemon: Daemon, variable: str, value: str, pending: str, catalogue: str
 ) -> None:
     shop.add("mug")
-    shop.catch_up(stages=["bgRemovedImage"])
-    dead = Owner(pid=2**22 + 1)
-    with shop.ledger() as ledger:
-        ledger.producers.start(dead, run_id="dead")
-        wanted = [Wanted("mug", "replacedImages", "ordered")]
-        placed = ledger.orders.place(wanted, run_id="dead", root_run_id="dead", owner=dead.id)
-        row = reserve(ledger, placed.orders["mug", "replacedImages"], owner=dead.id)
-        ledger.orders.withdraw_runs(["dead"], who="a person")
-
-    daemon.tick()
-
-    with shop.ledger() as ledger:
-        assert ledger.tasks.get(row.id).state is TaskState.UNKNOWN
+    shop.write()
+    shop.settings[variable] = value
+    assert pending in str(daemon.tick())
+    assert catalogue in tick(shop).said
 
 
-def test_no_run_is_started_for_a_store_that_is_not_mounted(shop: Shop, daemon: Daemon) -> None:
-    shop.add("mug")
-    shop.catch_up(stages=["bgRemovedImage"])
-    with shop.ledger() as ledger:
-        wanted = [Wanted("mug", "replacedImages", "ordered")]
-        ledger.orders.place(wanted, run_id="gone", root_run_id="gone", owner="nobody")
-    store = shop.folder / "home" / "artifacts"
-    store.rename(store.with_name("unmounted"))
+# catalogue_sensor.
 
-    assert "this is not the store" in str(daemon.tick())
-    assert not store.exists()
 
-    store.with_name("unmounted").rename(store)
-    requested(daemon.tick())
+@dataclass
+class Tick:
+    """What one tick said, observed and remembers."""
+
+    said: str
+    observed: list[tuple[str, str | None]]
+    cursor: str | None
+
+
+def tick(shop: Shop, cursor: str | None = None) -> Tick:
+    """One tick of the catalogue_sensor, and what the daemon does with what it returns."""
+    resources = {"topview": shop.topview()}
+    context = dg.build_sensor_context(shop.instance, cursor=cursor, resources=resources)
+    result: Any = catalogue_sensor(context)
+    if isinstance(result, dg.SkipReason):
+        return Tick(result.skip_message or "", [], context.cursor)
+    observed = []
+    for event in result.asset_events:
+        shop.instance.report_runless_asset_event(event)
+        observed.append((event.asset_key.to_user_string(), event.partition))
+    return Tick(result.skip_reason.skip_message, observed, result.cursor)
+
+
+def forbid_reading(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(TopviewResource, "catalogue", lambda *_, **__: pytest.fail("read"))
+
+
+def test_an_unchanged_catalogue_is_not_read_again(shop: Shop, monkeypatch: Patch) -> None:
+    shop.add("mug", "shoe")
+    shop.write()
+
+    first = tick(shop)
+    assert shop.instance.get_dynamic_partitions(PRODUCTS) == ["mug", "shoe"]
+    assert first.said.startswith("2 products, 0 problems in rows; 2 new")
+
+    with monkeypatch.context() as patch:
+        forbid_reading(patch)
+        assert tick(shop, first.cursor).said == "the catalogue has not changed"
+    shop.remove("mug")
+    shop.add("new")
+    shop.write()
+    uid = shop.settings.pop("TOPVIEW_UID")
+    assert "1 new, 0 left" in tick(shop).said, "without a uid there is no ledger"
+    shop.settings["TOPVIEW_UID"] = uid
+    assert "0 new, 1 left" in tick(shop).said
+
+
+def test_a_change_of_what_was_made_is_observed(shop: Shop, monkeypatch: Patch) -> None:
+    shop.add("mug", "shoe")
+    shop.catch_up(products=["mug"])
+    for row in shop.rows.values():
+        row["script"] = "Another one."
+    shop.write()
+
+    first = tick(shop)
+    assert first.observed == [("productScript", "mug")]
+    assert shop.stale("mug") == {"finishedVideo": ["has a new dependency data version"]}
+    assert tick(shop).observed == []
+
+    shop.picture("photo1.png", (9, 9, 9))  # a photo that changes alone, at the next look
+    assert tick(shop, first.cursor).observed == []
+    monkeypatch.setattr(catalogue_sync, "LOOK_AGAIN_SECONDS", 0.0)
+    assert tick(shop, first.cursor).observed == [("productImage", "mug")]
+
+
+def test_what_is_too_much_for_one_tick_is_left_to_the_next(shop: Shop, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(catalogue_sync, "MOST_OBSERVATIONS", 2)
+    shop.add("a", "b", "c")
+    shop.catch_up(stages=CUT_OUT)
+    for number, row in enumerate(shop.rows.values()):
+        row["image"] = shop.picture(f"new{number}.png", (9, 9, number))
+    shop.write()
+
+    first = tick(shop)
+    second = tick(shop, first.cursor)
+    third = tick(shop, second.cursor)
+
+    assert [len(one.observed) for one in (first, second, third)] == [2, 1, 0]
+    assert "more in the next tick" in first.said
+
+
+def test_half_a_catalogue_is_held_until_it_is_another_one(shop: Shop, monkeypatch: Patch) -> None:
+    shop.add(*(f"p{number}" for number in range(12)))
+    shop.write()
+    before = tick(shop)
+    whole = shop.catalogue.read_bytes()
+    shop.catalogue.write_bytes(whole[: len(whole) // 2])
+
+    held = tick(shop, before.cursor)
+
+    assert "of its 12 products are gone" in held.said
+    assert "--accept-change" in held.said
+    assert shop.held_catalogue()
+    with monkeypatch.context() as patch:
+        forbid_reading(patch)
+        assert tick(shop, held.cursor).said == held.said
+    shop.catalogue.write_bytes(whole)
+    back = tick(shop, held.cursor)
+    assert back.said.startswith("12 products")
+    assert not shop.held_catalogue()
+
+    away = shop.catalogue.rename(shop.folder / "away.csv")
+    gone = tick(shop, back.cursor)
+    assert "no such file" in gone.said
+    assert shop.held_catalogue()
+    away.rename(shop.catalogue)
+    tick(shop, gone.cursor)
+    assert not shop.held_catalogue(), "at once, though it is the catalogue of before"
+
+
+def test_a_catalogue_that_hangs_is_a_sentence_in_the_tick(shop: Shop, monkeypatch: Patch) -> None:
+    released = threading.Event()
+    source = types.SimpleNamespace(
+        where="shop database", version=lambda: None, rows=lambda: [released.wait(60)]
+    )
+    module = types.ModuleType("hanging_shop")
+    module.__dict__["source"] = source
+    monkeypatch.setitem(sys.modules, "hanging_shop", module)
+    monkeypatch.setattr(sensors, "_READ_SECONDS", 0.05)
+    shop.settings["TOPVIEW_CATALOGUE"] = "python:hanging_shop:source"
+    try:
+        assert "it did not answer within 0.05 s" in tick(shop).said
+        assert "an earlier look at it still hangs" in tick(shop).said, "looks do not pile up"
+        assert shop.held_catalogue()
+    finally:
+        released.set()

@@ -1,152 +1,173 @@
-"""The six assets: three observable sources that describe a product, and the three that are made.
+"""The assets: three sources that describe a product, three that are made, and the manifest.
 
-    productImage ---> bgRemovedImage ---> replacedImages ---> finishedVideo
+    productImage ---> bgRemovedImage ---> replacedImages ---> finishedVideo ---> videoManifest
                       productScene ------^                    ^
                       productScript --------------------------'
 
-Three sources, because one would mark a product's cut-out stale when only its script changed.
-What runs do is imported when one begins: the code location loads without database and HTTP.
+Three sources, because one would mark a product's cut-out stale when only its script changed. They
+are external assets: catalogue sensor, `sync_products` and every run report their observations.
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import dagster as dg
+from pydantic import Field
 
-from topview_pipeline.defs.checks import check_specs
-from topview_pipeline.defs.config import MakeConfig
-from topview_pipeline.defs.failures import failure, plainly
+from topview_pipeline.defs.checks import product_check_specs
+from topview_pipeline.defs.failures import failure, plain_errors
+from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.partitions import products
-from topview_pipeline.defs.resources import (
-    ArtifactsResource,
-    CatalogueResource,
-    LedgerResource,
-    TopviewResource,
-)
-from topview_pipeline.defs.texts import DESCRIPTIONS
-from topview_pipeline.stages import BY_KEY, STAGES, Stage
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.stages import STAGES, Stage
 
 GROUP: Final = "topview"
+MANIFEST: Final = "videoManifest"
 OWNERS: Final = ["team:content"]
-"""Of what is made: a placeholder for whoever answers for the videos. Write `team:name` or an e-mail
-address; to leave this file alone, use `defs.map_asset_specs` in your own definitions. Dagster takes
-no owners of observable sources."""
-RUN_OF_MOST_PRODUCTS: Final = 200
+"""A placeholder for the team that answers for the videos; `Definitions.map_asset_specs` in your own
+definitions changes it."""
+PRODUCTS_A_RUN: Final = 200
 """Products of a backfill that share a run, so that waiting takes few processes."""
-_BACKFILL_TAG: Final = "dagster/backfill"
-"""Of the runs of a backfill: of scattered products each has its own."""
-_KINDS: Final = {
-    "bgRemovedImage": {"topview", "image"},
-    "replacedImages": {"topview", "image"},
-    "finishedVideo": {"topview", "video"},
-}
-_SOURCE_KINDS: Final = {
-    "productImage": "image",
-    "productScene": "config",
-    "productScript": "text",
-}
+
+CREDIT_LIMIT: Any = Field(
+    default=None,
+    ge=0,
+    description="The most credits that this run may cost, retries by the sensor included. What is "
+    "over it is held until another run. Empty: no such limit; TOPVIEW_CREDIT_LIMIT, for the day, "
+    "counts in any case.",
+)
 
 
-@contextmanager
-def _beta_is_meant() -> Iterator[None]:
-    """Observable sources are in beta; nothing else gives each partition its version."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        yield
+class MaterializeConfig(dg.Config):
+    """Configuration of a run that materializes the assets."""
+
+    credit_limit: float | None = CREDIT_LIMIT
 
 
-def _source_of(stage: Stage) -> dg.SourceAsset:
-    """The observable source that describes a stage's own inputs."""
-
-    def observe(
-        context: dg.OpExecutionContext, catalogue: CatalogueResource, ledger: LedgerResource
-    ) -> dg.DataVersionsByPartition:
-        from topview_pipeline import syncing
-        from topview_pipeline.defs.observing import changed_versions
-        from topview_pipeline.defs.sync import choices_of, ledger_of_account
-
-        with plainly():
-            found = catalogue.read()
-            with ledger_of_account(ledger) as opened:
-                if opened is not None:
-                    syncing.check(opened, found)
-                chosen = choices_of(opened)
-            changed = changed_versions(context, found, stage, chosen)
-        with _beta_is_meant():
-            return dg.DataVersionsByPartition(changed)
-
-    with _beta_is_meant():
-        return dg.observable_source_asset(
-            name=stage.source,
+def source_specs(stages: Sequence[Stage] = STAGES) -> list[dg.AssetSpec]:
+    """The sources: one for each stage's own inputs."""
+    return [
+        dg.AssetSpec(
+            stage.source,
             partitions_def=products,
             group_name=GROUP,
-            description=DESCRIPTIONS[stage.source],
-            # It takes no `kinds`; this tag is what they are stored as.
-            tags={f"dagster/kind/{_SOURCE_KINDS[stage.source]}": ""},
-        )(observe)
-
-
-SOURCES: Final = [_source_of(stage) for stage in STAGES]
-
-SPECS: Final = [
-    dg.AssetSpec(
-        key=stage.key,
-        deps=[stage.source, *([stage.upstream] if stage.upstream else [])],
-        description=DESCRIPTIONS[stage.key],
-        group_name=GROUP,
-        owners=OWNERS,
-        kinds=_KINDS[stage.key],
-        code_version=stage.version,
-        skippable=True,
-        metadata={"topview/task_kind": stage.kind},
-    ).with_io_manager_key("topview_results")
-    for stage in STAGES
-]
-
-
-@dg.multi_asset(
-    name="product_videos",
-    specs=SPECS,
-    check_specs=check_specs(),
-    partitions_def=products,
-    can_subset=True,
-    backfill_policy=dg.BackfillPolicy.multi_run(RUN_OF_MOST_PRODUCTS),
-)
-def product_videos(
-    context: dg.AssetExecutionContext,
-    config: MakeConfig,
-    topview: TopviewResource,
-    ledger: LedgerResource,
-    artifacts: ArtifactsResource,
-    catalogue: CatalogueResource,
-) -> Iterator[Any]:
-    """Bring the selected stages of the run's products up to date.
-
-    One op for all three stages and any number of products: of three steps, the failure of one
-    product would skip the next step for all of them. It submits nothing for what the store
-    already has.
-    """
-    from topview_pipeline.defs.producing import Bench, Production
-    from topview_pipeline.ledger import Wanted
-
-    selected = {key.to_user_string() for key in context.selected_asset_keys}
-    product_ids = list(context.partition_keys)
-    wanted = [
-        Wanted(product_id, stage, "materialized in Dagster")
-        for product_id in product_ids
-        for stage in BY_KEY
-        if stage in selected
-    ]
-    with plainly():
-        production = Production(
-            context,
-            Bench(topview, ledger, artifacts, catalogue),
-            credit_limit=config.credit_limit,
-            result_for=product_ids[0] if len(product_ids) == 1 else None,
-            is_of_many=len(product_ids) > 1 or _BACKFILL_TAG in context.run.tags,
+            owners=OWNERS,
+            kinds={stage.source_kind},
+            description=stage.source_description,
         )
-        yield from production.events(wanted)
-    if production.report.troubles:
-        raise failure(production.report.troubles, made=production.report.made)
+        for stage in stages
+    ]
+
+
+def stage_specs(stages: Sequence[Stage] = STAGES) -> list[dg.AssetSpec]:
+    """The assets that are made: one for each stage."""
+    return [
+        dg.AssetSpec(
+            stage.key,
+            deps=[stage.source, *([stage.upstream] if stage.upstream else [])],
+            group_name=GROUP,
+            owners=OWNERS,
+            kinds=set(stage.kinds),
+            code_version=stage.version,
+            skippable=True,
+            description=stage.description,
+            metadata={"topview/task_kind": stage.kind},
+        ).with_io_manager_key("topview_results")
+        for stage in stages
+    ]
+
+
+def product_videos(stages: Sequence[Stage] = STAGES) -> dg.AssetsDefinition:
+    """The assets that are made, as one multi_asset.
+
+    One op for all stages and any number of products: of a step for each stage, the failure of one
+    product would skip the next step for all of them.
+    """
+
+    @dg.multi_asset(
+        name="product_videos",
+        specs=stage_specs(stages),
+        check_specs=product_check_specs(stages),
+        partitions_def=products,
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(PRODUCTS_A_RUN),
+    )
+    def make(
+        context: dg.AssetExecutionContext,
+        config: MaterializeConfig,
+        topview: dg.ResourceParam[TopviewResource],
+    ) -> Iterator[Any]:
+        from topview_pipeline.defs.catalogue_sync import check_catalogue
+        from topview_pipeline.defs.run import Production
+
+        selected = {key.to_user_string() for key in context.selected_asset_keys}
+        keys = [stage.key for stage in stages if stage.key in selected]
+        product_ids = list(context.partition_keys)
+        with plain_errors():
+            production = Production(
+                context,
+                topview,
+                credit_limit=config.credit_limit,
+                result_for=product_ids[0] if len(product_ids) == 1 else None,
+                stages=stages,
+            )
+            catalogue = topview.catalogue(run_id=context.run.run_id)
+            check_catalogue(topview, catalogue)
+            yield from production.make(dict.fromkeys(product_ids, keys), catalogue)
+        report = production.report
+        if report.troubles:
+            raise failure(report.troubles, made=report.made)
+
+    return make
+
+
+@dg.asset(
+    name=MANIFEST,
+    deps=[dg.AssetDep(STAGES[-1].key, partition_mapping=dg.AllPartitionMapping())],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"csv", "json"},
+    description=(
+        "**A list of the finished videos for a shop to import**: CSV and JSON Lines of all "
+        "finished and checked videos, with poster, scene, cut-out, duration, size, sha256, credits "
+        "and when each was made.\n\n"
+        "It lists what is in the store; it makes nothing, spends nothing and needs no key. A "
+        "result that was not measured yet is measured first, where checks are on. A product whose "
+        "row cannot be used stays, as `outdated`.\n\n"
+        "*A product is missing?* The table `left out` of the event says why. *It fails?* Too much "
+        "of the catalogue is gone, or the store is not the ledger's; what was published stays."
+    ),
+)
+def video_manifest(
+    context: dg.AssetExecutionContext, topview: dg.ResourceParam[TopviewResource]
+) -> dg.MaterializeResult[Any]:
+    """Write the manifest of the catalogue's products."""
+    from topview_pipeline.defs.catalogue_sync import check_catalogue
+    from topview_pipeline.defs.run import pair
+    from topview_pipeline.engine.check import verdict_of
+    from topview_pipeline.export import build_report, publish_manifest
+
+    with plain_errors(), topview.ledger() as ledger:
+        store, config = topview.store, topview.config
+        catalogue = topview.catalogue()
+        # Half a catalogue and an unmounted store both look like a shop that is to be emptied.
+        check_catalogue(topview, catalogue)
+        pair(context.instance, ledger, topview)
+        report = build_report(catalogue, ledger, STAGES)
+        if config.checks:
+            unmeasured = report.unmeasured()
+            for stage, task in unmeasured:
+                verdict_of(stage, task, ledger, store)
+            if unmeasured:
+                context.log.info(f"Measured {len(unmeasured)} results that had no verdict.")
+                report = build_report(catalogue, ledger, STAGES)
+        published = publish_manifest(report, store, ledger.account, media_url=config.media_url)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(published.version),
+        metadata={
+            "topview/videos": published.videos,
+            "topview/left_out": len(published.left_out),
+            "topview/why_left_out": text_table(("product", "why"), published.left_out.items()),
+            **{f"topview/{name}": address for name, address in published.addresses.items()},
+        },
+    )

@@ -1,41 +1,46 @@
-"""The check of each product's results, as Dagster has it: one for each asset and partition.
+"""Asset checks: one of each product's results, and the health checks of the whole account.
 
-It is evaluated by whichever run tells of the result, right after the materialization. What is
-measured is in `quality`, and remembered by `inspection`. Checks over the whole account are in
-`standing.py`.
+A run reports a product's check right after its materialization. The health checks stand on
+`videoManifest`: a sensor evaluates them without a run, and they can be run from the UI. Measuring
+is in `media`, the health questions are in `ledger.health`.
 """
 
-from __future__ import annotations
-
+import hashlib
+import json
+import time
 import warnings
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from topview_pipeline.defs.failures import plain_errors
+from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.partitions import products
-from topview_pipeline.quality import Outcome, Verdict
-from topview_pipeline.stages import STAGES
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.media import Outcome, Verdict
+from topview_pipeline.stages import STAGES, Stage
 
-CHECK: Final = "quality"
-_DESCRIPTIONS: Final[Mapping[str, str]] = {
-    "bgRemovedImage": "The cut-out is neither empty nor the whole photo.",
-    "replacedImages": (
-        "There is a face where Topview says so, and the product is where it was put (when the row "
-        "has a `location`)."
-    ),
-    "finishedVideo": (
-        "The video opens and is whole, has its mode's size and a length that fits what is said, is "
-        "heard for most of it, and is neither black nor frozen for long."
-    ),
-}
-_WHAT_FOLLOWS: Final = (
+if TYPE_CHECKING:
+    from topview_pipeline.ledger.health import Answer
+
+QUALITY: Final = "quality"
+"""Name of each product's check."""
+MANIFEST: Final = "videoManifest"
+"""Key of the asset that the health checks stand on. Here and not in `assets`, which imports this
+module."""
+_CONSEQUENCES: Final = (
     "\n\n*Error*: it is not exported. *Warning*: somebody should look; it is exported. What could "
     "not be measured passes, and says so. TOPVIEW_CHECKS=false switches it off."
 )
+_LOOK_SECONDS: Final = 300
+_REPORT_AGAIN_SECONDS: Final = 6 * 3600.0
+"""Dagster shows when a check was last evaluated: one that never changes should not look dead."""
+_COLUMNS: Final = ("product", "stage", "what", "fix", "task_id")
 
 
-def check_specs() -> list[dg.AssetCheckSpec]:
+def product_check_specs(stages: Sequence[Stage] = STAGES) -> list[dg.AssetCheckSpec]:
     """A check of each asset, by product."""
     with warnings.catch_warnings():
         # Partitions of checks are in preview; without them the last product's result would stand
@@ -43,30 +48,185 @@ def check_specs() -> list[dg.AssetCheckSpec]:
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return [
             dg.AssetCheckSpec(
-                CHECK,
+                QUALITY,
                 asset=stage.key,
-                description=_DESCRIPTIONS[stage.key] + _WHAT_FOLLOWS,
+                description=stage.check_description + _CONSEQUENCES,
                 partitions_def=products,
             )
-            for stage in STAGES
+            for stage in stages
         ]
 
 
-def evaluation(stage: str, product_id: str, verdict: Verdict) -> dg.AssetCheckEvaluation:
+def evaluation(stage_key: str, product_id: str, verdict: Verdict) -> dg.AssetCheckEvaluation:
     """A verdict as the result of a product's check."""
     values: dict[str, Any] = {"topview/outcome": verdict.outcome.value}
-    if verdict.mend:
-        values["topview/what_to_do"] = verdict.mend
+    if verdict.fix:
+        values["topview/what_to_do"] = verdict.fix
     if verdict.not_measured:
         values["topview/not_measured"] = "; ".join(verdict.not_measured)
     values |= {f"topview/{name}": float(value) for name, value in verdict.numbers.items()}
-    is_doubt = verdict.outcome is Outcome.DOUBTFUL
+    is_doubtful = verdict.outcome is Outcome.DOUBTFUL
     return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(stage),
-        check_name=CHECK,
+        asset_key=dg.AssetKey(stage_key),
+        check_name=QUALITY,
         passed=verdict.outcome in (Outcome.PASSED, Outcome.UNMEASURED),
-        severity=dg.AssetCheckSeverity.WARN if is_doubt else dg.AssetCheckSeverity.ERROR,
-        description=f"{verdict.why} {verdict.mend}".strip(),
+        severity=dg.AssetCheckSeverity.WARN if is_doubtful else dg.AssetCheckSeverity.ERROR,
+        description=f"{verdict.why} {verdict.fix}".strip(),
         metadata=values,
         partition=product_id,
     )
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """A question of `ledger.health`: what a case means, and whether it is an error."""
+
+    name: str
+    meaning: str
+    is_error: bool = True
+
+
+HEALTH_CHECKS: Final = (
+    HealthCheck(
+        "products_failed",
+        "Products whose newest task failed and is not tried again by itself.",
+    ),
+    HealthCheck(
+        "tasks_unknown",
+        "Tasks whose submit's answer was lost: they may be paid, and are never sent again.",
+    ),
+    HealthCheck(
+        "results_about_to_expire",
+        "Results that were paid for, and are not in the store three days after they were finished, "
+        "or can no longer be had from Topview.",
+    ),
+    HealthCheck(
+        "tasks_overdue",
+        "Tasks that Topview has not finished within their deadline.",
+        is_error=False,
+    ),
+    HealthCheck(
+        "credits_used_up",
+        "The day's credit limit has no room for another task: products may be held.",
+        is_error=False,
+    ),
+    HealthCheck(
+        "catalogue_held",
+        "The catalogue is not accepted: it cannot be read, or changed so much that somebody must "
+        "say that it is meant.",
+    ),
+)
+
+
+@dg.multi_asset_check(
+    name="health_checks",
+    specs=[
+        dg.AssetCheckSpec(
+            check.name,
+            asset=MANIFEST,
+            description=f"{check.meaning} It reads the ledger, spends nothing and needs no key.",
+        )
+        for check in HEALTH_CHECKS
+    ],
+    can_subset=True,
+)
+def health_checks(
+    context: dg.AssetCheckExecutionContext, topview: dg.ResourceParam[TopviewResource]
+) -> Iterator[dg.AssetCheckResult]:
+    """Evaluate the selected health checks."""
+    selected = {key.name for key in context.selected_asset_check_keys}
+    with plain_errors():
+        answers = _answers(topview)
+    for check in HEALTH_CHECKS:
+        if check.name in selected:
+            yield dg.AssetCheckResult(
+                check_name=check.name, asset_key=MANIFEST, **_result(check, answers[check.name])
+            )
+
+
+@dg.sensor(
+    name="health_checks_sensor",
+    minimum_interval_seconds=_LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Evaluates the health checks of videoManifest from the ledger, without a run, and "
+    "reports those that changed. Spends nothing.",
+)
+def health_checks_sensor(
+    context: dg.SensorEvaluationContext, topview: dg.ResourceParam[TopviewResource]
+) -> dg.SensorResult | dg.SkipReason:
+    """Report every health check whose answer changed since it was last reported."""
+    from topview_pipeline.errors import PipelineError
+
+    try:
+        answers = _answers(topview)
+    except PipelineError as error:
+        return dg.SkipReason(str(error))
+    now = time.time()
+    reported = _Reported.parse(context.cursor)
+    if not 0.0 <= now - reported.at <= _REPORT_AGAIN_SECONDS:
+        reported = _Reported(now, {})
+    digests = {name: _digest(answer) for name, answer in answers.items()}
+    news = [
+        check for check in HEALTH_CHECKS if reported.digests.get(check.name) != digests[check.name]
+    ]
+    counts = ", ".join(f"{answer.count} {name}" for name, answer in answers.items())
+    if not news:
+        return dg.SkipReason(f"nothing changed: {counts}")
+    return dg.SensorResult(
+        skip_reason=dg.SkipReason(f"{len(news)} checks reported: {counts}"),
+        cursor=json.dumps(asdict(_Reported(reported.at, digests))),
+        asset_events=[
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(MANIFEST),
+                check_name=check.name,
+                **_result(check, answers[check.name]),
+            )
+            for check in news
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class _Reported:
+    """The sensor's cursor: digests of the answers that Dagster has, all reported after `at`."""
+
+    at: float
+    digests: dict[str, str]
+
+    @classmethod
+    def parse(cls, cursor: str | None) -> "_Reported":
+        """The cursor; an empty one when there is none that can be read."""
+        try:
+            values = json.loads(cursor or "")
+            return cls(float(values["at"]), dict(values["digests"]))
+        except (ValueError, KeyError, TypeError):
+            return cls(0.0, {})
+
+
+def _answers(topview: TopviewResource) -> "dict[str, Answer]":
+    from topview_pipeline.ledger.health import health
+
+    with topview.ledger() as ledger:
+        return health(ledger, credits_a_day=topview.config.credit_limit)
+
+
+def _result(check: HealthCheck, answer: "Answer") -> dict[str, Any]:
+    """The fields that a check's result and an evaluation have in common."""
+    is_well = answer.count == 0
+    metadata: dict[str, Any] = {"topview/count": answer.count}
+    if not is_well:
+        metadata["topview/what_to_do"] = answer.fix
+        rows = (tuple(getattr(case, name) for name in _COLUMNS) for case in answer.sample)
+        metadata["topview/sample"] = text_table(_COLUMNS, rows)
+    return {
+        "passed": is_well,
+        "severity": dg.AssetCheckSeverity.ERROR if check.is_error else dg.AssetCheckSeverity.WARN,
+        "description": "None."
+        if is_well
+        else f"{answer.count}. {check.meaning} What to do: {answer.fix}.",
+        "metadata": metadata,
+    }
+
+
+def _digest(answer: "Answer") -> str:
+    return hashlib.sha256(repr(answer).encode()).hexdigest()[:16]

@@ -1,28 +1,272 @@
-"""The jobs: `catch_up`, which sensor, schedule and command line start, `sync_products`, and
-`materialize_products` for schedules of your own.
+"""The jobs, their ops and their configuration.
 
-Whether to try again is the ledger's decision, never one of Dagster's retry machines': a retry of a
-whole run would ask again for what is held or refused. These jobs say so by a tag. The asset runs
-of backfills and "Materialize" have no job of ours to tag; there every Failure is raised with
-`allow_retries=False`, which ends op retries, and `run_retries` in dagster.yaml has
-`retry_on_asset_or_op_failure: false`, which keeps run retries for processes that died.
+- `catch_up` brings any list of products up to date: schedule, command line and launchpad use it.
+- `resume_tasks` brings home submitted tasks and tries failed ones again; the sensor starts it.
+- `sync_products` makes products partitions and observes changed inputs.
+- `materialize_products` materializes the assets, for schedules of your own.
+
+The ledger decides about retries of tasks. Dagster's run retries start a run again whose process
+died, and nothing else: the tags say so, and `catch_up` goes on from its kept plan. The imports
+inside the ops keep database and HTTP out of loading the code location.
 """
 
+import time
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any, Final
+
 import dagster as dg
+from pydantic import Field
 
-from topview_pipeline.defs.ops import plan_catch_up, produce
-from topview_pipeline.defs.sync import sync_with_catalogue
-from topview_pipeline.stages import STAGES
+from topview_pipeline.defs.assets import CREDIT_LIMIT
+from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.stages import BY_KEY, STAGES
 
-CATCH_UP = "catch_up"
-SYNC_PRODUCTS = "sync_products"
-MATERIALIZE_PRODUCTS = "materialize_products"
-NO_AUTOMATIC_RETRY = {"dagster/retry_on_asset_or_op_failure": "false"}
+CATCH_UP: Final = "catch_up"
+RESUME_TASKS: Final = "resume_tasks"
+SYNC_PRODUCTS: Final = "sync_products"
+MATERIALIZE_PRODUCTS: Final = "materialize_products"
+CRASHES_ONLY: Final = {
+    "dagster/max_retries": "2",
+    "dagster/retry_on_asset_or_op_failure": "false",
+}
+"""Dagster's run retries start a run again when its process died, not when an op failed."""
+_LEAST_WAIT_SECONDS: Final = 1800.0
+"""With TOPVIEW_WAIT_SECONDS=0 it is the resuming runs that wait for the tasks."""
+_NOTHING: Final = {"tasks": 0.0, "credits": 0.0, "seconds": 0.0}
+
+StageKey = Enum("StageKey", {stage.key: stage.key for stage in STAGES}, type=str)  # type: ignore[misc]
+"""The assets that are made, by their keys: the launchpad offers just these."""
+
+
+class CatchUpConfig(dg.Config):
+    """What to catch up. Without anything: all products of the catalogue, all stages."""
+
+    products: list[str] = Field(
+        default=[], description="Product ids; none means the whole catalogue."
+    )
+    stages: list[StageKey] = Field(
+        default=[], description="Asset keys; none means all. No other stage is made."
+    )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="At most this many products, the first of the catalogue that need something.",
+    )
+    force: bool = Field(
+        default=False,
+        description="Make it again though it is there: Topview is paid again, once per run. Name "
+        "the products, or set everything.",
+    )
+    everything: bool = Field(
+        default=False,
+        description="Together with force and no products: yes, pay for the whole catalogue again.",
+    )
+    credit_limit: float | None = CREDIT_LIMIT
+    accept_change: bool = Field(
+        default=False,
+        description="Accept that many products are gone from the catalogue, or that much of it is "
+        "made again.",
+    )
+
+    def contradiction(self) -> str | None:
+        """Why this cannot be meant, and what to write instead; None when it can."""
+        if self.everything and self.products:
+            return "everything goes without products. Leave one of them out."
+        if self.force and not (self.products or self.everything):
+            return (
+                "force without products would pay for the whole catalogue again. Name the "
+                "products, or add everything: true."
+            )
+        return None
 
 
 def catch_up_config(**values: object) -> dict[str, object]:
-    """The job's run config; `values` are fields of `config.CatchUpConfig`."""
+    """The run config of `catch_up`; `values` are fields of `CatchUpConfig`."""
     return {"ops": {"plan_catch_up": {"config": values}}}
+
+
+@dg.op(
+    description="Reads the catalogue, makes its products partitions and plans: what is missing, "
+    "changed, pending or due, with reasons and credits. Spends nothing and calls nobody.",
+    out=dg.Out(dict, io_manager_key="topview_plans", description="What is to be made, and how."),
+)
+def plan_catch_up(
+    context: dg.OpExecutionContext,
+    config: CatchUpConfig,
+    topview: dg.ResourceParam[TopviewResource],
+) -> dict[str, Any]:
+    """Plan a catch-up run."""
+    from topview_pipeline.catalogue import check_made_again
+    from topview_pipeline.defs import catalogue_sync
+    from topview_pipeline.defs.data_versions import materialized_versions
+    from topview_pipeline.defs.events import Planned
+    from topview_pipeline.defs.metadata import forecast_metadata, plan_table
+    from topview_pipeline.defs.run import pair
+    from topview_pipeline.plan import forecast_plan, plan_catalogue
+
+    contradiction = config.contradiction()
+    if contradiction is not None:
+        raise dg.Failure(f"the run's config: {contradiction}", allow_retries=False)
+    stages = [stage.value for stage in config.stages]
+    with plain_errors(), topview.ledger() as ledger:
+        # Before the plan is written into a store that is only a mount point.
+        pair(context.instance, ledger, topview, write=False)
+        catalogue = topview.catalogue(run_id=context.run.run_id)
+        counts = catalogue_sync.log_problems(context.log, catalogue)
+        catalogue_sync.take_in(
+            context.instance, catalogue, ledger, accept_change=config.accept_change
+        )
+        materialized = materialized_versions(context.instance, catalogue.products)
+        planned = plan_catalogue(
+            topview.config,
+            catalogue,
+            ledger,
+            topview.files(ledger),
+            materialized,
+            products=config.products,
+            wanted=stages,
+            limit=config.limit,
+            force=config.force,
+        )
+        if not (config.products or config.force):
+            check_made_again(
+                len({product for product, _ in materialized}),
+                {one.product_id for one in planned if one.again},
+                accept_change=config.accept_change,
+                where=catalogue.source,
+            )
+        coming = forecast_plan(topview.config, planned, ledger)
+    context.add_output_metadata(
+        {
+            "topview/plan": plan_table(planned),
+            **forecast_metadata(coming),
+            **counts,
+        }
+    )
+    wanted: dict[str, list[str]] = {}
+    for one in planned:
+        wanted.setdefault(one.product_id, []).append(one.stage)
+    topview.notify(Planned(wanted, coming))
+    return {
+        "wanted": list(wanted.items()),  # JSON keeps the order of a list
+        "asked": stages or list(BY_KEY),
+        "force": config.force,
+        "credit_limit": config.credit_limit,
+        "planned": {
+            "tasks": coming.tasks,
+            "credits": coming.credits,
+            "seconds": round(coming.seconds, 1),
+        },
+    }
+
+
+@dg.op(
+    description="Submits, polls and stores what was planned; every product for itself. Ends with a "
+    "table of what failed or is held.",
+    ins={"plan": dg.In(dict, input_manager_key="topview_plans")},
+    out=dg.Out(dg.Nothing),
+)
+def produce(
+    context: dg.OpExecutionContext,
+    plan: dict[str, Any],
+    topview: dg.ResourceParam[TopviewResource],
+) -> Iterator[Any]:
+    """Make what was planned."""
+    from topview_pipeline.defs.run import Production
+
+    if not plan["wanted"]:
+        context.log.info("Everything is up to date.")
+        yield dg.Output(None, metadata=planned_against_real(plan["planned"], _NOTHING))
+        return
+    began = time.monotonic()
+    with plain_errors():
+        production = Production(context, topview, credit_limit=plan["credit_limit"])
+        catalogue = topview.catalogue(run_id=context.run.run_id)
+        yield from production.make(
+            dict(plan["wanted"]), catalogue, asked=plan["asked"], force=plan["force"]
+        )
+    report = production.report
+    context.log.info(
+        f"{report.made} made, {report.reused} of them taken from the store; "
+        f"{report.credits:g} credits; {len(report.troubles)} not made."
+    )
+    real = {"tasks": report.made - report.reused, "credits": report.credits}
+    against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
+    if report.troubles:
+        mark_failed(context, report.troubles)
+        raise failure(report.troubles, made=report.made, metadata=against)
+    yield dg.Output(None, metadata=against)
+
+
+def planned_against_real(
+    planned: Mapping[str, float], real: Mapping[str, float]
+) -> dict[str, dg.MetadataValue[Any]]:
+    """New tasks, credits and seconds: as planned, and as they came."""
+    return {
+        f"topview/{name}_{what}": dg.MetadataValue.float(round(float(values[name]), 2))
+        for name in _NOTHING
+        for what, values in (("planned", planned), ("real", real))
+    }
+
+
+@dg.op(
+    description="Brings home every submitted task that no living run has, and tries failed ones "
+    "again that are due. It begins nothing new.",
+    out=dg.Out(dg.Nothing),
+)
+def resume(
+    context: dg.OpExecutionContext, topview: dg.ResourceParam[TopviewResource]
+) -> Iterator[Any]:
+    """Finish what was begun."""
+    from topview_pipeline.defs.catalogue_sync import catalogue_or_none
+    from topview_pipeline.defs.run import Production
+
+    with plain_errors():
+        with topview.ledger() as ledger:
+            orphans, retries = ledger.tasks.orphans(), ledger.tasks.retries_due()
+        # Results that are paid for are fetched, however long the catalogue cannot be read.
+        catalogue = catalogue_or_none(topview, context.log) if retries else None
+        production = Production(context, topview, explicit=False, wait_seconds=_LEAST_WAIT_SECONDS)
+        yield from production.resume(orphans, retries, catalogue)
+    report = production.report
+    if report.troubles:
+        mark_failed(context, report.troubles)
+        raise failure(report.troubles, made=report.made)
+    yield dg.Output(None)
+
+
+@dg.op(
+    description="Makes the catalogue's new products partitions, observes what changed of the "
+    "sources of products already made, and retires products that left: they stay partitions with "
+    "their history, and are no longer made. Spends nothing and needs no key.",
+    out=dg.Out(dg.Nothing),
+)
+def sync_with_catalogue(
+    context: dg.OpExecutionContext, topview: dg.ResourceParam[TopviewResource]
+) -> Iterator[Any]:
+    """Take the catalogue in, then observe."""
+    from topview_pipeline.defs import catalogue_sync
+
+    with plain_errors():
+        catalogue = topview.catalogue()
+        counts = catalogue_sync.log_problems(context.log, catalogue)
+        with catalogue_sync.ledger_or_none(topview) as ledger:
+            taken = catalogue_sync.take_in(context.instance, catalogue, ledger)
+            looked = catalogue_sync.changed_inputs(context.instance, topview, catalogue, ledger)
+        catalogue_sync.log_unreadable(context.log, looked.unreadable)
+        yield from looked.observations()
+    yield dg.Output(
+        None,
+        metadata={
+            "topview/products": len(catalogue.products),
+            "topview/new_products": len(taken.new),
+            "topview/products_that_left": len(taken.left),
+            "topview/observed_changes": len(looked.changed),
+            **counts,
+        },
+    )
 
 
 @dg.job(
@@ -31,7 +275,7 @@ def catch_up_config(**values: object) -> dict[str, object]:
     "missing, changed, pending or due, then makes just that. Running it again is free for what "
     "exists.",
     executor_def=dg.in_process_executor,
-    tags={**NO_AUTOMATIC_RETRY, "topview/job": CATCH_UP},
+    tags=CRASHES_ONLY,
 )
 def catch_up() -> None:
     """Plan, then produce."""
@@ -39,11 +283,23 @@ def catch_up() -> None:
 
 
 @dg.job(
+    name=RESUME_TASKS,
+    description="Finishes what was begun: brings home submitted tasks, and tries failed ones again "
+    "that are due. The pending_task_sensor starts it.",
+    executor_def=dg.in_process_executor,
+    tags=CRASHES_ONLY,
+)
+def resume_tasks() -> None:
+    """Bring home, and try again."""
+    resume()
+
+
+@dg.job(
     name=SYNC_PRODUCTS,
     description="Reads the catalogue: new products become partitions, changed inputs are observed, "
     "so that the UI shows what is missing and what is stale. Spends nothing and needs no account.",
     executor_def=dg.in_process_executor,
-    tags={**NO_AUTOMATIC_RETRY, "topview/job": SYNC_PRODUCTS},
+    tags=CRASHES_ONLY,
 )
 def sync_products() -> None:
     """Register, then observe."""
@@ -53,7 +309,8 @@ def sync_products() -> None:
 materialize_products = dg.define_asset_job(
     name=MATERIALIZE_PRODUCTS,
     selection=[stage.key for stage in STAGES],
-    description="Materializes all three assets of one product, or of a range of products in one "
-    "run: what a schedule or sensor of your own starts.",
-    tags={**NO_AUTOMATIC_RETRY, "topview/job": MATERIALIZE_PRODUCTS},
+    description="Materializes all assets of one product, or of a range of products in one run: for "
+    "schedules and sensors of your own.",
+    executor_def=dg.in_process_executor,
+    tags=CRASHES_ONLY,
 )

@@ -1,206 +1,140 @@
-"""The Dagster resources. Each only opens what lives elsewhere; nothing is read at import.
+"""The resource: one Topview pipeline, as its configuration describes it.
 
-Fields left empty come from the environment (`settings.py`) when the resource is used, so that one
-`.env` serves Dagster and the command line alike. What they open is imported then, too: SQLAlchemy
-and httpx take longer to load than all definitions together.
+It only opens what lives elsewhere, and imports that when it is used: database and HTTP take longer
+to load than all definitions together.
 """
 
-from collections.abc import Callable
-from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeVar
+from __future__ import annotations
 
-import dagster as dg
-from pydantic import Field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from topview_pipeline.artifacts import ArtifactStore
-    from topview_pipeline.catalogue import Catalogue, Source
+    from topview_pipeline.catalogue import Catalogue, InputFiles
     from topview_pipeline.ledger import Ledger
-    from topview_pipeline.settings import CatalogueDefaults
+    from topview_pipeline.settings import PipelineConfig
+    from topview_pipeline.store import Store
     from topview_pipeline.topview.client import TopviewClient
 
-_T = TypeVar("_T")
-
-_names: "Final[dict[tuple[type[CatalogueResource], str, str], str]]" = {}
-"""What sources of one's own last said that they are called, by resource and setting."""
+TOPVIEW: Final = "topview"
+"""The resource's key."""
 
 
-class TopviewResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
-    """The Topview account at TOPVIEW_BASE_URL. Only what calls Topview needs it."""
+class TopviewResource:
+    """A Topview account with its ledger, its store and its catalogue.
 
-    uid: str = Field(description="Topview-Uid of the account; write EnvVar('TOPVIEW_UID').")
-    api_key: str = Field(
-        description="Key of the account; write EnvVar('TOPVIEW_API_KEY').", repr=False
-    )
+    Args:
+        config: the pipeline's configuration, or a function that loads it when it is first needed.
+    """
 
-    def client(self) -> "TopviewClient":
-        """A client of this account, not yet open: `async with resource.client() as client`.
+    def __init__(self, config: PipelineConfig | Callable[[], PipelineConfig]) -> None:
+        self._given = config
+        self._read: tuple[str, Catalogue] | None = None
+        self.listeners: list[Callable[[object], None]] = []
+        """Called with the plan of a run and each event of its engine, in this process."""
+
+    @cached_property
+    def config(self) -> PipelineConfig:
+        """The configuration.
 
         Raises:
-            Failure: uid, key or base URL cannot work; it says which.
+            SettingsError: a setting cannot be used.
         """
-        from topview_pipeline.settings import Settings
+        return self._given() if callable(self._given) else self._given
+
+    @cached_property
+    def store(self) -> Store:
+        """The store that keeps what Topview made."""
+        from topview_pipeline.store import Store
+
+        return Store(self.config.store)
+
+    def client(self) -> TopviewClient:
+        """A client of the account, not yet open: `async with topview.client() as client`.
+
+        Raises:
+            SettingsError: uid or key is missing, or cannot work.
+        """
+        from topview_pipeline.settings import SettingsError
         from topview_pipeline.topview.client import TopviewClient
 
-        base_url = Settings.from_environment().base_url
+        uid, key = self.config.require_account()
         try:
-            return TopviewClient(
-                base_url=base_url, uid=self.uid.strip(), api_key=self.api_key.strip()
-            )
+            return TopviewClient(base_url=self.config.base_url, uid=uid, api_key=key)
         except ValueError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise SettingsError(
+                str(error), "TOPVIEW_BASE_URL", "Set it to Topview's API."
+            ) from error
 
-
-class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
-    """The ledger: what was ordered, submitted and paid. It needs no key."""
-
-    url: str = Field(
-        default="", description="SQLAlchemy URL. Empty: TOPVIEW_LEDGER_URL.", repr=False
-    )
-
-    def open(self, *, uid: str = "") -> "Ledger":
-        """The ledger of an account at TOPVIEW_BASE_URL; without argument that of TOPVIEW_UID.
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """The account's ledger, closed at the end. It needs a uid and no key.
 
         Raises:
             SettingsError: no uid is given.
             LedgerError: it cannot be used.
         """
         from topview_pipeline.ledger import Ledger
-        from topview_pipeline.settings import Settings, SettingsError
 
-        settings = Settings.from_environment()
-        uid = uid.strip() or settings.uid or ""
-        if not uid:
-            raise SettingsError(
-                "TOPVIEW_UID",
-                "it is not set, and the ledger is kept per account",
-                "Set it to the account's Topview-Uid.",
-            )
-        return Ledger(self.url or settings.ledger_url, base_url=settings.base_url, uid=uid)
+        config = self.config
+        ledger = Ledger(
+            config.ledger_url,
+            base_url=config.base_url,
+            uid=config.require_uid(),
+            pipeline=config.name,
+        )
+        try:
+            yield ledger
+        finally:
+            ledger.close()
 
-
-class ArtifactsResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
-    """The store that keeps what Topview made."""
-
-    root: str = Field(
-        default="", description="Directory or fsspec URL. Empty: TOPVIEW_ARTIFACTS.", repr=False
-    )
-
-    @cached_property
-    def store(self) -> "ArtifactStore":
-        """The store; one object for each resource."""
-        from topview_pipeline.artifacts import ArtifactStore
-        from topview_pipeline.settings import Settings
-
-        return ArtifactStore(self.root or Settings.from_environment().artifacts)
-
-
-class CatalogueResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # takes any value
-    """The catalogue of products. `docs/catalogue_sources.md` says how to give it another source."""
-
-    source: str = Field(
-        default="",
-        description="CSV or JSONL by path or URL, or python:module:attribute. "
-        "Empty: TOPVIEW_CATALOGUE.",
-        repr=False,
-    )
-    known_as: str = Field(
-        default="",
-        description="What the ledger knows it by. "
-        "Empty: TOPVIEW_CATALOGUE_NAME, else its location.",
-    )
-
-    def open(self) -> "Source":
-        """Where the rows come from; a subclass may return a CatalogueSource of its own.
-
-        Raises:
-            SettingsError: no catalogue is named.
-            CatalogueError: an import path leads to none.
-        """
-        from topview_pipeline.catalogue import open_source
-
-        return open_source(self._named())
-
-    def read(
-        self, *, seconds: float = 300.0, defaults: "CatalogueDefaults | None" = None
-    ) -> "Catalogue":
-        """Read it now, in at most so many seconds.
+    def catalogue(self, *, run_id: str | None = None, seconds: float = 300.0) -> Catalogue:
+        """Read the catalogue, in at most so many seconds.
 
         Args:
-            defaults: what rows get where their cells are empty; None: as the environment says.
+            run_id: the steps of one run share what the first of them read.
 
         Raises:
             SettingsError: no catalogue is named.
             CatalogueError: it cannot be used at all, or does not answer in time; single bad rows
                 are in `problems`.
         """
-        from topview_pipeline.catalogue import read_catalogue
-        from topview_pipeline.settings import Settings
+        from topview_pipeline.catalogue import open_source, read_catalogue, within
 
-        settings = Settings.from_environment()
-        given = settings.defaults if defaults is None else defaults
-        name = self.known_as or settings.catalogue_name
-        return self._look(seconds, lambda source: read_catalogue(source, given, name=name))
+        if run_id is not None and self._read is not None and self._read[0] == run_id:
+            return self._read[1]
+        location = self.config.require_catalogue()
+        found = within(
+            seconds, location, lambda: read_catalogue(open_source(location), self.config.defaults)
+        )
+        if run_id is not None:
+            self._read = run_id, found
+        return found
 
-    def version(self, *, seconds: float = 10.0) -> str | None:
-        """A text that changes whenever its rows do; None when only reading it tells.
+    def catalogue_version(self, *, seconds: float = 10.0) -> str | None:
+        """A text that changes whenever the rows do; None when only reading tells.
 
-        Raises as `read` does.
+        Raises as `catalogue` does.
         """
-        from topview_pipeline.catalogue import version_of
+        from topview_pipeline.catalogue import open_source, version_of, within
 
-        return self._look(seconds, version_of)
+        location = self.config.require_catalogue()
+        return within(seconds, location, lambda: version_of(open_source(location)))
 
-    def name(self, *, seconds: float = 5.0) -> str:
-        """What the ledger knows it by, as `Catalogue.source`, without reading it.
+    def notify(self, event: object) -> None:
+        """Call every listener."""
+        for listener in self.listeners:
+            listener(event)
 
-        A file's name is in its setting. Of a source of one's own that cannot tell it now, it is
-        what it last told in this process.
+    def files(self, ledger: Ledger | None, *, offline: bool = False) -> InputFiles:
+        """Reads and hashes what the catalogue names; hashes are remembered in the ledger.
 
-        Raises as `read` does.
+        Args:
+            ledger: None: hashes are remembered no longer than this object lives.
+            offline: no server is asked.
         """
-        from topview_pipeline.catalogue import CatalogueError, name_of, name_of_location
-        from topview_pipeline.settings import PYTHON_SOURCE, Settings
+        from topview_pipeline.catalogue import InputFiles
 
-        given = self.known_as or Settings.from_environment().catalogue_name
-        if given:
-            return given
-        if not self._is_own() and not self._named().startswith(PYTHON_SOURCE):
-            return name_of_location(self._named())
-        key = type(self), repr(self), self._setting()
-        try:
-            _names[key] = self._look(seconds, name_of, what="name")
-        except CatalogueError:
-            if key not in _names:
-                raise
-        return _names[key]
-
-    def _look(self, seconds: float, look: "Callable[[Source], _T]", *, what: str = "rows") -> _T:
-        """What `look` sees in the source. Also what makes a source of one's own may hang."""
-        from topview_pipeline.catalogue import name_of_location, within
-
-        where = type(self).__name__ if self._is_own() else name_of_location(self._setting())
-        return within(seconds, where, lambda: look(self.open()), what=what)
-
-    def _is_own(self) -> bool:
-        """Whether a subclass opens a source of its own."""
-        return type(self).open is not CatalogueResource.open
-
-    def _named(self) -> str:
-        """What names the source. Raises SettingsError: nothing does."""
-        from topview_pipeline.settings import SettingsError
-
-        setting = self._setting()
-        if not setting:
-            raise SettingsError(
-                "TOPVIEW_CATALOGUE",
-                "it is not set",
-                "Set it to the path or URL of your catalogue (CSV or JSONL).",
-            )
-        return setting
-
-    def _setting(self) -> str:
-        """What names the source; '' where nothing does."""
-        from topview_pipeline.settings import Settings
-
-        return self.source or Settings.from_environment().catalogue or ""
+        return InputFiles(None if ledger is None else ledger.hashes, offline=offline)

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from topview_pipeline.defs.jobs import catch_up, catch_up_config
+from topview_pipeline.defs.resources import TopviewResource
 
 
 @dg.schedule(
@@ -15,17 +16,17 @@ from topview_pipeline.defs.jobs import catch_up, catch_up_config
     "TOPVIEW_NIGHTLY_CREDIT_LIMIT credits; what exists costs nothing. TOPVIEW_CREDIT_LIMIT, for "
     "the day, counts in any case. With neither it does nothing.",
 )
-def nightly_catch_up() -> dg.RunRequest | dg.SkipReason:
+def nightly_catch_up(topview: dg.ResourceParam[TopviewResource]) -> dg.RunRequest | dg.SkipReason:
     """One catch_up run over the catalogue, or why not."""
-    from topview_pipeline.settings import Settings, SettingsError
+    from topview_pipeline.errors import PipelineError
 
     try:
-        settings = Settings.from_environment()
-    except SettingsError as error:
+        config = topview.config
+    except PipelineError as error:
         return dg.SkipReason(str(error))
-    if settings.nightly_credit_limit is None and settings.credit_limit is None:
+    if config.nightly_credit_limit is None and config.credit_limit is None:
         return dg.SkipReason(
-            "no credit limit is set, and nobody watches at night: set TOPVIEW_NIGHTLY_CREDIT_LIMIT "
+            "no credit limit is set, and a night is not watched: set TOPVIEW_NIGHTLY_CREDIT_LIMIT "
             "to the most that a night may cost, or TOPVIEW_CREDIT_LIMIT for every day"
         )
-    return dg.RunRequest(run_config=catch_up_config(credit_limit=settings.nightly_credit_limit))
+    return dg.RunRequest(run_config=catch_up_config(credit_limit=config.nightly_credit_limit))

@@ -1,133 +1,290 @@
-"""The sensor that retries pending tasks: it finishes what was begun and never begins anything.
+"""The sensors: one finishes submitted tasks, one follows the catalogue.
 
-The thinking is in `pending.py` and `runs.py`; this only asks Dagster and the ledger.
+The sensor of the health checks is in `checks.py`.
 """
 
-from functools import cache
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from topview_pipeline.defs.jobs import CATCH_UP, catch_up, catch_up_config
-from topview_pipeline.defs.resources import ArtifactsResource, CatalogueResource, LedgerResource
+from topview_pipeline.defs.dagster_private import report_died
+from topview_pipeline.defs.jobs import RESUME_TASKS
+from topview_pipeline.defs.resources import TopviewResource
 
 if TYPE_CHECKING:
-    from topview_pipeline.ledger import Ledger, Order
-    from topview_pipeline.settings import Settings
+    from topview_pipeline.ledger import Ledger, Task
+
+_FIRST_WAIT_SECONDS: Final = 60.0
+_LONGEST_WAIT_SECONDS: Final = 3600.0
+_RECONCILE_SECONDS: Final = 20.0
+"""For Topview's credit log; Dagster ends a tick after 60 s."""
+_READ_SECONDS: Final = 25.0
+"""For the catalogue."""
+_HASH_SECONDS: Final = 12.0
+"""For files of this machine that were not hashed before; the next tick goes on."""
 
 
-_NAME_SECONDS: Final = 5.0
-"""For the catalogue's name: a source that hangs keeps no paid result from being fetched."""
+@dataclass(frozen=True)
+class Patience:
+    """The sensor's memory between ticks, kept in its cursor.
+
+    The same work found again means that a run brought nothing forward: the account is refused, or
+    Topview is down. Then the next run comes after twice the time, one minute to one hour.
+
+    Attributes:
+        work: digest of the tasks that the last run was started for.
+        times: how often in a row.
+        at: when, in seconds since the epoch.
+    """
+
+    work: str
+    times: int
+    at: float
+
+    @classmethod
+    def parse(cls, cursor: str | None) -> "Patience | None":
+        """The memory in a cursor; None when there is none that can be read."""
+        try:
+            values = json.loads(cursor or "")
+            return cls(str(values["work"]), int(values["times"]), float(values["at"]))
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def __str__(self) -> str:
+        return json.dumps(asdict(self))
+
+    def wait(self, work: str, *, now: float) -> float:
+        """Seconds until a run may be started for this work.
+
+        A memory of the future was made before the clock was set back: it counts for nothing.
+        """
+        if self.at > now or work != self.work:
+            return 0.0
+        # 60 s doubled six times is over an hour; the cap also keeps the power finite.
+        pause = min(_FIRST_WAIT_SECONDS * 2.0 ** min(self.times - 1, 6), _LONGEST_WAIT_SECONDS)
+        return max(self.at + pause - now, 0.0)
+
+    @classmethod
+    def after(cls, before: "Patience | None", work: str, *, now: float) -> "Patience":
+        """The memory once a run was started for this work."""
+        again = before is not None and before.work == work
+        return cls(work, before.times + 1 if before is not None and again else 1, now)
+
+
+def work_of(orphans: "Sequence[Task]", retries: "Sequence[Task]") -> str:
+    """A digest of the tasks to be finished: equal for equal work."""
+    ids = [[task.id for task in orphans], [task.id for task in retries]]
+    return hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16]
 
 
 @dg.sensor(
     name="pending_task_sensor",
-    job=catch_up,
+    job_name=RESUME_TASKS,  # with the job itself Dagster warns of a parameter of its own
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Finishes every task that was submitted, also of withdrawn orders, and goes on "
-    "with open orders that nobody works on. It submits only for open orders, so it never spends "
-    "what nobody asked for.",
+    description="Starts resume_tasks when there are submitted tasks that no living run has, or "
+    "failed ones that are due again. It begins nothing new, so it never spends what was not asked "
+    "for. It also reports runs whose process died, so that Dagster starts them again.",
 )
 def pending_task_sensor(
-    context: dg.SensorEvaluationContext,
-    ledger: LedgerResource,
-    artifacts: ArtifactsResource,
-    catalogue: CatalogueResource,
+    context: dg.SensorEvaluationContext, topview: dg.ResourceParam[TopviewResource]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Start one catch_up run for what is due, or say why not."""
-    from topview_pipeline.mistakes import users_mistakes
-    from topview_pipeline.pairing import refuse_unless_paired
+    """Start one run for what is to be finished, or say why not."""
+    from topview_pipeline.errors import PipelineError
 
-    mistakes = users_mistakes()
     try:
-        opened = ledger.open()
-        try:
-            # No run could go on with a store that is not this ledger's.
-            refuse_unless_paired(opened, artifacts.store)
-            return _look(context, opened, catalogue)
-        finally:
-            opened.close()
-    except mistakes as error:
+        with topview.ledger() as ledger:
+            return _finish(context, topview, ledger)
+    except PipelineError as error:
         return dg.SkipReason(str(error))
 
 
-def _look(
-    context: dg.SensorEvaluationContext, ledger: "Ledger", catalogue: CatalogueResource
+def _finish(
+    context: dg.SensorEvaluationContext, topview: TopviewResource, ledger: "Ledger"
 ) -> dg.RunRequest | dg.SkipReason:
-    from topview_pipeline.defs import runs
-    from topview_pipeline.defs.pending import Patience, room_under, take_up
-    from topview_pipeline.producer.abandoned import take_for_unknown
-    from topview_pipeline.settings import Settings
-    from topview_pipeline.topview.timeouts import DEFAULT_TIMEOUTS
+    from topview_pipeline.defs.run import pair
 
-    settings = Settings.from_environment()
-    now = ledger.now()
-    runs.end_dead_runs(context.instance, ledger, job=CATCH_UP, now=now)
-    runs.withdraw_cancelled(context.instance, ledger)
-    take_for_unknown(
-        ledger, now=now, submit_seconds=DEFAULT_TIMEOUTS.submit_total, who="pending_task_sensor"
-    )
-    _settle_lost_answers(context, ledger, settings, now=now)
-    busy = runs.unfinished_run(context.instance, CATCH_UP)
+    # With a store that is not this ledger's, no run could go on.
+    pair(context.instance, ledger, topview, write=False)
+    report_dead_runs(context.instance, ledger)
+    _reconcile(context, topview, ledger)
+    orphans, retries = ledger.tasks.orphans(), ledger.tasks.retries_due()
+    found = f"{len(orphans)} tasks to bring home, {len(retries)} to try again"
+    if not orphans and not retries:
+        return dg.SkipReason("there is nothing to finish")
+    busy = running_job(context.instance, RESUME_TASKS)
     if busy is not None:
-        return dg.SkipReason(f"catch_up run {busy} is queued or at work")
-    found = take_up(
-        _open_orders(ledger, catalogue),
-        ledger.tasks.on_their_way(),
-        now=now,
-        # Thousands of orders have a handful of owners.
-        is_alive=cache(ledger.producers.is_alive),
-        room=room_under(ledger, settings.credit_limit),
-    )
-    if found.is_empty:
-        return dg.SkipReason(f"nothing to take up: {found}")
-    if settings.api_key is None:
-        return dg.SkipReason(
-            f"TOPVIEW_API_KEY is not set, and without it no run can go on: {found}"
-        )
-    patience = Patience.from_cursor(context.cursor)
-    wait = 0.0 if patience is None else patience.until(found, now=now) - now
+        return dg.SkipReason(f"run {busy} is at it: {found}")
+    if topview.config.api_key is None:
+        return dg.SkipReason(f"TOPVIEW_API_KEY is not set, and no run can do without it: {found}")
+    now, work = ledger.now(), work_of(orphans, retries)
+    patience = Patience.parse(context.cursor)
+    wait = 0.0 if patience is None else patience.wait(work, now=now)
     if wait > 0:
-        return dg.SkipReason(f"the last run brought nothing forward; next in {wait:.0f} s: {found}")
-    patience = Patience.after(patience, found, now=now)
-    context.update_cursor(patience.to_cursor())
-    context.log.info(f"taking up: {found}")
-    return dg.RunRequest(
-        # A run key is spent for ever, also when its run failed: each attempt has its own.
-        run_key=f"take-up-{found.digest}-attempt-{patience.times}-at-{now:.0f}",
-        run_config=catch_up_config(
-            orders=[{"product": product, "stage": stage} for product, stage in found.for_one_run],
-            explicit=False,
-        ),
-    )
+        return dg.SkipReason(f"the last run changed nothing; next in {wait:.0f} s: {found}")
+    patience = Patience.after(patience, work, now=now)
+    context.update_cursor(str(patience))
+    # A run key is spent for ever, also when its run failed: each attempt has its own.
+    return dg.RunRequest(run_key=f"resume-{work}-attempt-{patience.times}-at-{now:.0f}")
 
 
-def _open_orders(ledger: "Ledger", catalogue: CatalogueResource) -> "list[Order]":
-    """The open orders but those of products that only another deployment's catalogue has."""
-    from topview_pipeline.mistakes import users_mistakes
+def report_dead_runs(instance: dg.DagsterInstance, ledger: "Ledger") -> None:
+    """Report runs whose worker died: Dagster's run retries start them again.
 
-    orders = ledger.orders.open_orders()
-    try:
-        name = catalogue.name(seconds=_NAME_SECONDS)
-    except users_mistakes():
-        # Nobody's orders can be told apart, and results that are paid for are still fetched.
-        return orders
-    others = ledger.catalogues.of_others(name, {order.product_id for order in orders})
-    return [order for order in orders if order.product_id not in others]
+    Under the default launcher a run stays STARTED for ever when its code server died with it.
+    """
+    for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_AT_WORK)):
+        if ledger.workers.run_is_dead(record.dagster_run.run_id):
+            report_died(instance, record.dagster_run)
 
 
-def _settle_lost_answers(
-    context: dg.SensorEvaluationContext, ledger: "Ledger", settings: "Settings", *, now: float
+_AT_WORK: Final = [
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""Of a run that has a process; a SUSPENDED one has none, and is not dead."""
+
+
+def running_job(instance: dg.DagsterInstance, job: str) -> str | None:
+    """A run of the job that has not ended."""
+    statuses = [status for status in dg.DagsterRunStatus if status not in _ENDED]
+    filters = dg.RunsFilter(job_name=job, statuses=statuses)
+    records = instance.get_run_records(filters=filters, limit=1)
+    return records[0].dagster_run.run_id if records else None
+
+
+_ENDED: Final = {
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+}
+"""The others are not listed: Dagster may get more of them."""
+
+
+def _reconcile(
+    context: dg.SensorEvaluationContext, topview: TopviewResource, ledger: "Ledger"
 ) -> None:
-    """What Topview's credit log settles by itself; trouble at Topview waits for the next look."""
-    from topview_pipeline.reconciliation import reconcile_now
+    """Settle lost answers; trouble at Topview waits for the next look."""
+    import asyncio
 
-    if settings.api_key is None or not ledger.unknowns.is_due(now):
+    from topview_pipeline.engine.judge import Rules
+    from topview_pipeline.engine.reconcile import Report, reconcile
+    from topview_pipeline.ledger import IllegalMove
+    from topview_pipeline.stages import BY_KEY
+    from topview_pipeline.topview.http import DEFAULT_TIMEOUTS
+
+    who = "pending_task_sensor"
+    why = "its worker died around the submit; it may be paid"
+    for row in ledger.tasks.lost(submit_seconds=DEFAULT_TIMEOUTS.submit_total):
+        with suppress(IllegalMove):  # its answer came after all
+            ledger.tasks.unknown(row.id, why=why, who=who)
+    config = topview.config
+    if config.api_key is None or not ledger.unknowns.is_due(ledger.now()):
         return
-    report = reconcile_now(settings, ledger, who="pending_task_sensor")
-    if report.adopted or report.released:
+
+    async def look() -> Report:
+        async with topview.client() as client:
+            return await reconcile(
+                client,
+                ledger,
+                Rules(config.account_exclusive, config.unknown_deadlines),
+                stages=BY_KEY,
+                who=who,
+                seconds=_RECONCILE_SECONDS,
+            )
+
+    report = asyncio.run(look())
+    if report.adopted or report.voided:
         context.log.info(
-            f"lost answers: {len(report.adopted)} adopted, {len(report.released)} released, "
+            f"lost answers: {len(report.adopted)} adopted, {len(report.voided)} void, "
             f"{len(report.left)} left to a person"
         )
+
+
+@dg.sensor(
+    name="catalogue_sensor",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Follows the catalogue: makes new products partitions, observes changed inputs of "
+    "products already made, and retires products that left. It starts no run, spends nothing and "
+    "needs no key. A catalogue that is empty, half read or lost more than 20 % of its products is "
+    "not accepted.",
+)
+def catalogue_sensor(
+    context: dg.SensorEvaluationContext, topview: dg.ResourceParam[TopviewResource]
+) -> dg.SensorResult | dg.SkipReason:
+    """Look whether the catalogue changed, and follow it."""
+    from topview_pipeline.errors import PipelineError
+
+    try:
+        return _follow(context, topview)
+    except PipelineError as error:
+        return dg.SkipReason(str(error))
+
+
+def _follow(
+    context: dg.SensorEvaluationContext, topview: TopviewResource
+) -> dg.SensorResult | dg.SkipReason:
+    from topview_pipeline.catalogue import CatalogueError
+    from topview_pipeline.defs import catalogue_sync
+
+    now = time.time()
+    cursor = catalogue_sync.Cursor.parse(context.cursor)
+    with catalogue_sync.ledger_or_none(topview) as ledger:
+        try:
+            version = topview.catalogue_version()
+        except CatalogueError as error:
+            if ledger is not None:
+                ledger.catalogue.hold(str(error))
+            if cursor is not None:
+                context.update_cursor(str(cursor.interrupted(str(error))))
+            raise
+        if cursor is not None and cursor.is_enough(version, now=now):
+            return dg.SkipReason(cursor.trouble or "the catalogue has not changed")
+        try:
+            catalogue = topview.catalogue(seconds=_READ_SECONDS)
+            taken = catalogue_sync.take_in(context.instance, catalogue, ledger)
+        except CatalogueError as error:
+            if ledger is not None:
+                ledger.catalogue.hold(str(error))
+            # Read again once it is another one: all of it each minute is much for a source.
+            trouble = catalogue_sync.Cursor(version, now, False, trouble=str(error))
+            context.update_cursor(str(trouble))
+            raise
+        start = 0 if cursor is None else cursor.place_in(catalogue.version)
+        ends = time.monotonic() + _HASH_SECONDS
+        looked = catalogue_sync.changed_inputs(
+            context.instance,
+            topview,
+            catalogue,
+            ledger,
+            start=start,
+            is_over=lambda: time.monotonic() > ends,
+        )
+    left_over = len(looked.changed) - catalogue_sync.MOST_OBSERVATIONS
+    observations = list(looked.observations())[: catalogue_sync.MOST_OBSERVATIONS]
+    # What is left over is found again only from where this look began.
+    place = start if left_over > 0 else looked.place
+    is_more = left_over > 0 or not looked.is_whole
+    said = [
+        f"{len(catalogue.products)} products, {len(catalogue.problems)} problems in rows",
+        f"{len(taken.new)} new, {len(taken.left)} left",
+        f"{len(observations)} changes observed{', more in the next tick' if is_more else ''}",
+    ]
+    if looked.unreadable:
+        first = next(iter(looked.unreadable.values()))
+        said.append(f"{len(looked.unreadable)} products not observed: {first}")
+    if topview.config.uid is None:
+        said.append("TOPVIEW_UID is not set, so no product is retired")
+    return dg.SensorResult(
+        asset_events=observations,
+        skip_reason="; ".join(said),
+        cursor=str(catalogue_sync.Cursor(catalogue.version, now, is_more, place)),
+    )

@@ -1,33 +1,33 @@
-"""Data versions: observing what a run reads, and the tags that make its events go stale rightly.
+"""Data versions: observations of what a run reads, and the tags that make its events go stale.
 
-A hand-written event counts as fresh, and becomes stale when an input changes, only with the data
-version of each input and the storage id of the event that had it. The
-storage id is looked up by the version, so a change that came in between is still seen.
+A materialization that is reported by hand counts as fresh, and becomes stale when an input changes,
+only with the data version of each input and the storage id of the event that had it. The storage id
+is looked up by the version, so a change that came in between is still seen.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final
 
 import dagster as dg
 
-from topview_pipeline.defs.dagster_internals import (
+from topview_pipeline.defs.dagster_private import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
     get_input_data_version_tag,
     get_input_event_pointer_tag,
+    latest_storage_ids,
+    latest_tags,
 )
-from topview_pipeline.stages import BY_KEY, STAGES, Stage
+from topview_pipeline.stages import STAGES, Stage
 
-SOURCES = frozenset(stage.source for stage in STAGES)
-_INPUTS: Final = SOURCES | {stage.upstream for stage in STAGES}
 _MOST_NAMED: Final = 1000
 _RECENT: Final = 10
 """Events of one partition that are searched for a version."""
 
 
 def observation(source: str, product_id: str, version: str) -> dg.AssetObservation:
-    """That a source had this version when it was read."""
+    """An observation: the source had this version when it was read."""
     return dg.AssetObservation(
         asset_key=key_of(source), partition=product_id, tags={DATA_VERSION_TAG: version}
     )
@@ -42,37 +42,57 @@ def key_of(asset: str) -> dg.AssetKey:
 class Versions:
     """What Dagster knows of the versions of inputs, for the products of one run."""
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
+    def __init__(self, instance: dg.DagsterInstance, stages: Sequence[Stage] = STAGES) -> None:
         self._instance = instance
+        self.sources = frozenset(stage.source for stage in stages)
+        self._inputs = self.sources | {stage.upstream for stage in stages}
+        self._observed: dict[str, dict[str, str]] = {}
         self._noted: dict[str, dict[str, str]] = {}
         self._pointers: dict[tuple[str, str, str], int] = {}
 
-    def unobserved(self, versions: Mapping[tuple[str, str], str]) -> list[tuple[str, str, str]]:
-        """Those of {(source, product): version} that are not the last observed.
+    def expect(self, products: Collection[str]) -> None:
+        """Load the newest observed versions of these products, in one query a source."""
+        for source in self.sources:
+            known = latest_tags(
+                self._instance,
+                key_of(source),
+                dg.DagsterEventType.ASSET_OBSERVATION,
+                DATA_VERSION_TAG,
+                _named(products),
+            )
+            self._observed[source] = {
+                product: version for product, version in known.items() if product in products
+            }
 
-        A run first observes each version that it will use: made from one that was not yet
-        observed, an asset would be stale for ever.
+    def is_news(self, source: str, product_id: str, version: str) -> bool:
+        """The source's newest observation has another version; remembers this one.
+
+        A run observes each version before it reports what was made from it: made from one that was
+        not yet observed, an asset would be stale for ever.
         """
+        known = self._observed.setdefault(source, {})
+        if known.get(product_id) == version:
+            return False
+        known[product_id] = version
+        return True
+
+    def unobserved(self, versions: Mapping[tuple[str, str], str]) -> list[tuple[str, str, str]]:
+        """Those of {(source, product): version} that are not the last observed."""
         return [
             (source, product, version)
             for source, wanted in _by_asset(versions).items()
-            for product, version in _not_last(self._instance, source, wanted).items()
+            for product, version in self._not_last(source, wanted).items()
         ]
 
     def note(self, versions: Mapping[tuple[str, str], str]) -> None:
-        """This run goes by these {(asset, product): version}: Dagster has them, or has them next.
+        """Remember {(asset, product): version} that Dagster has, or has next.
 
         Their events are looked up when the first of an asset is needed, for all that were noted:
-        asking for one takes as long as asking for hundreds. What no other asset is made from is
-        never needed.
+        asking for one takes as long as asking for hundreds.
         """
         for (asset, product_id), version in versions.items():
-            if asset in _INPUTS:
+            if asset in self._inputs:
                 self._noted.setdefault(asset, {})[product_id] = version
-
-    def is_observed(self, source: str, product_id: str, version: str) -> bool:
-        """Whether a source had this version in an event that is still found."""
-        return self._pointer(source, product_id, version) is not None
 
     def tags(
         self, stage: Stage, product_id: str, version: str, inputs: Mapping[str, str]
@@ -84,7 +104,7 @@ class Versions:
             pointer = self._pointer(asset, product_id, input_version)
             if pointer is not None:
                 tags[_pointer_tag(asset)] = str(pointer)
-            # An input shapes one stage, so it is needed no more; told again, it is searched for.
+            # An input shapes one stage, so it is not needed again; if it is, it is searched for.
             self._pointers.pop((asset, product_id, input_version), None)
         return tags
 
@@ -95,16 +115,16 @@ class Versions:
         return self._pointers.get(wanted) or self._search(*wanted)
 
     def _look_up(self, asset: str, noted: Mapping[str, str]) -> None:
-        """Take the newest event of each product as the one that is meant, if it says so."""
+        """Take the newest event of each product, if it has the noted version."""
         products = list(noted)
         for begin in range(0, len(products), _MOST_NAMED):
             some = {product: noted[product] for product in products[begin : begin + _MOST_NAMED]}
-            ids = self._instance.get_latest_storage_id_by_partition(
-                key_of(asset), _type_of_events(asset), set(some)
+            ids = latest_storage_ids(
+                self._instance, key_of(asset), self._type_of_events(asset), some
             )
             # After the ids: an event that came since the version was noted is seen here, and the
-            # one that is meant is then searched for.
-            other = _not_last(self._instance, asset, some)
+            # right one is then searched for.
+            other = self._not_last(asset, some)
             for product, version in some.items():
                 if product in ids and product not in other:
                     self._pointers[asset, product, version] = ids[product]
@@ -113,7 +133,7 @@ class Versions:
         """Among the newest events of the partition."""
         fetch = (
             self._instance.fetch_observations
-            if asset in SOURCES
+            if asset in self.sources
             else self._instance.fetch_materializations
         )
         events = dg.AssetRecordsFilter(asset_key=key_of(asset), asset_partitions=[product_id])
@@ -123,6 +143,26 @@ class Versions:
                 self._pointers[asset, product_id, version] = record.storage_id
                 return record.storage_id
         return None
+
+    def _not_last(self, asset: str, versions: Mapping[str, str]) -> dict[str, str]:
+        """Those of {product: version} that the asset's newest event does not have."""
+        last = latest_tags(
+            self._instance,
+            key_of(asset),
+            self._type_of_events(asset),
+            DATA_VERSION_TAG,
+            _named(versions),
+        )
+        return {
+            product: version
+            for product, version in versions.items()
+            if last.get(product) != version
+        }
+
+    def _type_of_events(self, asset: str) -> dg.DagsterEventType:
+        if asset in self.sources:
+            return dg.DagsterEventType.ASSET_OBSERVATION
+        return dg.DagsterEventType.ASSET_MATERIALIZATION
 
 
 @cache
@@ -135,34 +175,11 @@ def _pointer_tag(asset: str) -> str:
     return get_input_event_pointer_tag(key_of(asset))
 
 
-def _type_of_events(asset: str) -> dg.DagsterEventType:
-    if asset in SOURCES:
-        return dg.DagsterEventType.ASSET_OBSERVATION
-    return dg.DagsterEventType.ASSET_MATERIALIZATION
-
-
 def _by_asset(versions: Mapping[tuple[str, str], str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for (asset, product), version in sorted(versions.items()):
         found.setdefault(asset, {})[product] = version
     return found
-
-
-def _not_last(
-    instance: dg.DagsterInstance, asset: str, versions: Mapping[str, str]
-) -> dict[str, str]:
-    """Those of {product: version} that the asset's newest event does not have."""
-    tags = instance.event_log_storage.get_latest_tags_by_partition(
-        key_of(asset),
-        _type_of_events(asset),
-        [DATA_VERSION_TAG],
-        _named(versions),
-    )
-    return {
-        product: version
-        for product, version in versions.items()
-        if tags.get(product, {}).get(DATA_VERSION_TAG) != version
-    }
 
 
 def _named(products: Collection[str]) -> list[str] | None:
@@ -171,19 +188,19 @@ def _named(products: Collection[str]) -> list[str] | None:
 
 
 def materialized_versions(
-    instance: dg.DagsterInstance, products: Iterable[str]
+    instance: dg.DagsterInstance, products: Iterable[str], stages: Sequence[Stage] = STAGES
 ) -> dict[tuple[str, str], str]:
     """The data version of each product's newest materialization, by (product, asset)."""
     wanted = frozenset(products)
-    found: dict[tuple[str, str], str] = {}
-    for stage in BY_KEY:
-        tags = instance.event_log_storage.get_latest_tags_by_partition(
-            key_of(stage),
+    return {
+        (product, stage.key): version
+        for stage in stages
+        for product, version in latest_tags(
+            instance,
+            key_of(stage.key),
             dg.DagsterEventType.ASSET_MATERIALIZATION,
-            [DATA_VERSION_TAG],
+            DATA_VERSION_TAG,
             _named(wanted),
-        )
-        for product, values in tags.items():
-            if product in wanted and DATA_VERSION_TAG in values:
-                found[product, stage] = values[DATA_VERSION_TAG]
-    return found
+        ).items()
+        if product in wanted
+    }

@@ -1,0 +1,148 @@
+"""The catalogue in Dagster: what is taken in, what changed, and what the sensor remembers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.defs.shop import CUT_OUT, FIVE, Patch, Shop
+from topview_pipeline.catalogue import Catalogue
+from topview_pipeline.defs import catalogue_sync
+from topview_pipeline.defs.catalogue_sync import (
+    LOOK_AGAIN_SECONDS,
+    Cursor,
+    Looked,
+    changed_inputs,
+    register,
+    take_in,
+)
+from topview_pipeline.defs.partitions import PRODUCTS
+
+
+def read(shop: Shop) -> Catalogue:
+    shop.write()
+    return shop.topview().catalogue()
+
+
+# Taking in. What is refused, and how it is accepted, is tested with the jobs.
+
+
+def test_new_products_become_partitions_in_order(shop: Shop, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(catalogue_sync, "_BATCH", 2)
+    assert register(shop.instance, FIVE) == FIVE
+    assert shop.instance.get_dynamic_partitions(PRODUCTS) == list(FIVE)
+    assert register(shop.instance, [*FIVE, "hat"]) == ("hat",)
+
+
+def test_products_that_left_are_retired_once_and_keep_their_partition(shop: Shop) -> None:
+    shop.add(*FIVE)
+    with shop.ledger() as ledger:
+        take_in(shop.instance, read(shop), ledger)
+        shop.remove("mug")
+        shop.rows["bag"]["location"] = "[[2, 2]]"  # a bad row has not left
+
+        assert take_in(shop.instance, read(shop), ledger).left == ("mug",)
+        assert take_in(shop.instance, read(shop), ledger).left == ()
+
+        assert ledger.catalogue.retired() == {"mug"}
+    assert "mug" in shop.instance.get_dynamic_partitions(PRODUCTS)
+
+
+def test_a_row_that_lost_its_id_may_be_of_anybody_who_seems_gone(shop: Shop) -> None:
+    shop.add(*FIVE)
+    with shop.ledger() as ledger:
+        take_in(shop.instance, read(shop), ledger)
+        shop.rows[""] = shop.rows.pop("cap")
+        assert take_in(shop.instance, read(shop), ledger).left == ()
+
+
+# Looking for changes.
+
+
+def look(shop: Shop, **options: Any) -> Looked:
+    with shop.ledger() as ledger:
+        return changed_inputs(shop.instance, shop.topview(), read(shop), ledger, **options)
+
+
+def test_only_what_was_made_is_looked_at(shop: Shop) -> None:
+    shop.add("mug", "shoe")
+    shop.catch_up(products=["mug"], stages=CUT_OUT)
+    for number, row in enumerate(shop.rows.values()):
+        row["script"] = "Another one."
+        row["image"] = shop.picture(f"new{number}.png", (9, 9, number))
+    assert [pair[:2] for pair in look(shop).changed] == [("productImage", "mug")]
+
+
+def test_a_photo_that_cannot_be_read_is_named_and_keeps_its_last_version(shop: Shop) -> None:
+    shop.add("mug", "shoe")
+    shop.catch_up(stages=CUT_OUT)
+    (shop.folder / "photo1.png").unlink()
+    looked = look(shop)
+    assert looked.changed == []
+    assert list(looked.unreadable) == ["mug"]
+    assert "photo1.png: no such file" in looked.unreadable["mug"]
+    assert "bgRemovedImage" not in shop.stale("mug")
+
+
+def test_where_time_is_short_no_server_is_asked_for_a_photo(shop: Shop) -> None:
+    shop.add("mug")
+    shop.catch_up(stages=CUT_OUT)
+    shop.rows["mug"]["image"] = "http://127.0.0.1:1/photo.png"
+    asked, not_asked = look(shop), look(shop, is_over=lambda: False)
+    assert asked.changed == not_asked.changed == []
+    assert "connect" in asked.unreadable["mug"].lower()
+    assert "connect" not in not_asked.unreadable["mug"].lower()
+
+
+def test_a_look_that_was_cut_short_goes_on_where_it_stopped(shop: Shop) -> None:
+    """Else ticks that are too short for all files would never come to the last."""
+    shop.add("mug", "bag")
+    shop.catch_up()
+    for row in shop.rows.values():
+        row["script"] = "Another one."
+    found: list[str] = []
+    looked = Looked(is_whole=False)
+    while not looked.is_whole:
+        times = iter([False, False])  # enough for two pairs of stage and product
+        looked = look(shop, start=looked.place, is_over=lambda times=times: next(times, True))
+        found += [product for _, product, _ in looked.changed]
+    assert sorted(found) == ["bag", "mug"]
+
+
+# The sensor's cursor.
+
+
+@given(st.text(max_size=40))
+def test_no_cursor_at_all_breaks_the_sensor(cursor: str) -> None:
+    found = Cursor.parse(cursor)
+    assert found is None or isinstance(found.at, float)
+
+
+@given(
+    st.builds(
+        Cursor,
+        st.none() | st.text(max_size=5),
+        st.floats(0, 1e9),
+        st.booleans(),
+        st.integers(0, 1000),
+        st.none() | st.text(max_size=5),
+    )
+)
+def test_a_cursor_comes_back_and_knows_when_to_look_again(cursor: Cursor) -> None:
+    version, at = cursor.version, cursor.at
+    assert Cursor.parse(str(cursor)) == cursor
+    assert cursor.is_enough(version, now=at) is not cursor.is_more
+    assert not cursor.is_enough(f"{version}+", now=at)
+    assert not cursor.is_enough(version, now=at + LOOK_AGAIN_SECONDS + 1)
+    assert not cursor.is_enough(version, now=at - 1 - at * 1e-9), "the clock was set back"
+    assert cursor.place_in(version) == (cursor.place if cursor.is_more else 0)
+    assert cursor.place_in(f"{version}+") == 0
+
+
+def test_a_look_that_failed_is_made_up_for_though_the_version_is_the_known_one() -> None:
+    cursor = Cursor("1", 7.0, is_more=False, place=3).interrupted("no answer")
+    assert not cursor.is_enough("1", now=8.0)
+    assert (cursor.place_in("1"), cursor.trouble) == (0, "no answer")
+    assert Cursor("1", 7.0, is_more=True, place=3).interrupted("no answer").place_in("1") == 3

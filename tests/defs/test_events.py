@@ -1,0 +1,160 @@
+"""Events of a run: marks that make a partition's history a story, observations, and no noise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from tests.defs.shop import ASSETS, CUT_OUT, REFUSED, Patch, Shop, failure_of, made, observed
+from topview_pipeline.defs.jobs import RESUME_TASKS
+from topview_pipeline.media import Outcome, Verdict
+from topview_pipeline.stages import VIDEO
+
+MARK = "topview/mark"
+Mark = tuple[str, str, "str | None", dict[str, Any]]
+
+
+def marks(result: dg.ExecuteInProcessResult) -> list[Mark]:
+    """(what, asset, product, metadata) of a run's marks."""
+    found: list[Mark] = []
+    for event in result.all_events:
+        if event.is_asset_observation:
+            seen = event.asset_observation_data.asset_observation
+            values: dict[str, Any] = {key: one.value for key, one in seen.metadata.items()}
+            if MARK in values:
+                asset = seen.asset_key.to_user_string()
+                found.append((values[MARK], asset, seen.partition, values))
+    return found
+
+
+def test_a_clean_run_leaves_no_mark_and_observes_only_what_is_news(shop: Shop) -> None:
+    shop.add("mug", "bag")
+    first = shop.catch_up()
+    shop.rows["mug"]["script"] = "Something else."
+    second = shop.catch_up()
+    forced = shop.catch_up(force=True, everything=True, stages=CUT_OUT)
+    assert [len(observed(run)) for run in (first, second, forced)] == [6, 1, 0]
+    assert observed(second) == [("productScript", "mug")]
+    assert [marks(run) for run in (first, second, forced)] == [[], [], []]
+
+
+def test_a_held_product_says_why_once_at_the_stage_where_it_waits(shop: Shop) -> None:
+    shop.settings["TOPVIEW_CREDIT_LIMIT"] = "0.1"
+    shop.add("mug", "bag")
+
+    found = marks(shop.catch_up())
+
+    assert sorted(mark[:3] for mark in found) == [
+        ("held", "replacedImages", "bag"),
+        ("held", "replacedImages", "mug"),
+    ]
+    for *_, values in found:
+        assert values["topview/reason"] == "day_limit"
+        assert values["topview/until"] > 0
+        assert "TOPVIEW_CREDIT_LIMIT" in values["topview/what_to_do"]
+
+
+def test_a_failed_product_says_why_at_each_stage_that_is_shown_as_failed(shop: Shop) -> None:
+    """Its page would say only that a run failed, of two hundred products."""
+    shop.add("mug")
+    shop.add("bad", **REFUSED)
+
+    found = marks(shop.materialize("mug", "bad"))
+
+    assert [mark[:3] for mark in found] == [("failed", asset, "bad") for asset in ASSETS[1:]]
+    assert "change what is refused" in found[0][3]["topview/what_to_do"]
+
+
+def test_what_one_run_left_is_adopted_by_the_next(shop: Shop) -> None:
+    """An observation without a data version must not look like a change of the asset."""
+    shop.add("mug")
+    left = shop.leave_pending()
+    home = shop.run_job(RESUME_TASKS)
+
+    assert [(what, product) for what, _, product, _ in marks(left)] == [("held", "mug")]
+    ((what, asset, product, values),) = marks(home)
+    assert (what, asset, product) == ("adopted", "bgRemovedImage", "mug")
+    assert values["topview/submitted_by_run"] == left.run_id
+    assert values["topview/task_id"]
+    assert marks(shop.catch_up()) == []
+    assert shop.stale("mug") == {}
+
+    shop.rows["mug"]["script"] = "Something else."
+    shop.settings["TOPVIEW_CREDIT_LIMIT"] = "0.1"
+    assert [mark[:2] for mark in marks(shop.catch_up())] == [("held", "finishedVideo")]
+    assert set(shop.stale("mug")) == {"finishedVideo"}
+    del shop.settings["TOPVIEW_CREDIT_LIMIT"]
+    assert made(shop.catch_up()) == [("finishedVideo", "mug")]
+    assert shop.stale("mug") == {}
+
+
+def test_an_account_that_is_refused_fails_no_product_and_is_said_once(shop: Shop) -> None:
+    shop.add(*(f"p{number}" for number in range(6)))
+    shop.control.set_credits(0.0)
+
+    text = failure_of(shop.catch_up())
+
+    assert "6 made, 12 held." in text
+    assert text.count("Credit not enough") == 1
+    assert all(shop.failed(asset) == set() for asset in ASSETS)
+    shop.control.set_credits(500.0)
+    assert shop.catch_up().success
+
+
+@pytest.mark.parametrize("last", [None, "mug"])
+def test_every_materialization_has_its_check_and_a_bad_result_fails_no_run(
+    shop: Shop, monkeypatch: Patch, last: str | None
+) -> None:
+    shop.settings["TOPVIEW_CHECKS"] = "true"
+    silent = Verdict(Outcome.FAILED, "It is silent.", "Make it again.")
+    monkeypatch.setattr(VIDEO, "check", lambda *_: silent, raising=False)
+    shop.add("bag", "mug")
+    for _ in range(2):  # what is reported again has the verdict of before
+        result = shop.materialize("bag", last)
+        assert result.success
+        checks = [one.asset_check_evaluation_data for one in _checks(result)]
+        found = {(one.asset_key.to_user_string(), one.partition): one.passed for one in checks}
+        assert found == {pair: pair[0] != "finishedVideo" for pair in made(result)}
+        monkeypatch.setattr(VIDEO, "check", lambda *_: pytest.fail("measured again"))
+
+
+def _checks(result: dg.ExecuteInProcessResult) -> list[dg.DagsterEvent]:
+    kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    return [event for event in result.all_events if event.event_type is kind]
+
+
+FORGOTTEN = 2 * 3600.0
+
+
+@pytest.mark.slow
+def test_a_scene_that_topview_forgot_is_made_again_and_nothing_is_stale(shop: Shop) -> None:
+    shop.add("mug")
+    shop.materialize("mug")
+    shop.control.advance_clock(FORGOTTEN)
+    shop.rows["mug"]["script"] = "Other words."
+
+    result = shop.materialize("mug")
+
+    assert result.success
+    assert made(result).count(("replacedImages", "mug")) == 2, "the kept one, and the new one"
+    assert shop.stale("mug") == {}
+    assert shop.accepted() == {"remove_background": 1, "image_replace": 2, "image2Video": 2}
+    assert made(shop.catch_up()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", [[], ["replacedImages", "finishedVideo"]])
+def test_a_forgotten_scene_names_the_command_that_makes_it(shop: Shop, stages: list[str]) -> None:
+    shop.add("mug")
+    shop.catch_up()
+    shop.control.advance_clock(FORGOTTEN)
+    shop.rows["mug"]["script"] = "Other words."
+
+    said = failure_of(shop.materialize("mug", assets=["finishedVideo"]))
+
+    assert "--product mug --stage replacedImages --stage finishedVideo" in said
+    assert shop.catch_up(stages=stages).success
+    assert shop.accepted()["image_replace"] == 2
+    assert shop.stale("mug") == {}

@@ -1,0 +1,153 @@
+"""Metadata: tables that are cut honestly, links that open, times that are known, previews."""
+
+from __future__ import annotations
+
+import io
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+from PIL import Image
+
+from tests.defs.shop import ASSETS, Shop, materializations
+from topview_pipeline.defs.metadata import (
+    MOST_ROWS,
+    Preview,
+    made_metadata,
+    preview_of,
+    text_table,
+)
+from topview_pipeline.media import Outcome, Verdict
+from topview_pipeline.stages import CUT_OUT, SCENE, VIDEO, Stage
+from topview_pipeline.store import Artifact, StoreError
+
+
+@pytest.mark.parametrize("rows", [0, 1, MOST_ROWS])
+def test_a_table_that_fits_is_shown_whole(rows: int) -> None:
+    table = text_table(("product", "why"), ((f"p{number}", "new") for number in range(rows)))
+    assert [record.data["product"] for record in table.records] == [f"p{n}" for n in range(rows)]
+    assert [column.name for column in table.schema.columns] == ["product", "why"]
+
+
+def test_one_row_too_many_is_counted_and_a_short_row_is_a_mistake_of_ours() -> None:
+    table = text_table(("product", "why"), [("p", "new")] * (MOST_ROWS + 1))
+    assert len(table.records) == MOST_ROWS + 1
+    assert table.records[-1].data == {"product": "... and 1 more", "why": ""}
+    with pytest.raises(ValueError, match="zip"):
+        text_table(("product", "why"), [("p",)])
+
+
+def of_task(root: str = "file:///store", **options: Any) -> dict[str, Any]:
+    """Metadata of a task whose cut-out lies in a store; `options` are of `made_metadata`."""
+    cutout = Artifact("cutout.png", "mug/a b/cutout.png", "0" * 64, 1, "image/png")
+    task: Any = SimpleNamespace(
+        artifacts=[cutout.to_json()],
+        cost_credits=1.5,
+        mode=None,
+        queued_at=10.0,
+        reserved_at=12.0,
+        pending_at=13.0,
+        succeeded_at=20.0,
+        stored_at=21.0,
+        attempt=1,
+        topview_task_id="t",
+        result={},
+        fingerprint="f",
+    )
+    store: Any = SimpleNamespace(
+        address=lambda artifact, base_url=None: f"{base_url or root}/{artifact.path}"
+    )
+    options = {"account": "a", "reused": False, "seen_late": False, "preview": None, **options}
+    found = made_metadata(CUT_OUT, task, store, **options)
+    return {key.removeprefix("topview/"): value for key, value in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("root", "media_url", "link"),
+    [
+        ("s3://bucket", None, None),
+        ("file:///store", None, None),
+        ("https://store.example", None, "https://store.example/mug/a b/cutout.png"),
+        ("s3://bucket", "https://cdn.example", "https://cdn.example/mug/a b/cutout.png"),
+    ],
+)
+def test_only_what_a_browser_opens_is_a_link(
+    root: str, media_url: str | None, link: str | None
+) -> None:
+    found = of_task(root, media_url=media_url).get("open_cutout")
+    assert (found and found.value) == link
+
+
+def test_a_result_that_is_reported_again_cost_nothing() -> None:
+    first, again = of_task(), of_task(reused=True)
+    assert (first["credits"].value, first["reused"].value) == (1.5, False)
+    assert (again["credits"].value, again["reused"].value) == (0.0, True)
+
+
+def test_times_and_length_are_those_that_are_known() -> None:
+    """A task that ended while nobody looked would plot the night."""
+    watched, late = of_task(), of_task(seen_late=True)
+    names = [f"seconds_{name}" for name in ("queued", "running", "storing")]
+    assert [watched.get(name) for name in names] == [2.0, 7.0, 1.0]
+    assert [late.get(name) for name in names] == [2.0, None, None]
+    measured = Verdict(Outcome.PASSED, "", numbers={"video_seconds": 4.56789})
+    preview = Preview(None, 3, 4, 5.0)
+    assert of_task(verdict=measured, preview=preview)["video_seconds"] == 4.568
+    assert of_task(preview=preview)["video_seconds"] == 5.0
+
+
+# Previews: a file that cannot be shown fails no product.
+
+
+def preview(folder: Path, stage: Stage, name: str, data: bytes | None) -> Preview:
+    """The preview of a task with one file of this name and content; None: it is gone."""
+    path = folder / name
+    path.write_bytes(data or b"")
+
+    def read(_: Artifact) -> bytes:
+        if data is None:
+            raise StoreError("is gone", name, "Fetch it again.")
+        return data
+
+    artifact = Artifact(name, f"x/{name}", "0" * 64, 1, "application/octet-stream")
+    task: Any = SimpleNamespace(artifacts=[artifact.to_json()])
+    store: Any = SimpleNamespace(read_bytes=read, local_copy=lambda _: nullcontext(path))
+    return preview_of(stage, task, store)
+
+
+def test_an_image_is_drawn_and_measured(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(file, "PNG")
+    shown = preview(tmp_path, CUT_OUT, "cutout.png", file.getvalue())
+    assert (shown.width, shown.height, shown.seconds) == (30, 20, None)
+    assert str(shown.markdown).startswith("![preview](data:image/webp;base64,")
+    assert len(str(shown.markdown)) < 1000, "longer ones are not drawn inline"
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [(CUT_OUT, "cutout.png"), (SCENE, "scene_1.png"), (VIDEO, "video.mp4"), (VIDEO, "notes.txt")],
+)
+@pytest.mark.parametrize("data", [None, b"", b"<html>"], ids=["gone", "empty", "a web page"])
+def test_what_cannot_be_shown_is_no_picture_and_no_error(
+    tmp_path: Path, stage: Stage, name: str, data: bytes | None
+) -> None:
+    assert preview(tmp_path, stage, name, data) == Preview()
+
+
+def test_materializations_have_previews_where_they_are_on(shop: Shop) -> None:
+    shop.add("mug")
+    without = shop.materialize("mug")
+    shop.settings["TOPVIEW_PREVIEWS"] = "true"
+    shown = shop.materialize("mug")
+
+    of_a_picture = {"topview/preview", "topview/width", "topview/height"}
+    seen = of_a_picture | {"topview/video_seconds"}
+    for asset in ASSETS:
+        (before,), (after,) = materializations(without, asset), materializations(shown, asset)
+        assert seen.isdisjoint(before)
+        assert seen & after.keys() == (seen if asset == "finishedVideo" else of_a_picture)
+        assert isinstance(after["topview/preview"], dg.MarkdownMetadataValue)

@@ -1,0 +1,191 @@
+"""Everything that this package takes from Dagster's private modules, in one place.
+
+No public name gives the tags of data versions, the event that plans a materialization, the end of a
+run whose process died, the origin of a run, or the files in which SQLite keeps events. All are
+written into Dagster's storage, so they change rarely. `tests/defs/test_dagster_private.py` pins
+what is relied on, and finds what is used elsewhere.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_TAG,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
+)
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster._core.execution.api import execute_run_iterator
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+__all__ = [
+    "CODE_VERSION_TAG",
+    "DATA_VERSION_TAG",
+    "Ended",
+    "event_log_kept_open",
+    "execute_as_launched",
+    "get_input_data_version_tag",
+    "get_input_event_pointer_tag",
+    "latest_storage_ids",
+    "latest_tags",
+    "materialized_partitions",
+    "report_died",
+    "report_planned",
+]
+
+
+_LOCATION: Final = "topview_pipeline"
+_REPOSITORY: Final = "__repository__"
+"""The name of the one repository that Dagster makes of Definitions."""
+_INDEX_SHARD: Final = "index"
+"""Where SQLite has the events of all assets, beside the file of each run."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that was executed here.
+
+    Attributes:
+        success: whether Dagster calls it a success.
+        failures: why steps failed, as Dagster shows it.
+    """
+
+    success: bool
+    failures: tuple[str, ...]
+
+
+def execute_as_launched(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    *,
+    run_config: Mapping[str, object],
+    run_id: str,
+) -> Ended:
+    """Execute a job of this code location here, as a run that the UI could have launched.
+
+    `execute_in_process` gives a run no origin, so the UI shows it without a link to the job and
+    cannot execute it again. It keeps op outputs in memory, so re-execution from failure would not
+    find them. And it keeps every event: 10,000 products have 90,000. Here only failures are kept.
+    """
+    origin = RemoteJobOrigin(
+        RemoteRepositoryOrigin(
+            ManagedGrpcPythonEnvCodeLocationOrigin(
+                LoadableTargetOrigin(module_name=f"{_LOCATION}.definitions"), _LOCATION
+            ),
+            _REPOSITORY,
+        ),
+        job.name,
+    )
+    tags: dict[str, Any] = {**job.run_tags, ".dagster/repository": f"{_REPOSITORY}@{_LOCATION}"}
+    run = instance.create_run_for_job(
+        job_def=job, run_id=run_id, run_config=run_config, tags=tags, remote_job_origin=origin
+    )
+    success, failures = False, []
+    for event in execute_run_iterator(InMemoryJob(job), run, instance):
+        success = success or event.is_job_success
+        if event.is_step_failure:
+            failures.append(_reason(event))
+    return Ended(success, tuple(failures))
+
+
+def _reason(event: DagsterEvent) -> str:
+    failure = event.step_failure_data
+    told = failure.user_failure_data
+    return (told and told.description) or failure.error_display_string
+
+
+def report_planned(
+    instance: dg.DagsterInstance,
+    run: dg.DagsterRun,
+    *,
+    asset: str,
+    partition: str,
+    step: str,
+) -> None:
+    """Report that a run meant to materialize an asset's partition."""
+    planned = AssetMaterializationPlannedData(dg.AssetKey(asset), partition=partition)
+    event = DagsterEvent.build_asset_materialization_planned_event(run.job_name, step, planned)
+    instance.report_dagster_event(event, run.run_id)
+
+
+def report_died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Report that a run's process died: Dagster's run retries start it again.
+
+    A run that a person was stopping counts as cancelled.
+    """
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, "its process died while it was being stopped")
+    else:
+        instance.report_run_failed(run, "its process died")
+
+
+def materialized_partitions(instance: dg.DagsterInstance, asset: dg.AssetKey) -> set[str]:
+    """The partitions that were ever materialized."""
+    return instance.get_materialized_partitions(asset)
+
+
+def latest_tags(
+    instance: dg.DagsterInstance,
+    asset: dg.AssetKey,
+    event_type: dg.DagsterEventType,
+    tag: str,
+    partitions: Collection[str] | None,
+) -> dict[str, str]:
+    """The tag's value on the newest event of each partition (None: of all), where it has one."""
+    found = instance.event_log_storage.get_latest_tags_by_partition(
+        asset, event_type, [tag], None if partitions is None else list(partitions)
+    )
+    return {partition: tags[tag] for partition, tags in found.items() if tag in tags}
+
+
+def latest_storage_ids(
+    instance: dg.DagsterInstance,
+    asset: dg.AssetKey,
+    event_type: dg.DagsterEventType,
+    partitions: Collection[str],
+) -> Mapping[str, int]:
+    """The storage id of the newest event of each partition."""
+    return instance.get_latest_storage_id_by_partition(asset, event_type, set(partitions))
+
+
+def _event_log_files(instance: dg.DagsterInstance, run_id: str) -> tuple[Path, ...]:
+    """The SQLite files of a run's events; none where another storage keeps them."""
+    path_for_shard = getattr(instance.event_log_storage, "path_for_shard", None)
+    if path_for_shard is None:
+        return ()
+    return tuple(Path(path_for_shard(shard)) for shard in (_INDEX_SHARD, run_id))
+
+
+@contextmanager
+def event_log_kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """While this lasts, SQLite does not checkpoint after each event of the run.
+
+    Dagster opens and closes its files for each statement. Closing the last connection writes all of
+    the write-ahead log back and deletes it, some 25 times a product; while an idle connection is
+    open, SQLite does so every 1,000 pages (https://sqlite.org/wal.html#ckpt). Other storages, and
+    files that cannot be opened, are left alone.
+    """
+    with ExitStack() as connections:
+        for path in _event_log_files(instance, run_id):
+            with contextlib.suppress(sqlite3.Error):
+                connection = sqlite3.connect(
+                    f"{path.as_uri()}?mode=rw", uri=True, timeout=0, check_same_thread=False
+                )
+                connections.enter_context(closing(connection))
+                # SQLite opens a file when it first reads. To the end: a statement that stands
+                # half read would keep the log from ever being written back.
+                connection.execute("SELECT name FROM sqlite_master").fetchall()
+        yield

@@ -1,0 +1,211 @@
+"""Events of a run in Dagster: materializations, observations and check results for what the engine
+reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from topview_pipeline.defs.checks import evaluation
+from topview_pipeline.defs.data_versions import Versions, key_of, observation
+from topview_pipeline.defs.failures import Trouble, trouble_of
+from topview_pipeline.defs.metadata import made_metadata, preview_of
+from topview_pipeline.engine import Event, Failed, Held, HoldReason, Made, Observed
+from topview_pipeline.engine.check import verdict_of
+from topview_pipeline.ledger import Ledger, Task
+from topview_pipeline.media import Verdict
+from topview_pipeline.plan import Forecast
+from topview_pipeline.stages import Stage, data_version
+from topview_pipeline.text import FirstOfEach
+
+if TYPE_CHECKING:
+    from topview_pipeline.defs.resources import TopviewResource
+
+DagsterEvent = (
+    dg.AssetMaterialization
+    | dg.AssetObservation
+    | dg.AssetCheckEvaluation
+    | dg.MaterializeResult[Any]
+)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plan of a catch-up run, for listeners of the resource.
+
+    Attributes:
+        wanted: keys of the stages by product id.
+    """
+
+    wanted: Mapping[str, Sequence[str]]
+    forecast: Forecast
+
+
+@dataclass
+class Report:
+    """What a run came to."""
+
+    made: int = 0
+    reused: int = 0
+    credits: float = 0.0
+    troubles: list[Trouble] = field(default_factory=list)
+
+
+class Reporter:
+    """Turns the engine's events into Dagster's, and adds up what the run came to.
+
+    Args:
+        context: of the run's step.
+        result_for: a product whose stages are yielded as `MaterializeResult`s of the step's own
+            outputs, so that another asset of the same run goes on. Possible in a run of one
+            partition; ranged runs yield `AssetMaterialization`s.
+    """
+
+    def __init__(
+        self,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext,
+        topview: TopviewResource,
+        ledger: Ledger,
+        stages: dict[str, Stage],
+        *,
+        result_for: str | None,
+    ) -> None:
+        self._log = context.log
+        self._run_id = context.run.run_id
+        self._config = topview.config
+        self._store = topview.store
+        self._ledger = ledger
+        self._stages = stages
+        self._versions = Versions(context.instance, tuple(stages.values()))
+        self._result_for = result_for
+        self._yielded: set[str] = set()
+        self._adopted: set[str] = set()
+        self._held: set[str] = set()
+        self._few = FirstOfEach()
+        self.report = Report()
+
+    def expect(self, products: set[str]) -> None:
+        """Load what Dagster knows of these products' inputs."""
+        self._versions.expect(products)
+
+    def dagster_events(self, event: Event) -> Iterator[DagsterEvent]:
+        """The Dagster events of one event; once they are stored, the ledger knows it."""
+        if isinstance(event, Observed):
+            yield from self._observed(event)
+        elif isinstance(event, Made):
+            yield from self._made(event)
+        else:
+            yield from self._not_made(event)
+
+    def _observed(self, event: Observed) -> Iterator[dg.AssetObservation]:
+        for source, version in event.versions.items():
+            if self._versions.is_news(source, event.product_id, version):
+                yield observation(source, event.product_id, version)
+            self._versions.note({(source, event.product_id): version})
+
+    def _made(self, made: Made) -> Iterator[DagsterEvent]:
+        task = self._ledger.tasks.get(made.task.id)
+        reused = task.reported_at is not None
+        yield from self._adoption(made, task)
+        verdict = self._verdict(made, task)
+        yield self._materialization(made, task, verdict, reused=reused)
+        if verdict is not None:
+            # Also of a reused one: a new event without a result would hide the old one's.
+            yield evaluation(made.stage, made.product_id, verdict)
+        # From here on Dagster has the event.
+        self._ledger.tasks.reported(task.id, made.product_id, who=f"run {self._run_id}")
+        self.report.made += 1
+        self.report.reused += reused
+        self.report.credits += 0.0 if reused else task.cost_credits or 0.0
+
+    def _verdict(self, made: Made, task: Task) -> Verdict | None:
+        """The check's verdict, measured once and remembered; None where checks are off."""
+        if not self._config.checks:
+            return None
+        verdict = verdict_of(self._stages[made.stage], task, self._ledger, self._store)
+        if verdict.is_refused:
+            self._log.warning(
+                f"{made.product_id} / {made.stage} failed its check: {verdict.why} {verdict.fix}"
+            )
+        return verdict
+
+    def _materialization(
+        self, made: Made, task: Task, verdict: Verdict | None, *, reused: bool
+    ) -> DagsterEvent:
+        stage = self._stages[made.stage]
+        preview = preview_of(stage, task, self._store) if self._config.previews else None
+        metadata = made_metadata(
+            stage,
+            task,
+            self._store,
+            account=self._ledger.account,
+            reused=reused,
+            seen_late=bool(self._ledger.history.seen_late([task.id])),
+            preview=preview,
+            verdict=verdict,
+            media_url=self._config.media_url,
+        )
+        version = data_version(task.fingerprint)
+        tags = self._versions.tags(stage, made.product_id, version, made.inputs)
+        self._versions.note({(made.stage, made.product_id): version})
+        # A step gives each output once: a scene that had to be made again is an event beside it.
+        is_output = made.wanted and made.product_id == self._result_for
+        if is_output and made.stage not in self._yielded:
+            self._yielded.add(made.stage)
+            return dg.MaterializeResult(
+                asset_key=made.stage,
+                metadata=metadata,
+                tags=tags,
+                data_version=dg.DataVersion(version),
+            )
+        return dg.AssetMaterialization(
+            asset_key=key_of(made.stage), partition=made.product_id, metadata=metadata, tags=tags
+        )
+
+    def _adoption(self, made: Made, task: Task) -> Iterator[dg.AssetObservation]:
+        """A mark, once a product, when another run submitted what this one brings home first."""
+        is_news = task.reported_at is None and task.run_id != self._run_id
+        if is_news and made.product_id not in self._adopted:
+            self._adopted.add(made.product_id)
+            yield _mark(
+                made.stage,
+                made.product_id,
+                "adopted",
+                f"Run {task.run_id} submitted it; this run brought it home.",
+                {"topview/task_id": task.topview_task_id, "topview/submitted_by_run": task.run_id},
+            )
+
+    def _not_made(self, event: Failed | Held) -> Iterator[dg.AssetObservation]:
+        trouble = trouble_of(event)
+        self.report.troubles.append(trouble)
+        what = f"{trouble.stage} {trouble.outcome}: {trouble.what}"
+        if self._few.admit(what):
+            self._log.warning(f"{trouble.product} / {what}")
+        values: dict[str, Any] = {
+            "topview/what_to_do": trouble.fix,
+            "topview/task_id": trouble.task_id or None,
+        }
+        if isinstance(event, Held):
+            # Once a product, at the stage where it waits; a range's own page has the rest.
+            if event.reason is HoldReason.UPSTREAM or event.product_id in self._held:
+                return
+            self._held.add(event.product_id)
+            values["topview/reason"] = event.reason.value
+            values["topview/until"] = event.until and dg.MetadataValue.timestamp(event.until)
+        yield _mark(event.stage, event.product_id, trouble.outcome, trouble.what, values)
+
+
+def _mark(
+    stage: str, product_id: str, what: str, said: str, values: dict[str, Any]
+) -> dg.AssetObservation:
+    known = {name: value for name, value in values.items() if value is not None}
+    return dg.AssetObservation(
+        asset_key=stage,
+        partition=product_id,
+        description=f"{what.capitalize()}: {said}",
+        metadata={"topview/mark": what, **known},
+    )

@@ -1,0 +1,98 @@
+"""The I/O managers: results as typed values for your own assets, and the kept plan of a run."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from topview_pipeline.defs.failures import plain_errors
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.stages import BY_KEY
+
+if TYPE_CHECKING:
+    from topview_pipeline.stages import StageResult
+
+
+class TopviewResults(dg.IOManager):
+    """Loads `bgRemovedImage`, `replacedImages` and `finishedVideo`; the engine writes the store.
+
+    An input of one partition is a value, one of several a mapping by product id. As with Dagster's
+    own file I/O managers, `metadata={"allow_missing_partitions": True}` on the input leaves out of
+    the mapping what has nothing stored.
+    """
+
+    def __init__(self, topview: TopviewResource) -> None:
+        self._topview = topview
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write nothing: the files are in the store before Dagster has the event.
+
+        Raises:
+            DagsterInvariantViolationError: an asset of your own returned a value.
+        """
+        if obj is not None:
+            raise dg.DagsterInvariantViolationError(
+                f"topview_results stores nothing, and {context.get_identifier()} returned a "
+                f"{type(obj).__name__}: give that asset an I/O manager of its own"
+            )
+
+    def load_input(self, context: dg.InputContext) -> "StageResult | Mapping[str, StageResult]":
+        """What each product last made of the upstream asset.
+
+        Raises:
+            Failure: a product has nothing stored of it in this account.
+        """
+        product_ids = list(context.asset_partition_keys)
+        stage = BY_KEY[context.asset_key.to_user_string()]
+        with plain_errors(), self._topview.ledger() as ledger:
+            tasks = {name: ledger.tasks.last_made(name, stage.key) for name in product_ids}
+        values = {
+            name: stage.result(name, task, self._topview.store)
+            for name, task in tasks.items()
+            if task is not None
+        }
+        missing = [name for name in product_ids if name not in values]
+        may_miss = bool((context.definition_metadata or {}).get("allow_missing_partitions"))
+        if missing and not (may_miss and len(product_ids) > 1):
+            raise dg.Failure(
+                f"the store of this account has no {stage.key} of {', '.join(missing)}; "
+                "materialize it first",
+                allow_retries=False,
+            )
+        return values[product_ids[0]] if len(product_ids) == 1 else values
+
+
+class KeptPlans(dg.IOManager):
+    """Keeps a run's plan as JSON in the store, so that any machine can go on with the run."""
+
+    def __init__(self, topview: TopviewResource) -> None:
+        self._topview = topview
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write the plan."""
+        with plain_errors():
+            self._topview.store.write_json(self._key(context.run_id), obj)
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Read the plan of this run, or of the run that this one goes on with.
+
+        Raises:
+            Failure: it is not in the store.
+        """
+        upstream = context.upstream_output
+        run_id = "" if upstream is None else upstream.run_id
+        with plain_errors():
+            plan = self._topview.store.read_json(self._key(run_id))
+        if plan is None:
+            raise dg.Failure(
+                f"the plan of run {run_id} is not in the store; start a new run instead",
+                allow_retries=False,
+            )
+        return plan
+
+    def _key(self, run_id: str) -> str:
+        from topview_pipeline.ledger import account_id
+
+        config = self._topview.config
+        account = account_id(config.base_url, config.require_uid())
+        return f"{account}/plans/{run_id}.json"

@@ -1,0 +1,250 @@
+"""Drives the engine for one run and yields Dagster events. Shared by the assets and the jobs.
+
+A plain generator: the cleanup of an async op never runs when the run is terminated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from topview_pipeline.defs.dagster_private import event_log_kept_open
+from topview_pipeline.defs.events import DagsterEvent, Report, Reporter
+from topview_pipeline.defs.failures import Trouble
+from topview_pipeline.defs.metadata import ACCOUNT
+from topview_pipeline.engine import Context, EngineThread, Failed, Made, ProductWork, RunInfo
+from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.stages import STAGES, Stage
+from topview_pipeline.store import Artifact, StoreError, check_pair
+
+if TYPE_CHECKING:
+    from topview_pipeline.catalogue import Catalogue, InputFiles
+    from topview_pipeline.defs.resources import TopviewResource
+    from topview_pipeline.topview.client import TopviewClient
+
+Wanted = Mapping[str, Sequence[str]]
+"""The keys of the stages that are wanted, by product id."""
+
+
+class Production:
+    """The producing of one run. Use it once.
+
+    Args:
+        explicit: a person or a schedule asked, not the sensor.
+        wait_seconds: the least that the run waits for progress, whatever the configuration says.
+        credit_limit: the most credits that the tasks of the root run may cost.
+        result_for: see `Reporter`.
+        stages: of the pipeline.
+    """
+
+    def __init__(
+        self,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext,
+        topview: TopviewResource,
+        *,
+        explicit: bool = True,
+        wait_seconds: float = 0.0,
+        credit_limit: float | None = None,
+        result_for: str | None = None,
+        stages: Sequence[Stage] = STAGES,
+    ) -> None:
+        self._context = context
+        self._topview = topview
+        wait_seconds = max(topview.config.wait_seconds, wait_seconds)
+        self._config = topview.config.model_copy(update={"wait_seconds": wait_seconds})
+        run = context.run
+        self._run = RunInfo(run.run_id, run.root_run_id or run.run_id, explicit, credit_limit)
+        self._result_for = result_for
+        self._stages = {stage.key: stage for stage in stages}
+        self.report = Report()
+
+    def make(
+        self,
+        wanted: Wanted,
+        catalogue: Catalogue,
+        *,
+        asked: Sequence[str] = (),
+        force: bool = False,
+    ) -> Iterator[DagsterEvent]:
+        """Make what is wanted; `report` says what came of it.
+
+        Args:
+            asked: see `ProductWork`.
+            force: likewise.
+        """
+        with self._opened() as (ledger, reporter):
+            missing = {
+                name: keys for name, keys in wanted.items() if name not in catalogue.products
+            }
+            yield from self._not_in_catalogue(missing, catalogue, ledger, reporter, force=force)
+            works = [
+                ProductWork(catalogue.products[name], tuple(keys), tuple(asked), force=force)
+                for name, keys in wanted.items()
+                if name in catalogue.products
+            ]
+            yield from self._produce(_in_turn(works, ledger), ledger, reporter)
+
+    def resume(
+        self, orphans: Sequence[Task], retries: Sequence[Task], catalogue: Catalogue | None
+    ) -> Iterator[DagsterEvent]:
+        """Bring orphans home, and try failed tasks again whose products still want them."""
+        with self._opened() as (ledger, reporter):
+            products = {} if catalogue is None else catalogue.products
+            works = [
+                ProductWork(products[row.product_id], (row.stage,), retry_of=row)
+                for row in retries
+                if row.product_id in products
+            ]
+            yield from self._produce(works, ledger, reporter, orphans=tuple(orphans))
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[tuple[Ledger, Reporter]]:
+        """The ledger, paired with its store before anything is written."""
+        with self._topview.ledger() as ledger:
+            pair(self._context.instance, ledger, self._topview, self._stages.values())
+            reporter = Reporter(
+                self._context, self._topview, ledger, self._stages, result_for=self._result_for
+            )
+            self.report = reporter.report
+            with event_log_kept_open(self._context.instance, self._run.run_id):
+                yield ledger, reporter
+
+    def _not_in_catalogue(
+        self,
+        missing: Wanted,
+        catalogue: Catalogue,
+        ledger: Ledger,
+        reporter: Reporter,
+        *,
+        force: bool,
+    ) -> Iterator[DagsterEvent]:
+        """Products without a usable row: of those that left, the store's results, free."""
+        reasons = {problem.product_id: str(problem) for problem in catalogue.problems}
+        for name, keys in missing.items():
+            for key in keys:
+                task = None if name in reasons or force else ledger.tasks.last_made(name, key)
+                if task is not None and self._is_whole(task):
+                    made = Made(name, key, task, dict(task.inputs))
+                    yield from reporter.dagster_events(made)
+                    self._topview.notify(made)
+                    continue
+                what = reasons.get(name, f"it is not in the catalogue {catalogue.source}")
+                fix = "fix or add its row in the catalogue, then run it again"
+                reporter.report.troubles.append(Trouble(name, key, "failed", what, fix))
+                self._topview.notify(Failed(name, key, what, fix))
+
+    def _is_whole(self, task: Task) -> bool:
+        artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
+        try:
+            return bool(artifacts) and all(map(self._topview.store.has, artifacts))
+        except StoreError:
+            return False
+
+    def _produce(
+        self,
+        works: Sequence[ProductWork],
+        ledger: Ledger,
+        reporter: Reporter,
+        *,
+        orphans: tuple[Task, ...] = (),
+    ) -> Iterator[DagsterEvent]:
+        reporter.expect({work.product.product_id for work in works})
+        client = self._topview.client()
+        worker = secrets.token_hex(16)
+        ledger.workers.start(worker, run_id=self._run.run_id)
+        thread = EngineThread(
+            client,
+            self._context_of(ledger, worker, self._topview.files(ledger)),
+            orphans=orphans,
+            leave=lambda: ledger.workers.end(worker),
+        )
+        try:
+            for work in works:
+                thread.put(work)
+            thread.no_more()
+            for event in thread.events():
+                yield from reporter.dagster_events(event)
+                self._topview.notify(event)
+        finally:
+            thread.close()
+
+    def _context_of(
+        self, ledger: Ledger, worker: str, files: InputFiles
+    ) -> Callable[[TopviewClient], Context]:
+        # The ledger's times are the database's: on another machine that clock may differ.
+        ahead = ledger.now() - time.time()
+
+        def context_of(client: TopviewClient) -> Context:
+            return Context(
+                client=client,
+                ledger=ledger,
+                store=self._topview.store,
+                files=files,
+                run=self._run,
+                config=self._config,
+                worker=worker,
+                stages=tuple(self._stages.values()),
+                submit_seconds=client.timeouts.submit_total,
+                clock=lambda: time.time() + ahead,
+            )
+
+        return context_of
+
+
+def pair(
+    instance: dg.DagsterInstance,
+    ledger: Ledger,
+    topview: TopviewResource,
+    stages: Iterable[Stage] = STAGES,
+    *,
+    write: bool = True,
+) -> None:
+    """Check that ledger and store know each other; a new pair gets to know each other.
+
+    Args:
+        write: False: only look; else the store must also take a file.
+
+    Raises:
+        StoreError: they do not belong together, or the store takes no file: nothing may be
+            submitted.
+    """
+    store = topview.store
+    is_new = check_pair(
+        remembered=ledger.store_id(),
+        found=store.identity(),
+        ledger_is_empty=not ledger.has_tasks(),
+        has_results=lambda: store.has_results(ledger.account),
+        has_materializations=lambda: any(
+            _is_of_account(instance, stage, ledger.account) for stage in stages
+        ),
+        store=store.location,
+        ledger=ledger.where,
+    )
+    if not write:
+        return
+    store.check_writable(ledger.account)
+    if is_new:
+        identity = store.identity(create=True)
+        if identity is not None:
+            ledger.remember_store(identity, who="first run")
+
+
+def _is_of_account(instance: dg.DagsterInstance, stage: Stage, account: str) -> bool:
+    """Dagster's newest materialization of the stage was made with this account."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(stage.key))
+    if event is None or event.asset_materialization is None:
+        return False
+    of = event.asset_materialization.metadata.get(ACCOUNT)
+    return of is not None and of.value == account
+
+
+def _in_turn(works: Sequence[ProductWork], ledger: Ledger) -> list[ProductWork]:
+    """Products with a running task first: of thousands the last ones start minutes later."""
+    running = ledger.tasks.in_state((TaskState.PENDING, TaskState.SUCCEEDED))
+    first = {row.product_id for row in running}
+    return sorted(works, key=lambda work: work.product.product_id not in first)
