@@ -9,8 +9,8 @@
   const texts = new Map(cards.map((card) => [card, folded(card.dataset.search)]));
 
   const fits = (card, words) => {
-    const outcome = card.dataset[stage.value ? stage.value.toLowerCase() : "outcome"];
-    if (status.value ? outcome !== status.value : stage.value && outcome === "new") return false;
+    const found = card.dataset[stage.value ? stage.value.toLowerCase() : "status"];
+    if (status.value ? found !== status.value : stage.value && found === "new") return false;
     return words.every((word) => texts.get(card).includes(word));
   };
 
