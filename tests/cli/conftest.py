@@ -4,56 +4,64 @@ from __future__ import annotations
 
 import csv
 import os
-import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from PIL import Image
 
+from topview_pipeline.cli import main
+from topview_pipeline.ledger import Ledger
+from topview_pipeline.sandbox.api.control import Control
 from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.control import Control
 from topview_pipeline.sandbox.serve import Running, running
+from topview_pipeline.settings import VARIABLES
 
-VOICE = "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t"
-CAPTION = "3cfcb29df99746d4b438e169dda47647"
-COLUMNS = ("product_id", "image", "template_image", "script", "voice_id", "caption_id", "mode")
+QUAD = "[[0.2, 0.2], [0.6, 0.2], [0.6, 0.8], [0.2, 0.8]]"
+GOOD = {
+    "template_image": "template.png",
+    "voice_id": "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t",
+    "caption_id": "3cfcb29df99746d4b438e169dda47647",
+    "mode": "avatar2",
+}
+COLUMNS = ("product_id", "image", "location", "script", *GOOD)
 
 
 @dataclass
 class Project:
-    """What somebody has who runs the command line."""
+    """The folder of a person who runs the command line."""
 
     folder: Path
     sandbox: Running
     environment: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def home(self) -> Path:
+        return self.folder / ".topview"
+
     def write_catalogue(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Rows are merged into a row that is good in every column."""
-        good = {
-            "template_image": "template.png",
-            "voice_id": VOICE,
-            "caption_id": CAPTION,
-            "mode": "avatar2",
-        }
         with (self.folder / "catalogue.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="")
             writer.writeheader()
-            writer.writerows({**good, **row} for row in rows)
+            writer.writerows({**GOOD, **row} for row in rows)
 
-    def products(self, count: int) -> None:
+    def products(self, count: int, **columns: str) -> None:
         """A catalogue of so many good products, each with a photo of its own."""
         rows = []
         for number in range(count):
             name = f"product-{number}"
-            Image.new("RGB", (16, 16), (number * 9 % 256, 90, 120)).save(
-                self.folder / f"{name}.png"
-            )
-            rows.append({"product_id": name, "image": f"{name}.png", "script": f"This is {name}."})
+            picture = Image.new("RGB", (16, 16), (number * 9 % 256, 90, 120))
+            picture.save(self.folder / f"{name}.png")
+            row = {"product_id": name, "image": f"{name}.png", "script": f"This is {name}."}
+            rows.append({**row, **columns})
         self.write_catalogue(rows)
 
     def command(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
@@ -68,15 +76,30 @@ class Project:
         )
 
     def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run `topview-pipeline` to its end."""
+        """Run `topview-pipeline` to its end; a traceback is never what a person sees."""
         process = self.command(*arguments, **changes)
         out, err = process.communicate(timeout=90)
+        assert "Traceback" not in out + err, out + err
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
+    def refused(self, *arguments: str, **changes: str) -> str:
+        """The sentence of a command that does nothing and submits nothing."""
+        submits = self.counters()["submits"]
+        ran = self.run(*arguments, **changes)
+        assert ran.returncode == 2, ran.stdout + ran.stderr
+        assert ran.stderr.startswith(("topview-pipeline: ", "Usage: "))
+        assert self.counters()["submits"] == submits
+        return ran.stderr
+
     def counters(self) -> dict[str, Any]:
-        """What the sandbox counted."""
+        """The sandbox's report."""
         with Control(self.sandbox.base_url) as control:
             return control.counters()
+
+    def ledger(self) -> Ledger:
+        """The project's ledger, opened from outside."""
+        url = f"sqlite:///{self.home}/ledger.db"
+        return Ledger(url, base_url=self.sandbox.base_url, uid=self.sandbox.uid)
 
 
 ProjectOf = Callable[..., Project]
@@ -85,33 +108,62 @@ ProjectOf = Callable[..., Project]
 @pytest.fixture
 def project_of(tmp_path: Path) -> Iterator[ProjectOf]:
     """Makes a project whose sandbox has the given settings."""
-    open_sandboxes = []
+    with ExitStack() as sandboxes:
 
-    def make(**settings: object) -> Project:
-        config = SandboxConfig(**{"media": "tiny", "speed": 50.0, **settings})  # type: ignore[arg-type]
-        context = running(config)
-        sandbox = context.__enter__()
-        open_sandboxes.append(context)
-        (tmp_path / "workspace.yaml").write_text("load_from: []\n", encoding="utf-8")
-        Image.new("RGB", (36, 64), "white").save(tmp_path / "template.png")
-        return Project(
-            tmp_path,
-            sandbox,
-            {
-                "TOPVIEW_BASE_URL": sandbox.base_url,
-                "TOPVIEW_UID": sandbox.uid,
-                "TOPVIEW_API_KEY": sandbox.api_key,
-                "TOPVIEW_CATALOGUE": "catalogue.csv",
-                "TOPVIEW_POLL_SECONDS": "0.05",
-                "DAGSTER_HOME": str(tmp_path / "dagster"),
-            },
-        )
+        def make(**settings: Any) -> Project:
+            config = SandboxConfig(**{"media": "tiny", "speed": 50.0, **settings})
+            sandbox = sandboxes.enter_context(running(config))
+            (tmp_path / "workspace.yaml").write_text("load_from: []\n", encoding="utf-8")
+            Image.new("RGB", (36, 64), "white").save(tmp_path / "template.png")
+            return Project(
+                tmp_path,
+                sandbox,
+                {
+                    "TOPVIEW_BASE_URL": sandbox.base_url,
+                    "TOPVIEW_UID": sandbox.uid,
+                    "TOPVIEW_API_KEY": sandbox.api_key,
+                    "TOPVIEW_CATALOGUE": "catalogue.csv",
+                    "TOPVIEW_POLL_SECONDS": "0.05",
+                    "DAGSTER_HOME": str(tmp_path / "dagster"),
+                },
+            )
 
-    yield make
-    for context in open_sandboxes:
-        context.__exit__(None, None, None)
+        yield make
 
 
-def interrupt(process: subprocess.Popen[str]) -> None:
-    """Press Ctrl-C."""
-    process.send_signal(signal.SIGINT)
+@pytest.fixture
+def project(project_of: ProjectOf) -> Project:
+    return project_of()
+
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(project: Project, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Runs `topview-pipeline` in this process, in the project's folder."""
+    monkeypatch.chdir(project.folder)
+
+    def run(*arguments: str, **changes: str) -> Result:
+        environment = {**dict.fromkeys(VARIABLES), **project.environment, **changes}
+        return CliRunner().invoke(main, arguments, env=environment)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _settings_are_read_again() -> Iterator[None]:
+    """The code location keeps its settings while the process lives: another test has others."""
+    yield
+    module = sys.modules.get("topview_pipeline.definitions")
+    for name in ("config", "store"):
+        vars(module.topview).pop(name, None) if module else None
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for a state of the world; a process that ends before it fails the test."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "the state was never reached"
+        time.sleep(0.02)

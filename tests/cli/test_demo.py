@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,21 +13,26 @@ import time
 from pathlib import Path
 
 import dagster as dg
+import httpx
 import pytest
+from click.testing import CliRunner, Result
 
-from topview_pipeline.cli.demohome import DemoHome, free_port
-from topview_pipeline.cli.instance import DAGSTER_YAML
-from topview_pipeline.settings import VARIABLES, Settings
+import topview_pipeline.cli.demo as demo_module
+from topview_pipeline.cli import main
+from topview_pipeline.cli.console import CannotStart
+from topview_pipeline.cli.demo import DemoHome, free_port, sample_catalogue
+from topview_pipeline.settings import VARIABLES, PipelineConfig
 
+PRODUCT = "aqua-bottle"
 _HOLDS_A_SANDBOX = """
 import signal, sys, time
 from pathlib import Path
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, and hands that on
-from topview_pipeline.cli.demohome import DemoHome
-home = DemoHome(Path(sys.argv[1]))
-with home.sandbox():
-    print("up", flush=True)
-    time.sleep(60)
+from topview_pipeline.cli.demo import DemoHome
+if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, and hands that on
+    with DemoHome(Path(sys.argv[1])).sandbox():
+        print("up", flush=True)
+        time.sleep(60)
 """
 
 
@@ -34,19 +41,25 @@ def test_no_setting_of_the_user_reaches_the_demo(
 ) -> None:
     """Sandbox work in a production bucket, or the real key sent to the sandbox."""
     monkeypatch.setattr(os, "environ", {**os.environ})
-    for variable in VARIABLES:
-        os.environ[variable.name] = "hostile"
+    for name in (*VARIABLES, "TOPVIEW_ARTIFACTS"):
+        os.environ[name] = "hostile"
     DemoHome(tmp_path / ".demo").enter()
-    settings = Settings.from_environment(dict(os.environ), start=tmp_path)
-    assert settings.base_url.startswith("http://127.0.0.1:")
-    assert Path(settings.artifacts).is_relative_to(tmp_path)
-    assert "hostile" not in {os.environ.get(variable.name) for variable in VARIABLES}
+    config = PipelineConfig.from_environment(start=tmp_path)
+    assert config.base_url.startswith("http://127.0.0.1:")
+    assert Path(config.store).is_relative_to(tmp_path)
+    assert "hostile" not in os.environ.values()
 
 
 def test_the_sandbox_keeps_its_port_because_the_origin_is_part_of_the_account(
     tmp_path: Path,
 ) -> None:
-    assert DemoHome(tmp_path).port() == DemoHome(tmp_path).port()
+    home = DemoHome(tmp_path)
+    assert home.port() == DemoHome(tmp_path).port() != home.port("media")
+    with socket.create_server(("127.0.0.1", home.port())):
+        assert free_port(home.port()) != home.port()
+        with pytest.raises(CannotStart, match="stop it first"), home.sandbox():
+            pass
+    assert free_port(home.port()) == home.port()
 
 
 def _answers(port: int) -> bool:
@@ -56,45 +69,87 @@ def _answers(port: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_a_demo_that_dies_leaves_no_sandbox_behind(tmp_path: Path, number: signal.Signals) -> None:
+    script = tmp_path / "holds_a_sandbox.py"
+    script.write_text(_HOLDS_A_SANDBOX, encoding="utf-8")
     with subprocess.Popen(
-        [sys.executable, "-c", _HOLDS_A_SANDBOX, str(tmp_path)], stdout=subprocess.PIPE
+        [sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
+        assert _answers(DemoHome(tmp_path).port())
         process.send_signal(number)
-    port = DemoHome(tmp_path).port()
     deadline = time.monotonic() + 60
-    while _answers(port):
+    while _answers(DemoHome(tmp_path).port()):
         assert time.monotonic() < deadline, "the sandbox outlived its demo"
         time.sleep(0.05)
 
 
-def test_a_sandbox_that_inherits_no_sigterm_ends_with_its_demo_as_it_starts() -> None:
-    """Who ignores SIGTERM hands that on, and a sandbox that had not started yet stayed for ever."""
-    sandbox = [sys.executable, "-m", "topview_pipeline.cli", "sandbox", "--end-with-stdin"]
-    ignoring = ["sh", "-c", 'trap "" TERM; exec "$@"', "sh", *sandbox]
-    ended = subprocess.run(
-        ignoring, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
-    )
-    # By the signal as it started, or by itself when it had.
-    assert ended.returncode in (-signal.SIGTERM, 0), ended.stderr
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DemoHome:
+    """The demo of one product, placed by hand: Topview returns two images."""
+    sample = sample_catalogue()
+    with sample.open(encoding="utf-8", newline="") as file:
+        (row,) = [row for row in csv.DictReader(file) if row["product_id"] == PRODUCT]
+    for column in ("image", "template_image"):
+        row[column] = str(sample.parent / row[column])
+    catalogue = tmp_path / "catalogue.csv"
+    with catalogue.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        writer.writeheader()
+        writer.writerow(row)
+    (tmp_path / "workspace.yaml").write_text("load_from: []\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    # A copy: the demo's settings must not outlive the test.
+    monkeypatch.setattr(os, "environ", {**os.environ})
+    monkeypatch.setattr(demo_module, "sample_catalogue", lambda: catalogue)
+    monkeypatch.setattr(demo_module, "SANDBOX_SPEED", 60.0)
+    return DemoHome.here()
 
 
-def test_a_free_port_is_free() -> None:
-    with socket.create_server(("127.0.0.1", free_port())) as server:
-        assert server.getsockname()[1] > 0
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return result
 
 
-def test_the_dagster_yaml_we_write_limits_what_it_says(tmp_path: Path) -> None:
-    """A misspelt key would be passed over, and a backfill of 5,000 would be 25 processes."""
-    (tmp_path / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        limits = instance.get_concurrency_config().run_queue_config
-        assert limits is not None
-        assert limits.tag_concurrency_limits == [
-            {"key": "dagster/backfill", "value": {"applyLimitPerUniqueValue": True}, "limit": 2},
-            {"key": "topview/job", "value": "catch_up", "limit": 1},
-        ]
-        assert not instance.telemetry_enabled
-        assert not instance.nux_enabled
-        assert not instance.run_retries_enabled
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_demo_has_a_manifest_and_a_gallery_and_a_choice_can_be_made(home: DemoHome) -> None:
+    from topview_pipeline.cli.ui import served_gallery
+
+    said = run("demo").output
+
+    page = home.folder / "topview" / "gallery" / "index.html"
+    assert os.path.relpath(page) in said
+    assert f".demo/videos/{PRODUCT}.mp4" in said
+    assert "../store/" in page.read_text(encoding="utf-8"), "it opens without a server"
+    with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
+        manifest = instance.get_latest_materialization_event(dg.AssetKey("videoManifest"))
+        assert manifest is not None
+        assert manifest.asset_materialization is not None
+        assert manifest.asset_materialization.metadata["topview/videos"].value == 1
+        assert not list(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
+
+    with served_gallery(home) as url:
+        assert url is not None
+        before = httpx.get(url, trust_env=False)
+        assert before.headers["Cache-Control"] == "no-store"
+        (command,) = set(re.findall(rf"topview-pipeline [^\"<]*choose {PRODUCT} 2", before.text))
+        assert "is chosen" in run(*command.split()[1:]).output
+        again = run("--demo", "run", "--product", PRODUCT, "--stage", "finishedVideo").output
+        assert "1 made" in again
+        after = httpx.get(url, trust_env=False)
+        assert after.text != before.text
+        (video,) = set(re.findall(r"media/[^\"]*/video\.mp4", after.text))
+        played = httpx.get(f"{url}{video}", headers={"Range": "bytes=0-9"}, trust_env=False)
+        assert played.status_code == 206
+
+
+@pytest.mark.parametrize("arguments", [("--demo", "gallery"), ("ui",)])
+def test_a_demo_that_was_never_made_is_one_sentence(
+    home: DemoHome, arguments: tuple[str, ...]
+) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "make demo" in result.output
+    assert not home.folder.exists()

@@ -1,44 +1,31 @@
-"""`topview-pipeline run` as its users meet it: real processes, exit codes, sentences."""
+"""`topview-pipeline run` as people meet it: real processes, exit codes, sentences."""
 
 from __future__ import annotations
 
-import subprocess
-import time
-from collections.abc import Callable
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Project, ProjectOf, interrupt
-from topview_pipeline.ledger import Ledger, TaskState
+from tests.catalogue.server import FileServer, serving
+from tests.cli.conftest import Invoke, Project, ProjectOf, wait_for
+from topview_pipeline.ledger import TaskState
+
+pytestmark = pytest.mark.timeout(240)
+
+FREE = ("run", "--stage", "bgRemovedImage")
 
 
-def ledger_of(project: Project) -> Ledger:
-    """The project's ledger, opened from outside."""
-    home = project.folder / ".topview"
-    return Ledger(
-        f"sqlite:///{home}/ledger.db",
-        base_url=project.sandbox.base_url,
-        uid=project.sandbox.uid,
-    )
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait for a state of the world; a process that ends before it fails the test."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "the state was never reached"
-        time.sleep(0.02)
-
-
-def test_a_second_run_pays_nothing_and_says_so(project_of: ProjectOf) -> None:
-    project = project_of()
+def test_a_second_run_pays_nothing_and_says_so(project: Project) -> None:
     project.products(2)
     first = project.run("run")
     assert (first.returncode, first.stderr) == (0, "")
     assert "6 made" in first.stdout
+    assert "product-0 finishedVideo made in" in first.stdout
     paid = project.counters()["charged"]
-    assert paid > 0
+    assert f"{paid:g} credits." in first.stdout
 
     second = project.run("run")
 
@@ -48,25 +35,27 @@ def test_a_second_run_pays_nothing_and_says_so(project_of: ProjectOf) -> None:
 
 
 @pytest.mark.slow
-def test_good_rows_go_on_beside_bad_ones(project_of: ProjectOf) -> None:
-    project = project_of()
+def test_good_rows_go_on_beside_bad_ones(project: Project) -> None:
     project.products(1)
-    text = (project.folder / "catalogue.csv").read_text(encoding="utf-8")
-    good = text.splitlines()[1]
-    bad = good.replace("product-0,product-0.png", "product-bad,").replace("avatar2", "cinema")
-    missing = good.replace("product-0,product-0.png", "product-gone,gone.png")
-    (project.folder / "catalogue.csv").write_text(
-        "\n".join([*text.splitlines(), bad, missing]) + "\n", encoding="utf-8"
-    )
+    good = {"image": "product-0.png", "script": "One."}
+    ids = ["product-0", "../../etc", "Größe 42 🥾 / rot"]
+    bad = [{"product_id": "bad", "mode": "cinema"}, {"product_id": "gone", "image": "gone.png"}]
+    project.write_catalogue([{**good, **row} for row in [{"product_id": n} for n in ids] + bad])
 
     ran = project.run("run")
 
     assert ran.returncode == 1
-    assert "line 3, column mode" in ran.stdout
-    assert "product-0 finishedVideo made" in ran.stdout
-    assert "product-gone bgRemovedImage failed" in ran.stdout
+    assert "line 5, column mode" in ran.stdout
+    assert "Größe 42 🥾 / rot finishedVideo made" in ran.stdout
+    assert "gone bgRemovedImage failed" in ran.stdout
     assert "gone.png" in ran.stdout
-    assert project.counters()["submits"]["remove_background"] == 1
+    assert "gone replacedImages failed" not in ran.stdout, "one cause is one line"
+    submits = project.counters()["submits"]
+    assert submits["remove_background"] == 1, "one photo, made once for all three"
+    assert len(list(project.home.joinpath("store").rglob("result.json"))) == 3
+    named = project.run("run", "--product", "bad")
+    assert named.returncode == 1
+    assert "bad bgRemovedImage failed: line 5, column mode" in named.stdout
 
 
 @pytest.mark.slow
@@ -79,129 +68,108 @@ def test_good_rows_go_on_beside_bad_ones(project_of: ProjectOf) -> None:
         ((), {"TOPVIEW_CATALOGUE": ""}, "TOPVIEW_CATALOGUE: it is not set"),
         ((), {"TOPVIEW_CATALOGUE": "gone.csv"}, "gone.csv: no such file"),
         ((), {"TOPVIEW_POLL_SECONDS": "soon"}, "TOPVIEW_POLL_SECONDS"),
+        ((), {"TOPVIEW_ARTIFACTS": "x", "TOPVIEW_UID": ""}, "no setting TOPVIEW_ARTIFACTS"),
         ((), {"DAGSTER_HOME": "relative"}, "Dagster needs an absolute path"),
         (("--product", "nobody"), {}, "has no product 'nobody'"),
-        (("--stage", "cutout"), {}, "the stages are bgRemovedImage"),
-        (("--force",), {}, "Name products, or add --yes"),
+        (("--stage", "cutout"), {}, "Stages: bgRemovedImage"),
+        (("--force",), {}, "There is nobody to ask: add --yes"),
+        (("--limit", "0"), {}, "x>=1"),
     ],
 )
 def test_what_cannot_start_is_one_sentence_and_exit_2(
-    project_of: ProjectOf, arguments: tuple[str, ...], changes: dict[str, str], said: str
+    project: Project, arguments: tuple[str, ...], changes: dict[str, str], said: str
 ) -> None:
-    project = project_of()
     project.products(1)
-
-    ran = project.run("run", *arguments, **changes)
-
-    assert ran.returncode == 2
-    assert said in ran.stderr
-    assert "Traceback" not in ran.stderr + ran.stdout
-    assert project.counters()["submits"] == {}
+    assert said in project.refused("run", *arguments, **changes)
 
 
-def test_a_misspelt_column_is_not_passed_over_in_silence(project_of: ProjectOf) -> None:
-    project = project_of()
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["", "product_id,image\n", "name,price\nbottle,3\n", "\0\1"])
+def test_a_catalogue_of_nothing_starts_nothing(project: Project, text: str) -> None:
+    (project.folder / "catalogue.csv").write_text(text, encoding="utf-8")
+    assert "catalogue.csv" in project.refused("run")
+
+
+def test_a_misspelt_column_is_not_passed_over_in_silence(project: Project) -> None:
     project.products(1)
     path = project.folder / "catalogue.csv"
     head, *rows = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([f"{head},capton_id", *(f"{row}," for row in rows)]), "utf-8")
-    assert "capton_id" in project.run("run", "--stage", "bgRemovedImage").stdout
+    assert "capton_id" in project.run(*FREE).stdout
 
 
-def test_a_stage_without_the_one_before_it_says_what_to_do(project_of: ProjectOf) -> None:
-    project = project_of()
+def test_a_stage_without_the_one_before_it_says_what_to_do(project: Project) -> None:
     project.products(1)
 
     ran = project.run("run", "--stage", "finishedVideo")
 
     assert ran.returncode == 1
-    assert "materialize replacedImages first" in ran.stdout
+    assert "What to do: Materialize replacedImages first" in ran.stdout
     assert project.counters()["submits"] == {}
 
 
 @pytest.mark.slow
-def test_ids_and_pictures_as_catalogues_have_them(project_of: ProjectOf) -> None:
-    """Ids are data, and a photo that is none costs nothing."""
-    project = project_of()
-    project.products(1)
-    (project.folder / "text.png").write_text("no picture", encoding="utf-8")
-    good = {"image": "product-0.png", "script": "One."}
-    project.write_catalogue(
-        [
-            {"product_id": "../../etc", **good},
-            {"product_id": "Größe 42 🥾 / rot", **good},
-            {"product_id": "x" * 200, **good},
-            {"product_id": "broken", **good, "image": "text.png"},
-        ]
-    )
+def test_a_catalogue_that_lost_its_products_is_refused_until_somebody_accepts_it(
+    project: Project,
+) -> None:
+    project.products(10)
+    assert project.run(*FREE).returncode == 0
+    project.products(4)
 
-    ran = project.run("run", "--stage", "bgRemovedImage")
-
-    assert ran.returncode == 1
-    assert "text.png" in ran.stdout
-    counters = project.counters()
-    assert counters["succeeded"] == {"remove_background": 1}, "one photo, made once for all three"
-    results = list(project.folder.rglob("result.json"))
-    assert len(results) == 1
-    assert results[0].is_relative_to(project.folder / ".topview" / "artifacts")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("text", ["", "product_id,image\n", "name,price\nbottle,3\n", "\0\1"])
-def test_a_catalogue_of_nothing_starts_nothing(project_of: ProjectOf, text: str) -> None:
-    project = project_of()
-    project.products(1)
-    (project.folder / "catalogue.csv").write_text(text, encoding="utf-8")
-
-    ran = project.run("run")
-
-    assert ran.returncode == 2
-    assert "catalogue.csv" in ran.stderr
-    assert "Traceback" not in ran.stderr
+    for named in ((), ("--force", "--product", "product-0")):
+        assert "6 of its 10 products are gone" in project.refused(*FREE, *named)
+    assert "On hold: " in project.run("plan").stdout
+    accepted = project.run(*FREE, "--accept-change")
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    assert "On hold" not in project.run("plan").stdout
 
 
 @pytest.mark.slow
 def test_without_dagster_home_one_is_chosen_and_said_and_its_yaml_is_kept(
-    project_of: ProjectOf,
+    project: Project,
 ) -> None:
-    project = project_of()
     project.products(1)
 
-    ran = project.run("run", "--stage", "bgRemovedImage", DAGSTER_HOME="")
+    ran = project.run(*FREE, DAGSTER_HOME="")
 
-    home = project.folder / ".dagster_home"
+    yaml = project.folder / ".dagster_home" / "dagster.yaml"
     assert ran.returncode == 0
     assert ".dagster_home" in ran.stdout
-    assert "dagster/backfill" in (home / "dagster.yaml").read_text(encoding="utf-8")
+    assert "dagster/backfill" in yaml.read_text(encoding="utf-8")
     mine = "telemetry:\n  enabled: false\n"
-    (home / "dagster.yaml").write_text(mine, encoding="utf-8")
-    project.run("run", "--stage", "bgRemovedImage", DAGSTER_HOME="")
-    assert (home / "dagster.yaml").read_text(encoding="utf-8") == mine
+    yaml.write_text(mine, encoding="utf-8")
+    project.run(*FREE, DAGSTER_HOME="")
+    assert yaml.read_text(encoding="utf-8") == mine
 
 
 @pytest.mark.slow
-def test_wait_0_submits_what_fits_and_says_3_and_the_next_run_finishes(
-    project_of: ProjectOf,
-) -> None:
-    project = project_of()
+def test_wait_0_submits_what_fits_and_says_3_and_the_next_run_finishes(project: Project) -> None:
     project.products(2)
 
     ran = project.run("run", TOPVIEW_WAIT_SECONDS="0")
 
     assert ran.returncode == 3
-    assert "pending" in ran.stdout
+    assert "Products not finished: 2 held." in ran.stdout
     assert project.run("run").returncode == 0
     counters = project.counters()
     assert counters["duplicates"] == 0
     assert counters["accepted"]["image2Video"] == 2
 
 
+def _pending(project: Project) -> int:
+    if not (project.home / "ledger.db").exists():
+        return 0
+    with closing(project.ledger()) as ledger:
+        return len(ledger.tasks.in_state((TaskState.PENDING,)))
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_kill_9_in_the_middle_then_run_again_pays_nothing_twice(project_of: ProjectOf) -> None:
     """Killed while all slots are taken: then no submit is on its way, and nothing is unknown."""
     project = project_of(speed=5.0, concurrency=2)
     project.products(3)
-    slots = {"TOPVIEW_MAX_CONCURRENT_TASKS": "2"}
+    slots = {"TOPVIEW_SLOTS": "2"}
     process = project.command("run", **slots)
 
     def both_slots_hold_scenes() -> bool:
@@ -216,41 +184,93 @@ def test_kill_9_in_the_middle_then_run_again_pays_nothing_twice(project_of: Proj
     again = project.run("run", **slots)
 
     assert again.returncode == 0, again.stdout + again.stderr
+    assert "reused at no cost" in again.stdout
     counters = project.counters()
     assert counters["duplicates"] == 0
     assert counters["orphans"] == 0
     assert counters["succeeded"]["image2Video"] == 3
 
 
-def _pending(project: Project) -> int:
-    if not (project.folder / ".topview" / "ledger.db").exists():
-        return 0
-    ledger = ledger_of(project)
-    try:
-        return len(ledger.tasks.in_state((TaskState.PENDING,)))
-    finally:
-        ledger.close()
-
-
 @pytest.mark.slow
-def test_ctrl_c_takes_back_what_was_not_submitted(project_of: ProjectOf) -> None:
+def test_ctrl_c_sends_nothing_more_and_the_next_run_collects_what_is_at_topview(
+    project_of: ProjectOf,
+) -> None:
     project = project_of(speed=10.0)
     project.products(4)
-    process = project.command("run", TOPVIEW_MAX_CONCURRENT_TASKS="1")
+    process = project.command("run", TOPVIEW_SLOTS="1")
     wait_for(lambda: project.counters()["accepted"].get("image_replace", 0) >= 1, process)
-    interrupt(process)
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
 
     assert process.returncode == 3, out + err
-    assert "Traceback" not in err
-    ledger = ledger_of(project)
-    try:
-        assert ledger.orders.open_orders() == []
-        states = {row.state.value for row in ledger.tasks.all()}
-    finally:
-        ledger.close()
-    assert "unknown" not in states
-    assert "withdrawn" in out
+    assert "Traceback" not in out + err
+    assert "Stopped. Nothing more is sent; tasks of this run at Topview: " in out
+    with closing(project.ledger()) as ledger:
+        assert not ledger.tasks.in_state((TaskState.RESERVED, TaskState.UNKNOWN))
+        left = len(ledger.tasks.in_state((TaskState.PENDING, TaskState.SUCCEEDED)))
+        assert ledger.workers.alive() == set()
+    assert f"at Topview: {left}." in out
     assert project.run("run").returncode == 0
     counters = project.counters()
     assert (counters["duplicates"], counters["orphans"]) == (0, 0)
+
+
+# Places that cannot be used.
+
+
+@pytest.mark.slow
+def test_a_base_url_that_is_a_website_leaves_no_ledger(project: Project) -> None:
+    project.products(1)
+    with serving(FileServer()) as website:
+        said = project.refused("run", TOPVIEW_BASE_URL=website.url)
+    assert "TOPVIEW_BASE_URL" in said
+    assert "not Topview" in said
+    assert not (project.home / "ledger.db").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", ["TOPVIEW_HOME", "TOPVIEW_STORE", "DAGSTER_HOME"])
+def test_a_file_where_a_folder_must_be_is_said(project: Project, variable: str) -> None:
+    """As root nothing is unwritable, so a file stands in the way instead."""
+    project.products(1)
+    (project.folder / "file").write_text("in the way", encoding="utf-8")
+    assert "file" in project.refused("run", **{variable: str(project.folder / "file")})
+
+
+# A ledger in trouble.
+
+
+def _made_once(project: Project) -> Path:
+    """The ledger of a project that has a product more than it knows."""
+    project.products(1)
+    assert project.run(*FREE).returncode == 0
+    project.products(2)
+    return project.home / "ledger.db"
+
+
+@pytest.mark.slow
+def test_a_damaged_ledger_starts_nothing_and_is_left_as_it_is(project: Project) -> None:
+    ledger = _made_once(project)
+    content = ledger.read_bytes()
+    for damaged in (b"no database" * 100, content[:4096] + b"\xa5" * (len(content) - 4096)):
+        ledger.write_bytes(damaged)
+        (said,) = project.refused("run").splitlines()
+        assert said.startswith("topview-pipeline: ledger")
+        assert ledger.read_bytes()[:100] == damaged[:100]
+
+
+@pytest.mark.slow
+def test_a_ledger_that_another_program_locks_starts_nothing(
+    project: Project, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("topview_pipeline.ledger.database.LOCK_WAIT_SECONDS", 0.05)
+    with closing(sqlite3.connect(_made_once(project), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        ran = invoke(*FREE)
+        other.execute("ROLLBACK")
+    assert ran.exit_code == 2, ran.output
+    assert "locked" in ran.output
+    assert len(ran.output.splitlines()) == 1
+    assert project.counters()["submits"] == {"remove_background": 1}
+    assert project.run(*FREE).returncode == 0
+    assert project.counters()["duplicates"] == 0

@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from tests.cli.conftest import Project, ProjectOf
-from tests.ledger.conftest import order, pend, reserve
-from topview_pipeline.cli import main
-from topview_pipeline.environment import VARIABLES
+from tests.cli.conftest import Invoke, Project
+from tests.ledger.conftest import row_in
 from topview_pipeline.ledger import Ledger, Task, TaskState
-from topview_pipeline.sandbox.control import Control
+from topview_pipeline.sandbox.api.control import Control
 
 SCENE = "pa2_replace_product_image"
 Tasks = Callable[..., Result]
 
 
 @pytest.fixture
-def project(project_of: ProjectOf) -> Project:
-    return project_of()
-
-
-@pytest.fixture
 def ledger(project: Project) -> Iterator[Ledger]:
-    opened = Ledger(
-        f"sqlite:///{project.folder}/.topview/ledger.db",
-        base_url=project.sandbox.base_url,
-        uid=project.sandbox.uid,
-    )
+    opened = project.ledger()
+    opened.workers.start("me", run_id="run")
     yield opened
     opened.close()
 
@@ -43,22 +32,14 @@ def control(project: Project) -> Iterator[Control]:
 
 
 @pytest.fixture
-def tasks(project: Project, monkeypatch: pytest.MonkeyPatch) -> Tasks:
-    """Runs `topview-pipeline tasks ...` in this process, in the project's folder."""
-    monkeypatch.chdir(project.folder)
-    unset = {variable.name: None for variable in VARIABLES}
-
-    def invoke(*arguments: str, **changes: str) -> Result:
-        environment = {**unset, **project.environment, **changes}
-        return CliRunner().invoke(main, ["tasks", *arguments], env=environment)
-
-    return invoke
+def tasks(invoke: Invoke) -> Tasks:
+    """Runs `topview-pipeline tasks ...` in this process."""
+    return lambda *arguments, **changes: invoke("tasks", *arguments, **changes)
 
 
 def lose(ledger: Ledger, product_id: str = "a", **changes: object) -> Task:
     """A scene whose submit's answer was lost."""
-    row = reserve(ledger, order(ledger, product_id), slots=50, **changes)
-    return ledger.tasks.ended(row.id, TaskState.UNKNOWN, why="the answer was lost", who="me")
+    return row_in(ledger, TaskState.UNKNOWN, product_id, **changes)
 
 
 @pytest.mark.slow
@@ -82,7 +63,7 @@ def test_a_lost_answer_is_found_shown_and_adopted_and_nothing_is_paid_twice(
     assert shown.exit_code == 0, shown.output
     assert f"may be Topview task {charged}" in shown.output
     assert "productImageWithoutBackgroundFileId" in shown.output
-    folder = project.folder / ".topview" / "candidates" / str(row.id)
+    folder = project.home / "candidates" / str(row.id)
     pictures = sorted(file.name for file in folder.rglob("*.png"))
     assert pictures == ["cutout.png", "scene_1.png"]
     page = (folder / "index.html").read_text(encoding="utf-8")
@@ -97,7 +78,7 @@ def test_a_lost_answer_is_found_shown_and_adopted_and_nothing_is_paid_twice(
     adopted = tasks("adopt", str(row.id), charged, "--yes", "--why", "the same cup")
     assert adopted.exit_code == 0, adopted.output
     assert "success" in adopted.output
-    event = ledger.browsing.history(row.id)[-1]
+    event = ledger.history.events(row.id)[-1]
     assert (event.what, event.detail["why"]) == ("pending", "the same cup")
     assert "@" in event.who
 
@@ -129,112 +110,83 @@ def test_reconcile_says_what_came_of_each_row(
     assert f"task row {first.id} (a / replacedImages) stays unknown" in ran.output
     assert f"may also be that of task row {second.id}" in ran.output
     assert charged["task_id"] in ran.output
-    assert "0 adopted, 0 released, 2 left unknown." in ran.output
-
-
-def test_reconcile_releases_what_two_looks_two_deadlines_apart_do_not_find(
-    control: Control, ledger: Ledger, tasks: Tasks
-) -> None:
-    row = lose(ledger, deadline_seconds=30.0)
-    assert "waits until" in tasks("reconcile").output
-    control.advance_clock(62.0)
-    ran = tasks("reconcile")
-    assert "1 released" in ran.output
-    assert ledger.tasks.get(row.id).state is TaskState.RELEASED
-
-
-def test_an_account_of_ours_alone_asks_topview_before_it_adopts(
-    control: Control, ledger: Ledger, tasks: Tasks
-) -> None:
-    row = lose(ledger)
-    control.add_credit_entry(SCENE, 2.0, task_id="no-task-of-the-sandbox")
-    ran = tasks("reconcile", TOPVIEW_ACCOUNT_EXCLUSIVE="true")
-    assert "does not know the task" in ran.output
-    assert ledger.tasks.get(row.id).state is TaskState.UNKNOWN
+    assert "0 adopted, 0 void, 2 left unknown." in ran.output
 
 
 def test_a_log_that_cannot_be_read_is_exit_1_and_settles_nothing(
     control: Control, ledger: Ledger, tasks: Tasks
 ) -> None:
-    row = lose(ledger)
     control.revoke()
+    ran = tasks("reconcile")
+    assert (ran.exit_code, ran.output) == (0, "0 adopted, 0 void, 0 left unknown.\n")
+    row = lose(ledger)
     ran = tasks("reconcile")
     assert ran.exit_code == 1
     assert "the account was refused" in ran.output
     assert ledger.tasks.get(row.id).state is TaskState.UNKNOWN
 
 
-def test_nothing_unknown_asks_topview_for_nothing(control: Control, tasks: Tasks) -> None:
-    control.revoke()
-    ran = tasks("reconcile")
-    assert (ran.exit_code, ran.output) == (0, "0 adopted, 0 released, 0 left unknown.\n")
-
-
-def test_release_tells_what_was_booked_and_asks(
-    control: Control, ledger: Ledger, tasks: Tasks
-) -> None:
+def test_void_says_what_was_booked_and_asks(control: Control, ledger: Ledger, tasks: Tasks) -> None:
     row = lose(ledger)
     charged = control.add_credit_entry(SCENE, 2.0)
-    asked = tasks("release", str(row.id), "--why", "not ours")
+    asked = tasks("void", str(row.id), "--why", "not ours")
     assert asked.exit_code == 2
-    assert f"it may be Topview task {charged['task_id']}: 2 credits" in asked.output
+    assert f"may be Topview task {charged['task_id']}: 2 credits" in asked.output
     assert "paid again" in asked.output
     assert ledger.tasks.get(row.id).state is TaskState.UNKNOWN
 
-    done = tasks("release", str(row.id), "--why", "not ours", "--yes")
+    done = tasks("void", str(row.id), "--why", "not ours", "--yes")
     assert done.exit_code == 0
-    event = ledger.browsing.history(row.id)[-1]
-    assert (event.what, event.detail["why"]) == ("released", "not ours")
+    event = ledger.history.events(row.id)[-1]
+    assert (event.what, event.detail["why"]) == ("void", "not ours")
     assert "@" in event.who
 
 
-def test_a_stalled_row_is_released_by_a_person_too(ledger: Ledger, tasks: Tasks) -> None:
-    row = pend(ledger, reserve(ledger, order(ledger)))
-    ledger.tasks.ended(row.id, TaskState.STALLED, why="late", who="me")
-    done = tasks("release", str(row.id), "--why", "made by hand", "--yes")
+def test_an_overdue_row_is_given_up_by_a_person_too(ledger: Ledger, tasks: Tasks) -> None:
+    row = row_in(ledger, TaskState.OVERDUE)
+    done = tasks("void", str(row.id), "--why", "made by hand", "--yes")
     assert done.exit_code == 0
-    assert f"task topview-{row.id}, which may still end and be charged" in done.output
-    assert ledger.tasks.get(row.id).state is TaskState.RELEASED
+    assert f"task topview-{row.id}: it may still end and be charged" in done.output
+    assert ledger.tasks.get(row.id).state is TaskState.VOID
 
 
 @pytest.mark.parametrize(
     ("arguments", "changes", "said"),
     [
         (("list", "--state", "lost"), {}, "there is no state 'lost'"),
-        (("list", "--stage", "cutout"), {}, "the stages are bgRemovedImage"),
+        (("list", "--stage", "cutout"), {}, "Stages: bgRemovedImage"),
         (("list",), {"TOPVIEW_UID": ""}, "TOPVIEW_UID: it is not set"),
-        (("show", "77"), {}, "has no task row 77"),
-        (("show", "1"), {"TOPVIEW_UID": "AnotherUid0000000000"}, "has no task row 1"),
+        (("show", "77"), {}, "task row 77: the ledger has no such row"),
+        (("show", "1"), {"TOPVIEW_UID": "AnotherUid0000000000"}, "no such row of this account"),
         (("reconcile",), {"TOPVIEW_API_KEY": ""}, "TOPVIEW_API_KEY: it is not set"),
         (("adopt", "1", "x", "--yes"), {"TOPVIEW_API_KEY": ""}, "TOPVIEW_API_KEY: it is not set"),
         (("adopt", "1", "x", "--yes"), {}, "Topview knows no image_replace task x"),
-        (("adopt", "1", "topview-2", "--yes"), {}, "is task row 2's already"),
         (("adopt", "2", "x", "--yes"), {}, "task row 2 (b / replacedImages) is pending"),
         (("adopt", "1", "x", "--yes"), {"TOPVIEW_API_KEY": "wrong"}, "the account was refused"),
-        (("release", "2", "--why", "w", "--yes"), {}, "is pending; only unknown and stalled"),
-        (("release", "1"), {}, "Missing option '--why'"),
+        (("void", "2", "--why", "w", "--yes"), {}, "for unknown and overdue rows only"),
+        (("void", "1"), {}, "Missing option '--why'"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_exit_2(
     ledger: Ledger, tasks: Tasks, arguments: tuple[str, ...], changes: dict[str, str], said: str
 ) -> None:
     lose(ledger, "a")
-    pend(ledger, reserve(ledger, order(ledger, "b")))
+    row_in(ledger, TaskState.PENDING, "b")
     ran = tasks(*arguments, **changes)
     assert ran.exit_code == 2, ran.output
     assert said in ran.output
     assert "Traceback" not in ran.output
-    states = [row.state for row in ledger.tasks.all()]
+    states = [row.state for row in ledger.history.page(limit=9)[0][::-1]]
     assert states == [TaskState.UNKNOWN, TaskState.PENDING]
 
 
-def test_show_without_a_key_tells_all_but_the_candidates(ledger: Ledger, tasks: Tasks) -> None:
+def test_show_without_a_key_shows_all_but_the_candidates(ledger: Ledger, tasks: Tasks) -> None:
     row = lose(ledger, request={"ttsText": "Hello. " * 100})
     shown = tasks("show", str(row.id), TOPVIEW_API_KEY="")
     assert shown.exit_code == 0
     assert "TOPVIEW_API_KEY is not set" in shown.output
     assert "reserved by me" in shown.output
-    assert "unknown (was reserved) by me : the answer was lost" in shown.output
+    assert "unknown (was reserved) by me: lost" in shown.output
     assert "..." in shown.output
 
 
@@ -258,9 +210,9 @@ def test_the_key_is_in_nothing_that_is_said_or_saved(
     control.add_credit_entry(SCENE, 2.0)
     control.add_credit_entry(SCENE, 2.0, api_key="sk-a-colleagues-key")
     said = tasks("reconcile").output + tasks("show", str(row.id)).output
-    said += repr(ledger.browsing.history(row.id))
-    for file in (project.folder / ".topview").rglob("*"):
+    said += repr(ledger.history.events(row.id))
+    for file in project.home.rglob("*"):
         said += file.read_bytes().decode("latin-1") if file.is_file() else ""
     for key in (project.sandbox.api_key, "sk-a-colleagues-key"):
         assert key not in said
-    assert Path(project.folder / ".topview" / "candidates" / str(row.id)).is_dir()
+    assert (project.home / "candidates" / str(row.id)).is_dir()

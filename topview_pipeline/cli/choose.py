@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shlex
-import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import click
 
-from topview_pipeline.cli.checks import usable_catalogue
-from topview_pipeline.cli.demohome import program
-from topview_pipeline.cli.errors import CannotStart
-from topview_pipeline.cli.tasks.opening import opened, person, say
-from topview_pipeline.cli.telling import in_credits
-
-if TYPE_CHECKING:
-    from topview_pipeline.planning import PlannedOrder
+from topview_pipeline.cli.console import CannotStart, in_credits, person, say
+from topview_pipeline.cli.demo import program
+from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
+from topview_pipeline.defs.catalogue_sync import changed_inputs
+from topview_pipeline.defs.data_versions import materialized_versions
+from topview_pipeline.plan import PlannedStage, plan_catalogue
+from topview_pipeline.stages import SCENE, VIDEO, check_choice
 
 
 @click.command()
@@ -26,46 +24,50 @@ if TYPE_CHECKING:
 def choose(product: str, image: int, why: str) -> None:
     """Make the video of PRODUCT from IMAGE of its scenes, counted from 1.
 
-    The choice goes over the catalogue's column chosen_image and is of the scenes that are there
-    now: when they are made anew, choose again. It spends nothing. It says what the next run makes
-    and pays because of it; what has to be made anew is stale in Dagster from then on.
+    The choice goes over the catalogue's column chosen_image and counts for the scenes that are
+    there now: when they are made again, choose again. It spends nothing. It says what the next run
+    makes and pays because of it; what has to be made again is stale in Dagster from then on.
 
     Exit codes: 0 chosen, 2 there is no such product or image.
     """
-    import dagster as dg
-
-    from topview_pipeline.choosing import ChoiceRefused
-    from topview_pipeline.choosing import choose as keep
-    from topview_pipeline.cli.instance import open_instance, prepare_home
-    from topview_pipeline.defs.choosing import observe_choice, planned_video
-
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    with opened() as here:
-        catalogue = usable_catalogue([product], [])
-        found = catalogue.products.get(product)
-        prepare_home()
-        with open_instance() as instance:
-            try:
-                keep(here.ledger, product, image, who=person(), why=why)
-            except ChoiceRefused as error:
-                raise CannotStart(str(error)) from error
-            say(f"Image {image} of {product} is chosen.")
-            if found is None:
-                say("Its row in the catalogue cannot be used now; mend it, then run.")
-                return
-            observe_choice(instance, here.ledger, found)
-            order = planned_video(instance, here.ledger, catalogue, product)
-    for line in _coming(order, product):
+    topview = pipeline()
+    catalogue = usable_catalogue(topview, [product])
+    run = f"{program()} run --product {shlex.quote(product)} --stage"
+    with topview.ledger() as ledger, open_instance() as instance:
+        scene = ledger.tasks.last_made(product, SCENE.key)
+        if scene is None:
+            fix = f"Make it first: {run} {SCENE.key}"
+            raise CannotStart(f"there is no scene of {product!r} yet", fix=fix)
+        check_choice(product, image, scene.result)
+        ledger.choices.choose(product, scene.fingerprint, image, who=person(), why=why)
+        say(f"Image {image} of {product} is chosen.")
+        if product not in catalogue.products:
+            say("Its row in the catalogue cannot be used now; fix it, then run.")
+            return
+        # The other products need not be read.
+        catalogue = replace(catalogue, products={product: catalogue.products[product]})
+        looked = changed_inputs(instance, topview, catalogue, ledger, stages=[VIDEO])
+        for observation in looked.observations():
+            instance.report_runless_asset_event(observation)
+        planned = plan_catalogue(
+            topview.config,
+            catalogue,
+            ledger,
+            topview.files(ledger),
+            materialized_versions(instance, catalogue.products),
+            wanted=[VIDEO.key],
+        )
+    for line in _coming(planned[0] if planned else None, run):
         say(line)
 
 
-def _coming(order: PlannedOrder | None, product_id: str) -> Iterator[str]:
-    """What the next run makes of a choice, and what that costs."""
-    if order is None:
+def _coming(video: PlannedStage | None, run: str) -> Iterator[str]:
+    """What the next run makes because of a choice, and what that costs."""
+    if video is None:
         yield "Its video is made from that image already: there is nothing to make."
-    elif not order.submits:
-        yield f"The next run pays nothing for its video: {order.why}."
+    elif not video.submits:
+        yield f"The next run pays nothing for its video: {video.why}."
     else:
-        cost = "a price not known yet" if order.credits is None else in_credits(order.credits)
-        yield f"Its video is to be made from it. That alone, for about {cost}, does:"
-        yield f"  {program()} run --product {shlex.quote(product_id)} --stage finishedVideo"
+        cost = "a price not known yet" if video.credits is None else in_credits(video.credits)
+        yield f"To make its video from it, for about {cost}, run:"
+        yield f"  {run} {VIDEO.key}"

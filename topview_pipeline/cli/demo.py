@@ -1,24 +1,35 @@
-"""`topview-pipeline demo`: the sample catalogue's videos, through Dagster, on a local Topview."""
+"""`topview-pipeline demo`: the sample catalogue's videos, through Dagster, on a local Topview.
+
+Everything is kept in `.demo/`, the sandbox's port too: the origin is part of the account, and on
+another port the same work would be another account's.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-from contextlib import suppress
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import click
 
-_QUIETLY: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-"""The run's events are in Dagster."""
+from topview_pipeline.cli.console import CannotStart
+from topview_pipeline.settings import project_root
+
+PROGRAM: Final = "topview-pipeline"
+DEMO_PROGRAM: Final = f"{PROGRAM} --demo"
+SANDBOX_SPEED: Final = 12.0
+SLOTS: Final = 4
 
 
 @click.command()
 @click.pass_context
 def demo(context: click.Context) -> None:
     """Make the sample catalogue's videos on a local Topview. No account, nothing is paid."""
-    from topview_pipeline.cli.demohome import DEMO_PROGRAM, DemoHome
     from topview_pipeline.cli.gallery import write_page
     from topview_pipeline.cli.run import catch_up
 
@@ -26,56 +37,152 @@ def demo(context: click.Context) -> None:
     home.enter()
     click.echo("A local Topview makes the videos of the sample catalogue, through Dagster.")
     with home.sandbox():
-        code = catch_up((), (), force=False)
+        code = catch_up()
     if code == 0:
         videos = _collect(home.folder / "videos")
         _publish()
-        _tell(videos, write_page(program=DEMO_PROGRAM).page)
+        page, _ = write_page(program=DEMO_PROGRAM)
+        click.echo(f"\n{len(videos)} videos:")
+        for video in videos:
+            click.echo(f"  {os.path.relpath(video)}  ({video.stat().st_size / 1e6:.1f} MB)")
+        click.echo(f"\nPhoto, cut-out, scenes and video of each:  {os.path.relpath(page)}")
+        click.echo("The same in Dagster, with lineage and history:  make ui")
     context.exit(code)
 
 
 def _collect(folder: Path) -> list[Path]:
     """One file for each product in one folder; the store keeps its own, deeper down."""
-    from topview_pipeline.defs.resources import ArtifactsResource, CatalogueResource, LedgerResource
-    from topview_pipeline.results import FinishedVideo, result_of
+    from topview_pipeline.definitions import topview
+    from topview_pipeline.stages import VIDEO
 
-    store = ArtifactsResource().store
-    ledger = LedgerResource().open()
     folder.mkdir(parents=True, exist_ok=True)
     videos = []
-    try:
-        for product_id in CatalogueResource().read().products:
-            task = ledger.tasks.last_stored(product_id, "finishedVideo")
-            result = None if task is None else result_of(product_id, task, store)
-            if not isinstance(result, FinishedVideo) or result.video.path is None:
-                continue
-            target = folder / f"{product_id}.mp4"
-            with suppress(FileNotFoundError):
-                target.unlink()
-            shutil.copyfile(result.video.path, target)
-            videos.append(target)
-    finally:
-        ledger.close()
+    with topview.ledger() as ledger:
+        for product_id in topview.catalogue().products:
+            task = ledger.tasks.last_made(product_id, VIDEO.key)
+            if task is not None:
+                video = VIDEO.result(product_id, task, topview.store).video
+                videos.append(folder / f"{product_id}.mp4")
+                videos[-1].write_bytes(video.read())
     return videos
 
 
 def _publish() -> None:
-    """Materialize videoManifest and its standing checks, as a person does after a run."""
+    """Materialize videoManifest and its health checks, as a person does after a run."""
     import dagster as dg
 
-    from topview_pipeline.cli.instance import open_instance
+    from topview_pipeline.cli.environment import QUIETLY, open_instance
     from topview_pipeline.definitions import defs
-    from topview_pipeline.defs.manifest import MANIFEST
+    from topview_pipeline.defs.assets import MANIFEST
 
-    everything = defs.resolve_implicit_global_asset_job_def()
-    job = everything.get_subset(asset_selection={dg.AssetKey(MANIFEST)})
+    job = defs.resolve_implicit_global_asset_job_def()
     with open_instance() as instance:
-        job.execute_in_process(instance=instance, run_config=_QUIETLY)
+        selection, config = [dg.AssetKey(MANIFEST)], {"loggers": QUIETLY}
+        job.execute_in_process(config, instance, asset_selection=selection)
 
 
-def _tell(videos: list[Path], gallery: Path) -> None:
-    click.echo(f"\n{len(videos)} videos:")
-    for video in videos:
-        click.echo(f"  {os.path.relpath(video)}  ({video.stat().st_size / 1e6:.1f} MB)")
-    click.echo(f"\nPhoto, cut-out, scenes and video of each:  {os.path.relpath(gallery)}")
-    click.echo("The same in Dagster, with lineage and history:  make ui")
+@dataclass(frozen=True)
+class DemoHome:
+    """The demo's folder: Dagster's history, ledger, store, sandbox, and the ports of its servers.
+
+    A port is a free one at first, then always the same: the history has links to it.
+    """
+
+    folder: Path
+
+    @classmethod
+    def here(cls) -> DemoHome:
+        """`.demo/` beside workspace.yaml."""
+        return cls(project_root() / ".demo")
+
+    def port(self, of: Literal["sandbox", "media"] = "sandbox") -> int:
+        """The port of the sandbox, or the one at which `ui` serves the store."""
+        file = self.folder / f"{of}.json"
+        if file.exists():
+            return int(json.loads(file.read_text(encoding="utf-8"))["port"])
+        self.folder.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        file.write_text(json.dumps({"port": port}), encoding="utf-8")
+        return port
+
+    def enter(self) -> None:
+        """Make this process work on the demo, and on nothing of the user's own.
+
+        Every setting is cleared first: the user's bucket, ledger or defaults must not leak in.
+        """
+        from topview_pipeline.sandbox.config import SandboxConfig
+
+        for name in [name for name in os.environ if name.upper().startswith("TOPVIEW_")]:
+            del os.environ[name]
+        account = SandboxConfig()
+        os.environ |= {
+            "DAGSTER_HOME": str(self.folder / "dagster"),
+            "TOPVIEW_HOME": str(self.folder / "topview"),
+            "TOPVIEW_BASE_URL": f"http://127.0.0.1:{self.port()}",
+            "TOPVIEW_UID": account.uid,
+            "TOPVIEW_API_KEY": account.api_key,
+            "TOPVIEW_CATALOGUE": str(sample_catalogue()),
+            "TOPVIEW_MEDIA_URL": f"http://127.0.0.1:{self.port('media')}/media",  # `server.serving`
+            "TOPVIEW_POLL_SECONDS": "0.25",
+            "TOPVIEW_SLOTS": str(SLOTS),
+        }
+
+    def enter_again(self) -> None:
+        """As `enter`, of a demo that was made. Raises CannotStart when there is none."""
+        if not (self.folder / "sandbox.json").exists():
+            raise CannotStart("there is no demo yet; make it first: make demo")
+        self.enter()
+
+    @contextmanager
+    def sandbox(self, *, may_answer: bool = False) -> Iterator[None]:
+        """The demo's sandbox, in a process of its own, while the block runs.
+
+        Args:
+            may_answer: take what answers at its port for it: `ui` has it running.
+
+        Raises:
+            CannotStart: its port is taken, or it does not start.
+        """
+        from topview_pipeline.sandbox.config import SandboxConfig
+        from topview_pipeline.sandbox.serve import running
+
+        port = self.port()
+        if free_port(port) != port:
+            if may_answer:
+                yield
+                return
+            raise CannotStart(
+                f"port {port}, which the demo's sandbox always has, is in use. If another demo or "
+                "`make ui` is running, stop it first; if it is another program's, remove the "
+                f"folder {self.folder} and make the demo again."
+            )
+        state = self.folder / "sandbox"
+        config = SandboxConfig(speed=SANDBOX_SPEED, concurrency=SLOTS, state_dir=state)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(running(config, port=port, where="process"))
+            except RuntimeError as error:
+                raise CannotStart(str(error)) from error
+            yield
+
+
+def program() -> str:
+    """The words before a subcommand, to go on with what this command works on."""
+    context = click.get_current_context(silent=True)
+    on_demo = context is not None and context.find_root().params.get("demo", False)
+    return DEMO_PROGRAM if on_demo else PROGRAM
+
+
+def sample_catalogue() -> Path:
+    """The catalogue that comes with the package."""
+    return Path(__file__).parent.parent / "sample" / "catalogue.csv"
+
+
+def free_port(wanted: int = 0) -> int:
+    """The wanted port on loopback if it is free, else another one."""
+    try:
+        with socket.create_server(("127.0.0.1", wanted)) as probe:
+            port: int = probe.getsockname()[1]
+            return port
+    except OSError:
+        return free_port()

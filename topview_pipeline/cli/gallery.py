@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from topview_pipeline.cli.demohome import program
-from topview_pipeline.cli.errors import CannotStart
-from topview_pipeline.cli.tasks.opening import opened, say
-
-if TYPE_CHECKING:
-    from topview_pipeline.artifacts import ArtifactStore
-    from topview_pipeline.artifacts.addresses import Links
-    from topview_pipeline.settings import Settings
-
-TITLE = "Product videos"
-
-
-@dataclass(frozen=True)
-class Written:
-    """A page that was written, and how many products it shows."""
-
-    page: Path
-    products: int
+from topview_pipeline.cli.console import CannotStart, say
+from topview_pipeline.cli.demo import PROGRAM, program
+from topview_pipeline.cli.environment import pipeline
+from topview_pipeline.export import GALLERY_FILE, SERVED_FILE, build_report, write_gallery
+from topview_pipeline.stages import STAGES
 
 
 @click.command()
@@ -43,86 +29,65 @@ def gallery(output: Path | None, no_open: bool, serve: bool) -> None:
 
     It is one HTML file that needs no server: beside a store on this machine its links are relative;
     with a remote store they are TOPVIEW_MEDIA_URL's, else the store's own. It spends nothing and
-    needs no key. With --serve it is written anew whenever it is loaded.
+    needs no key. With --serve it is written again whenever it is loaded.
 
     Exit codes: 0 written, 2 nothing could be shown.
     """
     if serve:
         _serve(output, may_open=not no_open)
         return
-    written = write_page(output, program=program())
-    say(f"{written.products} products: {written.page}")
+    page, products = write_page(output, program=program())
+    say(f"{products} products: {page}")
     if not no_open:
-        click.launch(written.page.as_uri())
+        click.launch(page.as_uri())
 
 
 def write_page(
-    folder: Path | None = None, links: Links | None = None, *, program: str = "topview-pipeline"
-) -> Written:
-    """Write the page of the environment's catalogue and account as they are now.
+    folder: Path | None = None, *, served_at: str | None = None, program: str = PROGRAM
+) -> tuple[Path, int]:
+    """Write the page of the catalogue's products as they are now; it, and how many it shows.
 
     Args:
-        folder: which is made. Default: gallery in TOPVIEW_HOME.
-        links: where the store's files are found from the page; by default what works without a
-            server. A page with other links is for a server, and has a name of its own.
-        program: what the commands on the page begin with.
-
-    Raises:
-        CannotStart: it cannot be written, or there is nothing to show.
+        folder: it is made when it is missing. Default: gallery in TOPVIEW_HOME.
+        served_at: where the page's server has the store. Such a page has a name of its own, beside
+            the one that works without a server.
+        program: with which the commands on the page begin.
     """
-    from topview_pipeline.artifacts import ArtifactStore
-    from topview_pipeline.defs.resources import CatalogueResource
-    from topview_pipeline.gallery import GALLERY_FILE, SERVED_FILE, write_gallery
-    from topview_pipeline.portfolio import read_portfolio
-
-    with opened() as here:
-        portfolio = read_portfolio(CatalogueResource().read(), here.ledger)
-        settings = here.settings
-    folder = (folder or settings.home / "gallery").absolute()
-    name = GALLERY_FILE if links is None else SERVED_FILE
-    if links is None:
-        links = links_of(settings, ArtifactStore(settings.artifacts), folder)
+    topview = pipeline()
+    with topview.ledger() as ledger:
+        report = build_report(topview.catalogue(), ledger, STAGES)
+    folder = (folder or topview.config.home / "gallery").absolute()
+    link, name = partial(topview.store.address, base_url=served_at), SERVED_FILE
+    if served_at is None:
+        # A store on this machine is seen from the page's folder, a remote one has URLs.
+        base_url = None if topview.store.local_root else topview.config.media_url
+        link = partial(topview.store.address, base_url=base_url, beside=folder)
+        name = GALLERY_FILE
+    words = {"title": "Product videos", "program": program, "name": name}
     try:
-        page = write_gallery(
-            portfolio, folder, links, title=TITLE, now=time.time(), program=program, name=name
-        )
+        page = write_gallery(report, folder, link, now=time.time(), **words)
     except OSError as error:
         raise CannotStart(
-            f"the gallery cannot be written to {folder} ({error.strerror}); "
-            "name another folder with --output"
+            f"the gallery cannot be written to {folder} ({error.strerror})",
+            fix="Name another folder with --output.",
         ) from error
-    return Written(page, len(portfolio))
-
-
-def links_of(settings: Settings, store: ArtifactStore, folder: Path) -> Links:
-    """Where the store's files are found from a page in this folder."""
-    from topview_pipeline.artifacts.addresses import beside, public
-
-    if store.local_root is not None:
-        return beside(store, folder)
-    return public(store, settings.media_url)
+    return page, len(report.products)
 
 
 def _serve(output: Path | None, *, may_open: bool) -> None:
-    from topview_pipeline.artifacts import ArtifactStore
-    from topview_pipeline.artifacts.addresses import at
-    from topview_pipeline.cli.media import MEDIA, serving
+    from topview_pipeline.cli.server import MEDIA, serving
 
-    named = program()
-    with opened() as here:
-        root = ArtifactStore(here.settings.artifacts).local_root
+    root = pipeline().store.local_root
     if root is None:
         raise CannotStart(
-            "--serve shows a store on this machine, and TOPVIEW_ARTIFACTS is a remote one; "
-            "leave --serve out"
+            "--serve shows a store on this machine, and this one is remote",
+            "TOPVIEW_STORE",
+            "Leave --serve out.",
         )
-
-    def write() -> Written:
-        return write_page(output, at(MEDIA), program=named)
-
-    written = write()
-    with serving(root, gallery=written.page.parent, refresh=write) as url:
-        say(f"{written.products} products: {url}  (Ctrl-C ends it)")
+    write = partial(write_page, output, served_at=MEDIA, program=program())
+    page, products = write()
+    with serving(root, gallery=page.parent, refresh=write) as url:
+        say(f"{products} products: {url}  (Ctrl-C ends it)")
         if may_open:
             click.launch(url)
         threading.Event().wait()

@@ -1,0 +1,60 @@
+"""`topview-pipeline gallery`: the page as a file, and served."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+import httpx
+import pytest
+
+from tests.cli.conftest import QUAD, Project
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_gallery_is_written_beside_the_ledger_and_needs_no_key(project: Project) -> None:
+    project.products(1, location=QUAD)
+    assert project.run("run").returncode == 0
+
+    done = project.run("gallery", "--no-open", TOPVIEW_API_KEY="")
+
+    assert done.returncode == 0, done.stderr
+    page = project.home / "gallery" / "index.html"
+    assert f"1 products: {page}" in done.stdout
+    text = page.read_text(encoding="utf-8")
+    assert "topview-pipeline choose product-0 2" in text
+    assert "../store/" in text
+
+
+def test_a_served_gallery_leaves_the_page_that_is_opened_as_a_file(project: Project) -> None:
+    """Its links lead to the server: when that has ended, they lead nowhere."""
+    project.products(1)
+    (project.folder / ".env").write_text("SECRET=secret", encoding="utf-8")
+    assert project.run("gallery", "--no-open", "--output", ".").returncode == 0
+    file = project.folder / "index.html"
+    before = file.read_bytes()
+
+    process = project.command("gallery", "--serve", "--no-open", "--output", ".")
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[2]
+        page = httpx.get(url, trust_env=False)
+        assert "product-0" in page.text
+        assert httpx.get(f"{url}.env", trust_env=False).status_code == 404
+        photo = re.search(r"photos/\w+\.webp", page.text)
+        assert photo is not None
+        shown = httpx.get(url + photo[0], trust_env=False)
+        assert shown.headers["Content-Type"] == "image/webp"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert file.read_bytes() == before
+
+
+def test_what_cannot_be_shown_is_one_sentence(project: Project) -> None:
+    project.products(1)
+    (project.folder / "taken").write_text("a file", encoding="utf-8")
+    assert "cannot be written" in project.refused("gallery", "--no-open", "--output", "taken/below")
+    said = project.refused("gallery", "--serve", TOPVIEW_STORE="memory://store")
+    assert "TOPVIEW_STORE" in said

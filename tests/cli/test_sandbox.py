@@ -1,0 +1,26 @@
+"""`topview-pipeline sandbox`: settings that cannot be meant."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from topview_pipeline.cli import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--fault", "gremlins=0.5"), "gremlins"),
+        (("--fault", "busy=often"), "NAME=PROB"),
+        (("--fault", "busy=7"), "busy"),
+        (("--speed", "0"), "speed"),
+    ],
+)
+def test_a_sandbox_that_cannot_be_meant_does_not_start(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    ran = CliRunner().invoke(main, ["sandbox", *arguments])
+    assert ran.exit_code == 2
+    assert said in ran.output
+    assert ran.output.startswith("topview-pipeline: ")

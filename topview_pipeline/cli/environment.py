@@ -1,0 +1,141 @@
+"""The surroundings of a command: the configured pipeline, its catalogue, Dagster's instance."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from topview_pipeline.cli.console import CannotStart, say
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.settings import PipelineConfig, project_root
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from rich.console import Console
+
+    from topview_pipeline.catalogue import Catalogue
+    from topview_pipeline.topview.client import TopviewClient
+
+T = TypeVar("T")
+DAGSTER_YAML: Final = """\
+# Written by topview-pipeline on first use; it is yours from now on.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+
+concurrency:
+  runs:
+    tag_concurrency_limits:
+      # A backfill of 5,000 products is two processes: waiting takes no process per product.
+      - key: dagster/backfill
+        value:
+          applyLimitPerUniqueValue: true
+        limit: 2
+
+# A run whose process died is started again, a backfill's too; one whose op failed is not: the
+# ledger decides about failed tasks.
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false
+
+sensors:
+  use_threads: true
+  num_workers: 4
+"""
+QUIETLY: Final = {"console": {"config": {"log_level": "CRITICAL"}}}
+"""Loggers of a run that a command executes: its events are in Dagster."""
+_SHOWN_PROBLEMS: Final = 20
+
+
+def pipeline() -> TopviewResource:
+    """The pipeline that the settings describe. Raises SettingsError when one cannot be used."""
+    return TopviewResource(PipelineConfig.from_environment())
+
+
+def call_topview(topview: TopviewResource, call: Callable[[TopviewClient], Awaitable[T]]) -> T:
+    """The result of a call with an open client."""
+
+    async def with_client() -> T:
+        async with topview.client() as client:
+            return await call(client)
+
+    return asyncio.run(with_client())
+
+
+def usable_catalogue(
+    topview: TopviewResource, products: Sequence[str], *, run_id: str | None = None
+) -> Catalogue:
+    """The catalogue, when it has the products that are asked for, and any usable row at all.
+
+    A run goes on with what was read for its id. Raises PipelineError.
+    """
+    catalogue = topview.catalogue(run_id=run_id)
+    unknown = [name for name in products if name not in catalogue.product_ids]
+    if unknown:
+        known = ", ".join(list(catalogue.products)[:10])
+        raise CannotStart(
+            f"the catalogue {catalogue.source} has no product {', '.join(map(repr, unknown))}; "
+            f"it has {len(catalogue.products)}, such as {known}"
+        )
+    if not catalogue.products:
+        reasons = "\n".join(f"  {problem}" for problem in catalogue.problems[:_SHOWN_PROBLEMS])
+        raise CannotStart(f"the catalogue {catalogue.source} has no usable row:\n{reasons}")
+    return catalogue
+
+
+def say_problems(console: Console, catalogue: Catalogue, products: Sequence[str]) -> bool:
+    """Name the bad rows of these products (none: of all), and return True if there are any."""
+    problems = [
+        problem
+        for problem in catalogue.problems
+        if not products or problem.product_id is None or problem.product_id in products
+    ]
+    for warning in catalogue.warnings:
+        say(f"catalogue: {warning}", console)
+    for problem in problems[:_SHOWN_PROBLEMS]:
+        say(f"catalogue {problem}", console, style="yellow")
+    if len(problems) > _SHOWN_PROBLEMS:
+        say(f"... and {len(problems) - _SHOWN_PROBLEMS} more bad rows", console, style="yellow")
+    return bool(problems)
+
+
+def prepare_home() -> None:
+    """Make sure that DAGSTER_HOME is set, exists and has a dagster.yaml; one there stays as is."""
+    named = os.environ.get("DAGSTER_HOME", "").strip()
+    home = Path(named) if named else project_root() / ".dagster_home"
+    if not home.is_absolute():
+        raise CannotStart(
+            f"DAGSTER_HOME is {named!r}; Dagster needs an absolute path. "
+            f'Set it like this: export DAGSTER_HOME="$PWD/{named}"'
+        )
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "dagster.yaml"
+        if not config.exists():
+            config.write_text(DAGSTER_YAML, encoding="utf-8")
+    except OSError as error:
+        raise CannotStart(
+            f"DAGSTER_HOME {home} cannot be written ({error.strerror}). "
+            "Set it to a folder of yours."
+        ) from error
+    os.environ["DAGSTER_HOME"] = str(home)
+    if not named:
+        say(f"DAGSTER_HOME is not set; using {home}")
+
+
+def open_instance() -> DagsterInstance:
+    """Dagster's instance, with its history."""
+    import dagster as dg
+
+    prepare_home()
+    try:
+        return dg.DagsterInstance.get()
+    except Exception as error:
+        # Dagster raises what its configured storages raise: no common class.
+        home = os.environ["DAGSTER_HOME"]
+        raise CannotStart(f"Dagster cannot use DAGSTER_HOME {home}: {error}") from error

@@ -1,0 +1,77 @@
+"""The group of all commands, whose modules are imported when they are used: `--help` is quick."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from topview_pipeline.cli.console import OneSentence
+from topview_pipeline.errors import PipelineError
+
+_COMMANDS: Final[Mapping[str, str]] = {
+    "run": "Bring the catalogue up to date.",
+    "plan": "Show what a run would make, why, and for how much.",
+    "tasks": "Look at submitted tasks, and settle what only a person can.",
+    "ledger": "Let ledger and store know each other again.",
+    "choose": "Choose the scene that becomes a product's video.",
+    "gallery": "Show everything that was made, in the browser.",
+    "demo": "Make the sample catalogue's videos, without an account.",
+    "ui": "Open the Dagster UI on the demo's history.",
+    "sandbox": "Run a local Topview.",
+}
+
+
+class _Commands(click.Group):
+    """Ends a command with one sentence and exit code 2 on everything that a person can fix."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"topview_pipeline.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PipelineError as error:
+            raise OneSentence(str(error)) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="topview-pipeline")
+@click.option("--demo", is_flag=True, help="Work on what `make demo` made, not on your settings.")
+@click.pass_context
+def main(context: click.Context, demo: bool) -> None:
+    """Turn a product catalogue into product videos, with Dagster and Topview.ai.
+
+    Settings are environment variables (see the README). A .env beside workspace.yaml is read too,
+    and what it sets goes over the environment, as with Dagster.
+    """
+    # Dagster warns of its own use of its preview features.
+    warnings.filterwarnings("ignore", message=".* is currently in (beta|preview)")
+    if demo:
+        from topview_pipeline.cli.demo import DemoHome
+
+        home = DemoHome.here()
+        home.enter_again()
+        if context.invoked_subcommand == "run":
+            context.with_resource(home.sandbox(may_answer=True))
+        return
+    from dotenv import load_dotenv
+
+    from topview_pipeline.settings import project_root, unknown_variables
+
+    load_dotenv(project_root() / ".env", override=True)
+    for name, near in unknown_variables(os.environ):
+        meant = "" if near is None else f" Is {near} meant?"
+        click.echo(f"topview-pipeline: there is no setting {name}.{meant}", err=True)

@@ -1,0 +1,117 @@
+"""Serves a store on this machine to its own browser: read-only, on loopback, seekable.
+
+A folder that a setting or an option names may hold anything: a .env with a key, results with
+account and credits, a ledger. Only pictures and videos are given.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from topview_pipeline.cli.console import CannotStart
+from topview_pipeline.errors import PipelineError
+from topview_pipeline.export import PHOTOS, SERVED_FILE
+
+MEDIA: Final = "media"
+"""Below which the store is served; relative, as seen from the gallery."""
+_START_SECONDS: Final = 20.0
+_HOST: Final = "127.0.0.1"
+_MEDIA: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".mp4"})
+
+
+class MediaFiles(StaticFiles):
+    """Serves the media below a folder, which may come into being later.
+
+    A video plays and seeks only where the server answers ranges; StaticFiles does.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory=directory, check_dir=False)
+        self._top = os.path.realpath(directory)
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """The file that a request leads to, links followed; none when it is no media."""
+        found, state = super().lookup_path(path)
+        inside = PurePath(os.path.relpath(found or self._top, self._top))
+        is_hidden = any(part.startswith(".") for part in inside.parts)
+        is_media = inside.suffix.lower() in _MEDIA
+        return (found, state) if is_media and not is_hidden else ("", None)
+
+
+@contextmanager
+def serving(
+    root: Path,
+    *,
+    port: int = 0,
+    gallery: Path | None = None,
+    refresh: Callable[[], object] = lambda: None,
+) -> Iterator[str]:
+    """Serve a store, and a gallery at the top, while the block runs; yields the server's URL.
+
+    Args:
+        port: 0 for a free one.
+        gallery: the folder of a page with the name SERVED_FILE.
+        refresh: writes the gallery again, before its page is given.
+
+    Raises:
+        CannotStart: the port is taken.
+    """
+    routes: list[Mount | Route] = [Mount(f"/{MEDIA}", MediaFiles(root))]
+    if gallery is not None:
+        routes.append(Route("/", _page(gallery / SERVED_FILE, refresh), methods=["GET"]))
+        routes.append(Mount(f"/{PHOTOS}", MediaFiles(gallery / PHOTOS)))
+    # A page of somebody else's must not read it by a name that leads to loopback.
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"])
+    app = Starlette(routes=routes, middleware=[hosts])
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    try:
+        listening = socket.create_server((_HOST, port))
+    except OSError as error:
+        raise CannotStart(f"port {port} on {_HOST} is in use: {error.strerror}") from error
+    thread = threading.Thread(target=server.run, args=([listening],), name="media", daemon=True)
+    with listening:
+        thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                raise CannotStart("the server of the store's files did not start")
+            time.sleep(0.02)
+        try:
+            yield f"http://{_HOST}:{listening.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join(5.0)
+
+
+def _page(page: Path, refresh: Callable[[], object]) -> Callable[[Request], Response]:
+    """Give the page as it is now, or in one sentence why it cannot be written.
+
+    A plain function: starlette runs it beside the event loop, where videos go on being served.
+    """
+    one_at_a_time = threading.Lock()
+
+    def give(_request: Request) -> Response:
+        try:
+            with one_at_a_time:
+                refresh()
+        except PipelineError as error:
+            return PlainTextResponse(str(error), status_code=503)
+        return FileResponse(page, headers={"Cache-Control": "no-store"})
+
+    return give

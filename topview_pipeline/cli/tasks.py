@@ -1,0 +1,317 @@
+"""`topview-pipeline tasks`: the rows of the ledger, for people who look and decide.
+
+Not here: the pictures of what a lost answer may have been (`candidates`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime, timezone
+from typing import Final
+
+import click
+from rich.console import Console
+
+from topview_pipeline.cli.candidates import save_candidates
+from topview_pipeline.cli.console import SOME_FAILED, CannotStart, ask, person, say, say_rows, span
+from topview_pipeline.cli.environment import call_topview, pipeline
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.engine import reconcile as lost_answers
+from topview_pipeline.engine.judge import Candidate, Finding, Leave, Rules
+from topview_pipeline.ledger import Ledger, Task, TaskEvent, TaskState
+from topview_pipeline.stages import BY_KEY, stages_named
+from topview_pipeline.topview.errors import TaskUnknown
+
+_LOOK_SECONDS: Final = 120.0
+"""How long a person waits for the credit log."""
+_MOST_VALUE: Final = 300
+"""Characters of one value of a request."""
+_COLUMNS: Final = ("row", "product", "stage", "state", "age", "credits", "what next")
+_NEXT: Final = {
+    TaskState.RESERVED: "is being submitted",
+    TaskState.PENDING: "Topview works on it",
+    TaskState.SUCCEEDED: "is downloaded",
+    TaskState.STORED: "done",
+    TaskState.UNKNOWN: "may be paid: tasks show {}",
+    TaskState.OVERDUE: "asked hourly; tasks void {} gives it up",
+    TaskState.VOID: "not charged; sent again if wanted",
+    TaskState.EXPIRED: "out of reach; made again only by force",
+}
+
+
+@click.group()
+def tasks() -> None:
+    """Look at the tasks that were submitted and paid, and settle what only a person can.
+
+    A task whose submit's answer was lost is unknown: it may be paid, and is not sent again.
+    `reconcile` looks for it in Topview's credit log; `show` shows what it may be; `adopt` and
+    `void` decide.
+    """
+
+
+@tasks.command("list")
+@click.option("--state", "states", multiple=True, metavar="STATE", help="Only rows in this state.")
+@click.option("--product", metavar="ID", help="Only this product's.")
+@click.option("--stage", metavar="ASSET_KEY", help="Only this stage's.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most.")
+def list_rows(states: tuple[str, ...], product: str | None, stage: str | None, limit: int) -> None:
+    """List the newest task rows: what was submitted, where it stands, what it cost."""
+    stages_named([stage] if stage else [])
+    known = {state.value: state for state in TaskState}
+    for state in states:
+        if state not in known:
+            raise CannotStart(f"there is no state {state!r}; there are {', '.join(known)}")
+    chosen = [known[state] for state in states]
+    with pipeline().ledger() as ledger:
+        rows, total = ledger.history.page(
+            states=chosen, product_id=product, stage=stage, limit=limit
+        )
+        now = ledger.now()
+    if not rows:
+        say("no such task row")
+        return
+    lines = []
+    for row in rows:
+        age = span(max(now - row.reserved_at, 0.0))
+        head = (str(row.id), row.product_id, row.stage, row.state.value)
+        lines.append((*head, age, _credits_of(row), _next_of(row)))
+    say_rows(Console(), _COLUMNS, lines, right=["credits"])
+    if total > len(rows):
+        say(f"... and {total - len(rows)} older ones; --limit shows more")
+
+
+@tasks.command()
+@click.argument("row", type=int)
+@click.option("--no-open", is_flag=True, help="Only save the pictures, open no viewer.")
+def show(row: int, no_open: bool) -> None:
+    """Show a ROW: what was sent and when, and what happened to it since.
+
+    For an unknown one, what it may be by Topview's credit log: each candidate's pictures or video
+    are saved in TOPVIEW_HOME, beside what was sent, and opened to compare.
+    """
+    topview = pipeline()
+    with topview.ledger() as ledger:
+        task = ledger.tasks.get(row)
+        for line in _row_lines(task):
+            say(line)
+        say("history (UTC):")
+        for event in ledger.history.events(task.id):
+            say(f"  {_event_line(event)}")
+        if task.state is TaskState.UNKNOWN:
+            _show_candidates(topview, ledger, task, may_open=not no_open)
+
+
+def _show_candidates(
+    topview: TopviewResource, ledger: Ledger, task: Task, *, may_open: bool
+) -> None:
+    if topview.config.api_key is None:
+        say("TOPVIEW_API_KEY is not set: what it may be cannot be looked up at Topview.")
+        return
+    candidates = _look_for(topview, ledger, task)
+    if candidates:
+        folder, store = topview.config.home / "candidates" / str(task.id), topview.store
+        titles = {one.topview_task_id: _candidate_line(one) for one in candidates}
+        page, troubles = call_topview(
+            topview, lambda client: save_candidates(client, ledger, store, task, titles, folder)
+        )
+        for trouble in troubles:
+            say(trouble)
+        say(f"to compare: {page}")
+        if may_open and sys.stdout.isatty():
+            click.launch(str(page))
+    say(f"To decide: tasks adopt {task.id} TOPVIEW_TASK_ID, or tasks void {task.id} --why TEXT")
+
+
+@tasks.command()
+@click.argument("row", type=int)
+@click.argument("topview_task_id")
+@click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
+    """Say that an unknown ROW is the Topview task TOPVIEW_TASK_ID.
+
+    Its result is then downloaded for that product instead of being made, and paid, again.
+
+    Exit codes: 0 adopted, 2 nothing was done.
+    """
+    topview = pipeline()
+    topview.config.require_account()
+    with topview.ledger() as ledger:
+        task = _row_in(ledger, row, TaskState.UNKNOWN)
+        stage = BY_KEY[task.stage]
+        try:
+            result = call_topview(topview, lambda client: stage.query(client, topview_task_id))
+        except TaskUnknown as error:
+            raise CannotStart(f"Topview knows no {stage.kind} task {topview_task_id}") from error
+        say(f"{_name_of(task)}, submitted with:")
+        for name, value in (task.request or {}).items():
+            say(f"  {name}: {value}")
+        cost = "" if result.cost_credit is None else f", {result.cost_credit:g} credits"
+        trouble = "" if result.error_msg is None else f", {result.error_msg}"
+        say(f"Topview task {topview_task_id}: {result.raw_status}{cost}{trouble}")
+        ask("Its result will be taken for that of this row.", yes=yes)
+        why = why or "a person said so"
+        ledger.unknowns.adopt(task.id, topview_task_id, why=why, who=person())
+    say("Adopted. The next run of its product, or the pending_task_sensor, collects it.")
+
+
+@tasks.command()
+@click.argument("row", type=int)
+@click.option("--why", required=True, metavar="TEXT", help="The reason, kept in the ledger.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def void(row: int, why: str, yes: bool) -> None:
+    """Give up an unknown or overdue ROW: its work may then be submitted, and paid, again.
+
+    Exit codes: 0 it is void, 2 nothing was done.
+    """
+    topview = pipeline()
+    topview.config.require_account()
+    with topview.ledger() as ledger:
+        task = _row_in(ledger, row, TaskState.UNKNOWN, TaskState.OVERDUE)
+        say(f"{_name_of(task)}, submitted {_moment(task.reserved_at)} UTC:")
+        if task.state is TaskState.UNKNOWN:
+            _look_for(topview, ledger, task)
+        else:
+            say(f"Topview has it as task {task.topview_task_id}: it may still end and be charged.")
+        ask("Its work may then be submitted and paid again.", yes=yes)
+        ledger.tasks.void(task.id, why=why, who=person())
+    say("It is void. The next run that wants its work sends it again.")
+
+
+@tasks.command()
+@click.pass_context
+def reconcile(context: click.Context) -> None:
+    """Look for lost answers in Topview's credit log, and settle what it settles.
+
+    Runs and the pending_task_sensor do the same by themselves. Nothing is submitted.
+
+    Exit codes: 0 the log was read, 1 it could not be read to its end, 2 nothing could start.
+    """
+    topview = pipeline()
+    topview.config.require_account()
+    with topview.ledger() as ledger:
+        report = _ask_credit_log(topview, ledger, lost_answers.reconcile)
+    for row in report.adopted:
+        say(f"{_name_of(row)} is Topview task {row.topview_task_id}: the next run collects it")
+    for row in report.voided:
+        say(f"{_name_of(row)} is void: {row.error_message}")
+    for finding in report.left:
+        first, *more = _finding_lines(finding)
+        say("\n".join([f"{_name_of(finding.row)} stays unknown: {first}", *more]))
+    if report.trouble is not None:
+        say(f"nothing is settled: {report.trouble}")
+    left = len(report.left)
+    say(f"{len(report.adopted)} adopted, {len(report.voided)} void, {left} left unknown.")
+    if any(finding.candidates for finding in report.left):
+        say("To decide: topview-pipeline tasks show ROW, then tasks adopt or tasks void.")
+    context.exit(0 if report.trouble is None else SOME_FAILED)
+
+
+def _row_in(ledger: Ledger, row: int, *states: TaskState) -> Task:
+    """A row that is in one of these states."""
+    task = ledger.tasks.get(row)
+    if task.state not in states:
+        named = " and ".join(state.value for state in states)
+        raise CannotStart(f"{_name_of(task)} is {task.state.value}; this is for {named} rows only")
+    return task
+
+
+# At Topview
+
+
+def _ask_credit_log(
+    topview: TopviewResource, ledger: Ledger, how: Callable[..., Awaitable[lost_answers.Report]]
+) -> lost_answers.Report:
+    """`reconcile` or `look`, by the settings."""
+    rules = Rules(topview.config.account_exclusive, topview.config.unknown_deadlines)
+    more = {"stages": BY_KEY, "who": person(), "seconds": _LOOK_SECONDS}
+    return call_topview(topview, lambda client: how(client, ledger, rules, **more))
+
+
+def _look_for(topview: TopviewResource, ledger: Ledger, task: Task) -> Sequence[Candidate]:
+    """Say what the credit log says about a row; the charges that may be its task."""
+    report = _ask_credit_log(topview, ledger, lost_answers.look)
+    if report.trouble is not None:
+        say(f"the credit log could not be read to its end: {report.trouble}")
+    # None: somebody settled it a moment ago.
+    found = next((finding for finding in report.findings if finding.row.id == task.id), None)
+    for line in _finding_lines(found) if found else ():
+        say(line)
+    return found.candidates if found else ()
+
+
+# In words
+
+
+def _name_of(task: Task) -> str:
+    return f"task row {task.id} ({task.product_id} / {task.stage})"
+
+
+def _moment(seconds: float | None) -> str:
+    """A time of the ledger, in UTC; a dash where there is none."""
+    if seconds is None:
+        return "-"
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S}"
+
+
+def _candidate_line(candidate: Candidate) -> str:
+    cost = "?" if candidate.credits is None else f"{candidate.credits:g}"
+    return f"{candidate.topview_task_id}: {cost} credits at {_moment(candidate.at)} UTC"
+
+
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    """What the credit log says about an unknown row."""
+    if isinstance(finding.verdict, Leave):
+        yield "; ".join(finding.verdict.reasons)
+    elif not finding.candidates:
+        yield "nothing that fits was charged since"
+    for candidate in finding.candidates:
+        yield f"  may be Topview task {_candidate_line(candidate)}"
+
+
+def _credits_of(task: Task) -> str:
+    """What it cost, or with a ~ what it may cost."""
+    if task.cost_credits is not None:
+        return f"{task.cost_credits:g}"
+    return "-" if task.estimate is None else f"~{task.estimate:g}"
+
+
+def _next_of(task: Task) -> str:
+    """What comes next for a row, and what a person can do about it."""
+    if task.state is TaskState.FAILED:
+        return "tried again when due" if task.retryable else "sent again only with force"
+    return _NEXT[task.state].format(task.id)
+
+
+def _row_lines(task: Task) -> Iterator[str]:
+    yield f"{_name_of(task)}: {task.state.value}, {_next_of(task)}"
+    facts = {
+        "Topview task": task.topview_task_id or "-",
+        "submitted": f"{_moment(task.reserved_at)} UTC, attempt {task.attempt}",
+        "deadline": f"{_moment(task.deadline_at)} UTC",
+        "finished": f"{_moment(task.succeeded_at)} UTC",
+        "credits": _credits_of(task),
+        "run": task.run_id,
+        "fingerprint": f"{task.fingerprint} (generation {task.generation})",
+        "trouble": task.error_message,
+    }
+    for name, fact in facts.items():
+        if fact:
+            yield f"  {name:<13} {fact}"
+    yield "  request"
+    for name, value in (task.request or {}).items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        yield f"    {name}: {text[:_MOST_VALUE]}{'...' if len(text) > _MOST_VALUE else ''}"
+    for asset, version in task.inputs.items():
+        yield f"    made from {asset} {version}"
+
+
+def _event_line(event: TaskEvent) -> str:
+    detail = dict(event.detail)
+    before, why = detail.pop("from", None), detail.pop("why", None)
+    was = "" if before is None else f" (was {before})"
+    because = f": {why}" if why else ""
+    more = f" {json.dumps(detail)}" if detail else ""
+    return f"{_moment(event.at)} {event.what}{was} by {event.who}{because}{more}"
