@@ -13,96 +13,29 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "topview_pipeline"
 
-MAY_IMPORT: dict[str, set[str]] = {
-    # Leaves.
-    "redaction": set(),
-    "environment": set(),
-    "grouping": set(),
-    "prices": set(),
-    "printable": set(),
-    "probes": set(),
-    "ledger": set(),
-    "sandbox": set(),
-    # Leaves that stand on a leaf.
-    "sources": {"redaction"},
-    "topview": {"printable", "redaction"},
-    "settings": {"environment", "prices", "sources"},
-    "inputs": {"sources"},
-    "previews": {"probes"},
-    "quality": {"probes"},
-    "artifacts": {"sources"},
-    "catalogue": {"settings", "sources"},
-    # What a stage is, then the engine, then what is said of both.
-    "stages": {"topview", "catalogue", "artifacts", "prices", "redaction"},
-    "producer": {
-        "artifacts",
-        "catalogue",
-        "inputs",
-        "ledger",
-        "prices",
-        "redaction",
-        "stages",
-        "topview",
-    },
-    "planning": {"catalogue", "inputs", "ledger", "producer", "stages"},
-    "forecast": {"planning", "stages"},
-    "recipes": {"inputs", "ledger", "planning", "settings", "stages"},
-    "reconciliation": {"ledger", "producer", "settings", "topview"},
-    "results": {"artifacts", "ledger", "stages"},
-    "pairing": {"artifacts", "ledger"},
-    "recovery": {"artifacts", "ledger", "producer"},
-    "inspection": {"artifacts", "ledger", "probes", "producer", "quality", "stages"},
-    "syncing": {"catalogue", "ledger"},
-    "choosing": {"ledger", "stages", "topview"},
-    "ways_out": {"ledger"},
-    "concerns": {"ledger", "ways_out"},
-    "portfolio": {
-        "artifacts",
-        "catalogue",
-        "ledger",
-        "producer",
-        "quality",
-        "stages",
-        "syncing",
-        "topview",
-    },
-    "manifest": {"artifacts", "portfolio"},
-    "publishing": {"artifacts", "manifest", "portfolio", "probes"},
-    "gallery": {"artifacts", "ledger", "portfolio", "probes", "sources", "stages", "ways_out"},
-    "mistakes": {"artifacts", "catalogue", "ledger", "settings", "stages", "topview"},
-    # Dagster.
-    "defs": {
-        "artifacts",
-        "catalogue",
-        "choosing",
-        "concerns",
-        "forecast",
-        "grouping",
-        "inputs",
-        "inspection",
-        "ledger",
-        "mistakes",
-        "pairing",
-        "portfolio",
-        "publishing",
-        "planning",
-        "previews",
-        "probes",
-        "producer",
-        "quality",
-        "recipes",
-        "reconciliation",
-        "results",
-        "settings",
-        "stages",
-        "syncing",
-        "topview",
-        "ways_out",
-    },
-    "definitions": {"defs"},
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("definitions",),
+    ("cli",),
+    ("defs",),
+    ("export", "plan"),
+    ("engine",),
+    ("stages",),
+    ("ledger", "store"),
+    ("media", "catalogue", "topview"),
+    ("settings",),
+    ("prices",),
+    ("text",),
+    ("errors",),
+)
+"""The rooms from top to bottom (design: rooms): each imports from the layers below it only."""
+EXCEPTIONS = {
+    # The command line runs the pipeline of the environment.
+    "cli": {"definitions", "sandbox"},
 }
-"""What each room may import; `cli` may import all."""
+ISLAND = "sandbox"
 DAGSTER_ROOMS = {"defs", "definitions", "cli"}
+SHARED = {"errors", "events", "plan", "run", "gallery", "ledger", "tasks"}
+"""Events are the engine's and Dagster's; a command is named as what it shows."""
 
 
 def room_of(path: Path) -> str:
@@ -134,24 +67,43 @@ def rooms_imported(path: Path) -> set[str]:
     return {names[1] for names in parts if names[0] == PACKAGE and len(names) > 1}
 
 
-@pytest.mark.parametrize("room", [*MAY_IMPORT, "cli"])
-def test_every_room_is_there(room: str) -> None:
-    assert [path for path in sources() if room_of(path) == room]
+def test_every_room_has_a_layer() -> None:
+    layered = [room for layer in LAYERS for room in layer]
+    assert {room_of(path) for path in sources()} == {*layered, ISLAND}
+    assert len(layered) == len(set(layered))
 
 
-def test_no_room_is_without_a_rule() -> None:
-    assert {room_of(path) for path in sources()} == {*MAY_IMPORT, "cli"}
+@pytest.mark.parametrize("depth", range(len(LAYERS)), ids=["+".join(layer) for layer in LAYERS])
+def test_imports_point_down(depth: int) -> None:
+    below = {room for layer in LAYERS[depth + 1 :] for room in layer}
+    for room in LAYERS[depth]:
+        allowed = {room, *below, *EXCEPTIONS.get(room, set())}
+        wrong = {
+            str(path.relative_to(ROOT)): sorted(rooms_imported(path) - allowed)
+            for path in sources()
+            if room_of(path) == room and rooms_imported(path) - allowed
+        }
+        assert wrong == {}
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_imports_point_one_way(room: str) -> None:
-    allowed = {room, *MAY_IMPORT[room]}
-    wrong = {
-        str(path.relative_to(ROOT)): sorted(rooms_imported(path) - allowed)
-        for path in sources()
-        if room_of(path) == room and rooms_imported(path) - allowed
-    }
-    assert wrong == {}
+def test_the_sandbox_is_an_island() -> None:
+    for path in sources():
+        if room_of(path) == ISLAND:
+            assert rooms_imported(path) <= {ISLAND}, path
+
+
+def test_two_rooms_share_no_module_name_but_dagsters_and_the_commands() -> None:
+    homes: dict[str, set[str]] = {}
+    for path in sources():
+        room = room_of(path)
+        if path.parent != ROOT / PACKAGE and room != ISLAND and not path.name.startswith("__"):
+            homes.setdefault(path.stem, set()).add(room)
+    shared = {name: rooms for name, rooms in homes.items() if len(rooms) > 1 and name not in SHARED}
+    assert shared == {}
+
+
+def test_no_module_is_named_by_an_ing() -> None:
+    assert [str(path) for path in sources() if path.stem.endswith("ing")] == []
 
 
 def test_only_defs_and_the_command_line_know_dagster() -> None:
@@ -169,13 +121,13 @@ def test_only_the_command_line_starts_the_sandbox() -> None:
 
 
 def test_the_client_knows_httpx_and_nobody_reads_the_api_past_it() -> None:
-    """`sources` and `inputs` fetch a catalogue's own files; the sandbox answers, and notifies."""
+    """`catalogue` fetches the files that products name; the sandbox answers, and notifies."""
     users = {
         room_of(path)
         for path in sources()
         if any(name.split(".")[0] == "httpx" for name in imported(path))
     }
-    assert users <= {"topview", "sources", "inputs", "artifacts", "sandbox", "cli"}
+    assert users <= {"topview", "catalogue", "store", "sandbox", "cli"}
 
 
 def test_only_the_ledger_and_its_settings_know_the_database() -> None:

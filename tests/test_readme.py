@@ -1,4 +1,4 @@
-"""The README tells today's truth: what it names exists, and what exists is named."""
+"""The README is true: what it names exists. Its table of settings is tested in test_settings."""
 
 from __future__ import annotations
 
@@ -23,19 +23,9 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_every_setting_is_in_the_readme_with_its_meaning() -> None:
-    for variable in VARIABLES:
-        row = next(
-            line for line in README.splitlines() if line.startswith(f"| `{variable.name}` |")
-        )
-        assert variable.meaning in row
-        if variable.default is not None and len(variable.default) < 40:
-            assert f"| `{variable.default}` |" in row
-
-
 def test_no_setting_is_promised_that_is_not_read() -> None:
     named = set(re.findall(r"`?(TOPVIEW_[A-Z0-9_]+)", README))
-    assert named <= {variable.name for variable in VARIABLES}
+    assert named <= set(VARIABLES)
 
 
 def test_every_catalogue_column_is_in_the_readme() -> None:
@@ -46,7 +36,7 @@ def test_every_catalogue_column_is_in_the_readme() -> None:
 def test_every_make_target_of_the_readme_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
+    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets
 
 
 def test_the_ci_script_runs_the_readme_s_commands() -> None:

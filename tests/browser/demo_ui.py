@@ -20,9 +20,9 @@ from dagster._core.execution.backfill import BulkActionStatus
 
 from tests.defs.shop import ASSETS, NO_SUCH_ID
 from tests.scenarios.dagster_processes import DagsterDev
-from topview_pipeline.cli.demohome import DemoHome, sample_catalogue
-from topview_pipeline.cli.instance import prepare_home
-from topview_pipeline.cli.media import serving
+from topview_pipeline.cli.demo import DemoHome, sample_catalogue
+from topview_pipeline.cli.environment import prepare_home
+from topview_pipeline.cli.server import serving
 
 GOOD: Final = ("aqua-bottle", "gift-box")
 BAD: Final = "coral-runner"
@@ -35,7 +35,7 @@ _LAUNCH: Final = """mutation ($params: LaunchBackfillParams!) {
 
 @dataclass(frozen=True)
 class DemoUi:
-    """What the tests of the UI look at.
+    """The UI that the tests look at.
 
     Attributes:
         url: of the web server.
@@ -51,7 +51,7 @@ class DemoUi:
 
 @contextmanager
 def demo_ui(folder: Path) -> Iterator[DemoUi]:
-    """All of it while the block runs."""
+    """Everything is up while the block runs."""
     with pytest.MonkeyPatch.context() as patch:
         # A copy: what the demo sets for its process must not outlive the block.
         patch.setattr(os, "environ", {**os.environ})
@@ -59,17 +59,18 @@ def demo_ui(folder: Path) -> Iterator[DemoUi]:
         home.enter()
         os.environ["TOPVIEW_CATALOGUE"] = str(_catalogue(folder))
         prepare_home()
-        store = folder / "topview" / "artifacts"
+        store = folder / "topview" / "store"
         with (
             home.sandbox(),
-            serving(store, port=home.media_port()),
+            serving(store, port=home.port("media")),
             dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance,
         ):
             yield from _after_a_backfill(instance, folder)
 
 
 def _after_a_backfill(instance: dg.DagsterInstance, folder: Path) -> Iterator[DemoUi]:
-    dev = DagsterDev(instance, folder / "dev.log")
+    workspace = Path(__file__).parents[2] / "workspace.yaml"
+    dev = DagsterDev(instance, folder / "dev.log", dict(os.environ), workspace)
     try:
         dev.start()
         # The catalogue's sensor registers the products.
@@ -79,7 +80,7 @@ def _after_a_backfill(instance: dg.DagsterInstance, folder: Path) -> Iterator[De
         (run,) = instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill_id}))
         yield DemoUi(dev.url, instance, backfill_id, run.run_id)
     finally:
-        dev.kill()
+        dev.end()
 
 
 def _backfill(dev: DagsterDev) -> str:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from PIL import Image
 
-from topview_pipeline.portfolio import ProductShown
+from topview_pipeline.export import Report
 
 _FRAMES_A_SECOND = 10
 _SECONDS = 3
 
 
-def write_media(root: Path, portfolio: Iterable[ProductShown]) -> None:
+def write_media(root: Path, report: Report) -> None:
     """Every file of these products; they share their bytes."""
     video = root / "video.mp4"
     root.mkdir(parents=True, exist_ok=True)
     _write_video(video)
     picture = root / "picture.png"
     Image.new("RGB", (180, 320), "teal").save(picture)
-    for one in portfolio:
+    for one in report.products:
         for name in ("cutout.png", "scene_1.png", "scene_2.png", "video.mp4", "cover.jpg"):
             path = root / "account" / one.product_id / name
             path.parent.mkdir(parents=True, exist_ok=True)

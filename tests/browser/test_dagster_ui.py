@@ -1,4 +1,4 @@
-"""The real Dagster UI on a real backfill: what somebody sees who looks instead of reading logs."""
+"""The real Dagster UI on a real backfill, as a person sees it."""
 
 from __future__ import annotations
 
@@ -122,4 +122,4 @@ def test_the_backfill_counts_exactly_what_failed(page: Page, ui: DemoUi) -> None
 def test_the_sensor_says_why_it_started_no_run(page: Page) -> None:
     page.goto(f"{_LOCATION}/sensors/pending_task_sensor")
     page.get_by_text("0 runs requested").first.hover()
-    expect(page.get_by_text("nothing to take up").first).to_be_visible()
+    expect(page.get_by_text("nothing to finish").first).to_be_visible()

@@ -12,41 +12,48 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.media import write_media
-from tests.portfolios import shown
-from topview_pipeline.artifacts import ArtifactStore
-from topview_pipeline.artifacts.addresses import at, beside
-from topview_pipeline.cli.media import MEDIA, serving
-from topview_pipeline.gallery import SERVED_FILE, write_gallery
-from topview_pipeline.portfolio import ProductShown
+from tests.export.reports import product_report
+from topview_pipeline.cli.server import MEDIA, serving
+from topview_pipeline.export import SERVED_FILE, ProductReport, Report, write_gallery
+from topview_pipeline.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gallery")]
 
 _PATIENCE_SECONDS: Final = 20.0
-PORTFOLIO = [
-    shown("red mug", script="Hot coffee."),
-    shown("blue shoe", script="Run, run, run."),
-    shown("hat", outcomes=("done", "done", "failed"), what="no face was found"),
-    shown("scarf", outcomes=("done", "held", "held")),
-    shown("glove", outcomes=("done", "new", "new")),
+PRODUCTS = [
+    product_report("red mug", script="Hot coffee."),
+    product_report("blue shoe", script="Run, run, run."),
+    product_report("hat", statuses=("done", "done", "failed"), what="no face was found"),
+    product_report("scarf", statuses=("done", "held", "held")),
+    product_report("glove", statuses=("done", "new", "new")),
 ]
 
 
-def gallery_beside(store_root: Path, portfolio: list[ProductShown]) -> str:
+def gallery_beside(root: Path, products: list[ProductReport]) -> str:
     """A page that is opened as a file, next to the store."""
-    write_media(store_root, portfolio)
-    folder = store_root.parent / "gallery"
-    links = beside(ArtifactStore(str(store_root)), folder)
-    return write_gallery(portfolio, folder, links, title="Videos", now=0.0).as_uri()
+    report, folder, store = Report(tuple(products)), root.parent / "gallery", Store(str(root))
+    write_media(root, report)
+    page = write_gallery(
+        report, folder, lambda file: store.address(file, beside=folder), title="Videos", now=0.0
+    )
+    return page.as_uri()
 
 
 @contextmanager
-def opened(page: Page, store_root: Path) -> Iterator[None]:
+def opened(page: Page, root: Path) -> Iterator[None]:
     """The gallery of a server, which the page leaves before the server ends: pictures that still
-    load then would be told as errors of the page."""
-    folder = store_root.parent / "gallery"
-    write_media(store_root, PORTFOLIO)
-    write_gallery(PORTFOLIO, folder, at(MEDIA), title="Videos", now=0.0, name=SERVED_FILE)
-    with serving(store_root, gallery=folder) as url:
+    load then would count as errors of the page."""
+    report, folder, store = Report(tuple(PRODUCTS)), root.parent / "gallery", Store(str(root))
+    write_media(root, report)
+    write_gallery(
+        report,
+        folder,
+        lambda file: store.address(file, base_url=MEDIA),
+        title="Videos",
+        now=0.0,
+        name=SERVED_FILE,
+    )
+    with serving(root, gallery=folder) as url:
         page.goto(url)
         try:
             yield
@@ -55,7 +62,7 @@ def opened(page: Page, store_root: Path) -> Iterator[None]:
 
 
 def names(page: Page) -> list[str]:
-    """The products that are to be seen."""
+    """The products that can be seen."""
     return page.locator(".card:visible h2").all_text_contents()
 
 
@@ -74,7 +81,7 @@ def play_first(page: Page) -> None:
 
 
 def test_a_video_plays_from_a_file(page: Page, tmp_path: Path) -> None:
-    page.goto(gallery_beside(tmp_path / "store", PORTFOLIO))
+    page.goto(gallery_beside(tmp_path / "store", PRODUCTS))
     assert page.locator("video").count() == 0
     play_first(page)
     page.locator("a.play").first.click()
@@ -91,7 +98,7 @@ def test_a_video_plays_and_seeks_from_the_server(page: Page, tmp_path: Path) -> 
 
 
 def test_every_picture_that_comes_into_view_is_there(page: Page, tmp_path: Path) -> None:
-    page.goto(gallery_beside(tmp_path / "store", PORTFOLIO))
+    page.goto(gallery_beside(tmp_path / "store", PRODUCTS))
     for card in page.locator(".card").all():
         card.scroll_into_view_if_needed()
         page.wait_for_timeout(50)
@@ -102,7 +109,7 @@ def test_every_picture_that_comes_into_view_is_there(page: Page, tmp_path: Path)
 
 
 def test_the_filters_leave_what_fits(page: Page, tmp_path: Path) -> None:
-    page.goto(gallery_beside(tmp_path / "store", PORTFOLIO))
+    page.goto(gallery_beside(tmp_path / "store", PRODUCTS))
     assert len(names(page)) == 5
 
     page.fill("#text", "RUN blue")
@@ -140,7 +147,11 @@ def test_the_filters_leave_what_fits(page: Page, tmp_path: Path) -> None:
 )
 def test_a_word_is_found_in_any_case(page: Page, tmp_path: Path, typed: str, found: str) -> None:
     """Python folded ß to ss and the page did not: what has one was never found."""
-    page.goto(gallery_beside(tmp_path / "store", [shown("mug"), shown("cap", script=found)]))
+    page.goto(
+        gallery_beside(
+            tmp_path / "store", [product_report("mug"), product_report("cap", script=found)]
+        )
+    )
     page.fill("#text", typed)
     assert names(page) == ["cap"]
 
@@ -157,16 +168,20 @@ def test_the_command_of_a_scene_is_copied(page: Page, tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [360, 500, 1400])
 def test_nothing_is_wider_than_the_window(page: Page, tmp_path: Path, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    long = shown("a-product-" + "with-a-long-name-" * 8, script="Donaudampfschifffahrt" * 8)
-    page.goto(gallery_beside(tmp_path / "store", [long, *PORTFOLIO]))
+    long = product_report(
+        "a-product-" + "with-a-long-name-" * 8, script="Donaudampfschifffahrt" * 8
+    )
+    page.goto(gallery_beside(tmp_path / "store", [long, *PRODUCTS]))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_thousand_products_show_their_first_content_within_three_seconds(
     page: Page, tmp_path: Path
 ) -> None:
-    portfolio = [shown(f"product-{number}", script="Buy it. " * 12) for number in range(1000)]
-    page.goto(gallery_beside(tmp_path / "store", portfolio))
+    products = [
+        product_report(f"product-{number}", script="Buy it. " * 12) for number in range(1000)
+    ]
+    page.goto(gallery_beside(tmp_path / "store", products))
     until(page, "performance.getEntriesByName('first-contentful-paint').length > 0")
     painted, ready = page.evaluate(
         """[performance.getEntriesByName('first-contentful-paint')[0].startTime,

@@ -16,26 +16,21 @@ import dagster as dg
 import pytest
 
 from tests.defs.shop import Shop
-from tests.producer.world import product
-from tests.scenarios.life import Fates, Life, born
-from tests.scenarios.windows import End, Window
+from tests.engine.world import product
+from tests.scenarios.life import TERMINATED, Fates, Life, born, ended
+from tests.scenarios.windows import End
 from topview_pipeline.catalogue import Product
-from topview_pipeline.environment import VARIABLES
-from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.cli.environment import DAGSTER_YAML
+from topview_pipeline.engine import Timing
+from topview_pipeline.ledger import DEAD_AFTER_SECONDS, Ledger, Task, TaskState
+from topview_pipeline.sandbox.api.control import Control
 from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.control import Control
 from topview_pipeline.sandbox.serve import Running, running
 
 SLOTS = 2
 MUG = product("mug")
-_QUICK: Mapping[str, Any] = {
-    "slots": SLOTS,
-    "poll_seconds": 0.02,
-    "wait_seconds": 20.0,
-    "retry_seconds": 0.05,
-    "busy_seconds": 0.05,
-    "network_seconds": 0.02,
-}
+_QUICK: Mapping[str, Any] = {"slots": SLOTS, "poll_seconds": 0.02, "wait_seconds": 20.0}
+_QUICK_TIMING = Timing(retry=0.05, busy=0.05, network=0.02)
 
 
 @dataclass
@@ -45,53 +40,56 @@ class Workshop:
     folder: Path
     sandbox: Running
     config: Mapping[str, Any] = field(default_factory=lambda: dict(_QUICK))
+    timing: Timing = _QUICK_TIMING
     lives: int = 0
     ahead: float = 0.0
     """Seconds that every clock, Topview's too, is ahead of the machine's."""
 
-    def later(self, seconds: float) -> None:
-        """Time passes, here and at Topview."""
+    def later(self, seconds: float = DEAD_AFTER_SECONDS + 1.0) -> None:
+        """Time passes, here and at Topview; by default until a killed worker counts as dead."""
         self.ahead += seconds
         with self.control() as control:
             control.advance_clock(seconds)
 
-    def life(self, *products: Product, **told: Any) -> Life:
-        """A life over these products, by default the mug; `told` are fields of Life."""
+    def life(self, *products: Product, **given: Any) -> Life:
+        """A life over these products, by default the mug; `given` are fields of Life."""
         self.lives += 1
+        given.setdefault("run_id", f"run-{self.lives}")
+        return self._life(products or (MUG,), **given)
+
+    def _life(self, products: tuple[Product, ...], **given: Any) -> Life:
         return Life(
             self.folder,
             self.sandbox.base_url,
             self.sandbox.uid,
             self.sandbox.api_key,
-            products or (MUG,),
-            told.pop("run_id", f"run-{self.lives}"),
-            **{"config": self.config, "ahead": self.ahead, **told},
+            products,
+            **{"config": self.config, "timing": self.timing, "ahead": self.ahead, **given},
         )
 
-    def run(self, life: Life, *, seconds: float = 60.0) -> Fates:
+    def run(self, life: Life) -> Fates:
         """A life that ends by itself."""
-        with born(life) as living:
-            exit_code, told = living.end(seconds)
+        with born(life) as process:
+            exit_code, ends = ended(life, process)
         assert exit_code == 0
-        return told
+        return ends
 
-    def ended_at(self, window: Window, stage: int, by: signal.Signals) -> Life:
-        """A life over the mug that ended in this window; it really came to that."""
-        life = self.life(end=End(window, stage, by))
-        with born(life) as living:
-            exit_code, told = living.end()
-        assert exit_code == (-signal.SIGKILL if by is signal.SIGKILL else 0)
-        assert len(told) < len(_STAGES)
+    def ended_at(self, window: str, stage: int, by: signal.Signals, **given: Any) -> Life:
+        """A life over the mug that ended in this window; it really came to that.
+
+        A worker that was killed counts as dead when this returns.
+        """
+        life = self.life(end=End(window, stage, by), **given)
+        with born(life) as process:
+            exit_code, _ = ended(life, process)
+        assert exit_code == (-signal.SIGKILL if by is signal.SIGKILL else TERMINATED)
+        self.later()
         return life
-
-    def submits(self) -> int:
-        """How many submits reached Topview, whatever became of them."""
-        return sum(self.counters()["submits"].values())
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
         """The ledger, as the test looks into it."""
-        ledger = self.life().ledger()
+        ledger = self._life((), run_id="the test").ledger()
         try:
             yield ledger
         finally:
@@ -102,15 +100,19 @@ class Workshop:
         with self.ledger() as ledger:
             return ledger.tasks.in_state(states or tuple(TaskState))
 
-    def told(self) -> list[tuple[str, str]]:
+    def events(self) -> list[tuple[str, str]]:
         """(product, stage) of every event that Dagster would have, in order."""
         path = self.folder / "events.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [(name, stage) for name, stage in map(json.loads, lines)]
 
+    def submits(self) -> int:
+        """How many submits reached Topview, whatever became of them."""
+        return sum(self.counters()["submits"].values())
+
     def counters(self) -> dict[str, Any]:
         """What the sandbox counted."""
-        with Control(self.sandbox.base_url) as control:
+        with self.control() as control:
             return control.counters()
 
     def control(self) -> Control:
@@ -126,9 +128,6 @@ class Workshop:
         assert self.rows(TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED) == []
 
 
-_STAGES = ("bgRemovedImage", "replacedImages", "finishedVideo")
-
-
 class MakeWorkshop(Protocol):
     """Opens a workshop whose sandbox has these settings."""
 
@@ -142,25 +141,22 @@ class MakeShop(Protocol):
 
 
 @pytest.fixture
-def make_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeShop]:
-    """A shop whose instance and sandbox other processes reach, by the environment."""
+def make_shop(tmp_path: Path) -> Iterator[MakeShop]:
+    """A shop whose instance and sandbox other processes reach."""
     home = tmp_path / "dagster"
     home.mkdir()
+    (home / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
     with ExitStack() as stack:
 
         def make(**sandbox: Any) -> Shop:
             # The clock may be moved by months: nothing signed may run out by that.
             lasting = {"url_seconds": 10**8, "upload_url_seconds": 10**8}
-            settings = {"media": "tiny", "sigma": 0.01, **lasting, **sandbox}
+            settings = {"media": "tiny", "sigma": 0.01, "concurrency": SLOTS, **lasting, **sandbox}
             served = stack.enter_context(running(SandboxConfig(**settings)))
-            for variable in VARIABLES:
-                monkeypatch.delenv(variable.name, raising=False)
-            monkeypatch.setenv("DAGSTER_HOME", str(home))
             instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
             shop = Shop(tmp_path, served, instance)
-            slots = {"TOPVIEW_MAX_CONCURRENT_TASKS": str(settings["concurrency"])}
-            for name, value in {**shop.environment(), **slots}.items():
-                monkeypatch.setenv(name, value)
+            stack.enter_context(shop.control)
+            shop.settings["TOPVIEW_SLOTS"] = str(settings["concurrency"])
             return shop
 
         yield make
@@ -168,20 +164,14 @@ def make_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeS
 
 @pytest.fixture
 def make_workshop(tmp_path: Path) -> Iterator[MakeWorkshop]:
-    opened = []
+    with ExitStack() as stack:
 
-    def make(**sandbox: Any) -> Workshop:
-        medians = dict.fromkeys(("remove_background", "image_replace", "image2Video"), 0.02)
-        settings = {"media": "tiny", "medians": medians, "concurrency": SLOTS, **sandbox}
-        context = running(SandboxConfig(**settings))
-        opened.append(context)
-        folder = tmp_path / f"workshop-{len(opened)}"
-        folder.mkdir()
-        return Workshop(folder, context.__enter__())
+        def make(**sandbox: Any) -> Workshop:
+            medians = dict.fromkeys(("remove_background", "image_replace", "image2Video"), 0.02)
+            settings = {"media": "tiny", "medians": medians, "concurrency": SLOTS, **sandbox}
+            return Workshop(tmp_path, stack.enter_context(running(SandboxConfig(**settings))))
 
-    yield make
-    for context in opened:
-        context.__exit__(None, None, None)
+        yield make
 
 
 @pytest.fixture

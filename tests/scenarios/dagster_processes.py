@@ -5,70 +5,79 @@ A test can have tasks that last for ever, and end them by moving the sandbox's c
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 import httpx
+from dagster._core.execution.backfill import BulkActionStatus
 from dagster_graphql import DagsterGraphQLClient
 
-from tests.defs.shop import Shop
-from topview_pipeline.cli.demohome import free_port
+from tests.defs.shop import ASSETS, Shop
+from topview_pipeline.cli.demo import free_port
 from topview_pipeline.defs.jobs import CATCH_UP
 from topview_pipeline.ledger import TaskState
-from topview_pipeline.sandbox.control import Control
+from topview_pipeline.settings import VARIABLES
 
-ROOT = Path(__file__).parents[2]
-LOCATION = "topview_pipeline"
-_REPOSITORY = "__repository__"
+ROOT: Final = Path(__file__).parents[2]
+QUICK: Final = "tests.scenarios.quick"
+"""The code location with a quick heartbeat, as a module."""
+LOCATION: Final = "topview_pipeline"
+_QUICK_LOCATION: Final = (
+    f"python_module: {{module_name: {QUICK}, working_directory: {ROOT}, location_name: {LOCATION}}}"
+)
+_REPOSITORY: Final = "__repository__"
+_UNFINISHED: Final = (
+    BulkActionStatus.REQUESTED,
+    BulkActionStatus.CANCELING,
+    BulkActionStatus.FAILING,
+)
+_LOADED: Final = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
+_BACKFILL: Final = """mutation ($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
+  }
+}"""
+_REEXECUTE: Final = """mutation ($params: ReexecutionParams!) {
+  launchRunReexecution(reexecutionParams: $params) {
+    ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+  }
+}"""
 
-EXECUTE = f"""
+EXECUTE: Final = f"""
 import sys
 from dagster._cli import main
-sys.argv = ["dagster", "job", "execute", "-m", "topview_pipeline.definitions", "-j", "{CATCH_UP}",
-            *sys.argv[1:]]
+sys.argv = ["dagster", "job", "execute", "-m", "{QUICK}", "-j", *sys.argv[1:]]
 main()
 """
-"""Runs catch_up as `dagster job execute` does."""
+"""Runs a job as `dagster job execute` does."""
 
-MATERIALIZE = """
-import sys
-import dagster as dg
-from topview_pipeline.definitions import defs
-first, last = sys.argv[1:]
-ranged = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-which = {"partition_key": first} if first == last else {"tags": ranged}
-with dg.DagsterInstance.get() as instance:
-    job = defs.resolve_implicit_global_asset_job_def()
-    done = job.execute_in_process(
-        instance=instance,
-        asset_selection=[dg.AssetKey(a) for a in
-                         ("bgRemovedImage", "replacedImages", "finishedVideo")],
-        raise_on_error=False,
-        **which,
-    )
-sys.exit(0 if done.success else 1)
-"""
-"""Runs the three assets over a range of products, as a run of a backfill does; or over one."""
+
+def environment(shop: Shop) -> dict[str, str]:
+    """The environment in which other processes work on the shop."""
+    inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return {**inherited, **shop.settings, "DAGSTER_HOME": shop.instance.root_directory}
 
 
 @contextmanager
-def process_of(code: str, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process of its own, in the test's environment; it is killed at the end."""
+def process_of(
+    shop: Shop, log: Path, code: str, *arguments: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python process of its own on the shop; it is killed at the end."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             cwd=ROOT,
-            env=dict(os.environ),
+            env=environment(shop),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -79,6 +88,19 @@ def process_of(code: str, log: Path, *arguments: str) -> Iterator[subprocess.Pop
             process.wait()
 
 
+def command(shop: Shop, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m ...` on the shop, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=environment(shop),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+
 def until(
     is_so: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = 60
 ) -> None:
@@ -87,20 +109,13 @@ def until(
     while not is_so():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
-def videos(shop: Shop, state: TaskState) -> int:
-    """How many videos are in this state."""
-    with shop.ledger() as ledger:
-        rows = ledger.tasks.in_state((state,))
-    return len([row for row in rows if row.stage == "finishedVideo"])
-
-
-def pass_time(shop: Shop, seconds: float) -> None:
-    """Move the sandbox's clock: what lasts so long is finished."""
-    with Control(shop.sandbox.base_url) as control:
-        control.advance_clock(seconds)
+def both_slots_make_videos(shop: Shop) -> bool:
+    """No POST is under way then, because nothing can be reserved."""
+    pending = [row for row in shop.rows_in(TaskState.PENDING) if row.stage == "finishedVideo"]
+    return len(pending) == int(shop.settings["TOPVIEW_SLOTS"])
 
 
 @contextmanager
@@ -110,7 +125,7 @@ def time_passing(shop: Shop, seconds: float) -> Iterator[None]:
 
     def move() -> None:
         while not over.wait(0.5):
-            pass_time(shop, seconds)
+            shop.control.advance_clock(seconds)
 
     mover = threading.Thread(target=move)
     mover.start()
@@ -121,49 +136,61 @@ def time_passing(shop: Shop, seconds: float) -> Iterator[None]:
         mover.join()
 
 
-def run_requested(shop: Shop, request: dg.RunRequest, log: Path) -> int:
-    """Run what the sensor asked for, in a process of its own; its exit code."""
-    config = shop.folder / "requested.json"
-    config.write_text(json.dumps(request.run_config), encoding="utf-8")
-    with process_of(EXECUTE, log, "-c", str(config)) as process:
-        return process.wait(60)
+def assert_paid_once(shop: Shop) -> None:
+    """Each product is made, by one task of each kind."""
+    counters = shop.control.counters()
+    assert counters["duplicates"] == counters["orphans"] == counters["repeats"] == 0
+    assert set(counters["accepted"].values()) == {len(shop.rows)}
+    for asset in ASSETS:
+        assert shop.materialized(asset) == set(shop.rows)
+        assert shop.failed(asset) == set()
+    with shop.ledger() as ledger:
+        assert ledger.tasks.orphans() == []
 
 
 class DagsterDev:
-    """`dagster dev` on an instance: web server, daemon and code server."""
+    """`dagster dev` on an instance: web server, daemon and code server.
+
+    Args:
+        env: of its processes.
+        workspace: its code locations.
+    """
 
     def __init__(
-        self, instance: dg.DagsterInstance, log: Path, workspace: Path = ROOT / "workspace.yaml"
+        self, instance: dg.DagsterInstance, log: Path, env: Mapping[str, str], workspace: Path
     ) -> None:
-        self._instance = instance
+        self.instance = instance
         self._log = log
+        self._env = env
         self._workspace = workspace
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """Where its web server answers."""
+        """The address of its web server."""
         return f"http://127.0.0.1:{self._port}"
+
+    # Its processes.
 
     def start(self) -> None:
         """Start all its processes, and wait until the code location is loaded."""
-        command = ["-m", "dagster", "dev", "-w", str(self._workspace), "-p"]
+        arguments = ["-m", "dagster", "dev", "-w", str(self._workspace), "-p", str(self._port)]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, *command, str(self._port), "-h", "127.0.0.1"],
+                [sys.executable, *arguments, "-h", "127.0.0.1"],
                 cwd=ROOT,
-                env={**os.environ, "PYTHONWARNINGS": "ignore"},
+                env={**self._env, "PYTHONWARNINGS": "ignore"},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.until(self._answers)
+        self.until(self._is_loaded)
 
-    def kill(self) -> None:
-        """The power is cut: every process that it started ends at once, runs included."""
+    def end(self, by: signal.Signals = signal.SIGKILL) -> None:
+        """Every process that it started gets this signal at once, runs included."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self._process.pid, by)
             self._process.wait()
             self._process = None
 
@@ -171,6 +198,15 @@ class DagsterDev:
         """Wait for a state of the world. The sensor ticks once a minute."""
         assert self._process is not None
         until(is_so, self._process, self._log, seconds)
+
+    def _is_loaded(self) -> bool:
+        try:
+            found = self.graphql(_LOADED)["workspaceOrError"]["locationEntries"]
+        except httpx.HTTPError:
+            return False
+        return [entry["loadStatus"] for entry in found] == ["LOADED"]
+
+    # Runs.
 
     def launch(self) -> str:
         """Launch catch_up as the UI's button does; the run's id."""
@@ -181,6 +217,57 @@ class DagsterDev:
     def terminate(self, run_id: str) -> None:
         """Press Terminate."""
         self._buttons().terminate_run(run_id)
+
+    def execute_again(self, run_id: str, strategy: str) -> dg.DagsterRun:
+        """Press Re-execute on a run; the new run, once it ended."""
+        params = {"parentRunId": run_id, "strategy": strategy}
+        answer = self.graphql(_REEXECUTE, params=params)["launchRunReexecution"]
+        again = str(answer["run"]["runId"])
+        self.until(lambda: self.run(again).is_finished)
+        return self.run(again)
+
+    def kill_run(self, run_id: str) -> None:
+        """`kill -9` of a run's processes: its own, and its step's where that has another."""
+        logs = self.instance.all_logs(run_id)
+        pids = {found[1] for entry in logs if (found := re.search(r"pid: (\d+)", entry.message))}
+        assert pids
+        for pid in pids:
+            os.kill(int(pid), signal.SIGKILL)
+
+    def run(self, run_id: str) -> dg.DagsterRun:
+        """A run, as Dagster shows it."""
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run
+
+    # Backfills.
+
+    def backfill(
+        self, products: Sequence[str] | None = None, assets: Sequence[str] = ASSETS
+    ) -> str:
+        """Launch one over these assets and products (None: all); its id."""
+        params: dict[str, Any] = {"assetSelection": [{"path": [asset]} for asset in assets]}
+        params |= {"allPartitions": True} if products is None else {"partitionNames": products}
+        answer = self.graphql(_BACKFILL, params=params)["launchPartitionBackfill"]
+        return str(answer["backfillId"])
+
+    def ended(self, backfill_id: str) -> BulkActionStatus:
+        """A backfill's status once the daemon has nothing more to do for it."""
+
+        def status() -> BulkActionStatus:
+            found = self.instance.get_backfill(backfill_id)
+            assert found is not None
+            return found.status
+
+        self.until(lambda: status() not in _UNFINISHED, 200)
+        return status()
+
+    def runs_of(self, backfill_id: str) -> list[dg.DagsterRun]:
+        """A backfill's runs."""
+        which = dg.RunsFilter(tags={"dagster/backfill": backfill_id})
+        return [record.dagster_run for record in self.instance.get_run_records(which)]
+
+    # The web server.
 
     def graphql(self, query: str, **variables: Any) -> Mapping[str, Any]:
         """Ask the web server what no button of the client asks."""
@@ -194,34 +281,22 @@ class DagsterDev:
         data: Mapping[str, Any] = answer["data"]
         return data
 
-    def status(self, run_id: str) -> dg.DagsterRunStatus:
-        """Of a run, as Dagster shows it."""
-        run = self._instance.get_run_by_id(run_id)
-        assert run is not None
-        return run.status
-
     def _buttons(self) -> DagsterGraphQLClient:
         return DagsterGraphQLClient("127.0.0.1", port_number=self._port)
 
-    def _answers(self) -> bool:
-        query = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
-        try:
-            answer = httpx.post(
-                f"{self.url}/graphql", json={"query": query}, trust_env=False
-            ).json()
-        except (httpx.HTTPError, ValueError):
-            return False
-        entries: list[Mapping[str, Any]] = answer["data"]["workspaceOrError"]["locationEntries"]
-        return [entry["loadStatus"] for entry in entries] == ["LOADED"]
-
 
 @contextmanager
-def dagster_dev(
-    shop: Shop, log: Path, workspace: Path = ROOT / "workspace.yaml"
-) -> Iterator[DagsterDev]:
-    """One that can be started, killed and started again; nothing of it is left at the end."""
-    dev = DagsterDev(shop.instance, log, workspace)
+def dagster_dev(shop: Shop, location: str = _QUICK_LOCATION) -> Iterator[DagsterDev]:
+    """A running one that can be killed and started again; nothing of it is left at the end.
+
+    Args:
+        location: the workspace's line for its code location.
+    """
+    workspace = shop.folder / "workspace.yaml"
+    workspace.write_text(f"load_from:\n  - {location}\n", encoding="utf-8")
+    dev = DagsterDev(shop.instance, shop.folder / "dagster-dev.log", environment(shop), workspace)
     try:
+        dev.start()
         yield dev
     finally:
-        dev.kill()
+        dev.end()

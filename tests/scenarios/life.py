@@ -1,35 +1,40 @@
-"""One life of a process that produces: real ledger file, store, HTTP and signals, no Dagster.
+"""One life of a process with an engine: real ledger file, store, HTTP and signals, no Dagster.
 
-It does what `defs.producing.Production` does for a run; what Dagster would store is a line of a
-file. Processes come from a fork server that has imported everything: they start in milliseconds.
+It does what `defs.run.Production` does for a run; an event of Dagster's is a line of a file.
+Processes come from a fork server that has imported everything: they start in milliseconds.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
-import os
+import secrets
 import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from tests.producer.world import FakeInputs, fates
-from tests.scenarios.windows import End, Ender
-from topview_pipeline.artifacts import ArtifactStore
+from tests.engine.world import ALL_STAGES, FakeFiles, fates
+from tests.scenarios.windows import End
 from topview_pipeline.catalogue import Product
-from topview_pipeline.defs.pending import take_up
-from topview_pipeline.ledger import Ledger, Order, Owner, Task, Wanted
-from topview_pipeline.producer import Desk, Event, Made, ProducerConfig, ProducerThread, Run, Work
-from topview_pipeline.stages import STAGES
-from topview_pipeline.stages.shapes import shape_of
+from topview_pipeline.engine import (
+    Context,
+    EngineThread,
+    Event,
+    Made,
+    Observed,
+    ProductWork,
+    RunInfo,
+    Timing,
+)
+from topview_pipeline.ledger import Ledger, Task
+from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.store import Store
 from topview_pipeline.topview.client import TopviewClient
 from topview_pipeline.topview.errors import NotTopview
 
@@ -38,18 +43,23 @@ if TYPE_CHECKING:
 
 NOT_TOPVIEW: Final = 3
 """Exit code of a life whose first question was answered by something else than Topview."""
+TERMINATED: Final = 4
+"""Exit code of a life that SIGTERM ended."""
 Fates = dict[tuple[str, str], str]
-"""What became of each product's stage; see `world.fates`."""
+"""The outcome of each product's stage; see `world.fates`."""
 
 
 @dataclass(frozen=True)
 class Life:
-    """What a process is told when it begins.
+    """The orders of a process.
 
     Attributes:
         folder: of ledger, store and events; it outlives the process.
+        root_run_id: of the run that this one starts again; None: it is the first.
         explicit: a person asked for all stages of the products; else it is the sensor's run.
         ahead: seconds that its clock, and the ledger's, are ahead of the machine's.
+        config: of the pipeline.
+        timing: the engine's waits.
     """
 
     folder: Path
@@ -58,23 +68,27 @@ class Life:
     api_key: str
     products: tuple[Product, ...]
     run_id: str
+    root_run_id: str | None = None
     explicit: bool = True
+    force: bool = False
     end: End | None = None
     ahead: float = 0.0
     config: Mapping[str, Any] = field(default_factory=dict)
+    timing: Timing = field(default_factory=Timing)
 
     def clock(self) -> float:
         """Seconds since the epoch."""
         return time.time() + self.ahead
 
+    @property
+    def ends(self) -> Path:
+        """The file of its fates."""
+        return self.folder / f"{self.run_id}.json"
+
     def ledger(self) -> Ledger:
         """The ledger, as this process opens it."""
-        return Ledger(
-            f"sqlite:///{self.folder}/ledger.db",
-            base_url=self.base_url,
-            uid=self.uid,
-            clock=self.clock,
-        )
+        url = f"sqlite:///{self.folder}/ledger.db"
+        return Ledger(url, base_url=self.base_url, uid=self.uid, clock=self.clock)
 
 
 class Terminated(BaseException):
@@ -85,182 +99,92 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-class Producing:
-    """The process's work."""
-
-    def __init__(self, life: Life) -> None:
-        self._life = life
-        self._ledger = life.ledger()
-        self._owner = Owner()
-        self._run = Run(life.run_id, life.run_id, life.explicit)
-        self._inputs = FakeInputs()
-        self._store = ArtifactStore(str(life.folder / "store"))
-        self._stop_was_asked = threading.Event()
-        if life.end is not None:
-            Ender(life.end, life.base_url, self._stop_was_asked).arm()
-
-    def run(self) -> list[Event]:
-        """The events, also of a life that SIGTERM ended."""
-        self._ledger.producers.start(self._owner, run_id=self._run.run_id)
-        events: list[Event] = []
-        try:
-            orders = self._placed()
-            client = TopviewClient(
-                base_url=self._life.base_url, uid=self._life.uid, api_key=self._life.api_key
-            )
-            thread = ProducerThread(
-                client, self._desk, resume=self._strays(orders.values()) if self._resumes else ()
-            )
-            try:
-                self._feed(thread, orders)
-                for event in thread.events():
-                    events.append(event)
-                    self._tell(event)
-            except BaseException:
-                thread.stop()
-                self._stop_was_asked.set()
-                raise
-            finally:
-                thread.close()
-        except Terminated:
-            pass
-        finally:
-            self._ledger.leave(self._owner)
-            self._ledger.close()
-        return events
-
-    @property
-    def _resumes(self) -> bool:
-        return not self._life.explicit
-
-    def _placed(self) -> Mapping[tuple[str, str], Order]:
-        placed = self._ledger.orders.place(
-            self._wanted(),
-            run_id=self._run.run_id,
-            root_run_id=self._run.root_run_id,
-            owner=self._owner.id,
-            only_open=not self._life.explicit,
-        )
-        if not self._life.explicit:
-            self._ledger.orders.take_up(
-                [order.id for order in placed.orders.values()],
-                run_id=self._run.run_id,
-                is_at_work=self._ledger.producers.is_at_work,
-            )
-        return placed.orders
-
-    def _wanted(self) -> list[Wanted]:
-        if self._life.explicit:
-            return [
-                Wanted(product.product_id, stage.key, "ordered")
-                for product in self._life.products
-                for stage in STAGES
-            ]
-        found = take_up(
-            self._ledger.orders.open_orders(),
-            self._ledger.tasks.on_their_way(),
-            now=self._life.clock(),
-            is_alive=self._ledger.producers.is_alive,
-        )
-        return [Wanted(product_id, stage, "taken up") for product_id, stage in found.orders]
-
-    def _strays(self, orders: Sequence[Order] | Any) -> tuple[Task, ...]:
-        gone_on_with = {order.task_id for order in orders}
-        is_alive = self._ledger.producers.is_alive
-        rows = self._ledger.tasks.on_their_way()
-        return tuple(r for r in rows if r.id not in gone_on_with and not is_alive(r.owner))
-
-    def _desk(self, client: TopviewClient) -> Desk:
-        return Desk(
-            client=client,
-            ledger=self._ledger,
-            store=self._store,
-            inputs=self._inputs,
-            run=self._run,
-            config=ProducerConfig(**self._life.config),
-            owner=self._owner,
-            clock=self._life.clock,
-            submit_seconds=client.timeouts.submit_total,
-        )
-
-    def _feed(self, thread: ProducerThread, orders: Mapping[tuple[str, str], Order]) -> None:
-        for product in self._life.products:
-            mine = {
-                stage.key: orders[product.product_id, stage.key]
-                for stage in STAGES
-                if (product.product_id, stage.key) in orders
-            }
-            if mine:
-                shapes = {s.key: shape_of(s, product, self._inputs.sha256) for s in STAGES}
-                thread.put(Work(product, mine, shapes))
-        thread.no_more()
-
-    def _tell(self, event: Event) -> None:
-        if not isinstance(event, Made):
-            return
-        with (self._life.folder / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps([event.product_id, event.stage]) + "\n")
-        if event.order_id is None:
-            self._ledger.tasks.materialized(event.task.id)
-        else:
-            self._ledger.orders.done(event.order_id, event.task.id)
-
-
-def live(life: Life, answer: Connection) -> None:
-    """The process's main function; it answers with its fates, unless it is killed."""
+def live(life: Life) -> None:
+    """The process's main function; it leaves its fates in a file, unless it is killed."""
     signal.signal(signal.SIGTERM, _terminated)
+    if life.end is not None:
+        life.end.arm()
+    ledger, events, exit_code = life.ledger(), list[Event](), 0
     try:
-        answer.send(fates(Producing(life).run()))
+        _produce(life, ledger, events)
+    except Terminated:
+        exit_code = TERMINATED
     except NotTopview:
-        sys.exit(NOT_TOPVIEW)
+        exit_code = NOT_TOPVIEW
     finally:
-        answer.close()
+        ledger.close()
+    ends = fates(event for event in events if not isinstance(event, Observed))
+    life.ends.write_text(json.dumps([[*key, fate] for key, fate in ends.items()]))
+    sys.exit(exit_code)
 
 
-class Living:
-    """A process that lives, seen from its parent."""
+def _produce(life: Life, ledger: Ledger, events: list[Event]) -> None:
+    orphans, works = _wanted(life, ledger)
+    worker = secrets.token_hex(16)
 
-    def __init__(self, process: ForkServerProcess, answer: Connection) -> None:
-        self._process = process
-        self._answer = answer
+    def context(client: TopviewClient) -> Context:
+        return Context(
+            client=client,
+            ledger=ledger,
+            store=Store(str(life.folder / "store")),
+            files=FakeFiles(),
+            run=RunInfo(life.run_id, life.root_run_id or life.run_id, life.explicit),
+            config=PipelineConfig(**life.config),
+            submit_seconds=client.timeouts.submit_total,
+            worker=worker,
+            timing=life.timing,
+            clock=life.clock,
+        )
 
-    def kill(self) -> None:
-        """`kill -9`."""
-        os.kill(self._process.pid or 0, signal.SIGKILL)
+    ledger.workers.start(worker, run_id=life.run_id)
+    client = TopviewClient(base_url=life.base_url, uid=life.uid, api_key=life.api_key)
+    leave = lambda: ledger.workers.end(worker)  # noqa: E731 - as Production's
+    thread = EngineThread(client, context, orphans=orphans, leave=leave)
+    try:
+        for work in works:
+            thread.put(work)
+        thread.no_more()
+        for event in thread.events():
+            events.append(event)
+            if isinstance(event, Made):
+                with (life.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+                    file.write(json.dumps([event.product_id, event.stage]) + "\n")
+                ledger.tasks.reported(event.task.id, event.product_id, who=life.run_id)
+    finally:
+        thread.close()
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.is_alive()
 
-    def end(self, seconds: float = 60.0) -> tuple[int, Fates]:
-        """Wait for its end: the exit code (-9: killed) and what it told."""
-        told: Fates = {}
-        if self._answer.poll(seconds):
-            try:
-                told = self._answer.recv()
-            except EOFError:
-                told = {}
-        self._process.join(seconds)
-        exit_code = self._process.exitcode
-        if exit_code is None:
-            self._process.kill()
-            raise AssertionError(f"the process still lived after {seconds:g} s")
-        return exit_code, told
+def _wanted(life: Life, ledger: Ledger) -> tuple[tuple[Task, ...], list[ProductWork]]:
+    """Orphans and works: all of a person's products, or what the sensor finds."""
+    if life.explicit:
+        return (), [ProductWork(one, ALL_STAGES, force=life.force) for one in life.products]
+    products = {one.product_id: one for one in life.products}
+    due = [
+        ProductWork(products[row.product_id], (row.stage,), retry_of=row)
+        for row in ledger.tasks.retries_due()
+    ]
+    return tuple(ledger.tasks.orphans()), due
 
 
 @contextmanager
-def born(life: Life) -> Iterator[Living]:
+def born(life: Life) -> Iterator[ForkServerProcess]:
     """A process with this life; it is killed when the block ends."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=live, args=(life, theirs), daemon=True)
+    process = context.Process(target=live, args=(life,), daemon=True)
     process.start()
-    theirs.close()
     try:
-        yield Living(process, ours)
+        yield process
     finally:
         process.kill()
         process.join()
-        ours.close()
+
+
+def ended(life: Life, process: ForkServerProcess, seconds: float = 60.0) -> tuple[int, Fates]:
+    """Wait for the end of a life: the exit code (-9: killed), and its fates."""
+    process.join(seconds)
+    assert process.exitcode is not None, f"it still lived after {seconds:g} s"
+    if not life.ends.exists():
+        return process.exitcode, {}
+    ends = json.loads(life.ends.read_text())
+    return process.exitcode, {(product_id, stage): fate for product_id, stage, fate in ends}

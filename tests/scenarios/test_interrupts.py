@@ -1,4 +1,4 @@
-"""A run in a process of its own that is terminated or killed while Topview works for it."""
+"""A run in a process of its own that is terminated, interrupted or killed while Topview works."""
 
 from __future__ import annotations
 
@@ -10,27 +10,24 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tests.defs.shop import Shop, made
+from tests.defs.shop import Shop
 from tests.scenarios.conftest import MakeShop
-from tests.scenarios.dagster_processes import EXECUTE, process_of, until, videos
-from topview_pipeline.defs.runs import withdraw_cancelled
+from tests.scenarios.dagster_processes import (
+    EXECUTE,
+    assert_paid_once,
+    both_slots_make_videos,
+    command,
+    process_of,
+    until,
+)
+from topview_pipeline.defs.jobs import CATCH_UP
 from topview_pipeline.ledger import TaskState
 
 pytestmark = pytest.mark.slow
 
-SLOTS = 2
 PRODUCTS = ("mug", "shoe", "bag")
-MEDIANS = {"remove_background": 0.05, "image_replace": 0.05, "image2Video": 4.0}
-
-
-@pytest.fixture
-def shop(make_shop: MakeShop) -> Shop:
-    """Videos take four seconds."""
-    shop = make_shop(medians=MEDIANS, concurrency=SLOTS)
-    shop.add(*PRODUCTS)
-    shop.write()
-    return shop
-
+_MEDIANS = {"remove_background": 0.05, "image_replace": 0.05, "image2Video": 4.0}
+_CLI = "from topview_pipeline.cli import main; main()"
 
 TERMINATED_WHILE_DAGSTER_STORES_AN_EVENT = """
 import os, signal
@@ -47,107 +44,79 @@ DagsterInstance.handle_new_event = handle_and_be_terminated
 
 
 @pytest.fixture
+def shop(make_shop: MakeShop) -> Shop:
+    """Videos take four seconds."""
+    shop = make_shop(medians=_MEDIANS)
+    shop.add(*PRODUCTS)
+    shop.write()
+    return shop
+
+
+@pytest.fixture
 def worker(shop: Shop, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that catches up, at the moment when both slots make videos: no POST is under way
-    then, because nothing can be reserved."""
+    """A process that catches up, at the moment when both slots make videos."""
     log = tmp_path / "worker.log"
-    with process_of(EXECUTE, log) as process:
-        until(lambda: videos(shop, TaskState.PENDING) == SLOTS, process, log)
+    with process_of(shop, log, EXECUTE, CATCH_UP) as process:
+        until(lambda: both_slots_make_videos(shop), process, log)
         yield process
 
 
 def only_run(shop: Shop) -> dg.DagsterRun:
-    (run,) = shop.instance.get_runs()
-    return run
+    (record,) = shop.instance.get_run_records()
+    return record.dagster_run
 
 
-def assert_all_made_and_paid_once(shop: Shop) -> None:
-    assert shop.materialized("finishedVideo") == set(PRODUCTS)
-    counters = shop.counters()
-    assert counters["duplicates"] == counters["orphans"] == counters["repeats"] == 0
-    assert set(counters["accepted"].values()) == {len(PRODUCTS)}
-
-
-def assert_stopped_by_a_person(shop: Shop) -> None:
-    """Nothing is wanted any more, nobody watches what is at Topview, and no POST was cut off."""
-    assert only_run(shop).status is dg.DagsterRunStatus.CANCELED
-    with shop.ledger() as ledger:
-        # A signal that interrupts Dagster itself leaves this to whoever looks next.
-        withdraw_cancelled(shop.instance, ledger)
-        assert ledger.orders.open_orders() == []
-        assert {row.owner for row in ledger.tasks.in_state((TaskState.PENDING,))} <= {None}
-        assert ledger.tasks.in_state((TaskState.RESERVED, TaskState.UNKNOWN)) == []
-
-
-def test_terminating_a_run_sends_nothing_new_and_the_next_run_brings_home_what_was_paid(
-    shop: Shop, worker: subprocess.Popen[bytes]
-) -> None:
-    shop.instance.report_run_canceling(only_run(shop))  # as the launcher does before the signal
-    worker.send_signal(signal.SIGTERM)
-    worker.wait(30)
-
-    assert_stopped_by_a_person(shop)
-    assert shop.accepted()["image2Video"] == SLOTS
-
-    assert shop.catch_up().success
-    assert_all_made_and_paid_once(shop)
-
-
-def test_after_a_termination_the_sensors_run_brings_home_and_sends_nothing(
-    shop: Shop, worker: subprocess.Popen[bytes]
-) -> None:
-    shop.instance.report_run_canceling(only_run(shop))
-    worker.send_signal(signal.SIGTERM)
-    worker.wait(30)
-    paid = shop.accepted()
-
-    result = shop.catch_up(explicit=False)
-
-    assert result.success
-    assert len([asset for asset, _ in made(result) if asset == "finishedVideo"]) == SLOTS
-    assert shop.accepted() == paid
-    assert shop.counters()["orphans"] == 0
+def assert_stopped_cleanly(shop: Shop) -> None:
+    """Nobody works on what is at Topview, and no POST was cut off."""
+    assert {row.worker for row in shop.rows_in(TaskState.PENDING)} <= {None}
+    assert shop.rows_in(TaskState.RESERVED, TaskState.UNKNOWN) == []
 
 
 def test_a_termination_while_dagster_stores_an_event_is_as_clean(
     shop: Shop, tmp_path: Path
 ) -> None:
-    """Dagster then raises outside our generator and closes it never: the producer must notice."""
-    log = tmp_path / "worker.log"
+    """Dagster then raises outside our generator and closes it never: the thread must notice."""
     code = TERMINATED_WHILE_DAGSTER_STORES_AN_EVENT + EXECUTE
-    with process_of(code, log) as process:
+    with process_of(shop, tmp_path / "worker.log", code, CATCH_UP) as process:
         process.wait(60)
 
-    assert_stopped_by_a_person(shop)
+    assert only_run(shop).status is dg.DagsterRunStatus.CANCELED
+    assert_stopped_cleanly(shop)
 
     assert shop.catch_up().success
-    assert_all_made_and_paid_once(shop)
+    assert_paid_once(shop)
 
 
-def test_kill_9_leaves_the_orders_open_and_the_next_run_pays_nothing_twice(
-    shop: Shop, worker: subprocess.Popen[bytes]
+def test_kill_9_and_the_next_run_pays_nothing_twice(
+    shop: Shop, worker: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
+    """It waits for the dead one's tasks until its heartbeat is too old."""
     worker.send_signal(signal.SIGKILL)
     worker.wait(30)
-
     assert only_run(shop).status is dg.DagsterRunStatus.STARTED
-    with shop.ledger() as ledger:
-        assert {order.product_id for order in ledger.orders.open_orders()} == set(PRODUCTS)
 
-    result = shop.catch_up()
+    log = tmp_path / "next.log"
+    with process_of(shop, log, EXECUTE, CATCH_UP) as process:
+        assert process.wait(60) == 0, log.read_text()
 
-    assert result.success
-    assert {product for _, product in made(result)} == set(PRODUCTS)
-    assert_all_made_and_paid_once(shop)
+    assert_paid_once(shop)
 
 
-def test_a_signal_that_no_person_sent_leaves_the_orders_open(
-    shop: Shop, worker: subprocess.Popen[bytes]
-) -> None:
-    """The machine shuts down: what was wanted is still wanted."""
-    worker.send_signal(signal.SIGTERM)
-    worker.wait(30)
+def test_ctrl_c_then_run_again_and_again(shop: Shop, tmp_path: Path) -> None:
+    """The first run says what it left, the second finishes it, and the third pays nothing."""
+    log = tmp_path / "interrupted.log"
+    with process_of(shop, log, _CLI, "run") as process:
+        until(lambda: both_slots_make_videos(shop), process, log)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 3, log.read_text()
+    assert "2 tasks of this run are at Topview" in " ".join(log.read_text().split())
+    assert_stopped_cleanly(shop)
 
-    with shop.ledger() as ledger:
-        assert {order.product_id for order in ledger.orders.open_orders()} == set(PRODUCTS)
-        assert {order.owner for order in ledger.orders.open_orders()} == {None}
+    second = command(shop, "topview_pipeline.cli", "run")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert_paid_once(shop)
+
+    submitted = shop.control.counters()["submits"]
+    third = command(shop, "topview_pipeline.cli", "run")
+    assert third.returncode == 0, third.stdout + third.stderr
+    assert shop.control.counters()["submits"] == submitted

@@ -11,35 +11,30 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 from pydantic import SecretStr
 
-from tests.cli.conftest import project_of
 from tests.scenarios.bad_day import (
+    CATCH_UP,
     KEY,
     PASSWORD,
     PHOTO_SIGNATURE,
+    RUN,
     WRONG_KEY,
     BadDay,
-    Secrets,
     bad_day,
+    forms,
+    leaks,
 )
-from topview_pipeline.artifacts import ArtifactStore
+from topview_pipeline.catalogue import CatalogueError, InputFiles
 from topview_pipeline.definitions import defs
-from topview_pipeline.defs.resources import (
-    ArtifactsResource,
-    CatalogueResource,
-    LedgerResource,
-    TopviewResource,
-)
-from topview_pipeline.environment import VARIABLES
-from topview_pipeline.inputs import InputFiles
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.engine import Context, RunInfo
 from topview_pipeline.ledger import Ledger
-from topview_pipeline.producer import Desk, ProducerConfig, Run
-from topview_pipeline.redaction import without_queries
+from topview_pipeline.sandbox.api.records import Account, CreditEntry
 from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.records import Account, CreditEntry
 from topview_pipeline.sandbox.serve import Running
-from topview_pipeline.settings import Settings
-from topview_pipeline.sources import SourceError
-from topview_pipeline.stages.results import downloads_of
+from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.stages import CUT_OUT
+from topview_pipeline.store import Store
+from topview_pipeline.text import without_queries
 from topview_pipeline.topview.client import TopviewClient
 from topview_pipeline.topview.models import (
     AiAvatar,
@@ -50,7 +45,7 @@ from topview_pipeline.topview.models import (
     UploadCredential,
 )
 
-__all__ = ["bad_day", "project_of"]
+__all__ = ["bad_day"]
 
 SIGNED = f"https://shop:{quote_plus(PASSWORD)}@cdn.test/a.png?X-Amz-Signature=5167ed"
 
@@ -62,20 +57,20 @@ def test_no_secret_is_written_or_said(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         bad_day.sells("abcdexy")  # x and y have no photo
-        assert bad_day.run("a run with faults") in (1, 3)
+        assert bad_day.command("a run with faults", *RUN) in (1, 3)
         bad_day.sells("abcdexyf")
-        assert bad_day.execute("a run of Dagster with faults") == 1
+        assert bad_day.command("a run of Dagster with faults", *CATCH_UP) == 1
         bad_day.mischief.refuses = True
         bad_day.sells("abcdexyfg")
-        assert bad_day.execute("a run that is refused") == 1
+        assert bad_day.command("a run that is refused", *CATCH_UP) == 1
         bad_day.mischief.refuses = False
         bad_day.sells("abcdexyfgh")
-        assert bad_day.execute("a run with a wrong key", TOPVIEW_API_KEY=WRONG_KEY) == 1
-        assert bad_day.run("a start with a wrong key", TOPVIEW_API_KEY=WRONG_KEY) == 2
+        wrong = {"TOPVIEW_API_KEY": WRONG_KEY}
+        assert bad_day.command("a run with a wrong key", *CATCH_UP, **wrong) == 1
+        assert bad_day.command("a start with a wrong key", *RUN, **wrong) == 2
 
-    bad_day.listen(capfd, caplog)
     _assert_it_was_a_bad_day(bad_day)
-    bad_day.assert_nothing_leaked()
+    bad_day.assert_nothing_leaked(*capfd.readouterr(), caplog.text)
 
 
 @pytest.mark.slow
@@ -87,7 +82,7 @@ def test_no_password_of_a_setting_is_written_or_said(
     nowhere = f"shop:{quote(PASSWORD)}@127.0.0.1:9"
     with caplog.at_level(logging.DEBUG):
         for name, value in (
-            ("TOPVIEW_ARTIFACTS", f"ftp://{nowhere}/videos"),
+            ("TOPVIEW_STORE", f"ftp://{nowhere}/videos"),
             ("TOPVIEW_LEDGER_URL", f"postgresql+psycopg2://{nowhere}/x"),
             ("TOPVIEW_CATALOGUE", bad_day.at_the_shop("catalogue.csv")),
             ("TOPVIEW_CATALOGUE", f"http://{nowhere}/c.csv?X-Amz-Signature={PHOTO_SIGNATURE}"),
@@ -95,63 +90,59 @@ def test_no_password_of_a_setting_is_written_or_said(
             ("TOPVIEW_BASE_URL", f"http://{nowhere}"),
         ):
             bad_day.sells("a")
-            assert bad_day.execute(f"a run with {name} {value}", **{name: value}) == 1
-            assert bad_day.run(f"a start with {name} {value}", **{name: value}) == 2
+            bad = {name: value}
+            assert bad_day.command(f"a run with {name} {value}", *CATCH_UP, **bad) == 1
+            assert bad_day.command(f"a start with {name} {value}", *RUN, **bad) == 2
     for said in bad_day.said.values():
         assert "127.0.0.1" in said or "TOPVIEW_" in said
 
-    bad_day.listen(capfd, caplog)
-    bad_day.assert_nothing_leaked()
+    bad_day.assert_nothing_leaked(*capfd.readouterr(), caplog.text)
 
 
 def _assert_it_was_a_bad_day(bad_day: BadDay) -> None:
     """Else nothing was proven."""
     assert set(bad_day.mischief.done) >= {
-        *("redirect", "forbidden", "cut", "expired"),
+        *("redirect", "elsewhere", "expired"),
         *("4006", "302", "garbage", "500", "fail"),
     }
-    assert bad_day.project.counters()["downloads"]["whole"] > 0
+    counters = bad_day.shop.control.counters()
+    assert counters["faults"]["cut_download"] > 0
+    assert counters["downloads"]["whole"] > 0
     written = b"".join(content for _, content in bad_day.everything())
     assert b"Bearer ***" in written, "no server repeated the key"
     assert b"HTTP Request: GET" in written, "no library's log came into Dagster's"
     assert any("X-Amz-Signature=" in url for url in bad_day.issued)
 
 
-def test_the_ui_is_told_the_names_of_variables_and_not_their_values(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_ui_gets_no_value_of_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that the web server knows of this code location comes to it as this snapshot."""
-    _set_secrets(monkeypatch)
-    told = serialize_value(RepositorySnap.from_def(defs.get_repository_def()))
-    assert '"TOPVIEW_API_KEY"' in told
-    assert _all_secrets().found_in(iter([("the snapshot", told.encode())])) == []
+    for name, value in SECRET_SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    snapshot = serialize_value(RepositorySnap.from_def(defs.get_repository_def()))
+    assert leaks(_secrets(), [("the snapshot", snapshot.encode())]) == []
 
 
-def test_nothing_shows_a_secret_in_its_repr(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    _set_secrets(monkeypatch)
-    settings = Settings.from_environment()
+def test_nothing_shows_a_secret_in_its_repr(tmp_path: Path) -> None:
+    config = PipelineConfig.from_environment(SECRET_SETTINGS)
     result = RemoveBackgroundResult(
         task_id="t1", bg_removed_image_path=SIGNED, mask_image_path=SIGNED
     )
-    client = TopviewClient(base_url=settings.base_url, uid="Uid1", api_key=KEY)
-    ledger = Ledger(f"sqlite:///{tmp_path}/l.db", base_url=settings.base_url, uid="Uid1")
+    client = TopviewClient(base_url=config.base_url, uid="Uid1", api_key=KEY)
+    ledger = Ledger(f"sqlite:///{tmp_path}/l.db", base_url=config.base_url, uid="Uid1")
+    context = Context(
+        client=client,
+        ledger=ledger,
+        store=Store(config.store),
+        files=InputFiles(),
+        run=RunInfo("run", "run"),
+        config=config,
+        submit_seconds=1.0,
+    )
     shown: list[object] = [
-        settings,
-        TopviewResource(uid="Uid1", api_key=KEY),
-        LedgerResource(url=settings.ledger_url),
-        ArtifactsResource(root=settings.artifacts),
-        CatalogueResource(source=SIGNED),
-        Desk(
-            client=client,
-            ledger=ledger,
-            store=ArtifactStore(f"memory://shop:{quote(PASSWORD)}@bucket"),
-            inputs=InputFiles(),
-            run=Run("run", "run"),
-            config=ProducerConfig(),
-            submit_seconds=1.0,
-        ),
+        config,
+        TopviewResource(config),
+        TopviewResource(lambda: config),
+        context,
         client,
         vars(client),
         ledger,
@@ -162,34 +153,26 @@ def test_nothing_shows_a_secret_in_its_repr(
         ),
         UploadCredential(file_id="f1", upload_url=SIGNED),
         CreditLogEntry(api_key=SecretStr(KEY)),
-        *(downloads_of(result) or ()),
+        *(CUT_OUT.downloads(result) or ()),
         SandboxConfig(api_key=KEY),
         Running("http://127.0.0.1:1", "Uid1", KEY, 1),
         Account("Uid1", KEY, 0.0),
         CreditEntry("Uid1", KEY, 0.0, 0.0, "t1", "kind"),
-        SourceError(f"HTTP 403 at {without_queries(SIGNED)}", "shop", "Sign it anew."),
+        CatalogueError(f"HTTP 403 at {without_queries(SIGNED)}", "shop", "Sign it again."),
     ]
-    leaks = [
-        leak
-        for one in shown
-        for text in (repr(one), str(one))
-        for leak in _all_secrets().found_in(iter([(type(one).__name__, text.encode())]))
-    ]
+    texts = [(type(one).__name__, text.encode()) for one in shown for text in (repr(one), str(one))]
     ledger.close()
-    assert leaks == []
+    assert leaks(_secrets(), texts) == []
 
 
-def _set_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in VARIABLES:
-        monkeypatch.delenv(variable.name, raising=False)
-    monkeypatch.setenv("TOPVIEW_API_KEY", KEY)
-    monkeypatch.setenv("TOPVIEW_UID", "Uid1")
-    monkeypatch.setenv("TOPVIEW_ARTIFACTS", f"memory://shop:{quote(PASSWORD)}@bucket/videos")
-    monkeypatch.setenv("TOPVIEW_CATALOGUE", SIGNED)
+SECRET_SETTINGS = {
+    "TOPVIEW_API_KEY": KEY,
+    "TOPVIEW_UID": "Uid1",
+    "TOPVIEW_STORE": f"memory://shop:{quote(PASSWORD)}@bucket/videos",
+    "TOPVIEW_LEDGER_URL": f"postgresql://shop:{quote(PASSWORD)}@host/ledger",
+    "TOPVIEW_CATALOGUE": SIGNED,
+}
 
 
-def _all_secrets() -> Secrets:
-    secrets = Secrets()
-    for name, value in (("key", KEY), ("password", PASSWORD), ("signature", "5167ed")):
-        secrets.add(name, value)
-    return secrets
+def _secrets() -> dict[str, bytes]:
+    return forms(key=KEY, password=PASSWORD, signature="5167ed")

@@ -7,18 +7,19 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.producer.test_faults import ALL_FAULTS
-from tests.producer.world import ALL_STAGES, HOUR, product
+from tests.engine.world import ALL_STAGES, HOUR, product
 from tests.scenarios.conftest import Workshop
-from tests.scenarios.life import NOT_TOPVIEW, Living, born
+from tests.scenarios.life import NOT_TOPVIEW, Fates, born, ended
 from topview_pipeline.catalogue import Product
-from topview_pipeline.defs.pending import take_up
-from topview_pipeline.ledger import Ledger, Order, OrderState, Task, TaskState
+from topview_pipeline.engine import Timing
+from topview_pipeline.ledger import ATTEMPTS_BY_ITSELF, Ledger, Task, TaskState
+from topview_pipeline.sandbox.api.faults import FAULTS
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.serve import running
 
@@ -26,11 +27,11 @@ PRODUCTS = 300
 SLOTS = 16
 _KILLED_AT = (200, 400)
 """Stored rows, of 900, at which a process is killed."""
-_OFTEN = dict(zip(ALL_FAULTS, (0.02, 0.03, 0.04, 0.05) * 3, strict=True))
+_OFTEN = dict(zip(FAULTS, (0.02, 0.03, 0.04, 0.05) * 3, strict=True))
 _MEDIANS = dict.fromkeys(("remove_background", "image_replace", "image2Video"), 0.05)
 _DEADLINES = dict.fromkeys(("remove_background", "image_replace", "image2video"), 4.0)
 """Seconds. A lost answer holds its slot so long."""
-_MOST_LIVES = 14
+_MOST_LIVES = 20
 _MODERATED = "6001"
 
 
@@ -53,13 +54,10 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
         "poll_seconds": 0.05,
         "wait_seconds": 6.0,
         "deadline_seconds": _DEADLINES,
-        "retry_seconds": 0.2,
-        "busy_seconds": 0.2,
-        "network_seconds": 0.05,
         "account_exclusive": True,
     }
     with running(config, where="process") as sandbox:
-        yield Workshop(tmp_path, sandbox, quick)
+        yield Workshop(tmp_path, sandbox, quick, Timing(retry=0.2, busy=0.2, network=0.05))
 
 
 @pytest.mark.slow
@@ -70,16 +68,16 @@ def test_every_product_is_finished_or_named_with_a_reason_of_its_own(
     began = time.monotonic()
     products = tuple(product(f"p{number:03}") for number in range(PRODUCTS))
 
-    lives = _until_nothing_is_left_to_do(workshop, products)
+    ends = _until_nothing_is_left_to_do(workshop, products)
 
     seconds = time.monotonic() - began
     with workshop.ledger() as ledger:
-        reasons = _reasons(workshop, ledger, products)
-        unknown = ledger.tasks.in_state((TaskState.UNKNOWN,))
+        reasons = _reasons(workshop, ledger, products, ends)
+        unknown = ledger.unknowns.rows()
     counters = workshop.counters()
     with capsys.disabled():
-        sys.stdout.write(f"\n{_numbers(reasons, counters, lives, seconds)}\n")
-    assert set(counters["faults"]) == set(ALL_FAULTS)
+        sys.stdout.write(f"\n{_numbers(reasons, counters, workshop.lives, seconds)}\n")
+    assert set(counters["faults"]) == set(FAULTS)
     assert counters["duplicate_tasks"] == []
     assert counters["slots"]["peak"] <= SLOTS
     assert len(counters["orphan_tasks"]) <= len(unknown)
@@ -87,88 +85,89 @@ def test_every_product_is_finished_or_named_with_a_reason_of_its_own(
     assert sum(reasons.values()) == PRODUCTS
 
 
-def _until_nothing_is_left_to_do(workshop: Workshop, products: Sequence[Product]) -> int:
-    """Lives that a person asked for until the first kill, then those of the sensor; how many."""
+def _until_nothing_is_left_to_do(workshop: Workshop, products: Sequence[Product]) -> Fates:
+    """The same run, again and again as Dagster retries it, and the sensor's runs between.
+
+    Returns:
+        The last run's outcome of each product's stage.
+    """
     kills = list(_KILLED_AT)
+    ends: Fates = {}
     for number in range(_MOST_LIVES):
-        is_ordered = len(kills) < len(_KILLED_AT)
-        if not kills and not _is_work_left(workshop) and not _is_work_left(workshop, later=HOUR):
-            return number
-        with born(workshop.life(*products, explicit=not is_ordered)) as living:
-            if kills and _stores(workshop, kills[0], living):
-                living.kill()
+        is_sensors = not kills and number % 2 == 0
+        if is_sensors and not _is_work_left(workshop):
+            continue
+        life = workshop.life(*products, explicit=not is_sensors, root_run_id="run-1")
+        with born(life) as process:
+            if kills and _stores(workshop, kills[0], process):
+                process.kill()
                 kills.pop(0)
-            exit_code, _ = living.end(120.0)
+            exit_code, said = ended(life, process, 120.0)
         assert exit_code in (0, NOT_TOPVIEW, -signal.SIGKILL)
-        if not kills:
-            workshop.later(2 * HOUR)
+        # An hour is over, and an overdue task is asked about; a killed worker counts as dead.
+        workshop.later(2 * HOUR) if not kills else workshop.later()
+        if exit_code == 0 and not is_sensors and not kills:
+            if said == ends and not _is_work_left(workshop):
+                return said
+            ends = said
     raise AssertionError(f"after {_MOST_LIVES} lives there was still work")
 
 
-def _is_work_left(workshop: Workshop, *, later: float = 0.0) -> bool:
-    """Whether the sensor would start a run, now or some seconds later."""
+def _is_work_left(workshop: Workshop) -> bool:
+    """The sensor would start a run."""
     with workshop.ledger() as ledger:
-        left = take_up(
-            ledger.orders.open_orders(),
-            ledger.tasks.on_their_way(),
-            now=ledger.now() + later,
-            is_alive=ledger.producers.is_alive,
-        )
-    return not left.is_empty
+        return bool(ledger.tasks.orphans() or ledger.tasks.retries_due())
 
 
-def _stores(workshop: Workshop, rows: int, living: Living) -> bool:
+def _stores(workshop: Workshop, rows: int, process: BaseProcess) -> bool:
     """Wait until so many rows are stored; False when the process ends before."""
     with workshop.ledger() as ledger:
         while len(ledger.tasks.in_state((TaskState.STORED,))) < rows:
-            if not living.is_alive:
+            if not process.is_alive():
                 return False
             time.sleep(0.05)
     return True
 
 
-def _reasons(workshop: Workshop, ledger: Ledger, products: Sequence[Product]) -> Counter[str]:
+def _reasons(
+    workshop: Workshop, ledger: Ledger, products: Sequence[Product], ends: Fates
+) -> Counter[str]:
     """How many products ended how; each reason is proven to be the product's own."""
     with workshop.control() as control:
         at_topview = {task["id"]: task["status"] for task in control.tasks()}
-    told = set(workshop.told())
-    rows = ledger.tasks.all()
-    orders = [
-        order
-        for number in range(1, workshop.lives + 1)
-        for order in ledger.orders.of_run(f"run-{number}")
-    ]
+    events = set(workshop.events())
+    rows = ledger.tasks.in_state(tuple(TaskState))
     reasons: Counter[str] = Counter()
     for one in products:
         name = one.product_id
         mine = [row for row in rows if row.product_id == name]
         stored = {row.stage for row in mine if row.state is TaskState.STORED}
-        assert {(name, stage) for stage in stored} <= told
+        assert {(name, stage) for stage in stored} <= events
+        assert {stage for stage in ALL_STAGES if ends[name, stage] == "made"} == stored
         if stored == set(ALL_STAGES):
             reasons["finished"] += 1
             continue
         stage = next(stage for stage in ALL_STAGES if stage not in stored)
         of_stage = [row for row in mine if row.stage == stage]
-        last = [order for order in orders if (order.product_id, order.stage) == (name, stage)][-1]
-        reasons[f"{stage}: {_reason(last, of_stage, at_topview)}"] += 1
+        reasons[f"{stage}: {_reason(ends[name, stage], of_stage, at_topview)}"] += 1
     return reasons
 
 
-def _reason(order: Order, rows: Sequence[Task], at_topview: Mapping[str, str]) -> str:
-    """Why a stage is not made, from its own order and rows alone."""
-    assert rows, f"{order} is not made, and no row says why"
+def _reason(end: str, rows: Sequence[Task], at_topview: Mapping[str, str]) -> str:
+    """Why a stage is not made, from its own end and rows alone."""
+    assert rows, f"{end}, and no row says why"
     row = rows[-1]
     if row.state is TaskState.UNKNOWN:
-        assert order.state is OrderState.OPEN
-        assert order.held_detail
+        assert end == "held"
+        assert row.error_message
         return "answer lost"
     assert row.state is TaskState.FAILED, row
-    assert order.state is OrderState.FAILED
+    assert end == "failed"
     if row.error_code == _MODERATED:
         return "rejected"
     assert at_topview[str(row.topview_task_id)] == "fail"
-    assert [one.state for one in rows].count(TaskState.FAILED) == 3
-    return "failed three times"
+    assert [one.state for one in rows].count(TaskState.FAILED) >= ATTEMPTS_BY_ITSELF
+    return "failed too often"
 
 
 def _numbers(

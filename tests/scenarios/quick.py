@@ -1,0 +1,12 @@
+"""The code location for tests that kill: a dead worker counts as dead within seconds."""
+
+from topview_pipeline import ledger
+from topview_pipeline.ledger import workers
+
+QUICK_DEATH = 4.0
+ledger.HEARTBEAT_SECONDS = 0.5  # type: ignore[misc]  # before the engine reads it
+workers.DEAD_AFTER_SECONDS = QUICK_DEATH  # type: ignore[misc]
+
+from topview_pipeline.definitions import defs  # noqa: E402
+
+__all__ = ["defs"]
