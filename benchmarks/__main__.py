@@ -12,8 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.sections import SECTIONS
-from benchmarks.sizes import BENCH, FULL, SMOKE
+from benchmarks.sections import BENCH, FULL, SECTIONS, SMOKE
 from benchmarks.table import Row, show
 
 

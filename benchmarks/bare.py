@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks import child
+from benchmarks import processes
 
 _CUT = "/v1/common_task/remove_background"
 _SCENE = "/v2/product_avatar/task/image_replace"
@@ -23,35 +23,30 @@ _PARALLEL_TRANSFERS = 8
 
 
 class Script:
-    """Makes the videos of a catalogue; queries every `interval` seconds.
+    """Makes the videos of a catalogue.
 
     Args:
         media: carries uploads and downloads; signed URLs refuse the API's headers.
-        folder: where the results go.
+        spec: how many slots, how often to query, which catalogue, and where the results go.
     """
 
     def __init__(
-        self,
-        api: httpx.AsyncClient,
-        media: httpx.AsyncClient,
-        *,
-        slots: int,
-        interval: float,
-        folder: Path,
+        self, api: httpx.AsyncClient, media: httpx.AsyncClient, spec: dict[str, Any]
     ) -> None:
         self._api = api
         self._media = media
-        self._slots = asyncio.Semaphore(slots)
+        self._slots = asyncio.Semaphore(spec["slots"])
         self._transfers = asyncio.Semaphore(_PARALLEL_TRANSFERS)
-        self._interval = interval
-        self._folder = folder
+        self._interval = spec["poll_seconds"]
+        self._folder = Path(spec["folder"])
+        self._catalogue = Path(spec["catalogue"])
         self._templates: dict[Path, asyncio.Task[str]] = {}
 
-    async def run(self, catalogue: Path) -> None:
+    async def run(self) -> None:
         """Make them all at once."""
-        with catalogue.open(newline="") as file:
+        with self._catalogue.open(newline="") as file:
             rows = list(csv.DictReader(file))
-        await asyncio.gather(*(self._product(row, catalogue.parent) for row in rows))
+        await asyncio.gather(*(self._product(row, self._catalogue.parent) for row in rows))
 
     async def _product(self, row: dict[str, str], beside: Path) -> None:
         name = row["product_id"]
@@ -59,28 +54,23 @@ class Script:
         cut = await self._task(_CUT, {"productImageFileId": photo})
         await self._download(cut["bgRemovedImagePath"], f"{name}-cutout.png")
         await self._download(cut["maskImagePath"], f"{name}-mask.png")
-        scene = await self._task(
-            _SCENE,
-            {
-                "generateImageMode": "auto",
-                "productImageWithoutBackgroundFileId": cut["bgRemovedImageFileId"],
-                "templateImageFileId": await self._template(beside / row["template_image"]),
-                "imageEditPrompt": row["image_edit_prompt"],
-            },
-        )
-        images = scene["replaceProductResult"]
+        body = {
+            "generateImageMode": "auto",
+            "productImageWithoutBackgroundFileId": cut["bgRemovedImageFileId"],
+            "templateImageFileId": await self._template(beside / row["template_image"]),
+            "imageEditPrompt": row["image_edit_prompt"],
+        }
+        images = (await self._task(_SCENE, body))["replaceProductResult"]
         for number, image in enumerate(images):
             await self._download(image["url"], f"{name}-scene-{number}.png")
-        video = await self._task(
-            _VIDEO,
-            {
-                "replaceProductTaskImageId": images[0]["imageId"],
-                "mode": row["mode"],
-                "scriptMode": "text",
-                "ttsText": row["script"],
-                "voiceId": row["voice_id"],
-            },
-        )
+        body = {
+            "replaceProductTaskImageId": images[0]["imageId"],
+            "mode": row["mode"],
+            "scriptMode": "text",
+            "ttsText": row["script"],
+            "voiceId": row["voice_id"],
+        }
+        video = await self._task(_VIDEO, body)
         await self._download(video["finishedVideoUrl"], f"{name}.mp4")
 
     async def _template(self, path: Path) -> str:
@@ -92,11 +82,10 @@ class Script:
         """Submit, and query until it is done, in a slot."""
         async with self._slots:
             answer = await self._call("POST", f"{path}/submit", json=body)
+            task = {"taskId": answer["taskId"]}
             while True:
                 await asyncio.sleep(self._interval)
-                result = await self._call(
-                    "GET", f"{path}/query", params={"taskId": answer["taskId"]}
-                )
+                result = await self._call("GET", f"{path}/query", params=task)
                 if result["status"] == "success":
                     return result
                 if result["status"] == "fail":
@@ -110,9 +99,8 @@ class Script:
 
     async def _upload(self, path: Path) -> str:
         async with self._transfers:
-            given = await self._call(
-                "GET", "/v1/upload/credential", params={"format": path.suffix[1:]}
-            )
+            form = {"format": path.suffix[1:]}
+            given = await self._call("GET", "/v1/upload/credential", params=form)
             put = await self._media.put(given["uploadUrl"], content=path.read_bytes())
             put.raise_for_status()
             await self._call("GET", "/v1/upload/check", params={"fileId": given["fileId"]})
@@ -127,21 +115,19 @@ class Script:
 
 async def main(spec: dict[str, Any]) -> None:
     """Run the script as the spec says."""
-    folder = Path(spec["folder"])
     headers = {"Topview-Uid": spec["uid"], "Authorization": f"Bearer {spec['api_key']}"}
-    limits = httpx.Limits(max_connections=200)
+    common: dict[str, Any] = {
+        "timeout": 60.0,
+        "trust_env": False,
+        "limits": httpx.Limits(max_connections=200),
+    }
     async with (
-        httpx.AsyncClient(
-            base_url=spec["base_url"], headers=headers, timeout=60.0, trust_env=False, limits=limits
-        ) as api,
-        httpx.AsyncClient(timeout=60.0, trust_env=False, limits=limits) as media,
+        httpx.AsyncClient(base_url=spec["base_url"], headers=headers, **common) as api,
+        httpx.AsyncClient(**common) as media,
     ):
-        script = Script(
-            api, media, slots=spec["slots"], interval=spec["poll_seconds"], folder=folder
-        )
-        await script.run(Path(spec["catalogue"]))
+        await Script(api, media, spec).run()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(child.spec()))
-    child.report()
+    asyncio.run(main(processes.spec()))
+    processes.report()

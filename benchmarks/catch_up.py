@@ -11,9 +11,9 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from benchmarks import child
+from benchmarks import processes
 from topview_pipeline.definitions import defs
-from topview_pipeline.defs.dagster_internals import execute_as_launched
+from topview_pipeline.defs.dagster_private import execute_as_launched
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
 
 
@@ -21,9 +21,9 @@ def main() -> None:
     """Make one product, then the rest of the catalogue."""
     with dg.DagsterInstance.get() as instance:
         _make(instance, limit=1)
-        first = child.spent()
+        first = processes.spent()
         _make(instance)
-    child.report(first=asdict(first))
+    processes.report(first=asdict(first))
 
 
 def _make(instance: dg.DagsterInstance, **config: int) -> None:

@@ -1,7 +1,6 @@
-"""The least lag that any times of asking could have, beside ours and a fixed interval's. No runs.
+"""Queries and lag of ways to ask for a task, computed instead of run. Pure.
 
-All know how long tasks take on average and how widely that varies, and a query takes no time. A
-task that is asked at t1 < t2 < ..., and lasts longer than t with the chance S(t), costs
+A task is asked at t1 < t2 < ... and lasts longer than t with the chance S(t), log-normal. It costs
 S(0) + S(t1) + S(t2) + ... queries and is seen, on average, t1 S(0) + (t2 - t1) S(t1) + ... seconds
 after its submit. So the best times for a given price of a query are found from the last back to the
 first (dynamic programming), and the price is raised until they cost as many queries as ours.
@@ -10,24 +9,67 @@ first (dynamic programming), and the price is raised until they cost as many que
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import partial
 from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 
-from benchmarks.interval import longer_than, matching_interval, queries_at
 from benchmarks.load import MEDIAN_SECONDS, POLL_SECONDS, SIGMA
-from topview_pipeline.producer.polling import PollPlan
+from topview_pipeline.engine.poll_plan import PollPlan
 
 _MEDIANS: Final = tuple(MEDIAN_SECONDS.values())
 _SAMPLES: Final = 4_000
 _STEPS: Final = 250
 """Of a median: how finely the best times are sought."""
-_NEGLIGIBLE: Final = 1e-7
-_BISECTIONS: Final = 14
+_NEGLIGIBLE: Final = 1e-9
+_BISECTIONS: Final = 60
+_PRICES: Final = 14
+"""Bisections of the price."""
+
+
+def matching_interval(
+    queries: float, *, at_shortest: float, shortest: float, medians: Collection[float], sigma: float
+) -> float:
+    """The fixed interval at which as many queries are made as somebody else made.
+
+    A query's own time adds to the interval; how much is seen by how many queries the shortest
+    interval really came to.
+
+    Args:
+        queries: a product, of the run to be matched; no more than `at_shortest`.
+        at_shortest: a product, measured at the shortest interval.
+        shortest: that interval in seconds.
+        medians: of the durations of a product's tasks, in seconds.
+        sigma: of the logarithms of the durations.
+    """
+
+    def apart(wanted: float) -> float:
+        low, high = shortest / 10, 10 * sum(medians)
+        for _ in range(_BISECTIONS):
+            middle = math.sqrt(low * high)
+            more = sum(_queries(middle, median, sigma) for median in medians) > wanted
+            low, high = (middle, high) if more else (low, middle)
+        return low
+
+    return apart(queries) - (apart(at_shortest) - shortest)
+
+
+def _queries(interval: float, median: float, sigma: float) -> float:
+    """Of one task that is asked at a fixed interval, on average."""
+    total, number = 1.0, 1
+    while (lasts := _lasts(number * interval, median, sigma)) > _NEGLIGIBLE:
+        total += lasts
+        number += 1
+    return total
+
+
+def _lasts(seconds: float, median: float, sigma: float = SIGMA) -> float:
+    """The chance that a task lasts longer than so many seconds."""
+    if seconds <= 0:
+        return 1.0
+    return math.erfc(math.log(seconds / median) / (sigma * math.sqrt(2.0))) / 2.0
 
 
 @dataclass(frozen=True)
@@ -43,40 +85,26 @@ class Asking:
     lag: float
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Three ways that cost as many queries."""
-
-    ours: Asking
-    best: Asking
-    fixed: Asking
-
-
-def limits() -> Limits:
-    """Of the slot bench's tasks, at its shortest interval."""
-    ours = _all(_of_plan)
-    at_shortest = sum(queries_at(POLL_SECONDS, median, SIGMA) for median in _MEDIANS)
+def limits() -> tuple[Asking, Asking, Asking]:
+    """Our times, the best ones and a fixed interval, for as many queries of the slots' tasks."""
+    ours = _asking(_of_plan)
     interval = matching_interval(
         ours.queries,
-        at_shortest=at_shortest,
+        at_shortest=sum(_queries(POLL_SECONDS, median, SIGMA) for median in _MEDIANS),
         shortest=POLL_SECONDS,
         medians=_MEDIANS,
         sigma=SIGMA,
     )
-    return Limits(ours, _best(ours.queries), _all(partial(_at_interval, interval=interval)))
-
-
-def _best(queries: float) -> Asking:
-    """The best times that cost no more than so many queries."""
     cheap, dear = 1e-6, 1.0
-    for _ in range(_BISECTIONS):
+    for _ in range(_PRICES):
         price = math.sqrt(cheap * dear)
-        costs_more = _all(partial(_of_price, price=price)).queries > queries
+        costs_more = _asking(lambda median: _of_price(median, price)).queries > ours.queries  # noqa: B023
         cheap, dear = (price, dear) if costs_more else (cheap, price)
-    return _all(partial(_of_price, price=dear))
+    best = _asking(lambda median: _of_price(median, dear))
+    return ours, best, _asking(lambda median: _times(lambda _: interval, median))
 
 
-def _all(times_of: Callable[[float], Iterator[float]]) -> Asking:
+def _asking(times_of: Callable[[float], Iterator[float]]) -> Asking:
     """Add up what the times cost that `times_of` gives for each median, from 0 on."""
     queries = lag = 0.0
     for median in _MEDIANS:
@@ -94,17 +122,13 @@ def _of_plan(median: float) -> Iterator[float]:
     """Our times, when many durations are known."""
     shares = ((number + 0.5) / _SAMPLES for number in range(_SAMPLES))
     known = [median * math.exp(SIGMA * NormalDist().inv_cdf(share)) for share in shares]
-    plan = PollPlan(known, shortest=POLL_SECONDS)
-    time = 0.0
-    while _lasts(time, median) > _NEGLIGIBLE:
-        time += plan.delay(time)
-        yield time
+    return _times(PollPlan(known, shortest=POLL_SECONDS).delay, median)
 
 
-def _at_interval(median: float, interval: float) -> Iterator[float]:
+def _times(delay: Callable[[float], float], median: float) -> Iterator[float]:
     time = 0.0
     while _lasts(time, median) > _NEGLIGIBLE:
-        time += interval
+        time += delay(time)
         yield time
 
 
@@ -123,7 +147,3 @@ def _of_price(median: float, price: float) -> Iterator[float]:
     while index <= last:
         index += int(chosen[index])
         yield index * step
-
-
-def _lasts(seconds: float, median: float) -> float:
-    return longer_than(seconds, median, SIGMA) if seconds > 0 else 1.0

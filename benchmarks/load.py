@@ -4,81 +4,67 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import httpx
 from PIL import Image
 
+from topview_pipeline.sandbox.api.control import Control
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.serve import Running, running
 
-SLOTS = 12
-MEDIAN_SECONDS = {"remove_background": 0.3, "image_replace": 2.0, "image2Video": 5.0}
+SLOTS: Final = 12
+MEDIAN_SECONDS: Final = {"remove_background": 0.3, "image_replace": 2.0, "image2Video": 5.0}
 """A tenth of what real tasks take or less, so that a bench takes minutes and not half an hour."""
-POLL_SECONDS = 0.1
+POLL_SECONDS: Final = 0.1
 """Shortest interval between two queries of a task, of ours and of what it is compared with."""
-SIGMA = 0.6
+SIGMA: Final = 0.6
 """Of the log-normal durations: one task in a hundred takes four times the median."""
-_INSTANT_SPEED = 1e6
-_PHOTO_PIXELS = 64
-_COLUMNS = (
-    "product_id",
-    "image",
-    "template_image",
-    "image_edit_prompt",
-    "script",
-    "voice_id",
-    "mode",
-)
-_PROMPT = "Put the product into the hand."
-_VOICE = "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t"
+INSTANT: Final = 1e6
+"""A speed at which tasks are done when they are submitted: what is left is the client's work."""
+NOBODY: Final = "http://127.0.0.1:9"
+"""The discard port: the base URL of measurements that must not call Topview."""
+PLAIN_DAGSTER: Final = "telemetry:\n  enabled: false\n"
+_PHOTO_PIXELS: Final = 64
+_COLUMNS: Final = "product_id image template_image image_edit_prompt script voice_id mode"
+_PROMPT: Final = "Put the product into the hand."
+_VOICE: Final = "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t"
 
 
-@dataclass(frozen=True)
-class Load:
-    """Task durations and the polling interval, all divided by `speed`."""
+@contextmanager
+def sandbox(speed: float) -> Iterator[Running]:
+    """A fresh sandbox in a process of its own; the same work takes the same time in each.
 
-    speed: float = 1.0
-    instant: bool = False
-    """Tasks are done as soon as they are submitted: what is left is the client's own work."""
-
-    @property
-    def poll_seconds(self) -> float:
-        """The shortest polling interval."""
-        return POLL_SECONDS / self.speed
-
-    @contextmanager
-    def sandbox(self, *, port: int = 0) -> Iterator[Running]:
-        """A fresh sandbox in a process of its own; the same work takes the same time in each."""
-        config = SandboxConfig(
-            media="tiny",
-            media_workers=0,
-            medians=MEDIAN_SECONDS,
-            sigma=SIGMA,
-            concurrency=SLOTS,
-            credits=1e9,
-            speed=_INSTANT_SPEED if self.instant else self.speed,
-        )
-        with running(config, where="process", port=port) as sandbox:
-            yield sandbox
+    Args:
+        speed: divides the durations of its tasks.
+    """
+    config = SandboxConfig(
+        media="tiny",
+        media_workers=0,
+        medians=MEDIAN_SECONDS,
+        sigma=SIGMA,
+        concurrency=SLOTS,
+        credits=1e9,
+        speed=speed,
+    )
+    with running(config, where="process") as topview:
+        yield topview
 
 
 class NotCleanError(RuntimeError):
     """A run paid twice, lost what it paid for, or left products unfinished: no number counts."""
 
 
-def counters(sandbox: Running, *, products: int) -> dict[str, Any]:
+def counters(topview: Running, *, products: int) -> Mapping[str, Any]:
     """What the sandbox saw of a run that has ended.
 
     Raises:
         NotCleanError: it is not exactly one finished and downloaded task per product and kind.
     """
-    url = f"{sandbox.base_url}/_sandbox/counters"
-    seen: dict[str, Any] = httpx.get(url, timeout=60.0, trust_env=False).json()
+    with Control(topview.base_url) as control:
+        seen = control.counters()
     succeeded = dict.fromkeys(MEDIAN_SECONDS, products)
     wrong = {name: seen[name] for name in ("duplicates", "orphans", "repeats") if seen[name]}
     if wrong or seen["succeeded"] != succeeded or seen["accepted"] != succeeded:
@@ -86,17 +72,29 @@ def counters(sandbox: Running, *, products: int) -> dict[str, Any]:
     return seen
 
 
-def environment(sandbox: Running, home: Path, catalogue: Path, load: Load) -> dict[str, str]:
-    """The package's settings for a run; those of whoever runs the bench are none of its own."""
+def environment(home: Path, products: int, topview: Running | None = None) -> dict[str, str]:
+    """A catalogue, an empty DAGSTER_HOME, and the settings of a pipeline on them.
+
+    The settings of whoever runs the bench count for nothing.
+
+    Args:
+        home: a folder that does not exist yet.
+        topview: the Topview that it may call; None: nobody.
+    """
+    catalogue = write_catalogue(home / "catalogue", products)
+    dagster_home = home / "dagster"
+    dagster_home.mkdir()
+    (dagster_home / "dagster.yaml").write_text(PLAIN_DAGSTER)
     unset = {name: "" for name in os.environ if name.startswith("TOPVIEW_")}
     return unset | {
+        "DAGSTER_HOME": str(dagster_home),
         "TOPVIEW_HOME": str(home),
-        "TOPVIEW_BASE_URL": sandbox.base_url,
-        "TOPVIEW_UID": sandbox.uid,
-        "TOPVIEW_API_KEY": sandbox.api_key,
+        "TOPVIEW_BASE_URL": NOBODY if topview is None else topview.base_url,
+        "TOPVIEW_UID": "uid" if topview is None else topview.uid,
+        "TOPVIEW_API_KEY": "key" if topview is None else topview.api_key,
         "TOPVIEW_CATALOGUE": str(catalogue),
-        "TOPVIEW_MAX_CONCURRENT_TASKS": str(SLOTS),
-        "TOPVIEW_POLL_SECONDS": str(load.poll_seconds),
+        "TOPVIEW_SLOTS": str(SLOTS),
+        "TOPVIEW_POLL_SECONDS": str(POLL_SECONDS),
     }
 
 
@@ -108,15 +106,17 @@ def write_catalogue(folder: Path, products: int) -> Path:
     path = folder / "catalogue.csv"
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(_COLUMNS)
-        for number in range(products):
-            photo = folder / f"product-{number:05}.png"
+        rows.writerow(_COLUMNS.split())
+        for number, name in enumerate(product_ids(products)):
+            photo, script = folder / f"{name}.png", f"This is number {number}."
             _picture(photo, number)
-            script = f"This is number {number}."
-            rows.writerow(
-                (photo.stem, photo.name, template.name, _PROMPT, script, _VOICE, "avatar2")
-            )
+            rows.writerow((name, photo.name, template.name, _PROMPT, script, _VOICE, "avatar2"))
     return path
+
+
+def product_ids(products: int) -> list[str]:
+    """The ids of a catalogue of so many products."""
+    return [f"product-{number:05}" for number in range(products)]
 
 
 def _picture(path: Path, number: int) -> None:

@@ -7,33 +7,37 @@ the look is part of it.
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import dagster as dg
 from click.testing import CliRunner
 
-from benchmarks import child
+from benchmarks import processes
 from topview_pipeline.cli import main as topview_pipeline
-from topview_pipeline.definitions import defs
-from topview_pipeline.defs.catalogue_sensor import catalogue_sensor
+from topview_pipeline.definitions import defs, topview
 from topview_pipeline.defs.jobs import SYNC_PRODUCTS
-from topview_pipeline.defs.sensors import pending_task_sensor
+from topview_pipeline.defs.sensors import catalogue_sensor, pending_task_sensor
 
 
-def _tick_of_pending_tasks() -> str:
-    with _sensor_context("ledger", "artifacts", "catalogue") as context:
-        answer: Any = pending_task_sensor(context)
+def _pending_tasks() -> str:
+    answer = _tick(pending_task_sensor)
     if not isinstance(answer, dg.RunRequest):
         raise TypeError(f"no run was asked for: {answer}")
     return "a run"
 
 
-def _tick_of_catalogue() -> str:
-    with _sensor_context("ledger", "catalogue") as context:
-        answer: Any = catalogue_sensor(context)
+def _catalogue() -> str:
+    answer = _tick(catalogue_sensor)
     if not isinstance(answer, dg.SensorResult):
         raise TypeError(f"the catalogue was not taken in: {answer}")
     return str(answer.skip_reason)
+
+
+def _tick(sensor: dg.SensorDefinition) -> Any:
+    instance = dg.DagsterInstance.get()
+    given = {"topview": topview}
+    return sensor(dg.build_sensor_context(instance, definitions=defs, resources=given))
 
 
 def _sync() -> str:
@@ -49,15 +53,9 @@ def _plan() -> str:
     return "up to date"
 
 
-def _sensor_context(*resources: str) -> dg.SensorEvaluationContext:
-    given = {name: (defs.resources or {})[name] for name in resources}
-    instance = dg.DagsterInstance.get()
-    return dg.build_sensor_context(instance, definitions=defs, resources=given)
-
-
-_LOOKS = {
-    "pending tasks": _tick_of_pending_tasks,
-    "catalogue": _tick_of_catalogue,
+_LOOKS: Final[Mapping[str, Callable[[], str]]] = {
+    "pending tasks": _pending_tasks,
+    "catalogue": _catalogue,
     "plan": _plan,
     "sync": _sync,
 }
@@ -65,14 +63,13 @@ _LOOKS = {
 
 def main(spec: dict[str, Any]) -> None:
     """Take the look that the spec names."""
-    before = child.spent()
+    before = processes.spent()
     began = time.monotonic()
     said = _LOOKS[spec["look"]]()
     seconds = time.monotonic() - began
-    child.report(
-        seconds=seconds, cpu_seconds=child.spent().cpu_seconds - before.cpu_seconds, said=said
-    )
+    cpu_seconds = processes.spent().cpu_seconds - before.cpu_seconds
+    processes.report(seconds=seconds, cpu_seconds=cpu_seconds, said=said)
 
 
 if __name__ == "__main__":
-    main(child.spec())
+    main(processes.spec())

@@ -7,16 +7,22 @@ so the ratio is that of the makespans.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import child
-from benchmarks.interval import matching_interval
-from benchmarks.load import MEDIAN_SECONDS, SIGMA, SLOTS, Load, counters, write_catalogue
-from topview_pipeline.sandbox.serve import Running
+from benchmarks import processes
+from benchmarks.limits import matching_interval
+from benchmarks.load import (
+    MEDIAN_SECONDS,
+    POLL_SECONDS,
+    SIGMA,
+    SLOTS,
+    counters,
+    sandbox,
+    write_catalogue,
+)
 
 
 @dataclass(frozen=True)
@@ -27,21 +33,18 @@ class Use:
         busy: share of the slots, 0 to 1.
         queries: of all tasks.
         lag_seconds: from a task's end to the first query that said success, mean.
-        client_cpu, sandbox_cpu: share of one core that the two processes took. Near 1 the ratios
-            would tell of this machine and not of the programs.
-        cpu_seconds: of the client's process, from the interpreter's start to its end.
-        peak_mib: of the same.
-        machine_load: the machine's load average as it ended, a core's worth of work being 1.
+        sandbox_cpu: share of one core that the sandbox took. Near 1 the ratios would be about this
+            machine and not about the programs.
+        cpu_seconds: of the client's process, a product.
+        peak_mib: of the same process.
     """
 
     busy: float
-    queries: int
+    queries: float
     lag_seconds: float
-    client_cpu: float
     sandbox_cpu: float
     cpu_seconds: float
     peak_mib: float
-    machine_load: float
 
 
 @dataclass(frozen=True)
@@ -62,72 +65,57 @@ class Round:
 
 
 class SlotBench:
-    """Runs over one catalogue, each against a fresh sandbox."""
+    """Runs over one catalogue, each against a fresh sandbox; `speed` divides all times."""
 
-    def __init__(self, folder: Path, load: Load, *, products: int) -> None:
+    def __init__(self, folder: Path, products: int, speed: float) -> None:
         self._folder = folder
-        self._load = load
         self._products = products
+        self._speed = speed
+        self._shortest = POLL_SECONDS / speed
         self._catalogue = write_catalogue(folder, products)
         self._runs = 0
 
     def round(self, *, ours_first: bool) -> Round:
         """All three. Whose turn is first alternates: a machine that slows down favours nobody."""
         if ours_first:
-            ours, bare = self.ours(), self.bare()
+            ours, bare = self._run("ours", self._shortest), self._run("bare", self._shortest)
         else:
-            bare, ours = self.bare(), self.ours()
-        interval = self._interval(ours, bare)
-        return Round(ours, bare, self.bare(poll_seconds=interval), interval)
-
-    def bare(self, *, poll_seconds: float | None = None) -> Use:
-        """The script, polling at the shortest interval unless told otherwise."""
-        return self._measure("benchmarks.bare", poll_seconds or self._load.poll_seconds)
-
-    def ours(self) -> Use:
-        """The producer, with an empty ledger."""
-        return self._measure("benchmarks.ours", self._load.poll_seconds)
-
-    def _interval(self, ours: Use, bare: Use) -> float:
-        return matching_interval(
+            bare, ours = self._run("bare", self._shortest), self._run("ours", self._shortest)
+        interval = matching_interval(
             ours.queries / self._products,
             at_shortest=bare.queries / self._products,
-            shortest=self._load.poll_seconds,
-            medians=[median / self._load.speed for median in MEDIAN_SECONDS.values()],
+            shortest=self._shortest,
+            medians=[median / self._speed for median in MEDIAN_SECONDS.values()],
             sigma=SIGMA,
         )
+        return Round(ours, bare, self._run("bare", interval), interval)
 
-    def _measure(self, module: str, poll_seconds: float) -> Use:
+    def _run(self, program: str, poll_seconds: float) -> Use:
         self._runs += 1
         home = self._folder / f"run-{self._runs}"
         home.mkdir()
-        with self._load.sandbox() as sandbox:
-            measured = child.run(module, self._spec(sandbox, home, poll_seconds))
-            return _use(counters(sandbox, products=self._products), measured)
+        with sandbox(self._speed) as topview:
+            spec = {
+                "base_url": topview.base_url,
+                "uid": topview.uid,
+                "api_key": topview.api_key,
+                "slots": SLOTS,
+                "poll_seconds": poll_seconds,
+                "catalogue": str(self._catalogue),
+                "folder": str(home),
+            }
+            measured = processes.run(f"benchmarks.{program}", spec)
+            return self._use(counters(topview, products=self._products), measured)
 
-    def _spec(self, sandbox: Running, home: Path, poll_seconds: float) -> dict[str, Any]:
-        return {
-            "base_url": sandbox.base_url,
-            "uid": sandbox.uid,
-            "api_key": sandbox.api_key,
-            "slots": SLOTS,
-            "poll_seconds": poll_seconds,
-            "catalogue": str(self._catalogue),
-            "folder": str(home),
-        }
-
-
-def _use(seen: Mapping[str, Any], measured: child.Measured) -> Use:
-    changes = seen["slots"]["changes"]
-    makespan = changes[-1][0] - changes[0][0]
-    lags = seen["lag_seconds"].values()
-    return Use(
-        busy=seen["slots"]["busy_seconds"] / (SLOTS * makespan),
-        queries=sum(seen["queries"].values()),
-        lag_seconds=sum(lag["total"] for lag in lags) / sum(lag["count"] for lag in lags),
-        client_cpu=measured.cpu_seconds / measured.wall_seconds,
-        sandbox_cpu=seen["cpu_seconds"] / measured.wall_seconds,
-        cpu_seconds=measured.cpu_seconds,
-        peak_mib=measured.peak_mib,
-        machine_load=os.getloadavg()[0],
-    )
+    def _use(self, seen: Mapping[str, Any], measured: processes.Measured) -> Use:
+        changes = seen["slots"]["changes"]
+        makespan = changes[-1][0] - changes[0][0]
+        lags = seen["lag_seconds"].values()
+        return Use(
+            busy=seen["slots"]["busy_seconds"] / (SLOTS * makespan),
+            queries=sum(seen["queries"].values()),
+            lag_seconds=sum(lag["total"] for lag in lags) / sum(lag["count"] for lag in lags),
+            sandbox_cpu=seen["cpu_seconds"] / measured.wall_seconds,
+            cpu_seconds=measured.cpu_seconds / self._products,
+            peak_mib=measured.peak_mib,
+        )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-_HEAD = ("measured", "ours", "against", "ratio", "target", "")
-_VERDICT = {None: "", True: "met", False: "MISSED"}
+_HEAD: Final = ("measured", "ours", "against", "ratio", "target", "")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Goal:
     most: float | None = None
 
     def is_met(self, value: float) -> bool:
-        """Whether a number is as it should be."""
+        """The number is as it should be."""
         return (self.least is None or value >= self.least) and (
             self.most is None or value <= self.most
         )
@@ -26,9 +26,8 @@ class Goal:
         """The goal in the number's format."""
         if self.least is not None and self.most is not None:
             return f"{shown.format(self.least)} to {shown.format(self.most)}"
-        if self.least is not None:
-            return f">= {shown.format(self.least)}"
-        return f"<= {shown.format(self.most)}"
+        sign, value = ("<=", self.most) if self.least is None else (">=", self.least)
+        return f"{sign} {shown.format(value)}"
 
 
 @dataclass(frozen=True)
@@ -36,30 +35,12 @@ class Row:
     """One number, with what it is compared with in the same run.
 
     Attributes:
-        what: what was measured.
-        ours, against: with their units.
-        target: of the ratio or of ours; empty when there is none.
+        cells: what was measured, ours, against, ratio, target, verdict; as the table shows them.
         met: None when there is no target.
     """
 
-    what: str
-    ours: str
-    against: str
-    ratio: str
-    target: str
+    cells: tuple[str, ...]
     met: bool | None
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """As the table shows it."""
-        return (
-            self.what,
-            self.ours,
-            self.against,
-            self.ratio,
-            self.target,
-            _VERDICT[self.met],
-        )
 
 
 def compared(
@@ -88,8 +69,9 @@ def compared(
         target, met = ratio.text(ratio_shown), ratio.is_met(quotient)
     elif itself is not None:
         target, met = itself.text(shown), itself.is_met(ours)
-    cells = shown.format(ours), shown.format(against), ratio_shown.format(quotient)
-    return Row(what, *cells, target, met)
+    numbers = shown.format(ours), shown.format(against), ratio_shown.format(quotient)
+    verdict = {None: "", True: "met", False: "MISSED"}[met]
+    return Row((what, *numbers, target, verdict), met)
 
 
 def show(rows: Sequence[Row], notes: Sequence[str]) -> None:

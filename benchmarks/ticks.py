@@ -1,6 +1,6 @@
 """How long a look takes at a large ledger or catalogue: a sensor's tick, a plan, a sync.
 
-Beside each the same look at a tenth of it: what grows faster than the catalogue is seen there.
+The worlds that are looked at are written straight into the databases.
 """
 
 from __future__ import annotations
@@ -8,16 +8,14 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from benchmarks import child
-from benchmarks.load import SLOTS, write_catalogue
+from benchmarks import processes
+from benchmarks.load import environment
 
-_CHANGED = 40
-_NEW = 4
+_CHANGED: Final = 40
+_NEW: Final = 4
 """Parts of the catalogue: one in so many scripts is another, and so many more products come."""
-_INSTANCE = "telemetry:\n  enabled: false\n"
-_NOBODY = "http://127.0.0.1:9"
-"""The discard port: no look calls Topview, and one that did would fail."""
 
 
 @dataclass(frozen=True)
@@ -28,61 +26,30 @@ class Look:
     cpu_seconds: float
 
 
-@dataclass(frozen=True)
-class LooksAtMade:
-    """At a catalogue whose products are all made.
+def pending_tasks(folder: Path, unfinished: int, *, pending: int) -> Look:
+    """A tick of pending_task_sensor: some tasks are at Topview, the others failed and are due."""
+    environ = environment(folder / f"unfinished-{unfinished}", 1)
+    spec = {"products": unfinished, "pending": pending}
+    processes.run("benchmarks.history", spec, environ=environ)
+    return _look("pending tasks", environ)
 
-    Attributes:
-        plan: with nothing to do.
-        sync: the job `sync_products`, with nothing new.
-        tick: of catalogue_sensor, the first, after products came and scripts changed.
+
+def made(folder: Path, products: int) -> tuple[Look, Look, Look]:
+    """Looks at a catalogue whose products are all made.
+
+    Returns:
+        A plan with nothing to do; the job `sync_products` with nothing new; the first tick of
+        catalogue_sensor after products came and scripts changed.
     """
-
-    plan: Look
-    sync: Look
-    tick: Look
-
-
-class TickBench:
-    """Looks at worlds that were written straight into the databases."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def pending_tasks(self, orders: int, *, pending: int) -> Look:
-        """A tick of pending_task_sensor, the producer of all open orders being dead."""
-        environ = self._environment(f"orders-{orders}", 1)
-        child.run("benchmarks.waiting", {"orders": orders, "pending": pending}, environ=environ)
-        return _look("pending tasks", environ)
-
-    def made(self, products: int) -> LooksAtMade:
-        """Looks at a catalogue whose products are all made, then at the same one changed."""
-        environ = self._environment(f"made-{products}", products)
-        catalogue = Path(environ["TOPVIEW_CATALOGUE"])
-        child.run("benchmarks.made", {"folder": str(catalogue.parent)}, environ=environ)
-        plan, sync = _look("plan", environ), _look("sync", environ)
-        _change(catalogue)
-        return LooksAtMade(plan, sync, _look("catalogue", environ))
-
-    def _environment(self, name: str, products: int) -> dict[str, str]:
-        home = self._folder / name
-        catalogue = write_catalogue(home / "catalogue", products)
-        dagster_home = home / "dagster"
-        dagster_home.mkdir()
-        (dagster_home / "dagster.yaml").write_text(_INSTANCE)
-        return {
-            "DAGSTER_HOME": str(dagster_home),
-            "TOPVIEW_HOME": str(home),
-            "TOPVIEW_BASE_URL": _NOBODY,
-            "TOPVIEW_UID": "uid",
-            "TOPVIEW_API_KEY": "key",
-            "TOPVIEW_CATALOGUE": str(catalogue),
-            "TOPVIEW_MAX_CONCURRENT_TASKS": str(SLOTS),
-        }
+    environ = environment(folder / f"made-{products}", products)
+    processes.run("benchmarks.history", {}, environ=environ)
+    plan, sync = _look("plan", environ), _look("sync", environ)
+    _change(Path(environ["TOPVIEW_CATALOGUE"]))
+    return plan, sync, _look("catalogue", environ)
 
 
 def _look(name: str, environ: dict[str, str]) -> Look:
-    found = child.run("benchmarks.looks", {"look": name}, environ=environ).result
+    found = processes.run("benchmarks.looks", {"look": name}, environ=environ).result
     return Look(found["seconds"], found["cpu_seconds"])
 
 
