@@ -282,11 +282,8 @@ class PipelineConfig(BaseModel):
         An empty or blank one counts as unset. The project's root is looked for from `start`.
         """
         given = os.environ if environ is None else environ
-        values: dict[str, Any] = {"deadline_seconds": {}, "defaults": {}}
-        for variable, (*group, field) in _PLACES.items():
-            if text := given.get(variable, "").strip():
-                (values[group[0]] if group else values)[field] = text
-        return cls.model_validate(values, context=project_root(start))
+        found = {name: text for name in VARIABLES if (text := given.get(name, "").strip())}
+        return cls.model_validate(_by_field(found), context=project_root(start))
 
     def require_uid(self) -> str:
         """Return the uid, by which the ledger is kept. Raises SettingsError when it is unset."""
@@ -346,7 +343,6 @@ def _places() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
 
 VARIABLES: Final[Mapping[str, FieldInfo]] = {_variable(*place): field for place, field in _places()}
 """Every variable that is read; default and description are those of the field."""
-_PLACES: Final[Mapping[str, tuple[str, ...]]] = {_variable(*place): place for place, _ in _places()}
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[tuple[str, str | None]]:
@@ -358,3 +354,27 @@ def unknown_variables(environ: Mapping[str, str]) -> list[tuple[str, str | None]
             near = get_close_matches(name[len(_PREFIX) :].upper(), known, n=1)
             unknown.append((name, known[near[0]] if near else None))
     return unknown
+
+
+def _by_field(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Arrange the texts of variables as fields of PipelineConfig."""
+    # It takes 20 ms after dagster and 80 ms alone, which code that is given a config is spared.
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+    class Environment(PipelineConfig, BaseSettings):
+        model_config = SettingsConfigDict(
+            env_prefix=_PREFIX,
+            env_nested_delimiter="_",
+            env_nested_max_split=1,
+            enable_decoding=False,
+            defer_build=True,
+        )
+        default: CatalogueDefaults
+        deadline: _Deadlines
+
+    source = EnvSettingsSource(Environment)
+    source.env_vars = {name.lower(): value for name, value in variables.items()}
+    values = source()
+    values["defaults"] = values.pop("default", {})
+    values["deadline_seconds"] = values.pop("deadline", {})
+    return values
