@@ -14,7 +14,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from topview_pipeline.defs.checks import product_check_specs
+from topview_pipeline.defs.checks import MANIFEST, product_check_specs
 from topview_pipeline.defs.failures import failure, plain_errors
 from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.partitions import products
@@ -22,7 +22,6 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.stages import STAGES, Stage
 
 GROUP: Final = "topview"
-MANIFEST: Final = "videoManifest"
 OWNERS: Final = ["team:content"]
 """A placeholder for the team that answers for the videos; `Definitions.map_asset_specs` in your own
 definitions changes it."""
