@@ -147,7 +147,7 @@ class InputFiles:
     def _without_reading(
         self, ref: str, key: str, known: Remembered | None
     ) -> str | InputError | None:
-        """What is known of a file as it is now; None when it has to be read."""
+        """Return what is known of a file as it is now; None when it has to be read."""
         if not is_local(ref):
             if ref in self._urls or not self._offline:
                 return self._urls.get(ref)

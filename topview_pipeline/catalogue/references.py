@@ -158,7 +158,7 @@ def _read_object(ref: str, limit: int, known: str | None) -> Content:
 
 
 def _object(ref: str) -> tuple[Any, str | None]:
-    """What an fsspec URL leads to, and its mark."""
+    """Return what an fsspec URL leads to, and its mark."""
     from upath import UPath  # 0.1 s with fsspec, which most catalogues never need
 
     path: Any = UPath(ref)

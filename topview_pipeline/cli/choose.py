@@ -62,7 +62,7 @@ def choose(product: str, image: int, why: str) -> None:
 
 
 def _coming(video: PlannedStage | None, run: str) -> Iterator[str]:
-    """What the next run makes because of a choice, and what that costs."""
+    """Say what the next run makes because of a choice, and what that costs."""
     if video is None:
         yield "Its video is made from that image already: there is nothing to make."
     elif not video.submits:

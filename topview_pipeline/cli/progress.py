@@ -52,7 +52,7 @@ _WORDS: Final[Mapping[Phase, str]] = {
 
 
 class Progress:
-    """What became of each stage that a run wants. Knows no terminal, and asks nobody.
+    """Outcome of each stage that a run wants. Knows no terminal, and asks nobody.
 
     Attributes:
         wanted: every (product, stage) of the plan.

@@ -133,7 +133,7 @@ def _noted_signals() -> Iterator[list[int]]:
 
 
 def _after_a_stop(ledger: Ledger, run_id: str) -> str:
-    """What is left when a person ended the run."""
+    """Say what is left when a person ended the run."""
     states = (TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED)
     left = sum(row.run_id == run_id for row in ledger.tasks.in_state(states))
     return (

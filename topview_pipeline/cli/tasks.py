@@ -262,7 +262,7 @@ def _candidate_line(candidate: Candidate) -> str:
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:
-    """What the credit log says about an unknown row."""
+    """Return what the credit log says about an unknown row."""
     if isinstance(finding.verdict, Leave):
         yield "; ".join(finding.verdict.reasons)
     elif not finding.candidates:
@@ -272,14 +272,14 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
 
 
 def _credits_of(task: Task) -> str:
-    """What it cost, or with a ~ what it may cost."""
+    """Return what it cost, or with a ~ what it may cost."""
     if task.cost_credits is not None:
         return f"{task.cost_credits:g}"
     return "-" if task.estimate is None else f"~{task.estimate:g}"
 
 
 def _next_of(task: Task) -> str:
-    """What comes next for a row, and what a person can do about it."""
+    """Say what comes next for a row, and what a person can do about it."""
     if task.state is TaskState.FAILED:
         return "tried again when due" if task.retryable else "sent again only with force"
     return _NEXT[task.state].format(task.id)

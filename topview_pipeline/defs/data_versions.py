@@ -40,7 +40,7 @@ def key_of(asset: str) -> dg.AssetKey:
 
 
 class Versions:
-    """What Dagster knows of the versions of inputs, for the products of one run."""
+    """Versions of the inputs as Dagster knows them, for the products of one run."""
 
     def __init__(self, instance: dg.DagsterInstance, stages: Sequence[Stage] = STAGES) -> None:
         self._instance = instance

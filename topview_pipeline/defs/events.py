@@ -47,7 +47,7 @@ class Planned:
 
 @dataclass
 class Report:
-    """What a run came to."""
+    """Outcome of a run."""
 
     made: int = 0
     reused: int = 0

@@ -101,7 +101,7 @@ def _sentence(text: str) -> str:
 
 
 def _all_in_one_run(troubles: Sequence[Trouble]) -> list[str]:
-    """How to try scattered products again without a process for each."""
+    """Say how to try scattered products again without a process for each."""
     failed = (trouble.product for trouble in troubles if trouble.outcome == "failed")
     products = list(dict.fromkeys(failed))
     if len(products) < _SCATTERED:

@@ -37,7 +37,7 @@ class TopviewResults(dg.IOManager):
             )
 
     def load_input(self, context: dg.InputContext) -> "StageResult | Mapping[str, StageResult]":
-        """What each product last made of the upstream asset.
+        """Return what each product last made of the upstream asset.
 
         Raises:
             Failure: a product has nothing stored of it in this account.

@@ -51,7 +51,7 @@ _REPEATED: Final = frozenset(
 
 @dataclass(frozen=True)
 class Preview:
-    """What can be seen of a task's files; None is what could not be found out.
+    """Facts seen in a task's files; None is a fact that could not be found out.
 
     Attributes:
         markdown: a picture inline, short enough for the UI to draw.

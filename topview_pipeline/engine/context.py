@@ -1,4 +1,4 @@
-"""What the parts of one engine share: collaborators, configuration, clocks and signs of life."""
+"""Context of all parts of one engine: collaborators, configuration, clocks and signs of life."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class Activity:
 
 @dataclass
 class Context:
-    """What one engine works with.
+    """Collaborators, configuration and clocks of one engine.
 
     Attributes:
         worker: the engine's id in the ledger.

@@ -1,4 +1,4 @@
-"""What to do about a work item, given the rows of its fingerprint. Pure functions.
+"""Decide about a work item from the rows of its fingerprint. Pure functions.
 
 The engine acts on the decision for one item; the plan asks it for thousands.
 """
@@ -53,7 +53,7 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Decision(Generic[Row]):
-    """What to do, about which row.
+    """An action and the row it is about.
 
     Attributes:
         until: for holds, when to look again (seconds since the epoch).
@@ -68,7 +68,7 @@ class Decision(Generic[Row]):
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a decision depends on beside the rows.
+    """Everything but the rows that a decision depends on.
 
     Attributes:
         now: seconds since the epoch, by the database's clock.

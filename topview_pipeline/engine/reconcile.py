@@ -196,7 +196,7 @@ async def _settle(
 async def _against(
     client: TopviewClient, stage: Stage, topview_task_id: str, *, seconds: float
 ) -> str | None:
-    """What Topview itself says against a charge being a finished task of the row's kind."""
+    """Return what Topview says against a charge being this row's finished task, or None."""
     try:
         result = await within(seconds, stage.query(client, topview_task_id))
     except TopviewError as error:

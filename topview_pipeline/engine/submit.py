@@ -94,7 +94,7 @@ class Gate:
 
 
 class Sent(Enum):
-    """What a POST that gave no task came to."""
+    """Outcome of a POST that gave no task."""
 
     DECIDE = "decide"
     """The ledger's rows say what comes next."""

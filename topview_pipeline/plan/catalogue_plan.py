@@ -29,7 +29,7 @@ def plan_catalogue(
     force: bool = False,
     stages: Sequence[Stage] = STAGES,
 ) -> list[PlannedStage]:
-    """What a run over these products would do.
+    """Return what a run over these products would do.
 
     A product that is named and has no usable row is planned too: the run says what is wrong.
 

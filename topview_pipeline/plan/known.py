@@ -1,4 +1,4 @@
-"""What a plan goes by beside the catalogue: loaded once, in a handful of queries."""
+"""The facts a plan goes by beside the catalogue: loaded once, in a handful of queries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from topview_pipeline.stages import Stage
 
 @dataclass(frozen=True)
 class Known:
-    """What ledger and Dagster know.
+    """Facts of the ledger and of Dagster.
 
     Attributes:
         now: seconds since the epoch, by the ledger's clock.

@@ -96,7 +96,7 @@ _AWAITED: Final = frozenset({Action.ASK, Action.HOLD_OVERDUE, Action.LOST, Actio
 
 @dataclass(frozen=True, slots=True)
 class _Next:
-    """What the next stage will be made from.
+    """The results that the next stage will be made from.
 
     Attributes:
         row: what is there; None while it is missing, or there is no stage before.
@@ -132,7 +132,7 @@ def plan(
     force: bool = False,
     when_no_face: WhenNoFace = "fail",
 ) -> list[PlannedStage]:
-    """What brings products up to date, in the catalogue's order.
+    """Return the stages that bring products up to date, in the catalogue's order.
 
     Args:
         stages: of the pipeline.
@@ -269,7 +269,7 @@ class _Planner:
         return _Verdict("new" if version is None else self._what_changed(item), pays=True)
 
     def _what_changed(self, item: WorkItem) -> str:
-        """What differs from what the product last made of this stage."""
+        """Return what differs from what the product last made of this stage."""
         last = self.known.last_made(item.product.product_id, item.stage.key)
         before = {} if last is None else last.inputs
         words = {item.stage.source: item.stage.source_label}

@@ -317,7 +317,7 @@ class Stage(ABC):
     # What people see of it
 
     def facts(self, result: Json) -> dict[str, str]:
-        """What is worth showing of a kept answer beside the files, by a name for metadata."""
+        """Return what to show of a kept answer beside the files, by its name in metadata."""
         return {}
 
     def upstream_files(self, request: Json, upstream_result: Json) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the store knows of a finished task, as data: its files, and the `result.json` beside them.
+"""A finished task as the store knows it: its files, and the `result.json` beside them.
 
 Not here: reading and writing them (`store`).
 """
