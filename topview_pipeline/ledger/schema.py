@@ -111,7 +111,7 @@ task = sa.Table(
     _partial("one_row_a_task", "account", "topview_task_id", where=_has_id, unique=True),
     sa.Index("task_by_fingerprint", "account", "fingerprint"),
     sa.Index("task_by_work", "account", "work"),
-    sa.Index("task_by_product", "account", "product_id"),
+    sa.Index("task_by_product", "account", "product_id", "stage"),
     sa.Index("task_by_stage", "account", "stage"),
     sa.Index("task_by_state", "account", "state", "reported_at"),
     _partial("task_by_worker", "account", "worker", where="worker IS NOT NULL"),
