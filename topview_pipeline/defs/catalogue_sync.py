@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 5000
 """Partitions added in one transaction, so that runs write their events in between."""
+_AT_ONCE: Final = 100
+"""Products whose files are looked up together, where a tick's time is short."""
 LOOK_AGAIN_SECONDS: Final = 600.0
 """A photo may change while the catalogue does not, and not every source has a version."""
 MOST_OBSERVATIONS: Final = 500
@@ -175,33 +177,35 @@ def changed_inputs(
 
     Args:
         start: where an earlier look at the same catalogue stopped.
-        is_over: asked before each product; True cuts the look short, and no server is asked for a
-            file. Without it files are read several at once.
+        is_over: asked every hundred products; True cuts the look short, and no server is asked for
+            a file. Without it files are read several at once.
     """
     from topview_pipeline.catalogue import InputError
 
     made = {stage: materialized_partitions(instance, key_of(stage.key)) for stage in stages}
     files = topview.files(ledger, offline=is_over is not None)
-    hash_of = files.sha256
-    if is_over is None:
-        products = set().union(*made.values()).intersection(catalogue.products)
-        refs = {ref for name in products for ref in catalogue.products[name].files}
-        hash_of = files.hashes(refs).sha256
     choices = _Choices(ledger)
     looked, versions = Looked(), {}
-    pairs = [(stage, product) for stage in stages for product in catalogue.products.values()]
-    for place, (stage, product) in enumerate(pairs[start:], start=start):
-        if product.product_id not in made[stage]:
-            continue
+    products = list(catalogue.products.values())
+    step = _AT_ONCE if is_over is not None else max(len(products), 1)
+    for place in range(start, len(products), step):
         if is_over is not None and is_over():
             looked.place, looked.is_whole = place, False
             break
-        try:
-            inputs = choices.laid_over(stage, product, stage.inputs(product, hash_of))
-        except InputError as error:
-            looked.unreadable[product.product_id] = f"{error.where}: {error.what}"
-        else:
-            versions[stage.source, product.product_id] = inputs.version
+        pairs = [
+            (stage, product)
+            for product in products[place : place + step]
+            for stage in stages
+            if product.product_id in made[stage]
+        ]
+        hash_of = files.hashes({ref for _, product in pairs for ref in product.files}).sha256
+        for stage, product in pairs:
+            try:
+                inputs = choices.laid_over(stage, product, stage.inputs(product, hash_of))
+            except InputError as error:
+                looked.unreadable[product.product_id] = f"{error.where}: {error.what}"
+            else:
+                versions[stage.source, product.product_id] = inputs.version
     looked.changed = Versions(instance, stages).unobserved(versions)
     return looked
 
