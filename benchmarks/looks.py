@@ -31,7 +31,10 @@ def _catalogue() -> str:
     answer = _tick(catalogue_sensor)
     if not isinstance(answer, dg.SensorResult):
         raise TypeError(f"the catalogue was not taken in: {answer}")
-    return str(answer.skip_reason)
+    said = str(answer.skip_reason)
+    if "next tick" in said:
+        raise RuntimeError(f"the tick's time was over before all was looked at: {said}")
+    return said
 
 
 def _tick(sensor: dg.SensorDefinition) -> Any:
