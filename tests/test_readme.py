@@ -150,17 +150,13 @@ def in_a_shell(project: Project, line: str) -> subprocess.CompletedProcess[str]:
 def test_the_cheap_commands_of_the_readme_run_as_written(project_of: ProjectOf) -> None:
     """In a project whose products are called as the README's, against the sandbox."""
     project = project_of()
-    project.products(2)
-    path = project.folder / "catalogue.csv"
-    header, *rows = path.read_text(encoding="utf-8").splitlines()
     # A scene by location has two images to choose from.
-    corners = '"[[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]"'
-    named = [
-        row.replace(f"product-{number},", f"sku-{number + 1},", 1)
-        for number, row in enumerate(rows)
-    ]
-    table = [f"{header},location", *(f"{row},{corners}" for row in named)]
-    path.write_text("\n".join(table), encoding="utf-8")
+    project.products(2, location="[[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]")
+    path = project.folder / "catalogue.csv"
+    table = path.read_text(encoding="utf-8")
+    for number in range(2):
+        table = table.replace(f"product-{number},", f"sku-{number + 1},")
+    path.write_text(table, encoding="utf-8")
     wanted = [
         ["run", "--stage", "bgRemovedImage"],
         ["run", "--product", "sku-1", "--product", "sku-2"],
