@@ -109,7 +109,7 @@ def test_ctrl_c_then_run_again_and_again(shop: Shop, tmp_path: Path) -> None:
         until(lambda: both_slots_make_videos(shop), process, log)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 3, log.read_text()
-    assert "2 tasks of this run are at Topview" in " ".join(log.read_text().split())
+    assert "tasks of this run at Topview: 2" in " ".join(log.read_text().split())
     assert_stopped_cleanly(shop)
 
     second = command(shop, "topview_pipeline.cli", "run")
