@@ -63,7 +63,7 @@ class Engine:
     ) -> AsyncGenerator[Event, None]:
         """Work until every product ended or was held, or the wait time is over.
 
-        The worker must be registered in the ledger; whoever did that lets it leave.
+        The worker must be registered in the ledger; the caller that did so also ends it.
 
         Args:
             work: products as they become ready; each starts at once.
