@@ -21,7 +21,8 @@ from tests.defs.shop import (
     troubles_of,
 )
 from tests.stages.toy import Thumbnail
-from topview_pipeline.defs.assets import MANIFEST, product_videos, source_specs
+from topview_pipeline.defs.assets import product_videos, source_specs
+from topview_pipeline.defs.checks import MANIFEST
 from topview_pipeline.stages import STAGES
 
 

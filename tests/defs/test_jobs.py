@@ -22,7 +22,7 @@ from tests.defs.shop import (
     pipeline,
     troubles_of,
 )
-from topview_pipeline.defs.assets import MANIFEST
+from topview_pipeline.defs.checks import MANIFEST
 from topview_pipeline.defs.jobs import (
     CATCH_UP,
     RESUME_TASKS,

@@ -11,7 +11,7 @@ import pytest
 
 from tests.defs.shop import ASSETS, CUT_OUT, Patch, Shop, failure_of
 from topview_pipeline import catalogue
-from topview_pipeline.defs.assets import MANIFEST
+from topview_pipeline.defs.checks import MANIFEST
 from topview_pipeline.defs.dagster_private import _event_log_files
 from topview_pipeline.defs.data_versions import Versions
 from topview_pipeline.defs.events import Planned

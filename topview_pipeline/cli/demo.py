@@ -73,7 +73,7 @@ def _publish() -> None:
 
     from topview_pipeline.cli.environment import QUIETLY, open_instance
     from topview_pipeline.definitions import defs
-    from topview_pipeline.defs.assets import MANIFEST
+    from topview_pipeline.defs.checks import MANIFEST
 
     job = defs.resolve_implicit_global_asset_job_def()
     with open_instance() as instance:
