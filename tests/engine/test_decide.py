@@ -200,5 +200,29 @@ def test_force_takes_the_next_generation_once_for_a_root_run(
     rows: list[tuple[TaskState, int, str]], plain: int, forced: int
 ) -> None:
     tasks = [row(state, generation=number, root_run_id=root) for state, number, root in rows]
-    assert generation_of(tasks, force=False, root_run_id="root") == plain
-    assert generation_of(tasks, force=True, root_run_id="root") == forced
+    for force, expected in ((False, plain), (True, forced)):
+        found = generation_of(tasks, "a", force=force, root_run_id="root", last_made=lambda: None)
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "last_made", "expected"),
+    [
+        ([(STORED, "a"), (STORED, "b")], None, 0),  # its own, of which Dagster has no event yet
+        ([(STORED, "b"), (STORED, "b")], 0, 0),  # another product paid for what it has
+        ([(STORED, "b"), (STORED, "b")], None, 1),  # it has nothing yet
+        ([(STORED, "a"), (STORED, "b")], 1, 1),  # its own was forgotten, it took the next
+        ([(FAILED, "a"), (STORED, "b")], None, 1),
+        ([(EXPIRED, "a"), (STORED, "b"), (STORED, "b")], 0, 2),
+    ],
+)
+def test_a_product_keeps_the_generation_it_has_of_shared_work(
+    rows: list[tuple[TaskState, str]], last_made: int | None, expected: int
+) -> None:
+    """Another product's force, or a result that Topview forgot, must not cost it a new video."""
+    tasks = [
+        row(state, id=number, generation=number, product_id=of)
+        for number, (state, of) in enumerate(rows)
+    ]
+    found = generation_of(tasks, "a", force=False, root_run_id="root", last_made=lambda: last_made)
+    assert found == expected

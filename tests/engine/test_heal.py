@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.engine.conftest import MakeWorld
+from tests.engine.gateway import envelope
 from tests.engine.world import DAY, HOUR, World, everything, fates, product
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import Held, HoldReason
@@ -76,6 +77,19 @@ def test_forced_work_is_not_forced_again_and_the_next_force_goes_beyond_it(world
     world.run(products[:1], force=True, **CUT_OUT)
     assert world.submits() == paid + 1
     assert [row.generation for row in world.rows()] == [0, 1, 2]
+
+
+def test_what_was_forced_after_a_refusal_is_found_behind_the_gap(world: World) -> None:
+    """The store has nothing of the generation that Topview refused."""
+    world.gateway.on("image2Video/submit", envelope(None, code="4000"))
+    assert fates(world.run([product("a")]))["a", "finishedVideo"] == "failed"
+    world.gateway.calm()
+    world.run([product("a")], stages=["finishedVideo"], force=True)
+    paid = world.submits()
+    lose_ledger(world)
+    assert fates(world.run([product("a")])) == everything("made", "a")
+    assert world.submits() == paid
+    world.assert_nothing_paid_twice()
 
 
 def test_an_older_backup_gets_what_it_lacks(world: World) -> None:

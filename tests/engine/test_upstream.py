@@ -130,6 +130,25 @@ def test_products_that_share_a_dead_scene_share_the_new_one(forgetful: World, ho
     assert _paid(forgetful) == (2, 3)
 
 
+@pytest.mark.parametrize("why", ["forgotten", "forced"])
+def test_a_new_scene_of_one_product_costs_no_new_video_of_another(
+    forgetful: World, why: str
+) -> None:
+    """Both products share the scene's work; only one of them needed the scene again."""
+    pair = [product(name, image="photo", script=f"Words of {name}.") for name in "ab"]
+    forgetful.run(pair)
+    forgetful.later(2 * HOUR)
+    payer = forgetful.rows()[0].product_id
+    first, second = sorted(pair, key=lambda one: one.product_id != payer)
+    again = replace(first, script="Other words.") if why == "forgotten" else first
+    forgetful.run([again], force=why == "forced", **BOTH)
+    assert _generations(forgetful) == [0, 1]
+    paid = _paid(forgetful)
+    assert fates(forgetful.run([second])) == everything("made", second.product_id)
+    assert fates(forgetful.run([again])) == everything("made", again.product_id)
+    assert _paid(forgetful) == paid
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("after_commit", [False, True], ids=["before", "after"])
 def test_no_kill_while_a_scene_is_made_again_pays_twice_or_loses_anything(

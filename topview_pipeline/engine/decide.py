@@ -91,21 +91,33 @@ class Circumstances:
     has_files: Callable[[int], bool]
 
 
-def generation_of(rows: Sequence[Row], *, force: bool, root_run_id: str) -> int:
+def generation_of(
+    rows: Sequence[Row],
+    product_id: str,
+    *,
+    force: bool,
+    root_run_id: str,
+    last_made: Callable[[], int | None],
+) -> int:
     """The generation that a work item stands for.
 
-    Without force it is the newest that is live, else the newest that was tried, else 0. Force
-    takes the one above the highest, once per root run: executing the same run again finds the
-    generation that it made.
+    Without force it is the newest that is live, else the newest that was tried, else 0. Where
+    products share the work, one keeps the generation it has: another product's force, or a result
+    that Topview forgot, must not make it pay for what comes after. Force takes the generation
+    above the highest, once per root run: executing the same run again finds what it made.
 
     Args:
         rows: all rows of the work, whatever their generation.
         root_run_id: of the run that asks.
+        last_made: gives the number of the row that the product's stage stands on.
     """
     counted = [row for row in rows if row.state is not TaskState.VOID]
     if not force:
-        live = [row.generation for row in counted if row.state in LIVE]
-        return max(live or [row.generation for row in counted], default=0)
+        live = [row for row in counted if row.state in LIVE]
+        if len(live) > 1:
+            made = last_made()
+            live = [row for row in live if row.product_id == product_id or row.id == made] or live
+        return max((row.generation for row in live or counted), default=0)
     own = [row.generation for row in rows if row.root_run_id == root_run_id]
     if own:
         return max(own)

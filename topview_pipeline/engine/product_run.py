@@ -68,6 +68,8 @@ _AHEAD: Final = 8
 _LONGEST_WAIT_IN_RUN: Final = 300.0
 """Seconds: a retry that is due later is left to a later run."""
 _AGAIN_SECONDS: Final = 600.0
+_LONGEST_GAP: Final = 3
+"""Generations without a result that are passed over when the store is searched for a later one."""
 _UNFINISHED: Final = frozenset(
     {
         TaskState.RESERVED,
@@ -268,7 +270,17 @@ class ProductRun:
                         "run again without force, or with force when that task has ended",
                         row,
                     )
-        return generation_of(rows, force=self._work.force, root_run_id=root)
+        return generation_of(
+            rows,
+            self._product_id,
+            force=self._work.force,
+            root_run_id=root,
+            last_made=lambda: self._last_made_id(stage.key),
+        )
+
+    def _last_made_id(self, stage_key: str) -> int | None:
+        made = self._context.ledger.tasks.last_made(self._product_id, stage_key)
+        return None if made is None else made.id
 
     async def _circumstances(self, stage: Stage, rows: Sequence[Task]) -> Circumstances:
         context = self._context
@@ -305,14 +317,15 @@ class ProductRun:
     ) -> bool:
         """Heal the ledger: what the store has of this work becomes a stored row, free.
 
-        A forced repeat lies beside the first result under the next generation.
+        A forced repeat lies under the next generation; of one that Topview refused there is
+        nothing, so a lost ledger leaves gaps.
 
         Args:
             known: Topview tasks that rows of the work have: what became of them is decided.
         """
         context = self._context
-        found = False
-        while True:
+        found, missing, gap = False, 0, 0 if known else _LONGEST_GAP
+        while missing <= gap:
             fingerprint = fingerprint_of(item.work, generation)
             try:
                 record = await context.offload(
@@ -321,10 +334,12 @@ class ProductRun:
             except StoreError as error:
                 raise self._store_trouble(error) from error
             if record is None or record.topview_task_id in known:
-                return found
-            context.ledger.tasks.take_in(row_of(record))
-            found = True
+                missing += 1
+            else:
+                context.ledger.tasks.take_in(row_of(record))
+                found, missing = True, 0
             generation += 1
+        return found
 
     # From a decision to a row.
 

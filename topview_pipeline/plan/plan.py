@@ -237,7 +237,14 @@ class _Planner:
 
     def _decided(self, item: WorkItem, upstream: _Next) -> _Look:
         rows = self.known.rows.get(item.work, ())
-        generation = generation_of(rows, force=self.force, root_run_id=_A_RUN_TO_COME)
+        product_id = item.product.product_id
+        generation = generation_of(
+            rows,
+            product_id,
+            force=self.force,
+            root_run_id=_A_RUN_TO_COME,
+            last_made=lambda: self.known.last_made_ids.get((product_id, item.stage.key)),
+        )
         fingerprint = fingerprint_of(item.work, generation)
         rows = [row for row in rows if row.generation == generation]
         decision = decide(rows, self.here[item.stage])
