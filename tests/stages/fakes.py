@@ -95,7 +95,7 @@ class FakeClient:
         found: list[Caption] = await self._next("captions")
         return found
 
-    async def query_image_replace(self, task_id: str) -> Any:
+    async def query(self, _endpoint: str, task_id: str) -> Any:
         return await self._next(f"query {task_id}", "queries")
 
     async def _next(self, call: str, name: str = "") -> Any:

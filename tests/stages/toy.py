@@ -15,7 +15,6 @@ from topview_pipeline.stages import STAGES, FileNeeded, Inputs, PreconditionErro
 from topview_pipeline.stages.stage import (
     Download,
     HashOf,
-    Ids,
     StageResult,
     StoredFile,
     WorkItem,
@@ -23,11 +22,9 @@ from topview_pipeline.stages.stage import (
     common_fields,
     stored_files,
 )
-from topview_pipeline.topview.client import TopviewClient
 from topview_pipeline.topview.models import (
     RemoveBackgroundRequest,
     RemoveBackgroundResult,
-    Submitted,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +48,7 @@ class Thumbnail(Stage):
     upstream = "finishedVideo"
     source = "productThumbnail"
     kind = "thumbnail"
+    endpoint = "remove_background"
     free = True
     deadline_seconds = 600.0
     typical_seconds = 5.0
@@ -75,14 +73,6 @@ class Thumbnail(Stage):
 
     def request(self, item: WorkItem, file_ids: Mapping[str, str]) -> RemoveBackgroundRequest:
         return RemoveBackgroundRequest(product_image_file_id=file_ids["cover"])
-
-    async def submit(
-        self, client: TopviewClient, request: RemoveBackgroundRequest, ids_of_ours: Ids
-    ) -> Submitted:
-        return await client.submit_remove_background(request, ids_of_ours=ids_of_ours)
-
-    async def query(self, client: TopviewClient, topview_task_id: str) -> RemoveBackgroundResult:
-        return await client.query_remove_background(topview_task_id)
 
     def downloads(self, answer: RemoveBackgroundResult) -> tuple[Download, ...] | None:
         return all_images({"thumbnail.png": answer.bg_removed_image_path})

@@ -8,6 +8,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import httpx
 import pytest
@@ -42,11 +43,11 @@ SIGNED = "https://aigc.s3.test/a/b.png?X-Amz-Credential=EXAMPLE&X-Amz-Signature=
 
 
 def submit_video(api: Replies) -> models.Submitted:
-    return using(client(api), lambda http: http.submit_image2video(VIDEO))
+    return using(client(api), lambda http: http.submit("image2Video", VIDEO))
 
 
-def query_video(api: Replies, sleep: Pauses | None = None) -> models.Image2VideoResult:
-    return using(client(api, sleep=sleep), lambda http: http.query_image2video(TASK))
+def query_video(api: Replies, sleep: Pauses | None = None) -> Any:
+    return using(client(api, sleep=sleep), lambda http: http.query("image2Video", TASK))
 
 
 def check(api: Replies, sleep: Pauses | None = None) -> models.CreditDetail:
@@ -68,9 +69,9 @@ def test_a_submit_is_a_post_with_both_headers_and_the_body() -> None:
 
     async def submit_all(http: TopviewClient) -> set[str]:
         return {
-            (await http.submit_remove_background(CUT_OUT)).task_id,
-            (await http.submit_image_replace(SCENE)).task_id,
-            (await http.submit_image2video(VIDEO)).task_id,
+            (await http.submit("remove_background", CUT_OUT)).task_id,
+            (await http.submit("image_replace", SCENE)).task_id,
+            (await http.submit("image2Video", VIDEO)).task_id,
         }
 
     assert using(client(api), submit_all) == {TASK}
@@ -280,7 +281,7 @@ def test_an_unreadable_result_is_described_without_its_urls() -> None:
     images = [{"imageId": [SIGNED], "url": SIGNED}]
     api = Replies(envelope({"taskId": TASK, "replaceProductResult": images}))
     with pytest.raises(errors.QueryError, match=r"replaceProductResult\.0\.imageId") as caught:
-        using(client(api), lambda http: http.query_image_replace(TASK))
+        using(client(api), lambda http: http.query("image_replace", TASK))
     assert "SIGNATURE" not in "".join(traceback.format_exception(caught.value))
 
 

@@ -77,17 +77,17 @@ async def submit_photo(_here: World, http: TopviewClient) -> str:
     """Upload a photo, have it cut out, and return the task's id."""
     photo = await http.upload(picture(), format="png")
     request = models.RemoveBackgroundRequest(product_image_file_id=photo)
-    return (await http.submit_remove_background(request, ids_of_ours=[photo])).task_id
+    return (await http.submit("remove_background", request, ids_of_ours=[photo])).task_id
 
 
-async def query_at_once(here: World, http: TopviewClient) -> models.RemoveBackgroundResult:
-    return await http.query_remove_background(await submit_photo(here, http))
+async def query_at_once(here: World, http: TopviewClient) -> Any:
+    return await http.query("remove_background", await submit_photo(here, http))
 
 
-async def cut_out(here: World, http: TopviewClient) -> models.RemoveBackgroundResult:
+async def cut_out(here: World, http: TopviewClient) -> Any:
     task_id = await submit_photo(here, http)
     here.later()
-    return await http.query_remove_background(task_id)
+    return await http.query("remove_background", task_id)
 
 
 async def download(http: TopviewClient, url: str | None, expect: Media = "image") -> bytes:
@@ -120,9 +120,9 @@ async def photo_to_video(here: World, http: TopviewClient) -> None:
         template_image_file_id=await http.upload(picture("blue"), format="png"),
         location=QUAD,
     )
-    task = await http.submit_image_replace(replace)
+    task = await http.submit("image_replace", replace)
     here.later()
-    scenes = await http.query_image_replace(task.task_id)
+    scenes = await http.query("image_replace", task.task_id)
     for image in scenes.images:
         await download(http, image.url)
 
@@ -134,9 +134,9 @@ async def photo_to_video(here: World, http: TopviewClient) -> None:
         voice_id=voice.voice_id,
         caption_id=(await http.captions())[0].caption_id,
     )
-    task = await http.submit_image2video(animate)
+    task = await http.submit("image2Video", animate)
     here.later()
-    video = await http.query_image2video(task.task_id)
+    video = await http.query("image2Video", task.task_id)
     await download(http, video.finished_video_url, "video")
     assert video.ai_avatar is not None
     assert video.ai_avatar.model_dump(by_alias=True)["voiceoverIdDefault"] == voice.voice_id
@@ -167,9 +167,9 @@ def test_a_task_runs_before_it_succeeds_although_the_submit_says_success() -> No
 def test_ids_that_topview_does_not_know() -> None:
     request = models.RemoveBackgroundRequest(product_image_file_id=UNHEARD_OF)
     acts: list[Act[Any]] = [
-        lambda _, http: http.submit_remove_background(request, ids_of_ours=[UNHEARD_OF]),
-        lambda _, http: http.submit_remove_background(request),
-        lambda _, http: http.query_remove_background(UNHEARD_OF),
+        lambda _, http: http.submit("remove_background", request, ids_of_ours=[UNHEARD_OF]),
+        lambda _, http: http.submit("remove_background", request),
+        lambda _, http: http.query("remove_background", UNHEARD_OF),
     ]
     with world() as here:
         got = [type(here.failure(act)) for act in acts]
@@ -218,7 +218,7 @@ def test_a_signature_that_ran_out_is_renewed_by_a_query() -> None:
         here.later(2 * DAY)
         with pytest.raises(errors.UrlExpired):
             await download(http, cut.mask_image_path)
-        again = await http.query_remove_background(cut.task_id)
+        again = await http.query("remove_background", cut.task_id)
         await download(http, again.mask_image_path)
 
     with world() as here:

@@ -55,7 +55,7 @@ def client(url: str, **limits: float) -> TopviewClient:
 
 async def submit(url: str, **limits: float) -> Submitted:
     async with client(url, **limits) as http:
-        return await http.submit_remove_background(REQUEST)
+        return await http.submit("remove_background", REQUEST)
 
 
 def submitted_to(answer: Answerer, **limits: float) -> list[int]:
@@ -126,11 +126,11 @@ def test_a_server_that_closes_kept_connections_loses_no_submit() -> None:
 
     async def inside() -> list[int]:
         async with loopback(answer_once) as server, client(server.url) as http:
-            await http.query_remove_background(TASK)
+            await http.query("remove_background", TASK)
             for _ in range(3):
-                await http.submit_remove_background(REQUEST)
+                await http.submit("remove_background", REQUEST)
             with pytest.raises(Unavailable):  # a query may reuse its connection: it costs nothing
-                await http.query_remove_background(TASK)
+                await http.query("remove_background", TASK)
             return server.per_connection
 
     assert asyncio.run(inside()) == [2, 1, 1, 1]

@@ -67,7 +67,7 @@ async def _save(
     folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     try:
-        for file in stage.downloads(await stage.query(client, task_id)) or ():
+        for file in stage.downloads(await client.query(stage.endpoint, task_id)) or ():
             partial = folder / f"{file.name}.part"
             with partial.open("wb") as sink:
                 await client.download(file.url, sink, max_bytes=_MOST_BYTES, expect=file.expect)

@@ -142,7 +142,9 @@ def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
         task = _row_in(ledger, row, TaskState.UNKNOWN)
         stage = BY_KEY[task.stage]
         try:
-            result = call_topview(topview, lambda client: stage.query(client, topview_task_id))
+            result = call_topview(
+                topview, lambda client: client.query(stage.endpoint, topview_task_id)
+            )
         except TaskUnknown as error:
             raise CannotStart(f"Topview knows no {stage.kind} task {topview_task_id}") from error
         say(f"{_name_of(task)}, submitted with:")

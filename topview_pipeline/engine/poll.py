@@ -120,7 +120,9 @@ class Poller:
         async with context.querying:
             try:
                 stage = context.by_key[task.stage]
-                return await stage.query(context.client, str(task.topview_task_id))
+                answer: TaskResult = await context.client.query(
+                    stage.endpoint, str(task.topview_task_id)
+                )
             except TaskUnknown:
                 self._denied.add(task.id)
                 return None
@@ -129,6 +131,8 @@ class Poller:
                 return None
             except QueryError:
                 return None
+            else:
+                return answer
 
     def _succeeded(self, task: Task, result: TaskResult) -> Task:
         try:

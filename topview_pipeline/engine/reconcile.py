@@ -198,7 +198,7 @@ async def _against(
 ) -> str | None:
     """Return what Topview says against a charge being this row's finished task, or None."""
     try:
-        result = await within(seconds, stage.query(client, topview_task_id))
+        result = await within(seconds, client.query(stage.endpoint, topview_task_id))
     except TopviewError as error:
         return str(error)
     except asyncio.TimeoutError:

@@ -127,8 +127,8 @@ class Submitter:
         # Busy until the answer is written down: an engine that ends waits for that.
         with self._context.activity.submitting():
             try:
-                submitted = await stage.submit(
-                    self._context.client, request, ids_of_ours=ids_of_ours
+                submitted = await self._context.client.submit(
+                    stage.endpoint, request, ids_of_ours=ids_of_ours
                 )
             except SubmitError as error:
                 return self._not_accepted(task, error)

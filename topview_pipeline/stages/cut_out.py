@@ -13,7 +13,6 @@ from topview_pipeline.stages.stage import (
     Download,
     FileNeeded,
     HashOf,
-    Ids,
     Json,
     Stage,
     StageResult,
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from topview_pipeline.media.probe import Media
     from topview_pipeline.store import Store
     from topview_pipeline.topview import models
-    from topview_pipeline.topview.client import TopviewClient
 
 CUT_OUT_FILE = "cutout.png"
 MASK_FILE = "mask.png"
@@ -54,6 +52,7 @@ class CutOut(Stage):
     key = "bgRemovedImage"
     source = "productImage"
     kind = "remove_background"
+    endpoint = "remove_background"
     free = True
     deadline_seconds = 600.0
     typical_seconds = 5.0
@@ -89,16 +88,6 @@ class CutOut(Stage):
         from topview_pipeline.topview import models
 
         return models.RemoveBackgroundRequest(product_image_file_id=file_ids["photo"])
-
-    async def submit(
-        self, client: TopviewClient, request: models.RemoveBackgroundRequest, ids_of_ours: Ids
-    ) -> models.Submitted:
-        return await client.submit_remove_background(request, ids_of_ours=ids_of_ours)
-
-    async def query(
-        self, client: TopviewClient, topview_task_id: str
-    ) -> models.RemoveBackgroundResult:
-        return await client.query_remove_background(topview_task_id)
 
     def downloads(self, answer: models.RemoveBackgroundResult) -> tuple[Download, ...] | None:
         return all_images(

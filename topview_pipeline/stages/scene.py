@@ -14,7 +14,6 @@ from topview_pipeline.stages.stage import (
     Download,
     FileNeeded,
     HashOf,
-    Ids,
     Json,
     Stage,
     StageResult,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from topview_pipeline.media.probe import Media
     from topview_pipeline.store import Store
     from topview_pipeline.topview import models
-    from topview_pipeline.topview.client import TopviewClient
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,7 @@ class Scenes(Stage):
     upstream = "bgRemovedImage"
     source = "productScene"
     kind = "image_replace"
+    endpoint = "image_replace"
     booked_as = frozenset({"pa2_replace_product_image"})
     deadline_seconds = 1200.0
     typical_seconds = 60.0
@@ -156,14 +155,6 @@ class Scenes(Stage):
             image_edit_prompt=product.image_edit_prompt,
             location=product.location,
         )
-
-    async def submit(
-        self, client: TopviewClient, request: models.ImageReplaceRequest, ids_of_ours: Ids
-    ) -> models.Submitted:
-        return await client.submit_image_replace(request, ids_of_ours=ids_of_ours)
-
-    async def query(self, client: TopviewClient, topview_task_id: str) -> models.ImageReplaceResult:
-        return await client.query_image_replace(topview_task_id)
 
     def downloads(self, answer: models.ImageReplaceResult) -> tuple[Download, ...] | None:
         return all_images(

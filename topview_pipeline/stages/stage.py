@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from topview_pipeline.stages.scene import SceneImage
     from topview_pipeline.stages.video import ProofLists
     from topview_pipeline.store import Artifact, Store
-    from topview_pipeline.topview.client import TopviewClient
-    from topview_pipeline.topview.models import Submitted, TaskRequest, TaskResult
+    from topview_pipeline.topview.client import Endpoint, TopviewClient
+    from topview_pipeline.topview.models import TaskRequest, TaskResult
 
 HashOf = Callable[[str], str]
 """Gives the sha256 (hex) of the bytes behind a path or URL; raises the catalogue's InputError."""
@@ -167,6 +167,7 @@ class Stage(ABC):
     reads_upstream_result: ClassVar[bool] = False
 
     kind: ClassVar[str]  # Topview's kind of task: prices and deadlines go by it
+    endpoint: ClassVar[Endpoint]
     free: ClassVar[bool] = False  # Topview charges nothing, and its credit log does not list it
     booked_as: ClassVar[frozenset[str]] = frozenset()  # the credit log's words for it (taskType)
     deadline_seconds: ClassVar[float]  # a task is overdue then, unless configured otherwise
@@ -270,14 +271,6 @@ class Stage(ABC):
             recorded: seconds of `recording`, where the product has one.
         """
 
-    @abstractmethod
-    async def submit(self, client: TopviewClient, request: Any, ids_of_ours: Ids) -> Submitted:
-        """Send what `request` returned, once. Raises SubmitError: its class says what to do.
-
-        Args:
-            ids_of_ours: ids in it that could be made again: a 4004 is then UpstreamGone.
-        """
-
     async def upstream_is_gone(
         self, client: TopviewClient, item: WorkItem, *, sleep: Sleep, wait: float
     ) -> bool:
@@ -292,10 +285,6 @@ class Stage(ABC):
         return False
 
     # The result
-
-    @abstractmethod
-    async def query(self, client: TopviewClient, topview_task_id: str) -> TaskResult:
-        """Ask once how far a task is. Raises QueryError: its class says what to do."""
 
     @abstractmethod
     def downloads(self, answer: Any) -> tuple[Download, ...] | None:

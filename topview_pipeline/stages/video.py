@@ -15,7 +15,6 @@ from topview_pipeline.stages.stage import (
     Download,
     FileNeeded,
     HashOf,
-    Ids,
     Json,
     PreconditionError,
     Sleep,
@@ -74,6 +73,7 @@ class Video(Stage):
     upstream = "replacedImages"
     source = "productScript"
     kind = "image2video"
+    endpoint = "image2Video"
     booked_as = frozenset({"pa2_image2video"})
     reads_upstream_result = True
     deadline_seconds = 3600.0
@@ -201,11 +201,6 @@ class Video(Stage):
         if product.caption_id is not None:
             await lists.check_caption(product.caption_id)
 
-    async def submit(
-        self, client: TopviewClient, request: models.Image2VideoRequest, ids_of_ours: Ids
-    ) -> models.Submitted:
-        return await client.submit_image2video(request, ids_of_ours=ids_of_ours)
-
     async def upstream_is_gone(
         self, client: TopviewClient, item: WorkItem, *, sleep: Sleep, wait: float
     ) -> bool:
@@ -221,7 +216,7 @@ class Video(Stage):
                 wait *= 2
             trouble: QueryError
             try:
-                answer = await client.query_image_replace(task_id)
+                answer = await client.query("image_replace", task_id)
             except Unavailable as error:
                 trouble, wait = error, max(wait, error.retry_after or 0.0)
                 continue
@@ -236,9 +231,6 @@ class Video(Stage):
             if denials == _DENIALS:
                 return True
         raise trouble
-
-    async def query(self, client: TopviewClient, topview_task_id: str) -> models.Image2VideoResult:
-        return await client.query_image2video(topview_task_id)
 
     def downloads(self, answer: models.Image2VideoResult) -> tuple[Download, ...] | None:
         if not answer.finished_video_url:

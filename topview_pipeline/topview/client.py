@@ -1,4 +1,4 @@
-"""TopviewClient: one method for every endpoint that the pipeline uses. It knows no Dagster.
+"""TopviewClient: a method for every kind of call that the pipeline makes. It knows no Dagster.
 
 Failed calls raise the classes of `errors`; `envelope` decides which. Bytes travel in `http` and
 `transfers`.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime, timezone
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, Final, Literal
 
 import httpx
 from pydantic import SecretStr
@@ -24,23 +24,22 @@ from topview_pipeline.topview.models import (
     Captions,
     CreditDetail,
     CreditLogEntry,
-    Image2VideoRequest,
     Image2VideoResult,
-    ImageReplaceRequest,
     ImageReplaceResult,
-    RemoveBackgroundRequest,
     RemoveBackgroundResult,
     Submitted,
+    TaskRequest,
+    TaskResult,
     Voice,
 )
 from topview_pipeline.topview.transfers import Downloaded, Media
 
-_TaskResult = TypeVar("_TaskResult", RemoveBackgroundResult, ImageReplaceResult, Image2VideoResult)
-_Request = RemoveBackgroundRequest | ImageReplaceRequest | Image2VideoRequest
-
-_REMOVE_BACKGROUND = "/v1/common_task/remove_background"
-_IMAGE_REPLACE = "/v2/product_avatar/task/image_replace"
-_IMAGE2VIDEO = "/v2/product_avatar/task/image2Video"
+Endpoint = Literal["remove_background", "image_replace", "image2Video"]
+_ENDPOINTS: Final[Mapping[Endpoint, tuple[str, type[TaskResult]]]] = {
+    "remove_background": ("/v1/common_task/remove_background", RemoveBackgroundResult),
+    "image_replace": ("/v2/product_avatar/task/image_replace", ImageReplaceResult),
+    "image2Video": ("/v2/product_avatar/task/image2Video", Image2VideoResult),
+}
 
 
 class TopviewClient:
@@ -94,62 +93,34 @@ class TopviewClient:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._connections.close()
 
-    # Submits
+    # Tasks
 
-    async def submit_remove_background(
-        self, request: RemoveBackgroundRequest, *, ids_of_ours: Collection[str] = ()
+    async def submit(
+        self, endpoint: Endpoint, request: TaskRequest, *, ids_of_ours: Collection[str] = ()
     ) -> Submitted:
-        """Start cutting a product out of its photo.
+        """Start a task.
 
         Args:
-            request: The body.
+            request: The body; each endpoint has its class of it in `models`.
             ids_of_ours: The ids in `request` that came from an upload or from an earlier task's
                 result, and could be renewed: with some, 4004 is UpstreamGone, else Rejected.
 
         Raises:
             SubmitError: Its class says what to do. A cancelled submit must be taken for Ambiguous.
         """
-        return await self._submit(_REMOVE_BACKGROUND, request, ids_of_ours)
-
-    async def submit_image_replace(
-        self, request: ImageReplaceRequest, *, ids_of_ours: Collection[str] = ()
-    ) -> Submitted:
-        """Start putting a cut-out into a scene. As submit_remove_background."""
-        return await self._submit(_IMAGE_REPLACE, request, ids_of_ours)
-
-    async def submit_image2video(
-        self, request: Image2VideoRequest, *, ids_of_ours: Collection[str] = ()
-    ) -> Submitted:
-        """Start animating a scene. As submit_remove_background."""
-        return await self._submit(_IMAGE2VIDEO, request, ids_of_ours)
-
-    async def _submit(
-        self, endpoint: str, request: _Request, ids_of_ours: Collection[str]
-    ) -> Submitted:
-        call = Call(Phase.SUBMIT, f"submitting {endpoint.rpartition('/')[2]}", bool(ids_of_ours))
-        answer = await self._connections.post(call, f"{endpoint}/submit", request.wire())
+        path, _ = _ENDPOINTS[endpoint]
+        call = Call(Phase.SUBMIT, f"submitting {endpoint}", bool(ids_of_ours))
+        answer = await self._connections.post(call, f"{path}/submit", request.wire())
         return Submitted.model_validate(answer.result)  # classify() proved that it fits
 
-    # Queries
-
-    async def query_remove_background(self, task_id: str) -> RemoveBackgroundResult:
-        """Ask once how far a task is. Every query signs its URLs afresh.
+    async def query(self, endpoint: Endpoint, task_id: str) -> Any:
+        """Ask once how far a task is: the endpoint's result. Every query signs its URLs afresh.
 
         The class of a QueryError says what to do.
         """
-        return await self._query(_REMOVE_BACKGROUND, task_id, RemoveBackgroundResult)
-
-    async def query_image_replace(self, task_id: str) -> ImageReplaceResult:
-        """As query_remove_background."""
-        return await self._query(_IMAGE_REPLACE, task_id, ImageReplaceResult)
-
-    async def query_image2video(self, task_id: str) -> Image2VideoResult:
-        """As query_remove_background."""
-        return await self._query(_IMAGE2VIDEO, task_id, Image2VideoResult)
-
-    async def _query(self, endpoint: str, task_id: str, model: type[_TaskResult]) -> _TaskResult:
-        call = Call(Phase.QUERY, f"querying {endpoint.rpartition('/')[2]} task {task_id}")
-        answer = await self._connections.get(call, f"{endpoint}/query", {"taskId": task_id})
+        path, model = _ENDPOINTS[endpoint]
+        call = Call(Phase.QUERY, f"querying {endpoint} task {task_id}")
+        answer = await self._connections.get(call, f"{path}/query", {"taskId": task_id})
         result = parse_result(call, answer.result, model)
         if result.task_id != task_id:
             raise Unavailable(f"the answer is about task {result.task_id}", doing=call.doing)
