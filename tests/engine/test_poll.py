@@ -59,7 +59,8 @@ def test_an_overdue_paid_task_is_expired_after_seven_days(world: World) -> None:
     world.later(8 * DAY)
     (held,) = holds(world.run([product("a")]))
     assert held.reason is HoldReason.EXPIRED
-    assert held.fix == "topview-pipeline run --product a --stage replacedImages --force pays again"
+    command = "topview-pipeline run --force --product a --stage replacedImages"
+    assert held.fix == f"{command}, which pays again"
     assert world.counters()["submits"]["image_replace"] == 1
 
 

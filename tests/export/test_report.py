@@ -64,7 +64,7 @@ def test_a_finished_product_has_what_its_video_was_made_from_and_what_it_cost(sh
         (TaskState.RESERVED, "pending", None),
         (TaskState.PENDING, "pending", None),
         (TaskState.SUCCEEDED, "pending", None),
-        (TaskState.UNKNOWN, "held", "answer to its submit was lost"),
+        (TaskState.UNKNOWN, "held", "answer to the submit was lost"),
         (TaskState.OVERDUE, "held", "within its deadline"),
         (TaskState.EXPIRED, "held", "no longer be downloaded"),
         (TaskState.VOID, "done", None),

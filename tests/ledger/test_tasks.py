@@ -133,13 +133,12 @@ def test_rows_of_another_account_are_not_seen_and_not_moved(
     other.close()
 
 
-def test_rows_are_found_by_work_fingerprint_state_and_number(ledger: Ledger) -> None:
+def test_rows_are_found_by_work_state_and_number(ledger: Ledger) -> None:
     first = row_in(ledger, TaskState.FAILED)
     again = reserve(ledger, attempt=2)
     forced = reserve(ledger, generation=1)
     other = reserve(ledger, "b", stage=VIDEO)
     assert ledger.tasks.of_work("work of a") == [first, again, forced]
-    assert ledger.tasks.of_fingerprint("work of a/0") == [first, again]
     assert ledger.tasks.in_state([TaskState.FAILED]) == [first]
     assert ledger.tasks.of_ids([other.id, first.id]) == {first.id: first, other.id: other}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, InputFiles
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from topview_pipeline.settings import PipelineConfig
     from topview_pipeline.store import Store
     from topview_pipeline.topview.client import TopviewClient
-
-TOPVIEW: Final = "topview"
-"""The resource's key."""
 
 
 class TopviewResource:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -176,15 +175,12 @@ def _reconcile(
 
     from topview_pipeline.engine.judge import Rules
     from topview_pipeline.engine.reconcile import Report, reconcile
-    from topview_pipeline.ledger import IllegalMove
     from topview_pipeline.stages import BY_KEY
     from topview_pipeline.topview.http import DEFAULT_TIMEOUTS
 
     who = "pending_task_sensor"
-    why = "its worker died around the submit; it may be paid"
     for row in ledger.tasks.lost(submit_seconds=DEFAULT_TIMEOUTS.submit_total):
-        with suppress(IllegalMove):  # its answer came after all
-            ledger.tasks.unknown(row.id, why=why, who=who)
+        ledger.tasks.mark_lost(row, who=who)
     config = topview.config
     if config.api_key is None or not ledger.unknowns.is_due(ledger.now()):
         return

@@ -16,7 +16,7 @@ from topview_pipeline.engine.context import Context, ProductWork, until_set
 from topview_pipeline.engine.events import Event, HoldReason
 from topview_pipeline.engine.orphans import Orphans
 from topview_pipeline.engine.poll import Poller
-from topview_pipeline.engine.product_run import Parts, ProductRun, ahead_of
+from topview_pipeline.engine.product_run import AHEAD, Parts, ProductRun
 from topview_pipeline.engine.reconcile import RunLooks
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import Gate, Submitter
@@ -49,7 +49,7 @@ class Engine:
             submitter=Submitter(context, slots, gate),
             poller=Poller(context, slots, gate),
             looks=RunLooks(context),
-            ahead=ahead_of(context),
+            ahead={key: asyncio.Semaphore(context.config.slots + AHEAD) for key in context.by_key},
         )
         self._orphans = Orphans(
             context, slots, self._parts.poller, wants=self._wants, ended=self._ended

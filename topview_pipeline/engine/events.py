@@ -108,15 +108,12 @@ FIXES: Mapping[HoldReason, str] = {
     HoldReason.RETRY: "nothing: it is tried again by itself, or at once by another run",
     HoldReason.UNKNOWN: "compare with Topview's task list (topview-pipeline tasks list --state "
     "unknown), then tasks adopt or tasks void; it is never sent again by itself",
-    HoldReason.OVERDUE: "nothing: Topview is asked hourly for seven days; topview-pipeline tasks "
-    "void gives it up before",
-    HoldReason.EXPIRED: "run this product with --force to have it made, and paid, again",
     HoldReason.DOWNLOAD: "check the store's place, space and permissions; the download is tried "
     "again by itself",
     HoldReason.WAITING: "nothing: the pending_task_sensor or the next run goes on with it",
     HoldReason.UPSTREAM: "see the stage before it",
 }
-"""What to do about a hold, by its reason: half a sentence for a table's cell."""
+"""Half a sentence on what to do about a hold. Of one that a row explains `trouble_of` says it."""
 
 
 class ProductHeldError(Exception):

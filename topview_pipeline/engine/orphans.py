@@ -6,20 +6,16 @@ Their rows say all that polling and downloading need; no product of this run has
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.events import Failed, Held, HoldReason, ProductHeldError
 from topview_pipeline.engine.poll import Poller
 from topview_pipeline.engine.slots import Slots
-from topview_pipeline.ledger import IllegalMove, Task, TaskState
+from topview_pipeline.ledger import Task, TaskState
+from topview_pipeline.ledger.health import trouble_of
 
-_FIXES: Final[Mapping[TaskState, str]] = {
-    TaskState.FAILED: "run this product again if it is still wanted",
-    TaskState.EXPIRED: "run this product with --force to have it made, and paid, again",
-}
 _LOOK_SECONDS: Final = 30.0
 """How often a run short of slots looks for orphans: they hold slots until they are queried."""
 
@@ -64,9 +60,7 @@ class Orphans:
         """Rows that a dead worker reserved become unknown: they hold slots, too."""
         ledger = self._context.ledger
         for row in ledger.tasks.lost(submit_seconds=self._context.submit_seconds):
-            with contextlib.suppress(IllegalMove):  # its answer came after all
-                why = "its worker died around the submit; it may be paid"
-                ledger.tasks.unknown(row.id, why=why, who=self._context.worker)
+            ledger.tasks.mark_lost(row, who=self._context.worker)
 
     async def serve(self) -> None:
         """Look for orphans whenever slots are short, until cancelled."""
@@ -89,13 +83,11 @@ class Orphans:
             except ProductHeldError as error:
                 self._report_held(row, error.reason, error.what, error.fix, error.until)
                 return
-        fix = _FIXES.get(row.state)
-        if fix is not None:
-            what = row.error_message or "it failed"
-            self._context.emit(Failed(row.product_id, row.stage, what, fix, row))
-        elif row.state is TaskState.OVERDUE:
-            what = row.error_message or "Topview has not finished it within its deadline"
-            self._report_held(row, HoldReason.OVERDUE, what, "nothing: it is asked hourly", None)
+        trouble = trouble_of(row)
+        if trouble is not None and row.state is TaskState.OVERDUE:
+            self._report_held(row, HoldReason.OVERDUE, *trouble, None)
+        elif trouble is not None:
+            self._context.emit(Failed(row.product_id, row.stage, *trouble, row))
         self._context.emit_orphan(row)
 
     def _report_held(

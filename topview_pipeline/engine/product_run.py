@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Final
 
 from topview_pipeline.catalogue import InputError, audio_seconds
@@ -50,6 +49,7 @@ from topview_pipeline.ledger import (
     Task,
     TaskState,
 )
+from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.stages import (
     FileNeeded,
     Inputs,
@@ -63,13 +63,18 @@ from topview_pipeline.store import Artifact, StoreError
 from topview_pipeline.topview.errors import AccountError, QueryError
 from topview_pipeline.topview.models import TaskRequest
 
-_AHEAD: Final = 8
+AHEAD: Final = 8
 """Products beyond the slots whose files are uploaded ahead of their turn."""
 _LONGEST_WAIT_IN_RUN: Final = 300.0
 """Seconds: a retry that is due later is left to a later run."""
 _AGAIN_SECONDS: Final = 600.0
 _LONGEST_GAP: Final = 3
 """Generations without a result that are passed over when the store is searched for a later one."""
+_HELD: Final[Mapping[Action, HoldReason]] = {
+    Action.HOLD_UNKNOWN: HoldReason.UNKNOWN,
+    Action.HOLD_OVERDUE: HoldReason.OVERDUE,
+    Action.HOLD_EXPIRED: HoldReason.EXPIRED,
+}
 _UNFINISHED: Final = frozenset(
     {
         TaskState.RESERVED,
@@ -93,11 +98,6 @@ class Parts:
     looks: RunLooks
     ahead: dict[str, asyncio.Semaphore]
     """By stage: how many products may have uploaded their files and wait for a slot."""
-
-
-def ahead_of(context: Context) -> dict[str, asyncio.Semaphore]:
-    """The semaphores of `Parts.ahead`."""
-    return {key: asyncio.Semaphore(context.config.slots + _AHEAD) for key in context.by_key}
 
 
 class ProductRun:
@@ -177,7 +177,7 @@ class ProductRun:
                     continue
                 task = await self._submit(item, generation, decision.attempt, queued_at)
             else:
-                task = await self._follow(decision, stage)
+                task = await self._follow(decision)
             if task is not None and task.state is TaskState.STORED:
                 break
         self._results[stage.key] = task
@@ -343,7 +343,7 @@ class ProductRun:
 
     # From a decision to a row.
 
-    async def _follow(self, decision: Decision[Task], stage: Stage) -> Task | None:
+    async def _follow(self, decision: Decision[Task]) -> Task | None:
         """Act on a row that exists; then it is decided again, unless it is stored."""
         action, row = decision.action, decision.row
         if row is None:
@@ -359,9 +359,7 @@ class ProductRun:
         if action is Action.WAIT:
             await self._look_away()
         elif action is Action.LOST:
-            with contextlib.suppress(IllegalMove):  # moved meanwhile
-                why = "its worker died around the submit; it may be paid"
-                tasks.unknown(row.id, why=why, who=worker)
+            tasks.mark_lost(row, who=worker)
         elif action is Action.VOID:
             with contextlib.suppress(IllegalMove):
                 why = "free, and past its deadline without an answer"
@@ -369,7 +367,7 @@ class ProductRun:
         elif action is Action.HOLD_RETRY:
             await self._wait_for_retry(decision, row)
         elif not (action is Action.HOLD_UNKNOWN and await self._parts.looks.is_settled(row)):
-            raise self._ending(decision, row, stage)
+            raise self._ending(decision, row)
         return None
 
     async def _look_away(self) -> None:
@@ -383,41 +381,15 @@ class ProductRun:
             raise ProductHeldError(HoldReason.RETRY, what, until=decision.until, task=row)
         await asyncio.sleep(max(wait, 0.0))
 
-    def _ending(
-        self, decision: Decision[Task], row: Task, stage: Stage
-    ) -> ProductHeldError | ProductFailedError:
+    def _ending(self, decision: Decision[Task], row: Task) -> ProductHeldError | ProductFailedError:
         """The decisions that end a stage without a result."""
-        action = decision.action
-        if action is Action.HOLD_UNKNOWN:
-            what = "the answer to the submit was lost, so it may be paid; it is not sent again"
-            why = self._parts.looks.why_left(row)
-            what = what if why is None else f"{what} ({why})"
-            return ProductHeldError(HoldReason.UNKNOWN, what, until=decision.until, task=row)
-        if action is Action.HOLD_OVERDUE:
-            what = "Topview has not finished it within its deadline"
-            return ProductHeldError(HoldReason.OVERDUE, what, until=decision.until, task=row)
-        if action is Action.HOLD_EXPIRED:
-            what = "it was finished at Topview and can no longer be downloaded"
-            return ProductHeldError(
-                HoldReason.EXPIRED,
-                what,
-                task=row,
-                fix=f"{self._command(stage, '--force')} pays again",
-            )
-        message = row.error_message or "Topview gave no reason"
-        if action is Action.REJECTED:
-            when = datetime.fromtimestamp(row.closed_at or row.reserved_at, timezone.utc)
-            return ProductFailedError(
-                f"{message} ({when:%Y-%m-%d %H:%M} UTC)",
-                "change what is refused in the catalogue; the same request is sent again only "
-                "with force",
-                row,
-            )
-        return ProductFailedError(
-            f"failed {row.attempt} times, last: {message}",
-            "run it again for one more attempt; if it fails again, change the inputs",
-            row,
-        )
+        what, fix = trouble_of(row) or (f"it is {row.state.value}", "")
+        reason = _HELD.get(decision.action)
+        if reason is None:
+            return ProductFailedError(what, fix, row)
+        why = self._parts.looks.why_left(row) if reason is HoldReason.UNKNOWN else None
+        what = what if why is None else f"{what} ({why})"
+        return ProductHeldError(reason, what, until=decision.until, task=row, fix=fix)
 
     def _command(self, *stages_and_options: Stage | str) -> str:
         words = [

@@ -72,31 +72,12 @@ class EngineThread:
         """Everything was put."""
         self._call(self._feed.put_nowait, _END)
 
-    def ready(self) -> Iterator[Event]:
-        """The events that are there now.
-
-        Raises:
-            Exception: what ended the engine.
-        """
-        while not self._events.empty():
-            event = self._take()
-            if event is None:
-                return
-            yield event
-
     def events(self) -> Iterator[Event]:
-        """All events until the engine ends. Raises what ended it, as `ready` does."""
-        while (event := self._take()) is not None:
-            yield event
-
-    def _take(self) -> Event | None:
-        event = self._events.get()
-        if event is _END:
-            self._events.put(_END)
-            return None
-        if isinstance(event, BaseException):
-            raise event
-        return event  # type: ignore[return-value]  # only events are left
+        """All events until the engine ends. Raises what ended it."""
+        while (event := self._events.get()) is not _END:
+            if isinstance(event, BaseException):
+                raise event
+            yield event  # type: ignore[misc]  # only events are left
 
     def stop(self) -> None:
         """A person's stop: nothing new is sent; what is being sent is finished."""

@@ -92,10 +92,14 @@ def trouble_of(row: Task) -> tuple[str, str] | None:
                 f"failed {row.attempt} times, last: {what}",
                 "run it again for one more attempt; if it fails again, change the inputs",
             )
-        return what, "change what is refused; the same request is sent again only with force"
+        return (
+            f"{what} ({_minute(row.closed_at or row.reserved_at)})",
+            "change what is refused in the catalogue; the same request is sent again only with "
+            "force",
+        )
     return {
         TaskState.UNKNOWN: (
-            "the answer to its submit was lost: it may be paid, and is not sent again",
+            "the answer to the submit was lost, so it may be paid; it is not sent again",
             "compare with Topview's task list, then topview-pipeline tasks adopt or tasks void",
         ),
         TaskState.OVERDUE: (

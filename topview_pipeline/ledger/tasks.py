@@ -7,6 +7,7 @@ up the account's rows in more than one statement, and none may change in between
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any, Final
 
@@ -72,10 +73,6 @@ class Tasks:
     def of_work(self, work: str) -> list[Task]:
         """All rows of a work item, of all its generations."""
         return self._select(task.c.work == work)
-
-    def of_fingerprint(self, fingerprint: str) -> list[Task]:
-        """All rows of one generation of a work item."""
-        return self._select(task.c.fingerprint == fingerprint)
 
     def in_state(self, states: Collection[TaskState]) -> list[Task]:
         """All rows in one of these states."""
@@ -254,6 +251,11 @@ class Tasks:
         Its worker stays: when that lives and has the answer after all, it goes on with the row.
         """
         return self._move(task_id, TaskState.UNKNOWN, who, {"why": why}, error_message=why)
+
+    def mark_lost(self, row: Task, *, who: str) -> None:
+        """Its worker died around the submit: reserved -> unknown, unless it moved meanwhile."""
+        with suppress(IllegalMove):
+            self.unknown(row.id, why="its worker died around the submit; it may be paid", who=who)
 
     def overdue(self, task_id: int, *, why: str, who: str) -> Task:
         """Not finished within its deadline: pending -> overdue, which frees the slot.
