@@ -20,7 +20,7 @@ from benchmarks import processes
 from benchmarks.load import product_ids
 from topview_pipeline.catalogue import Catalogue, InputFiles
 from topview_pipeline.definitions import topview
-from topview_pipeline.defs.catalogue_sync import take_in
+from topview_pipeline.defs.catalogue_sync import accept_catalogue
 from topview_pipeline.defs.dagster_private import DATA_VERSION_TAG
 from topview_pipeline.defs.data_versions import observation
 from topview_pipeline.defs.run import pair
@@ -165,7 +165,7 @@ def main(spec: dict[str, Any]) -> None:
         settled = time.time() - _SETTLED_SECONDS
         for path in {ref for product in catalogue.products.values() for ref in product.files}:
             os.utime(path, (settled, settled))
-        take_in(instance, catalogue, ledger)
+        accept_catalogue(instance, catalogue, ledger)
         rows = list(made(ledger.account, catalogue, topview.files(ledger)))
         write_rows(ledger.account, rows)
         report_to_dagster(instance, rows)

@@ -41,7 +41,7 @@ def test_no_setting_of_the_user_reaches_the_demo(
 ) -> None:
     """Sandbox work in a production bucket, or the real key sent to the sandbox."""
     monkeypatch.setattr(os, "environ", {**os.environ})
-    for name in (*VARIABLES, "TOPVIEW_ARTIFACTS"):
+    for name in (*VARIABLES, "TOPVIEW_STOR"):
         os.environ[name] = "hostile"
     DemoHome(tmp_path / ".demo").enter()
     config = PipelineConfig.from_environment(start=tmp_path)

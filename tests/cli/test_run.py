@@ -68,7 +68,7 @@ def test_good_rows_go_on_beside_bad_ones(project: Project) -> None:
         ((), {"TOPVIEW_CATALOGUE": ""}, "TOPVIEW_CATALOGUE: it is not set"),
         ((), {"TOPVIEW_CATALOGUE": "gone.csv"}, "gone.csv: no such file"),
         ((), {"TOPVIEW_POLL_SECONDS": "soon"}, "TOPVIEW_POLL_SECONDS"),
-        ((), {"TOPVIEW_ARTIFACTS": "x", "TOPVIEW_UID": ""}, "no setting TOPVIEW_ARTIFACTS"),
+        ((), {"TOPVIEW_STOR": "x", "TOPVIEW_UID": ""}, "no setting TOPVIEW_STOR"),
         ((), {"DAGSTER_HOME": "relative"}, "Dagster needs an absolute path"),
         (("--product", "nobody"), {}, "has no product 'nobody'"),
         (("--stage", "cutout"), {}, "Stages: bgRemovedImage"),

@@ -13,10 +13,10 @@ from topview_pipeline.defs import catalogue_sync
 from topview_pipeline.defs.catalogue_sync import (
     LOOK_AGAIN_SECONDS,
     Cursor,
-    Looked,
+    InputChanges,
+    accept_catalogue,
     changed_inputs,
     register,
-    take_in,
 )
 from topview_pipeline.defs.partitions import PRODUCTS
 
@@ -39,12 +39,12 @@ def test_new_products_become_partitions_in_order(shop: Shop, monkeypatch: Patch)
 def test_products_that_left_are_retired_once_and_keep_their_partition(shop: Shop) -> None:
     shop.add(*FIVE)
     with shop.ledger() as ledger:
-        take_in(shop.instance, read(shop), ledger)
+        accept_catalogue(shop.instance, read(shop), ledger)
         shop.remove("mug")
         shop.rows["bag"]["location"] = "[[2, 2]]"  # a bad row has not left
 
-        assert take_in(shop.instance, read(shop), ledger).left == ("mug",)
-        assert take_in(shop.instance, read(shop), ledger).left == ()
+        assert accept_catalogue(shop.instance, read(shop), ledger).left == ("mug",)
+        assert accept_catalogue(shop.instance, read(shop), ledger).left == ()
 
         assert ledger.catalogue.retired() == {"mug"}
     assert "mug" in shop.instance.get_dynamic_partitions(PRODUCTS)
@@ -53,15 +53,15 @@ def test_products_that_left_are_retired_once_and_keep_their_partition(shop: Shop
 def test_a_row_that_lost_its_id_may_be_of_anybody_who_seems_gone(shop: Shop) -> None:
     shop.add(*FIVE)
     with shop.ledger() as ledger:
-        take_in(shop.instance, read(shop), ledger)
+        accept_catalogue(shop.instance, read(shop), ledger)
         shop.rows[""] = shop.rows.pop("cap")
-        assert take_in(shop.instance, read(shop), ledger).left == ()
+        assert accept_catalogue(shop.instance, read(shop), ledger).left == ()
 
 
 # Looking for changes.
 
 
-def look(shop: Shop, **options: Any) -> Looked:
+def look(shop: Shop, **options: Any) -> InputChanges:
     with shop.ledger() as ledger:
         return changed_inputs(shop.instance, shop.topview(), read(shop), ledger, **options)
 
@@ -103,7 +103,7 @@ def test_a_look_that_was_cut_short_goes_on_where_it_stopped(shop: Shop) -> None:
     for row in shop.rows.values():
         row["script"] = "Another one."
     found: list[str] = []
-    looked = Looked(is_whole=False)
+    looked = InputChanges(is_whole=False)
     while not looked.is_whole:
         times = iter([False, False])  # enough for two pairs of stage and product
         looked = look(shop, start=looked.place, is_over=lambda times=times: next(times, True))

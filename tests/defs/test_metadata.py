@@ -60,7 +60,13 @@ def of_task(root: str = "file:///store", **options: Any) -> dict[str, Any]:
     store: Any = SimpleNamespace(
         address=lambda artifact, base_url=None: f"{base_url or root}/{artifact.path}"
     )
-    options = {"account": "a", "reused": False, "seen_late": False, "preview": None, **options}
+    options = {
+        "account": "a",
+        "reused": False,
+        "duration_is_unknown": False,
+        "preview": None,
+        **options,
+    }
     found = made_metadata(CUT_OUT, task, store, **options)
     return {key.removeprefix("topview/"): value for key, value in found.items()}
 
@@ -89,7 +95,7 @@ def test_a_result_that_is_reported_again_cost_nothing() -> None:
 
 def test_times_and_length_are_those_that_are_known() -> None:
     """A task that ended while nobody looked would plot the night."""
-    watched, late = of_task(), of_task(seen_late=True)
+    watched, late = of_task(), of_task(duration_is_unknown=True)
     names = [f"seconds_{name}" for name in ("queued", "running", "storing")]
     assert [watched.get(name) for name in names] == [2.0, 7.0, 1.0]
     assert [late.get(name) for name in names] == [2.0, None, None]

@@ -18,42 +18,42 @@ from topview_pipeline.defs.jobs import CATCH_UP, RESUME_TASKS
 from topview_pipeline.defs.partitions import PRODUCTS
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.sensors import (
-    Patience,
+    Backoff,
     catalogue_sensor,
     pending_task_sensor,
     running_job,
 )
-from topview_pipeline.engine.reconcile import RunLooks
+from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.ledger import TaskState
 
 NOW = 1_000_000.0
 NOTHING = "there is nothing to finish"
 
 
-# Patience: work that does not move is tried ever more rarely.
+# Backoff: work that does not move is tried ever more rarely.
 
 
 def test_the_same_work_again_waits_twice_as_long_each_time_up_to_an_hour() -> None:
-    patience, now, waits = None, NOW, []
+    backoff, now, waits = None, NOW, []
     for _ in range(9):
-        patience = Patience.after(patience, "work", now=now)
-        waits.append(patience.wait("work", now=now))
+        backoff = Backoff.after(backoff, "work", now=now)
+        waits.append(backoff.wait("work", now=now))
         now += waits[-1]
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
 
 
 def test_other_work_is_begun_at_once_and_so_is_all_after_the_clock_was_set_back() -> None:
-    patience = Patience.after(Patience.after(None, "work", now=NOW), "work", now=NOW)
-    assert patience.wait("other work", now=NOW) == 0
-    assert Patience.after(patience, "other work", now=NOW).times == 1
-    assert patience.wait("work", now=NOW - 31_536_000) == 0
+    backoff = Backoff.after(Backoff.after(None, "work", now=NOW), "work", now=NOW)
+    assert backoff.wait("other work", now=NOW) == 0
+    assert Backoff.after(backoff, "other work", now=NOW).times == 1
+    assert backoff.wait("work", now=NOW - 31_536_000) == 0
 
 
 @pytest.mark.parametrize("cursor", [None, "", "nonsense", "[]", "{}", '{"work": 1, "times": "x"}'])
 def test_the_memory_survives_the_cursor_and_none_breaks_the_sensor(cursor: str | None) -> None:
-    assert Patience.parse(cursor) is None
-    patience = Patience("abc", 3, 12.5)
-    assert Patience.parse(str(patience)) == patience
+    assert Backoff.parse(cursor) is None
+    backoff = Backoff("abc", 3, 12.5)
+    assert Backoff.parse(str(backoff)) == backoff
 
 
 # pending_task_sensor.
@@ -112,9 +112,9 @@ def test_two_ticks_never_start_the_same_work_twice(shop: Shop, daemon: Daemon) -
     said = str(daemon.tick())
     assert said.startswith("the last run changed nothing; next in ")
     assert said.endswith("1 tasks to bring home, 0 to try again")
-    patience = Patience.parse(daemon.cursor)
-    assert patience is not None
-    daemon.cursor = str(Patience(patience.work, patience.times, patience.at - 60.0))
+    backoff = Backoff.parse(daemon.cursor)
+    assert backoff is not None
+    daemon.cursor = str(Backoff(backoff.work, backoff.times, backoff.at - 60.0))
     second = daemon.tick()
     assert isinstance(second, dg.RunRequest)
     assert first.run_key != second.run_key, "a run key is spent for ever"
@@ -189,9 +189,9 @@ def test_a_lost_answer_is_found(shop: Shop, daemon: Daemon, monkeypatch: Patch) 
     shop.catch_up(stages=CUT_OUT)
     shop.control.set_faults(drop_submit=1.0)
     with monkeypatch.context() as looks:  # else the run may find it by itself
-        looks.setattr(RunLooks, "begin", lambda _: None)
-        looks.setattr(RunLooks, "is_settled", _nothing_found)
-        looks.setattr(RunLooks, "look_again", _nothing_found)
+        looks.setattr(RunReconciler, "begin", lambda _: None)
+        looks.setattr(RunReconciler, "is_settled", _nothing_found)
+        looks.setattr(RunReconciler, "look_again", _nothing_found)
         shop.catch_up(stages=["replacedImages"])
     shop.control.set_faults()
     (row,) = shop.rows_in(TaskState.UNKNOWN)

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from tests.engine.test_decide import row as task_row
 from topview_pipeline.engine.judge import (
     Adopt,
-    Books,
     CreditLog,
     Finding,
+    KnownRows,
     Leave,
     Rules,
     Void,
@@ -63,7 +63,7 @@ def found(
     return judge(
         rows,
         CreditLog(charges, whole, topview_time),
-        Books(ours or {}, [*rows, *others], first_looks or {}),
+        KnownRows(ours or {}, [*rows, *others], first_looks or {}),
         rules,
         stages=BY_KEY,
         is_own_key=lambda key: key == KEY,

@@ -77,8 +77,8 @@ def test_who_changed_hands_before_it_was_stored_was_perhaps_done_long_before(
     for row in (polled_late, fetched_late):
         MOVES["stored"](ledger, row.id)
     values = {**record_of(watched), "fingerprint": "lost", "topview_task_id": "lost"}
-    healed = ledger.tasks.take_in(values)
+    healed = ledger.tasks.heal(values)
 
-    assert ledger.history.seen_late() == {polled_late.id, fetched_late.id, healed.id}
-    assert ledger.history.seen_late([watched.id, fetched_late.id]) == {fetched_late.id}
-    assert ledger.history.seen_late([]) == frozenset()
+    assert ledger.history.with_unknown_duration() == {polled_late.id, fetched_late.id, healed.id}
+    assert ledger.history.with_unknown_duration([watched.id, fetched_late.id]) == {fetched_late.id}
+    assert ledger.history.with_unknown_duration([]) == frozenset()

@@ -163,7 +163,7 @@ def test_a_row_without_a_living_worker_is_adopted_once(
     elif leave == "end":
         ledger.workers.end("me")
     else:
-        ledger.tasks.let_go(row.id, worker="me")
+        ledger.tasks.release(row.id, worker="me")
     for worker in ("second", "third"):
         ledger.workers.start(worker, run_id="later")
     adopted = ledger.tasks.adopt(row.id, worker="second")
@@ -186,7 +186,7 @@ def test_what_has_nothing_to_follow_is_returned_as_it_is(ledger: Ledger, state: 
 
 def test_a_row_let_go_by_somebody_else_stays(ledger: Ledger) -> None:
     row = row_in(ledger, TaskState.PENDING)
-    ledger.tasks.let_go(row.id, worker="other")
+    ledger.tasks.release(row.id, worker="other")
     assert ledger.tasks.get(row.id).worker == "me"
 
 
@@ -405,12 +405,12 @@ def test_a_result_that_only_the_store_knows_becomes_a_row_free(
     row = row_in(ledger, TaskState.STORED, estimate=3.0)
     clock.now += 60.0
     empty = open_at(ledger_url, clock, uid="an account without a row")
-    healed = empty.tasks.take_in(record_of(row))
+    healed = empty.tasks.heal(record_of(row))
     assert record_of(healed) == record_of(row)
     assert (healed.state, healed.booked_at) == (TaskState.STORED, row.succeeded_at)
     assert empty.tasks.get(healed.id) == healed
     assert [event.what for event in empty.history.events(healed.id)] == ["healed"]
-    assert empty.tasks.take_in(record_of(row)) == healed, "only once"
+    assert empty.tasks.heal(record_of(row)) == healed, "only once"
     assert empty.tasks.orphans() == [healed], "the next worker reports it"
     empty.close()
 
@@ -418,4 +418,4 @@ def test_a_result_that_only_the_store_knows_becomes_a_row_free(
 @pytest.mark.parametrize("state", sorted(LIVE))
 def test_a_live_row_stays_as_it_is_whatever_the_store_has(ledger: Ledger, state: TaskState) -> None:
     row = row_in(ledger, state)
-    assert ledger.tasks.take_in(record_of(row)) == row
+    assert ledger.tasks.heal(record_of(row)) == row

@@ -96,8 +96,8 @@ WINDOWS: Final[Mapping[str, Window]] = {
     "adopting": Window(Tasks, "adopt", after=False),
     "adopted": Window(Tasks, "adopt"),
     # The result in the store was read; the ledger, which was lost, has no row of it yet.
-    "healing": Window(Tasks, "take_in", after=False, counts=(Tasks, "take_in")),
-    "healed": Window(Tasks, "take_in", counts=(Tasks, "take_in")),
+    "healing": Window(Tasks, "heal", after=False, counts=(Tasks, "heal")),
+    "healed": Window(Tasks, "heal", counts=(Tasks, "heal")),
 }
 
 

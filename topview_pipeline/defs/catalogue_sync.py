@@ -39,7 +39,7 @@ MOST_OBSERVATIONS: Final = 500
 
 
 @dataclass(frozen=True)
-class TakenIn:
+class AcceptedCatalogue:
     """A catalogue that was accepted.
 
     Attributes:
@@ -90,13 +90,13 @@ def check_catalogue(topview: TopviewResource, catalogue: Catalogue) -> None:
             )
 
 
-def take_in(
+def accept_catalogue(
     instance: dg.DagsterInstance,
     catalogue: Catalogue,
     ledger: Ledger | None,
     *,
     accept_change: bool = False,
-) -> TakenIn:
+) -> AcceptedCatalogue:
     """Accept a catalogue: new products become partitions, those that left are retired.
 
     Raises:
@@ -106,7 +106,7 @@ def take_in(
     from topview_pipeline.catalogue import ChangeNotAccepted, check_gone
 
     if ledger is None:
-        return TakenIn(register(instance, catalogue.products))
+        return AcceptedCatalogue(register(instance, catalogue.products))
     try:
         check_gone(
             ledger.catalogue.products(),
@@ -122,7 +122,7 @@ def take_in(
     left = ledger.catalogue.accept(
         products=catalogue.products, kept={*catalogue.product_ids, *kept}
     )
-    return TakenIn(new, tuple(left))
+    return AcceptedCatalogue(new, tuple(left))
 
 
 def register(instance: dg.DagsterInstance, product_ids: Iterable[str]) -> tuple[str, ...]:
@@ -135,12 +135,12 @@ def register(instance: dg.DagsterInstance, product_ids: Iterable[str]) -> tuple[
     return new
 
 
-# Which inputs changed.
+# Changed inputs.
 
 
 @dataclass
-class Looked:
-    """The result of a look at the inputs of products.
+class InputChanges:
+    """Inputs that changed since they were used.
 
     Attributes:
         changed: (source, product, version) of what was made from another version.
@@ -169,7 +169,7 @@ def changed_inputs(
     start: int = 0,
     is_over: Callable[[], bool] | None = None,
     stages: Sequence[Stage] = STAGES,
-) -> Looked:
+) -> InputChanges:
     """Look which products' inputs differ from what was last observed.
 
     Only of what is made: nothing else can be stale, and the run that makes a product observes what
@@ -185,7 +185,7 @@ def changed_inputs(
     made = {stage: materialized_partitions(instance, key_of(stage.key)) for stage in stages}
     files = topview.files(ledger, offline=is_over is not None)
     choices = _Choices(ledger)
-    looked, versions = Looked(), {}
+    looked, versions = InputChanges(), {}
     products = list(catalogue.products.values())
     step = _AT_ONCE if is_over is not None else max(len(products), 1)
     for place in range(start, len(products), step):

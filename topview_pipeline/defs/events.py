@@ -144,7 +144,7 @@ class Reporter:
             self._store,
             account=self._ledger.account,
             reused=reused,
-            seen_late=bool(self._ledger.history.seen_late([task.id])),
+            duration_is_unknown=bool(self._ledger.history.with_unknown_duration([task.id])),
             preview=preview,
             verdict=verdict,
             media_url=self._config.media_url,

@@ -135,7 +135,7 @@ def mark_failed(context: dg.OpExecutionContext, troubles: Iterable[Trouble]) -> 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Whatever a person can fix ends a run with one sentence, and is not tried again."""
+    """Turn a PipelineError into a Failure of one sentence, without retries."""
     try:
         yield
     except PipelineError as error:

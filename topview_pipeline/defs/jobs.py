@@ -115,7 +115,7 @@ def plan_catch_up(
         pair(context.instance, ledger, topview, write=False)
         catalogue = topview.catalogue(run_id=context.run.run_id)
         counts = catalogue_sync.log_problems(context.log, catalogue)
-        catalogue_sync.take_in(
+        catalogue_sync.accept_catalogue(
             context.instance, catalogue, ledger, accept_change=config.accept_change
         )
         materialized = materialized_versions(context.instance, catalogue.products)
@@ -253,7 +253,7 @@ def sync_with_catalogue(
         catalogue = topview.catalogue()
         counts = catalogue_sync.log_problems(context.log, catalogue)
         with catalogue_sync.ledger_or_none(topview) as ledger:
-            taken = catalogue_sync.take_in(context.instance, catalogue, ledger)
+            taken = catalogue_sync.accept_catalogue(context.instance, catalogue, ledger)
             looked = catalogue_sync.changed_inputs(context.instance, topview, catalogue, ledger)
         catalogue_sync.log_unreadable(context.log, looked.unreadable)
         yield from looked.observations()

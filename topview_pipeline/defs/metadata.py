@@ -73,7 +73,7 @@ def made_metadata(
     *,
     account: str,
     reused: bool,
-    seen_late: bool,
+    duration_is_unknown: bool,
     preview: Preview | None,
     verdict: Verdict | None = None,
     media_url: str | None = None,
@@ -83,7 +83,7 @@ def made_metadata(
     Args:
         account: id of the account: a new ledger recognises by it that something was made.
         reused: it was reported before: nothing was paid for this materialization.
-        seen_late: its end may have been seen long after it, so how long it ran is not known.
+        duration_is_unknown: nobody watched its end.
         preview: None where previews are off.
         verdict: of the check; None where checks are off.
         media_url: below which a browser finds the store's files; None: the store's own addresses.
@@ -100,7 +100,7 @@ def made_metadata(
     values["topview/reused"] = reused
     if task.mode is not None:
         values["topview/mode"] = task.mode
-    values |= _measured(preview, verdict) | _times(task, seen_late=seen_late)
+    values |= _measured(preview, verdict) | _times(task, duration_is_unknown=duration_is_unknown)
     values["topview/bytes"] = sum(artifact.size for artifact in artifacts)
     addresses = [store.address(artifact) for artifact in artifacts]
     values["topview/files"] = _file_table(artifacts, addresses)
@@ -136,10 +136,10 @@ def _measured(preview: Preview | None, verdict: Verdict | None) -> dict[str, flo
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _times(task: Task, *, seen_late: bool) -> dict[str, float]:
+def _times(task: Task, *, duration_is_unknown: bool) -> dict[str, float]:
     """Seconds that it waited for a slot, ran at Topview, and took to be stored."""
     values = {"topview/seconds_queued": task.reserved_at - task.queued_at}
-    if task.pending_at is not None and task.succeeded_at is not None and not seen_late:
+    if task.pending_at is not None and task.succeeded_at is not None and not duration_is_unknown:
         values["topview/seconds_running"] = task.succeeded_at - task.pending_at
         if task.stored_at is not None:
             values["topview/seconds_storing"] = task.stored_at - task.succeeded_at

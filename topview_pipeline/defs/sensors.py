@@ -30,8 +30,8 @@ _HASH_SECONDS: Final = 12.0
 
 
 @dataclass(frozen=True)
-class Patience:
-    """The sensor's memory between ticks, kept in its cursor.
+class Backoff:
+    """The sensor's backoff between runs for the same work, kept in its cursor.
 
     The same work found again means that a run brought nothing forward: the account is refused, or
     Topview is down. Then the next run comes after twice the time, one minute to one hour.
@@ -47,7 +47,7 @@ class Patience:
     at: float
 
     @classmethod
-    def parse(cls, cursor: str | None) -> "Patience | None":
+    def parse(cls, cursor: str | None) -> "Backoff | None":
         """The memory in a cursor; None when there is none that can be read."""
         try:
             values = json.loads(cursor or "")
@@ -70,7 +70,7 @@ class Patience:
         return max(self.at + pause - now, 0.0)
 
     @classmethod
-    def after(cls, before: "Patience | None", work: str, *, now: float) -> "Patience":
+    def after(cls, before: "Backoff | None", work: str, *, now: float) -> "Backoff":
         """The memory once a run was started for this work."""
         again = before is not None and before.work == work
         return cls(work, before.times + 1 if before is not None and again else 1, now)
@@ -123,14 +123,14 @@ def _finish(
     if topview.config.api_key is None:
         return dg.SkipReason(f"TOPVIEW_API_KEY is not set, and no run can do without it: {found}")
     now, work = ledger.now(), work_of(orphans, retries)
-    patience = Patience.parse(context.cursor)
-    wait = 0.0 if patience is None else patience.wait(work, now=now)
+    backoff = Backoff.parse(context.cursor)
+    wait = 0.0 if backoff is None else backoff.wait(work, now=now)
     if wait > 0:
         return dg.SkipReason(f"the last run changed nothing; next in {wait:.0f} s: {found}")
-    patience = Patience.after(patience, work, now=now)
-    context.update_cursor(str(patience))
+    backoff = Backoff.after(backoff, work, now=now)
+    context.update_cursor(str(backoff))
     # A run key is spent for ever, also when its run failed: each attempt has its own.
-    return dg.RunRequest(run_key=f"resume-{work}-attempt-{patience.times}-at-{now:.0f}")
+    return dg.RunRequest(run_key=f"resume-{work}-attempt-{backoff.times}-at-{now:.0f}")
 
 
 def report_dead_runs(instance: dg.DagsterInstance, ledger: "Ledger") -> None:
@@ -246,7 +246,7 @@ def _follow(
             return dg.SkipReason(cursor.trouble or "the catalogue has not changed")
         try:
             catalogue = topview.catalogue(seconds=_READ_SECONDS)
-            taken = catalogue_sync.take_in(context.instance, catalogue, ledger)
+            taken = catalogue_sync.accept_catalogue(context.instance, catalogue, ledger)
         except CatalogueError as error:
             if ledger is not None:
                 ledger.catalogue.hold(str(error))

@@ -142,12 +142,12 @@ class Activity:
 
     @property
     def is_submitting(self) -> bool:
-        """A stop must wait, too."""
+        """A submit is under way: a stop waits for it."""
         return self._submitting > 0
 
     @property
     def is_asking(self) -> bool:
-        """An answer is awaited that may be let go."""
+        """A query is under way: a stop may cancel it."""
         return self._asking > 0
 
     def idle_seconds(self) -> float:

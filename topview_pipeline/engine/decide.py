@@ -23,7 +23,7 @@ Row = TypeVar("Row", Task, TaskGlance)
 
 
 class Action(Enum):
-    """What can be done about a work item."""
+    """Next step for a work item."""
 
     REUSE = "reuse"
     """It is in the store: free."""
@@ -99,7 +99,7 @@ def generation_of(
     root_run_id: str,
     last_made: Callable[[], int | None],
 ) -> int:
-    """The generation that a work item stands for.
+    """Return the generation of a work item that a run wants.
 
     Without force it is the newest that is live, else the newest that was tried, else 0. Where
     products share the work, one keeps the generation it has: another product's force, or a result

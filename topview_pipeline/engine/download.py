@@ -1,4 +1,4 @@
-"""From a finished task to its files in the store: download, verify, write, book.
+"""Downloader: downloads, verifies and stores the files of a finished task.
 
 A finished task is paid for: whatever goes wrong here keeps the row `succeeded`, to be fetched
 again, until Topview itself no longer has it.

@@ -17,7 +17,7 @@ from topview_pipeline.engine.events import Event, HoldReason
 from topview_pipeline.engine.orphans import Orphans
 from topview_pipeline.engine.poll import Poller
 from topview_pipeline.engine.product_run import AHEAD, Parts, ProductRun
-from topview_pipeline.engine.reconcile import RunLooks
+from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import Gate, Submitter
 from topview_pipeline.engine.upload import Uploader
@@ -48,14 +48,14 @@ class Engine:
             uploader=Uploader(context),
             submitter=Submitter(context, slots, gate),
             poller=Poller(context, slots, gate),
-            looks=RunLooks(context),
+            looks=RunReconciler(context),
             ahead={key: asyncio.Semaphore(context.config.slots + AHEAD) for key in context.by_key},
         )
         self._orphans = Orphans(
             context, slots, self._parts.poller, wants=self._wants, ended=self._ended
         )
         self._products: dict[asyncio.Task[None], ProductRun] = {}
-        self._fed = asyncio.Event()
+        self._all_started = asyncio.Event()
         self._failure: BaseException | None = None
 
     async def run(
@@ -87,7 +87,7 @@ class Engine:
                     self._parts.slots.serve,
                     self._beat,
                     self._orphans.serve,
-                    partial(self._feed, work),
+                    partial(self._start_products, work),
                     self._watch,
                 )
             ]
@@ -106,7 +106,7 @@ class Engine:
         Call it in the loop's thread.
         """
         self._context.stopping = True
-        self._fed.set()
+        self._all_started.set()
         self._parts.looks.cancel()
         self._context.activity.changed.set()
 
@@ -123,7 +123,7 @@ class Engine:
         self._failure = self._failure or error
         self._context.events.put_nowait(None)
 
-    async def _feed(self, work: AsyncIterator[ProductWork]) -> None:
+    async def _start_products(self, work: AsyncIterator[ProductWork]) -> None:
         activity = self._context.activity
         async for one in work:
             if self._context.stopping:
@@ -138,7 +138,7 @@ class Engine:
             enough = len(self._parts.slots.line) >= self._context.config.slots
             is_awaiting = activity.is_asking or activity.is_busy
             await asyncio.sleep(_PACE_SECONDS if enough and is_awaiting else 0)
-        self._fed.set()
+        self._all_started.set()
         activity.changed.set()
 
     def _product_ended(self, running: asyncio.Task[None]) -> None:
@@ -166,7 +166,7 @@ class Engine:
         while not self._context.stopping:
             adopted = await self._parts.looks.look_again()
             if not adopted:
-                self._park()
+                self._hold_rest()
                 break
             self._orphans.take(adopted)
             await self._until_over()
@@ -188,21 +188,21 @@ class Engine:
 
     def _is_over(self) -> bool:
         activity = self._context.activity
-        if self._fed.is_set() and not self._products and not self._orphans.running:
+        if self._all_started.is_set() and not self._products and not self._orphans.running:
             return True
         if self._context.stopping:
             return not activity.is_submitting
         if activity.is_busy:
             return False
-        return self._fed.is_set() and activity.idle_seconds() >= self._longest_idle
+        return self._all_started.is_set() and activity.idle_seconds() >= self._longest_idle
 
-    def _park(self) -> None:
+    def _hold_rest(self) -> None:
         gate = self._parts.gate
         reason = HoldReason.WAITING if gate.refused is None else HoldReason.ACCOUNT
         trouble = gate.refused or gate.trouble or self._parts.submitter.trouble
         for running, product in self._products.items():
             if not running.done():  # it may have ended just now
-                product.park(reason, trouble or "the run's wait time is over")
+                product.hold_rest(reason, trouble or "the run's wait time is over")
 
     async def _end(self, parts: list[asyncio.Task[None]]) -> None:
         """Let submits end, then let go of everything. Rows stay as they are."""

@@ -21,9 +21,9 @@ from topview_pipeline.stages import Stage
 from topview_pipeline.topview.models import CreditLogEntry
 
 CLOCKS_SECONDS: Final = 300.0
-"""By how much two clocks that agree may differ."""
+"""The largest difference between two clocks that counts as none."""
 LEAD_IN_SECONDS: Final = 86400.0 + CLOCKS_SECONDS
-"""How far before a submit the log is read: for proofs, and for charges that a wrong clock hides."""
+"""The log is read from this long before a submit, to cover wrong clocks."""
 _OTHER_WORDS: Final = frozenset(
     {
         "m2v",
@@ -57,11 +57,11 @@ class CreditLog:
 
 
 @dataclass(frozen=True)
-class Books:
-    """Knowledge of the ledger beside the unknown rows.
+class KnownRows:
+    """Ledger rows other than the unknown ones.
 
     Attributes:
-        stages: stage by Topview task id, of the charges in the log that rows of ours have.
+        stages: stage by Topview task id, for logged charges of known rows.
         nameless: all rows whose task id is not known (`Unknowns.without_task_id`): each may be
             what a charge was made for.
         first_looks: when a row was first looked for, by Topview's clock, by row number.
@@ -133,7 +133,7 @@ class Finding:
 
 
 class _Key(Enum):
-    OURS_OR_UNTOLD = 1
+    OURS_OR_UNSTATED = 1
     ANOTHERS = 2
     UNCLEAR = 3
 
@@ -141,7 +141,7 @@ class _Key(Enum):
 def judge(
     rows: Sequence[Task],
     log: CreditLog,
-    books: Books,
+    books: KnownRows,
     rules: Rules,
     *,
     stages: Mapping[str, Stage],
@@ -163,7 +163,7 @@ class _Judge:
     def __init__(
         self,
         log: CreditLog,
-        books: Books,
+        books: KnownRows,
         rules: Rules,
         stages: Mapping[str, Stage],
         is_own_key: Callable[[SecretStr], bool],
@@ -178,7 +178,7 @@ class _Judge:
         self._words = _words_of(log, books, stages)
         self._all_words = _OTHER_WORDS.union(*self._words.values())
         self._our_key_since = self._first_charge_with_our_key()
-        self._nobodys = [entry for entry in log.entries if entry.task_id not in books.stages]
+        self._unclaimed = [entry for entry in log.entries if entry.task_id not in books.stages]
         self._claims: dict[str, set[int]] = {}
         for row in books.nameless:
             for candidate in self._candidates(row):
@@ -227,11 +227,9 @@ class _Judge:
             reason = "this machine's clock and Topview's differ, or Topview does not tell its time"
             return Leave((f"not in the credit log, but {reason}",), waits=True)
         first = self._books.first_looks.get(row.id, looked)
-        patience = self._rules.deadlines * (row.deadline_at - row.reserved_at)
-        if looked - first < patience:
-            return Leave(
-                (f"not in the credit log yet; waits until {_utc(first + patience)}",), True
-            )
+        backoff = self._rules.deadlines * (row.deadline_at - row.reserved_at)
+        if looked - first < backoff:
+            return Leave((f"not in the credit log yet; waits until {_utc(first + backoff)}",), True)
         return Void(
             f"not in the credit log, which was read to its end at {_utc(looked)}, "
             f"{(looked - first) / 60:.0f} minutes after the first look: taken for never charged",
@@ -244,14 +242,14 @@ class _Judge:
 
     def _candidates(self, row: Task) -> Iterator[Candidate]:
         seen: set[str] = set()
-        for entry in self._nobodys:
+        for entry in self._unclaimed:
             if entry.task_id is None or entry.date is None or entry.task_id in seen:
                 continue
             at = entry.date.timestamp()
             if (
                 self._is_of_kind(entry, row)
                 and at >= row.reserved_at - CLOCKS_SECONDS
-                and self._key(entry, row) is _Key.OURS_OR_UNTOLD
+                and self._key(entry, row) is _Key.OURS_OR_UNSTATED
             ):
                 seen.add(entry.task_id)
                 yield Candidate(entry.task_id, at, entry.cost_credit)
@@ -260,7 +258,7 @@ class _Judge:
         """Entries that are no candidates and may be the row's charge all the same."""
         if row.reserved_at > self._now + CLOCKS_SECONDS:
             yield "this machine's clock was set back since the submit"
-        found = {doubt for entry in self._nobodys for doubt in self._doubts_of(entry, row)}
+        found = {doubt for entry in self._unclaimed for doubt in self._doubts_of(entry, row)}
         yield from sorted(found)
 
     def _doubts_of(self, entry: CreditLogEntry, row: Task) -> Iterator[str]:
@@ -289,9 +287,9 @@ class _Judge:
         so a task of ours, charged before the submit, must be in the log with the key of today.
         """
         if entry.api_key is None or not entry.api_key.get_secret_value().strip():
-            return _Key.OURS_OR_UNTOLD
+            return _Key.OURS_OR_UNSTATED
         if self._is_own_key(entry.api_key):
-            return _Key.OURS_OR_UNTOLD
+            return _Key.OURS_OR_UNSTATED
         proven = self._our_key_since < row.reserved_at
         return _Key.ANOTHERS if proven else _Key.UNCLEAR
 
@@ -312,7 +310,7 @@ def _word(entry: CreditLogEntry) -> str:
 
 
 def _words_of(
-    log: CreditLog, books: Books, stages: Mapping[str, Stage]
+    log: CreditLog, books: KnownRows, stages: Mapping[str, Stage]
 ) -> Mapping[str, frozenset[str]]:
     """The log's words for each stage: as documented, and as our own tasks were booked."""
     words = {key: set(stage.booked_as) for key, stage in stages.items()}

@@ -1,4 +1,4 @@
-"""From a task at Topview to files in the store: poll, download, book. Never submits.
+"""Poller: from a task at Topview to files in the store. Never submits.
 
 All of it can be done from the ledger's row alone, by any worker at any time.
 """
@@ -79,7 +79,7 @@ class Poller:
             return await self._downloader.fetch(task, result)
         except ProductHeldError:
             # This run lives on: another one must not wait for it to try again.
-            self._context.ledger.tasks.let_go(task.id, worker=self._context.worker)
+            self._context.ledger.tasks.release(task.id, worker=self._context.worker)
             raise
 
     async def _poll(self, task: Task, ask_now: bool) -> tuple[Task, TaskResult | None]:
@@ -180,7 +180,7 @@ class Poller:
         Only Topview's word counts: that nobody answered proves nothing.
         """
         self._context.ledger.tasks.queried(task.id)
-        self._context.ledger.tasks.let_go(task.id, worker=self._context.worker)
+        self._context.ledger.tasks.release(task.id, worker=self._context.worker)
         age = self._context.clock() - task.reserved_at
         if not answered or age <= KEPT_AT_TOPVIEW_SECONDS:
             return task

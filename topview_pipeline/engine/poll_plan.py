@@ -1,4 +1,4 @@
-"""When to query a task next, from what is known of how long its kind takes. Pure.
+"""Query times of a task, from the known durations of its kind. Pure.
 
 The lag between done and seen is slot time lost, and each query costs both sides. So the next
 query comes when the lag to be expected from it (the chance that the task ends before it, times how

@@ -36,7 +36,7 @@ from topview_pipeline.engine.events import (
     UpstreamDeadError,
 )
 from topview_pipeline.engine.poll import Poller
-from topview_pipeline.engine.reconcile import RunLooks
+from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import Gate, Sent, Submitter
 from topview_pipeline.engine.upload import Uploader, without_dead_ids
@@ -95,7 +95,7 @@ class Parts:
     uploader: Uploader
     submitter: Submitter
     poller: Poller
-    looks: RunLooks
+    looks: RunReconciler
     ahead: dict[str, asyncio.Semaphore]
     """By stage: how many products may have uploaded their files and wait for a slot."""
 
@@ -114,9 +114,9 @@ class ProductRun:
         self._observed: dict[str, str] = {}
         self._seconds: float | None = None
         self._seen = 0
-        """The newest row that the last decision knew."""
+        """The newest row that the last decision knew; see `Reservation`."""
         self._generations: dict[str, int] = {}
-        """Generations that are given: of a retry, and of what is made again for a dead id."""
+        """Fixed generations: of a retry, and of what is made again because its ids died."""
         if work.retry_of is not None:
             self._generations[work.retry_of.stage] = work.retry_of.generation
         self.left = [stage for stage in context.stages if stage.key in work.stages]
@@ -159,7 +159,7 @@ class ProductRun:
             self._parts.slots.freed()
 
     async def _make(self, stage: Stage) -> None:
-        """Bring one stage into the store, by the way that its rows leave open."""
+        """Get one stage's result into the store, step by step as `decide` says."""
         item = await self._item(stage)
         queued_at = self._context.clock()
         while True:
@@ -336,7 +336,7 @@ class ProductRun:
             if record is None or record.topview_task_id in known:
                 missing += 1
             else:
-                context.ledger.tasks.take_in(row_of(record))
+                context.ledger.tasks.heal(row_of(record))
                 found, missing = True, 0
             generation += 1
         return found
@@ -353,11 +353,11 @@ class ProductRun:
             ask_now = not self._parts.poller.is_polling(row.id) and row.worker != worker
             mine = tasks.adopt(row.id, worker=worker)
             if mine is None or mine.state is not row.state:
-                await self._look_away()
+                await self._wait_for_other_worker()
                 return None
             return await self._parts.poller.finish(mine, ask_now=ask_now)
         if action is Action.WAIT:
-            await self._look_away()
+            await self._wait_for_other_worker()
         elif action is Action.LOST:
             tasks.mark_lost(row, who=worker)
         elif action is Action.VOID:
@@ -370,8 +370,8 @@ class ProductRun:
             raise self._ending(decision, row)
         return None
 
-    async def _look_away(self) -> None:
-        """Another worker has the row: let some time pass before the next look at it."""
+    async def _wait_for_other_worker(self) -> None:
+        """Wait up to a second: another worker has the row."""
         await asyncio.sleep(min(self._context.config.poll_seconds, 1.0))
 
     async def _wait_for_retry(self, decision: Decision[Task], row: Task) -> None:
@@ -585,8 +585,8 @@ class ProductRun:
         )
         self._report_waiting(later, f"waits for {first.key}", error.until)
 
-    def park(self, reason: HoldReason, what: str) -> None:
-        """The run's wait time is over: report what is left as waiting."""
+    def hold_rest(self, reason: HoldReason, what: str) -> None:
+        """The run's wait time is over: report the remaining stages as held."""
         first, *later = self.left
         self._context.emit(Held(self._product_id, first.key, reason, what, FIXES[reason]))
         self._report_waiting(later, f"waits for {first.key}", None)

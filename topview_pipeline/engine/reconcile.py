@@ -18,9 +18,9 @@ from topview_pipeline.engine.judge import (
     CLOCKS_SECONDS,
     LEAD_IN_SECONDS,
     Adopt,
-    Books,
     CreditLog,
     Finding,
+    KnownRows,
     Leave,
     Rules,
     Void,
@@ -121,7 +121,7 @@ async def look(
     # In this order: a row that is accepted in between is then in one of the two, not in none.
     nameless = unknowns.without_task_id({row.stage for row in paid})
     charged = unknowns.stages_of({entry.task_id for entry in log.entries if entry.task_id})
-    books = Books(charged, nameless, unknowns.first_looks([row.id for row in paid]))
+    books = KnownRows(charged, nameless, unknowns.first_looks([row.id for row in paid]))
     new = [row.id for row in paid if row.id not in books.first_looks]
     unknowns.note_look(new, topview_time=log.topview_time, who=who)
     findings = judge(
@@ -208,8 +208,8 @@ async def _against(
     return f"Topview calls task {topview_task_id} {result.raw_status}, though it was charged"
 
 
-class RunLooks:
-    """The looks of one run: one at its start, for which only unknown rows wait, one at its end."""
+class RunReconciler:
+    """Reconciles unknown rows at a run's start and end. Only unknown rows wait for it."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -36,10 +36,9 @@ with a page of its own, too."""
 
 
 class Gate:
-    """Nothing is uploaded or submitted before Topview has answered for the account once.
+    """Opens once Topview has accepted the account, and closes for good after an account error.
 
-    A wrong base URL then makes no unknown rows. After an account error nothing passes any more in
-    this run. What needs nothing new from Topview does not come here.
+    Uploads and submits pass it; polls and downloads do not. A wrong base URL makes no unknown rows.
     """
 
     def __init__(self, context: Context) -> None:

@@ -52,7 +52,7 @@ class EngineThread:
         self._leave = leave
         self._heartbeat_seconds = heartbeat_seconds
         self._loop = asyncio.new_event_loop()
-        self._feed: asyncio.Queue[object] = asyncio.Queue()
+        self._queue: asyncio.Queue[object] = asyncio.Queue()
         self._events: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._engine: Engine | None = None
         self._stop_asked = False
@@ -66,11 +66,11 @@ class EngineThread:
 
     def put(self, work: ProductWork) -> None:
         """Let a product start."""
-        self._call(self._feed.put_nowait, work)
+        self._call(self._queue.put_nowait, work)
 
     def no_more(self) -> None:
         """Everything was put."""
-        self._call(self._feed.put_nowait, _END)
+        self._call(self._queue.put_nowait, _END)
 
     def events(self) -> Iterator[Event]:
         """All events until the engine ends. Raises what ended it."""
@@ -137,5 +137,5 @@ class EngineThread:
             await asyncio.wait({closing}, timeout=self._heartbeat_seconds)
 
     async def _work(self) -> AsyncIterator[ProductWork]:
-        while isinstance(work := await self._feed.get(), ProductWork):
+        while isinstance(work := await self._queue.get(), ProductWork):
             yield work

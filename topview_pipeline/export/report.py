@@ -213,8 +213,8 @@ class _Builder:
         self._rows = _Rows(ledger, self._stages)
         self._unmade = {(row.product_id, row.stage): row for row in ledger.tasks.unmade()}
         self._choices = ledger.choices.all()
-        self._seen_late = ledger.history.seen_late()
-        made = {product_id for product_id, _ in self._rows.standing} & catalogue.products.keys()
+        self._seen_late = ledger.history.with_unknown_duration()
+        made = {product_id for product_id, _ in self._rows.current} & catalogue.products.keys()
         refs = {ref for product_id in made for ref in catalogue.products[product_id].files}
         self._hash_of = InputFiles(ledger.hashes, offline=True).hashes(refs).sha256
 
@@ -239,7 +239,7 @@ class _Builder:
         )
 
     def _stage(self, product_id: str, product: Product | None, stage: Stage) -> StageReport:
-        task = self._rows.standing.get((product_id, stage.key))
+        task = self._rows.current.get((product_id, stage.key))
         unmade = self._unmade.get((product_id, stage.key))
         if unmade is None:
             is_outdated = self._is_outdated(product, stage, task)
@@ -255,7 +255,7 @@ class _Builder:
         """True if the product's next task of the stage would be another work."""
         if product is None or task is None:
             return False
-        before = self._rows.standing.get((product.product_id, stage.upstream or ""))
+        before = self._rows.current.get((product.product_id, stage.upstream or ""))
         upstream, choice = None, None
         if before is not None:
             files = tuple(map(Artifact.from_json, before.artifacts or ()))
@@ -317,9 +317,9 @@ class _Rows:
         self._tasks = ledger.tasks
         self._stages = stages
         last_made = ledger.tasks.last_made_all().items()
-        standing = {key: glance.id for key, glance in last_made if glance.stage in stages}
-        rows = ledger.tasks.of_ids(set(standing.values()))
-        self.standing = {key: rows[task_id] for key, task_id in standing.items()}
+        current = {key: glance.id for key, glance in last_made if glance.stage in stages}
+        rows = ledger.tasks.of_ids(set(current.values()))
+        self.current = {key: rows[task_id] for key, task_id in current.items()}
         self._by_version: dict[_Version, Task] = {}
         while rows:
             self._by_version |= {

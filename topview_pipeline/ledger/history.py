@@ -100,7 +100,7 @@ class History:
         return [TaskEvent(row.at, row.what, row.who, row.detail or {}) for row in rows]
 
     def seconds(self, stage: str) -> list[float]:
-        """Seconds from submit until done, of the stage's latest tasks but those `seen_late`."""
+        """Seconds from submit until done, of the stage's latest tasks whose end was watched."""
         took = task.c.succeeded_at - task.c.pending_at
         which = task.c.account == self._account, task.c.stage == stage, took.is_not(None)
         query = sa.select(took.label("seconds")).where(*which, ~_seen_late())
@@ -124,7 +124,7 @@ class History:
         ((of_a_task, of_a_second),) = self._db.rows(query)
         return CostSeen(of_a_task, of_a_second)
 
-    def seen_late(self, task_ids: Collection[int] | None = None) -> frozenset[int]:
+    def with_unknown_duration(self, task_ids: Collection[int] | None = None) -> frozenset[int]:
         """Rows, of these or all, whose end may have been seen long after it: how long is unknown.
 
         They changed workers before they were stored, so nobody watched them for a while; or they
@@ -137,7 +137,7 @@ class History:
 
 
 def _seen_late() -> sa.ColumnElement[bool]:
-    """The condition of `History.seen_late`."""
+    """The condition of `History.with_unknown_duration`."""
     on_its_way = sa.or_(task.c.stored_at.is_(None), task_event.c.at <= task.c.stored_at)
     adopted = sa.and_(task_event.c.what == "adopted", on_its_way)
     return sa.exists().where(

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from topview_pipeline.ledger.task_row import LIVE, Task, TaskState
 
 VERSION: Final = 1
-"""Of the tables below. A change raises it, and brings older ledgers up to date in `Database`."""
+"""Version of the tables. A ledger of another version is refused; there are no migrations."""
 
 T = TypeVar("T")
 metadata = sa.MetaData()

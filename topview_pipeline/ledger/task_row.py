@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 
 class TaskState(str, Enum):
-    """Where one attempt at a piece of work stands. A retry is a new row."""
+    """State of one attempt at a work item. A retry is a new row."""
 
     RESERVED = "reserved"
     """Committed as the last act before the POST."""

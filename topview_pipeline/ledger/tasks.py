@@ -297,7 +297,7 @@ class Tasks:
         """Topview says that the result is out of reach: succeeded or overdue -> expired."""
         return self._end(task_id, TaskState.EXPIRED, why, who, {})
 
-    def take_in(self, record: Mapping[str, Any]) -> Task:
+    def heal(self, record: Mapping[str, Any]) -> Task:
         """Heal the ledger: insert the row of a result that the store has, as stored.
 
         A live row of its fingerprint stays as it is, and is returned.
@@ -405,8 +405,8 @@ class Tasks:
             append_event(connection, self._account, now, "adopted", worker, detail, task_id=task_id)
             return replace(row, worker=worker)
 
-    def let_go(self, task_id: int, *, worker: str) -> None:
-        """Its worker lives on without it: the next one may take it over at once."""
+    def release(self, task_id: int, *, worker: str) -> None:
+        """Give up a row: any worker may adopt it at once."""
         with self._db.write(lock=self._account) as connection:
             connection.execute(_update(task_id).where(task.c.worker == worker), {"worker": None})
 

@@ -65,7 +65,7 @@ def watch(media: Media) -> Watched:
         video = container.streams.video[0]
         sound = container.streams.audio[0] if container.streams.audio else None
         tick = float(video.time_base or 0)
-        eyes, ears = _Eyes(video, tick), _Ears()
+        eyes, ears = _VideoReader(video, tick), _SoundReader()
         is_cut_off = False
         for packet in container.demux([stream for stream in (video, sound) if stream is not None]):
             is_cut_off = is_cut_off or packet.is_corrupt
@@ -90,7 +90,7 @@ def watch(media: Media) -> Watched:
         )
 
 
-class _Eyes:
+class _VideoReader:
     """Decodes a video and shows it to the detectors.
 
     Attributes:
@@ -149,7 +149,7 @@ class _Eyes:
                 self._last = frame
 
 
-class _Ears:
+class _SoundReader:
     """Decodes a sound track and plays it to the detector of silence."""
 
     def __init__(self) -> None:
