@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Final
 
 from topview_pipeline.catalogue import InputError, audio_seconds
@@ -386,6 +387,9 @@ class ProductRun:
         what, fix = trouble_of(row) or (f"it is {row.state.value}", "")
         reason = _HELD.get(decision.action)
         if reason is None:
+            if row.run_id != self._context.run.run_id:
+                when = datetime.fromtimestamp(row.closed_at or row.reserved_at, timezone.utc)
+                what = f"{what} ({when:%Y-%m-%d %H:%M} UTC)"
             return ProductFailedError(what, fix, row)
         why = self._parts.looks.why_left(row) if reason is HoldReason.UNKNOWN else None
         what = what if why is None else f"{what} ({why})"

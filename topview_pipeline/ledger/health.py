@@ -93,7 +93,7 @@ def trouble_of(row: Task) -> tuple[str, str] | None:
                 "run it again for one more attempt; if it fails again, change the inputs",
             )
         return (
-            f"{what} ({_minute(row.closed_at or row.reserved_at)})",
+            what,
             "change what is refused in the catalogue; the same request is sent again only with "
             "force",
         )
