@@ -1,11 +1,14 @@
 """The next slot: later stages first, in a run's tail the longest chains; never one too many."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.world import DAY, HOUR, everything, fates, product
+from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.slots import WaitingLine
 from topview_pipeline.ledger import TaskState
 
@@ -101,3 +104,22 @@ def test_a_row_that_a_dead_run_reserved_frees_its_slot_in_time(make_world: MakeW
     fate = fates(world.run([product("other")], wait_seconds=HOUR, **cut_out))
     assert fate == {("other", "bgRemovedImage"): "made"}
     world.assert_nothing_paid_twice()
+
+
+def test_a_small_run_does_not_wait_for_the_end_of_a_large_one(make_world: MakeWorld) -> None:
+    """A backfill has filled the slots for hours; one product is wanted now."""
+    world = make_world(concurrency=2)
+    many = [product(f"p{number:02}") for number in range(20)]
+    ends: dict[str, float] = {}
+
+    async def run(name: str, products: list[Product], after: float) -> None:
+        await asyncio.sleep(after)
+        assert set(fates(await world.run_async(products, run_id=name)).values()) == {"made"}
+        ends[name] = world.clock.loop.time() - after
+
+    async def both() -> None:
+        await asyncio.gather(run("large", many, 0.0), run("small", [product("now")], 60.0))
+
+    world.clock.run(both())
+    assert ends["small"] < ends["large"] / 3
+    assert world.counters()["slots"]["peak"] == 2

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from tests.ledger.conftest import Clock, ask, reserve, row_in
+from tests.ledger.conftest import Clock, ask, bring, reserve, row_in
 from topview_pipeline.ledger import AlreadyLive, Ledger, NoSlot, Reserved, TaskState
 from topview_pipeline.ledger.schema import task
 
@@ -64,3 +64,43 @@ def test_a_row_that_came_while_a_product_waited_for_its_slot_is_decided_on_first
     forced = row_in(ledger, TaskState.STORED, generation=1)
     assert ask(ledger, seen=0) == AlreadyLive(forced.id)
     assert isinstance(ask(ledger, seen=forced.id), Reserved)
+
+
+def test_workers_short_of_slots_take_turns(ledger: Ledger, clock: Clock) -> None:
+    """A run of thousands has every slot: the next free one is not for its next product."""
+    for worker in ("many", "few"):
+        ledger.workers.start(worker, run_id=worker)
+        clock.now += 1.0
+    held = reserve(ledger, "a", slots=1, worker="many")
+    asked = iter("bcdefgh")
+
+    def wants(worker: str) -> bool:
+        return isinstance(ask(ledger, next(asked), slots=1, worker=worker), Reserved)
+
+    assert not wants("few")
+    bring(ledger, held, TaskState.FAILED)
+    assert not wants("many")
+    clock.now += 1.0
+    assert wants("few")
+    # Served just now, it does not go before the other again.
+    bring(ledger, ledger.tasks.in_state([TaskState.RESERVED])[0], TaskState.FAILED)
+    assert not wants("few")
+    assert wants("many")
+
+
+@pytest.mark.parametrize("gone", ["dead", "wants no more", "ended"])
+def test_a_turn_is_not_kept_for_a_worker_that_is_gone(
+    ledger: Ledger, clock: Clock, gone: str
+) -> None:
+    for worker in ("many", "few"):
+        ledger.workers.start(worker, run_id=worker)
+        clock.now += 1.0
+    held = reserve(ledger, "a", slots=1, worker="many")
+    assert ask(ledger, "b", slots=1, worker="few") == NoSlot(1)
+    bring(ledger, held, TaskState.FAILED)
+    if gone == "ended":
+        ledger.workers.end("few")
+    else:
+        clock.now += 10.0 if gone == "wants no more" else 60.0
+        ledger.workers.beat("many")
+    assert isinstance(ask(ledger, "c", slots=1, worker="many"), Reserved)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.budget import over_limit
 from topview_pipeline.ledger.history import append_event
-from topview_pipeline.ledger.schema import task
+from topview_pipeline.ledger.schema import task, worker
 from topview_pipeline.ledger.task_row import (
     LIVE,
     AlreadyLive,
@@ -23,10 +23,13 @@ from topview_pipeline.ledger.task_row import (
     Task,
     TaskState,
 )
+from topview_pipeline.ledger.workers import living
 
 _MAY_HOLD: Final = (TaskState.RESERVED, TaskState.PENDING, TaskState.UNKNOWN)
 """Of a slot; an unknown row does until its deadline."""
 _LIVE: Final = tuple(sorted(LIVE))
+_IN_LINE_SECONDS: Final = 5.0
+"""A worker short of slots asks every second; one that has not asked for so long wants none."""
 
 
 def reserve(
@@ -47,8 +50,11 @@ def reserve(
     if over is not None:
         return over
     taken = slots_taken(connection, account, now)
-    if taken >= slots:
+    if slots - taken <= _ahead_in_line(connection, account, wanted.worker, now):
+        connection.execute(_of_line(account, wanted.worker, now).values(short_at=now))
         return NoSlot(taken)
+    own = worker.update().where(worker.c.id == wanted.worker)
+    connection.execute(own.values(served_at=now, short_at=None))
     values = {**vars(wanted), "state": TaskState.RESERVED, "reserved_at": now}
     values["deadline_at"] = now + values.pop("deadline_seconds")
     source = values.pop("estimate_source")
@@ -82,6 +88,32 @@ def slots_taken(connection: sa.Connection, account: str, now: float) -> int:
         sa.or_(task.c.state != TaskState.UNKNOWN, task.c.deadline_at > now),
     )
     return connection.execute(query).scalar_one()
+
+
+def _ahead_in_line(
+    connection: sa.Connection, account: str, worker_id: str | None, now: float
+) -> int:
+    """The other workers that are short of slots and were served longer ago.
+
+    So workers short of slots take turns, and a run of two products does not wait for one of
+    thousands that began before it.
+    """
+    mine = sa.select(worker.c.served_at).where(worker.c.id == worker_id).scalar_subquery()
+    query = sa.select(sa.func.count()).where(
+        worker.c.id.in_(living(account, now)),
+        worker.c.id != worker_id,
+        worker.c.short_at.between(now - _IN_LINE_SECONDS, now + _IN_LINE_SECONDS),
+        worker.c.served_at < mine,
+    )
+    return connection.execute(query).scalar_one()
+
+
+def _of_line(account: str, worker_id: str | None, now: float) -> sa.Update:
+    """An update of the worker, unless it is alone: then nobody has to know that it waits."""
+    others = living(account, now).where(worker.c.id != worker_id)
+    other = worker.alias()
+    is_one = sa.exists().where(other.c.id.in_(others))
+    return worker.update().where(worker.c.id == worker_id, is_one)
 
 
 def insert_task(connection: sa.Connection, account: str, values: Mapping[str, Any]) -> Task:

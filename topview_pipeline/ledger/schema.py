@@ -48,8 +48,13 @@ worker = sa.Table(
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("heartbeat_at", sa.Float, nullable=False),
+    sa.Column("served_at", sa.Float, nullable=False),
+    sa.Column("short_at", sa.Float),
 )
-"""Engines at work. One that ends takes its row away; the row of one that died stays."""
+"""Engines at work: when each last got a slot, and when it last asked for one in vain.
+
+One that ends takes its row away; the row of one that died stays.
+"""
 
 _state = sa.Enum(
     TaskState,

@@ -32,7 +32,8 @@ class Workers:
         with self._db.write() as connection:
             now = self._db.now(connection)
             row = {"id": worker_id, "account": self._account, "run_id": run_id}
-            upsert(connection, worker, [{**row, "started_at": now, "heartbeat_at": now}])
+            times = dict.fromkeys(("started_at", "heartbeat_at", "served_at"), now)
+            upsert(connection, worker, [row | times])
             long_dead = worker.c.heartbeat_at < now - _FORGOTTEN_SECONDS
             connection.execute(worker.delete().where(long_dead))
 
