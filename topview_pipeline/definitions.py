@@ -9,8 +9,9 @@ from topview_pipeline.defs.jobs import catch_up, materialize_products, resume_ta
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.schedules import nightly_catch_up
 from topview_pipeline.defs.sensors import catalogue_sensor, pending_task_sensor
-from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.settings import PipelineConfig, warn_of_unknown_variables
 
+warn_of_unknown_variables()
 topview = TopviewResource(PipelineConfig.from_environment)
 
 defs = dg.Definitions(

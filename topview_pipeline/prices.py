@@ -1,4 +1,4 @@
-"""The price list of TOPVIEW_PRICES, and the estimate of a task's credits before it is submitted.
+"""The price list of TOPVIEW_PRICES, the estimate of a task's credits, and what a mode can speak.
 
 Topview publishes no prices of these endpoints. Not here: credits that were charged (`ledger`).
 """
@@ -11,47 +11,74 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-LONGEST_RECORDING_SECONDS: Final[Mapping[str, float]] = {
+FIXED_SECONDS: Final[Mapping[str, float]] = {"lite": 5.0, "pro": 10.0}
+"""The length of these modes, whatever is said (docs: pa2_image2video_submit_task); the others are
+as long as the speech."""
+LONGEST_SECONDS: Final[Mapping[str, float]] = {
+    **FIXED_SECONDS,
     "avatar2": 28.0,
     "avatar4": 120.0,
     "avatar4Fast": 120.0,
 }
-"""docs: pa2_image2video_submit_task. The other modes have no documented limit."""
-
+"""The longest speech by mode, smallest first (same page)."""
+KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "image_replace": ("auto", "manual"),
+    "image2video": tuple(LONGEST_SECONDS),
+}
+"""Kinds of task that cost something, with their modes."""
+_KIND_OF: Final = {"replacedimages": "image_replace", "finishedvideo": "image2video"}
+"""Kinds by the asset that they make, in small letters."""
 _ENTRY: Final = re.compile(
-    r"(?P<name>[a-z0-9_]+(?:/\w+)?)=(?P<credits>\d+(?:\.\d+)?)(?P<a_second>/s)?", re.ASCII
+    r"(?P<kind>\w+)\s*(/\s*(?P<mode>\w+)\s*)?=\s*(?P<credits>\d{1,9}(\.\d{1,9})?)"
+    r"(?P<a_second>\s*/\s*s)?",
+    re.ASCII,
+)
+_HOW_TO_WRITE: Final = (
+    "Write kind=credits or kind/mode=credits, with /s for each second of speech, and commas "
+    "between: image_replace/manual=2, image2video/lite=0.5. Kinds, with their modes: "
+    + "; ".join(f"{kind} ({', '.join(modes)})" for kind, modes in KINDS.items())
+    + "."
 )
 
 
 @dataclass(frozen=True)
 class Price:
-    """Credits of one task, or of each started second of its speech."""
+    """Credits of one task, or of each started second of its video; `source` says who says so."""
 
     credits: float
     a_second: bool
+    source: str
 
 
 @dataclass(frozen=True)
 class PriceList:
-    """Prices by kind of task, or kind/mode, and where they come from."""
+    """Prices by kind of task, or kind/mode."""
 
     prices: Mapping[str, Price]
-    source: str
 
     @classmethod
-    def parse(cls, text: str, source: str) -> PriceList:
-        """Read `image_replace=1, image2video/avatar2=0.4/s`.
+    def parse(cls, text: str, source: str, *, over: Mapping[str, Price] | None = None) -> PriceList:
+        """Read `image_replace=1, image2video/avatar2=0.4/s`; the asset's key serves as kind, too.
 
         A ValueError's arguments are what is wrong, and how to fix it.
+
+        Args:
+            over: Prices that go on where the text says nothing else. A price for a kind takes the
+                place of those for all of its modes.
         """
-        prices = {}
+        given = {}
         for entry in filter(None, (part.strip() for part in text.split(","))):
             match = _ENTRY.fullmatch(entry)
             if match is None:
-                fix = "Use image_replace=1, image2video/avatar2=0.4/s, for example."
-                raise ValueError(f"{entry!r} is no price", fix)
-            prices[match["name"]] = Price(float(match["credits"]), match["a_second"] is not None)
-        return cls(prices, source)
+                raise ValueError(f"{entry!r} cannot be read as a price", _HOW_TO_WRITE)
+            name = _name(entry, match["kind"].lower(), match["mode"])
+            given[name] = Price(float(match["credits"]), match["a_second"] is not None, source)
+        kept = {
+            name: price
+            for name, price in (over or {}).items()
+            if name.partition("/")[0] not in given
+        }
+        return cls(kept | given)
 
     def __str__(self) -> str:
         """Text that `parse` reads as the same prices."""
@@ -60,18 +87,67 @@ class PriceList:
             for name, price in self.prices.items()
         )
 
+    def find(self, kind: str, mode: str | None) -> Price | None:
+        """Return the price of the kind's mode, else of the kind."""
+        return self.prices.get(f"{kind}/{mode}", self.prices.get(kind))
+
     def of(self, kind: str, mode: str | None, seconds: float | None) -> float | None:
         """Return the credits of a task; None when the list has no price for it.
 
-        Without `seconds` a price by the second counts the longest recording that the mode takes.
+        Without `seconds` a price by the second counts the longest speech that the mode takes.
         """
-        price = self.prices.get(f"{kind}/{mode}", self.prices.get(kind))
-        if price is None:
-            return None
-        if not price.a_second:
-            return price.credits
-        longest = LONGEST_RECORDING_SECONDS.get(mode or "") if seconds is None else seconds
-        return None if longest is None else price.credits * math.ceil(longest)
+        price = self.find(kind, mode)
+        if price is None or not price.a_second:
+            return None if price is None else price.credits
+        started = _started_seconds(mode, seconds)
+        return None if started is None else _rounded(price.credits * started)
+
+
+def _name(entry: str, kind: str, mode: str | None) -> str:
+    """Return the name of a price, in the spelling of KINDS."""
+    kind = _KIND_OF.get(kind, kind)
+    if kind not in KINDS:
+        raise ValueError(f"{entry!r} names no kind of task that costs something", _HOW_TO_WRITE)
+    if mode is None:
+        return kind
+    known = next((one for one in KINDS[kind] if one.lower() == mode.lower()), None)
+    if known is None:
+        raise ValueError(f"{entry!r} names no mode of {kind}", _HOW_TO_WRITE)
+    return f"{kind}/{known}"
+
+
+def _started_seconds(mode: str | None, seconds: float | None) -> float | None:
+    """Return the seconds of a video that are paid; None when they are unknown."""
+    longest = LONGEST_SECONDS.get(mode or "")
+    if seconds is None or mode in FIXED_SECONDS:
+        return longest
+    return min(math.ceil(seconds), longest or math.inf)
+
+
+def _rounded(amount: float) -> float:
+    return round(amount, 6)  # 0.06 times 15 is a bit more than 0.9
+
+
+@dataclass(frozen=True)
+class CostSeen:
+    """The highest credits of a task, and of a started second of its speech, of one mode."""
+
+    a_task: float | None = None
+    a_second: float | None = None
+
+    def of(self, mode: str | None, seconds: float | None) -> float | None:
+        """The credits for so many seconds of speech; where they do not count, for a whole task."""
+        started = _started_seconds(mode, seconds)
+        if seconds is None or mode in FIXED_SECONDS or self.a_second is None or started is None:
+            return self.a_task
+        return _rounded(self.a_second * started)
+
+    def and_of(self, credits: float, seconds: float | None) -> CostSeen:  # noqa: A002
+        """The same with one more task."""
+        a_second = credits / math.ceil(seconds) if seconds else 0.0
+        return CostSeen(
+            max(self.a_task or 0.0, credits), max(self.a_second or 0.0, a_second) or None
+        )
 
 
 @dataclass(frozen=True)
@@ -88,18 +164,80 @@ def estimate(
     seconds: float | None,
     *,
     free: bool,
-    seen: float | None,
+    seen: CostSeen,
     prices: PriceList,
 ) -> Estimate:
     """Estimate a task: free, else the most that such tasks cost so far, else the price list.
 
+    Where speech counts it is at least what the list says: the seconds of a script are an estimate
+    too, and one that was short for its text must not make the others cheap.
+
     Args:
         seconds: Length of the speech; None when unknown or when there is none.
-        seen: The most that such tasks cost so far; None before the first.
     """
     if free:
         return Estimate(0.0, "it is free")
-    if seen is not None:
-        return Estimate(seen, "the most that such tasks cost so far")
-    listed = prices.of(kind, mode, seconds)
-    return Estimate(listed, "no price is known" if listed is None else prices.source)
+    price, listed = prices.find(kind, mode), prices.of(kind, mode, seconds)
+    cost = seen.of(mode, seconds)
+    is_by_speech = seconds is not None and mode not in FIXED_SECONDS
+    if cost is not None and (listed is None or cost >= listed or not is_by_speech):
+        return Estimate(cost, "the most that such tasks cost so far")
+    if price is not None and listed is not None:
+        return Estimate(listed, price.source)
+    name, in_mode = (kind, "") if mode is None else (f"{kind}/{mode}", f" in mode {mode}")
+    unknown = f"nothing says what {kind}{in_mode} costs"
+    return Estimate(None, f"{unknown}: add it to TOPVIEW_PRICES, for example {name}=0.5")
+
+
+# Speech.
+
+_LETTERS_A_SECOND: Final = 12.0
+_WORDS_A_SECOND: Final = 2.5
+_IDEOGRAPHS_A_SECOND: Final = 4.0
+"""Slow speech, so that an estimate is rather too high: English is read at 14 letters a second."""
+_SHORTEST_SPEECH: Final = 2.0
+"""Seconds: a single word has a pause before and after it."""
+_IDEOGRAPH: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+_CERTAINLY: Final = 2.0
+_PERHAPS: Final = 1.5
+"""Times the length of the mode: the quickest voice needs half of a script's estimate, and a brisk
+one two thirds."""
+_SILENCE_SECONDS: Final = 0.5
+"""A recording ends with as much, which a mode of fixed length may cut off."""
+
+
+def spoken_seconds(script: str) -> float:
+    """About how long a slow reader takes for a script."""
+    others, ideographs = _IDEOGRAPH.subn(" ", script)
+    letters, words = len(others) - ideographs, len(others.split())
+    seconds = max(letters / _LETTERS_A_SECOND, words / _WORDS_A_SECOND)
+    return max(ideographs / _IDEOGRAPHS_A_SECOND + seconds, _SHORTEST_SPEECH)
+
+
+@dataclass(frozen=True)
+class TooLong:
+    """Speech that does not fit into a video; without `is_certain` a brisk voice may manage it."""
+
+    what: str
+    fix: str
+    is_certain: bool
+
+
+def too_long(seconds: float, mode: str | None, *, is_recorded: bool) -> TooLong | None:
+    """Compare the seconds of a recording, or of a script, with its mode; None: it fits."""
+    longest = LONGEST_SECONDS.get(mode or "")
+    if longest is None:
+        return None
+    if is_recorded:
+        certain = doubtful = longest + (_SILENCE_SECONDS if mode in FIXED_SECONDS else 0.0)
+        takes = f"the audio lasts {seconds:.1f} s"
+    else:
+        certain, doubtful = longest * _CERTAINLY, longest * _PERHAPS
+        takes = f"the script takes about {seconds:.0f} s to speak"
+    if seconds <= doubtful:
+        return None
+    at_most = "" if mode in FIXED_SECONDS else "at most "
+    what = f"{takes}, and a video in mode {mode} lasts {at_most}{longest:g} s"
+    is_longest = longest == max(LONGEST_SECONDS.values())
+    fix = "Shorten it." if is_longest else "Shorten it, or use mode avatar4 (at most 120 s)."
+    return TooLong(what, fix, seconds > certain)

@@ -5,10 +5,12 @@ Only `definitions.py` and the command line read the environment; all code below 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
@@ -42,8 +44,8 @@ DEFAULT_IMAGE_EDIT_PROMPT: Final = (
     "shape, colours and lettering too."
 )
 DEFAULT_PRICES: Final = PriceList.parse(
-    "image_replace=1, image2video/avatar2=0.4/s, image2video/avatar4=0.1/s, "
-    "image2video/avatar4Fast=0.06/s",
+    "image_replace/auto=1, image_replace/manual=2, image2video/avatar2=0.4/s, "
+    "image2video/avatar4=0.1/s, image2video/avatar4Fast=0.06/s",
     "the default price list",
 )
 _PREFIX: Final = "TOPVIEW_"
@@ -57,6 +59,7 @@ _PLAIN_WORDS: Final = {
 """pydantic's words, and ours."""
 _COPY: Final = "Copy it from Topview's API page, the key without the word Bearer."
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 class SettingsError(PipelineError):
@@ -113,7 +116,24 @@ def _header(value: str | SecretStr) -> str | SecretStr:
 def _price_list(value: object) -> object:
     if not isinstance(value, str):
         return value
-    return PriceList.parse(value, "the price list in TOPVIEW_PRICES")
+    return PriceList.parse(value, "TOPVIEW_PRICES", over=DEFAULT_PRICES.prices)
+
+
+def _store(ref: str) -> str:
+    if re.match(r"([^/]*::)?memory:", ref, re.IGNORECASE):
+        fix = "Name a folder, or a bucket such as s3://bucket/folder."
+        raise ValueError("a store in memory is gone with its process, and all that was paid", fix)
+    return ref
+
+
+def _only_template(value: str | None, info: ValidationInfo) -> str | None:
+    """Refuse a second default for the template: one of the two would be left out of requests."""
+    names = ("template_image", "template_image_file_id")
+    other = next((name for name in names if info.data.get(name)), None)
+    if value and other:
+        other = f"TOPVIEW_DEFAULT_{other.upper()}"
+        raise ValueError(f"it cannot go with {other}", "Set one of the two.")
+    return value
 
 
 def _ledger_url(text: str, info: ValidationInfo) -> str:
@@ -135,7 +155,8 @@ def _ledger_url(text: str, info: ValidationInfo) -> str:
     if url.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise ValueError(f"{url.drivername} is not supported", fix)
     if not url.database or url.database.startswith((":memory:", "file:")):
-        raise ValueError("it is no plain file, and one in memory forgets what was paid for", fix)
+        what = "it is not a plain file, and a ledger in memory forgets what was paid for"
+        raise ValueError(what, fix)
     return url.set(database=_absolute(url.database, info)).render_as_string(hide_password=False)
 
 
@@ -147,6 +168,7 @@ def _ledger_in_home(given: dict[str, Any]) -> str:
 Header = Annotated[str, AfterValidator(_header)]
 Key = Annotated[SecretStr, AfterValidator(_header)]
 Ref = Annotated[str, AfterValidator(_absolute)]
+TemplateId = Annotated[str | None, AfterValidator(_only_template)]
 PlainUrl = Annotated[str, AfterValidator(_plain_url)]
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -162,10 +184,12 @@ class CatalogueDefaults(BaseModel):
     template_image: Ref | None = Field(
         None, repr=False, description="Template of rows without one."
     )
-    template_image_file_id: str | None = Field(
-        None, description="Topview's file id of that template."
+    template_image_file_id: TemplateId = Field(
+        None, description="Topview's file id of a template, in place of a file."
     )
-    avatar_id: str | None = Field(None, description="Avatar of rows without template or avatar.")
+    avatar_id: TemplateId = Field(
+        None, description="Avatar of rows without one, in place of a template."
+    )
     image_edit_prompt: str = Field(
         DEFAULT_IMAGE_EDIT_PROMPT, description="Prompt of rows with neither location nor prompt."
     )
@@ -216,7 +240,7 @@ class PipelineConfig(BaseModel):
         description="SQLAlchemy URL of the ledger: SQLite on a local disk, or for several machines "
         "postgresql+psycopg2://user:password@host/name. Unset: ledger.db in TOPVIEW_HOME.",
     )
-    store: Ref = Field(
+    store: Annotated[Ref, AfterValidator(_store)] = Field(
         default_factory=lambda given: str(given["home"] / "store"),
         repr=False,
         description="Folder or fsspec URL of the results. Unset: store in TOPVIEW_HOME.",
@@ -238,9 +262,10 @@ class PipelineConfig(BaseModel):
     )
     prices: Annotated[PriceList, BeforeValidator(_price_list)] = Field(
         DEFAULT_PRICES,
-        description="Credits of a task by kind or kind/mode, with /s by the second of speech: the "
-        "estimate until such a task was paid. The default is from Topview's points rules and "
-        "photo avatars; lite and pro have no published price.",
+        description="Credits of a task by kind or kind/mode, such as image2video/lite=0.5, with /s "
+        "by the second of speech: added to the default, as the estimate until such a task was "
+        "paid. The default is from Topview's points rules and photo avatars; lite and pro have no "
+        "published price.",
     )
     poll_seconds: Seconds = Field(3, description="Shortest time between two queries of a task.")
     wait_seconds: Amount = Field(
@@ -354,6 +379,14 @@ def unknown_variables(environ: Mapping[str, str]) -> list[tuple[str, str | None]
             near = get_close_matches(name[len(_PREFIX) :].upper(), known, n=1)
             unknown.append((name, known[near[0]] if near else None))
     return unknown
+
+
+@cache
+def warn_of_unknown_variables() -> None:
+    """Log a warning for each of the process's TOPVIEW_ variables that is not read; once."""
+    for name, near in unknown_variables(os.environ):
+        meant = "" if near is None else f" Is {near} meant?"
+        _log.warning(f"topview-pipeline: there is no setting {name}, it is ignored.{meant}")
 
 
 def _by_field(variables: Mapping[str, str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import importlib
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -95,7 +95,7 @@ def open_source(setting: str) -> Source:
         )
         raise CatalogueError(what, setting, fix) from error
     if not isinstance(source, CatalogueSource):
-        what = f"{type(source).__name__} is no catalogue source"
+        what = f"{type(source).__name__} is not a catalogue source"
         raise CatalogueError(what, setting, "Give it `where`, `version()` and `rows()`.")
     return source
 
@@ -189,7 +189,7 @@ def _numbered_rows(source: CatalogueSource) -> Iterator[Row | RowProblem]:
         if isinstance(cells, Mapping):
             yield Row(number, {str(column).strip().lower(): cells[column] for column in cells})
         else:
-            reason = f"{excerpt(cells)} is no mapping from column to value"
+            reason = f"{excerpt(cells)} is not a mapping from column to value"
             yield RowProblem(number, None, None, reason, "row")
 
 
@@ -206,6 +206,7 @@ def _catalogue_of(
     columns: dict[str, None] = {}
     found: dict[str, list[tuple[int, Product | None]]] = {}
     problems: list[RowProblem] = []
+    doubts: list[RowProblem] = []
     for row in rows:
         if isinstance(row, RowProblem):
             digest.update(str(row).encode("utf-8", "surrogateescape"))
@@ -214,13 +215,12 @@ def _catalogue_of(
         columns.update(dict.fromkeys(row.cells))
         # In one form, whatever the order of the columns.
         digest.update(f"{json.dumps(sorted(row.cells.items()), default=str)}\n".encode())
-        made = product_of(row, beside, defaults)
-        if isinstance(made, Product):
-            found.setdefault(made.product_id, []).append((row.line, made))
-        else:
-            problems.extend(replace(problem, unit=unit) for problem in made)
-            if (product_id := made[0].product_id) is not None:
-                found.setdefault(product_id, []).append((row.line, None))
+        product, noted = product_of(row, beside, defaults)
+        noted = tuple(replace(one, unit=unit) for one in noted)
+        (doubts if product else problems).extend(noted)
+        product_id = product.product_id if product else noted[0].product_id
+        if product_id is not None:
+            found.setdefault(product_id, []).append((row.line, product))
     if not columns and not problems:
         raise CatalogueError("it has no products", where, "Add a row for each product.")
     products, contradictions, repeated = _one_of_each(found, unit)
@@ -228,7 +228,7 @@ def _catalogue_of(
         source=where,
         products=MappingProxyType(products),
         problems=tuple(sorted([*problems, *contradictions], key=lambda problem: problem.line)),
-        warnings=(*_unknown(columns), *repeated),
+        warnings=(*_unknown(columns), *repeated, *_few(doubts)),
         sha256=digest.hexdigest(),
     )
 
@@ -265,6 +265,14 @@ def _unknown(columns: Iterable[str]) -> list[str]:
         notes.append(f"column {excerpt(column)} is not known and ignored{hint}")
     if len(unknown) > _MOST_NOTES:
         notes.append(f"{len(unknown) - _MOST_NOTES} more columns are not known and ignored")
+    return notes
+
+
+def _few(doubts: Sequence[RowProblem]) -> list[str]:
+    """The first doubts about rows, and how many more there are."""
+    notes = [str(doubt) for doubt in doubts[:_MOST_NOTES]]
+    if len(doubts) > _MOST_NOTES:
+        notes.append(f"{len(doubts) - _MOST_NOTES} more rows are doubtful like these")
     return notes
 
 

@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from topview_pipeline.catalogue.references import resolved
 from topview_pipeline.catalogue.rows import Row, RowProblem, excerpt
+from topview_pipeline.prices import spoken_seconds, too_long
 from topview_pipeline.settings import MODES, CatalogueDefaults
 from topview_pipeline.text import is_url
 
@@ -30,6 +31,7 @@ _LOCATION: Final[TypeAdapter[Location]] = TypeAdapter(Location)
 _LONGEST_ID: Final = 255
 _NO_TEXT: Final = re.compile(r"[\x00\ud800-\udfff]")  # neither UTF-8 nor a database takes these
 _NO_PARTITION_KEY: Final = re.compile(r"\.\.\.|[\x00-\x1f\x7f]")  # Dagster's rule; line breaks
+_SCENES_OF_A_LOCATION: Final = 2  # a prompt makes one (docs: getting started with product avatar)
 _FROM_ONE: Final = re.compile(r"0*([1-9][0-9]{0,5})(?:\.0+)?")  # spreadsheets write 1 as 1.0
 
 
@@ -75,29 +77,29 @@ COLUMNS: Final = tuple(field.name for field in fields(Product))
 
 def product_of(
     row: Row, beside: str | None, defaults: CatalogueDefaults
-) -> Product | tuple[RowProblem, ...]:
-    """The product that a row describes, or every problem it has.
+) -> tuple[Product | None, tuple[RowProblem, ...]]:
+    """The product that a row describes, and what is doubtful in it; or None, and all that is wrong.
 
     Args:
         beside: The file that relative paths are seen from; None where there is none.
     """
     rules = _Rules(row.cells, beside)
     values = rules.values(defaults)
-    if not rules.problems:
-        return Product(**values)
-    known_id = rules.cells.get("product_id")
-    return tuple(
-        RowProblem(row.line, column, known_id, reason) for column, reason in rules.problems
+    found = tuple(
+        RowProblem(row.line, column, rules.cells.get("product_id"), reason)
+        for column, reason in rules.problems or rules.doubts
     )
+    return None if rules.problems else Product(**values), found
 
 
 class _Rules:
-    """One row under examination. `problems` collects (column, reason)."""
+    """One row under examination. `problems` and `doubts` collect (column, reason)."""
 
     def __init__(self, cells: Mapping[str, object], beside: str | None) -> None:
         self._raw = cells
         self._beside = beside
         self.problems: list[tuple[str, str]] = []
+        self.doubts: list[tuple[str, str]] = []
         self.cells: dict[str, str] = {}
         for column in COLUMNS:
             if column != "location" and (text := self._text(column)):
@@ -108,17 +110,17 @@ class _Rules:
         self._check_id()
         self._check_one_of("image", "product_image_file_id")
         template = self._group(defaults, "template_image", "template_image_file_id", "avatar_id")
-        self._check_one_of("template_image", "template_image_file_id", required=False)
-        if not template:
-            self._check_one_of("template_image", "template_image_file_id", "avatar_id")
+        self._check_one_of(
+            "template_image", "template_image_file_id", "avatar_id", required=not template
+        )
         face = self._group(defaults, "user_face_image", "user_face_image_file_id")
         self._check_one_of("user_face_image", "user_face_image_file_id", required=False)
         location = self._location()
         prompt = self.cells.get("image_edit_prompt", defaults.image_edit_prompt)
         self._check_one_of("script", "audio", "audio_file_id")
         mode = self.cells.get("mode", defaults.mode)
-        if mode not in MODES:
-            self._problem("mode", f"{excerpt(mode)} is none of {', '.join(MODES)}")
+        self._check_mode(mode)
+        self._check_script(mode)
         chosen_image = self._chosen_image()
         voice_id = self.cells.get("voice_id")
         if "script" in self.cells:
@@ -147,7 +149,7 @@ class _Rules:
         if value is None:
             return ""
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            self._problem(column, f"{excerpt(value)} is no text")
+            self._problem(column, f"{excerpt(value)} is not a text")
             return ""
         text = str(value).strip()  # an id 1234 is often a number in JSON
         if _NO_TEXT.search(text):
@@ -169,7 +171,8 @@ class _Rules:
     def _check_one_of(self, *columns: str, required: bool = True) -> None:
         given = [column for column in columns if column in self.cells]
         if len(given) > 1:
-            self._problem(given[1], f"{' and '.join(given)} are both given; use one")
+            both = "both " if len(given) == 2 else ""
+            self._problem(given[1], f"{' and '.join(given)} are {both}given; use one")
         elif required and not given and not any(column in columns for column, _ in self.problems):
             self._problem(columns[0], f"missing; give {' or '.join(columns)}")
 
@@ -186,12 +189,12 @@ class _Rules:
         try:
             return resolved(ref, self._beside or "")
         except ValueError as error:
-            self._problem(column, f"{excerpt(ref)} is no path or URL ({error})")
+            self._problem(column, f"{excerpt(ref)} is not a path or URL ({error})")
             return ref
 
     def _location(self) -> Location | None:
         value = self._raw.get("location")
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if not self._is_placed:
             return None
         if "image_edit_prompt" in self.cells:
             reason = "location places by hand, image_edit_prompt automatically; use one"
@@ -206,10 +209,40 @@ class _Rules:
         text = self.cells.get("chosen_image")
         if text is None:
             return None
-        if (number := _FROM_ONE.fullmatch(text)) is not None:
-            return int(number.group(1))
-        self._problem("chosen_image", f"{excerpt(text)} is no whole number from 1")
-        return None
+        found = _FROM_ONE.fullmatch(text)
+        if found is None:
+            self._problem("chosen_image", f"{excerpt(text)} is not a whole number from 1")
+            return None
+        number = int(found.group(1))
+        if number > 1 and not self._is_placed:
+            reason = f"{number}, and a prompt makes one scene; leave it empty, or give a location"
+            self._problem("chosen_image", reason)
+        elif number > _SCENES_OF_A_LOCATION:
+            self._problem("chosen_image", f"{number}, and a location makes two scenes; use 1 or 2")
+        return number
+
+    def _check_mode(self, mode: str) -> None:
+        if mode in MODES:
+            return
+        plain = re.sub(r"[\W_]", "", mode).lower()
+        meant = next((f"; is {one} meant?" for one in MODES if one.lower() == plain), "")
+        known = f" The modes are {', '.join(MODES)}" if meant else f"; write {', '.join(MODES)}"
+        self._problem("mode", f"there is no mode {excerpt(mode)}{meant}{known}")
+
+    def _check_script(self, mode: str) -> None:
+        """A script that no voice can speak within the mode's video would be paid and cut off."""
+        script = self.cells.get("script")
+        if script is None:
+            return
+        found = too_long(spoken_seconds(script), mode, is_recorded=False)
+        if found is not None:
+            reason = f"{found.what}; {found.fix[0].lower()}{found.fix[1:].rstrip('.')}"
+            (self.problems if found.is_certain else self.doubts).append(("script", reason))
+
+    @property
+    def _is_placed(self) -> bool:
+        value = self._raw.get("location")
+        return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def _parsed_location(value: object) -> Location:
@@ -230,6 +263,12 @@ def _parsed_location(value: object) -> Location:
         raise ValueError(
             "the points are not the corners of a quad in the order top left, top right, "
             "bottom right, bottom left"
+        )
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = points
+    if bx - ax + cx - dx <= 0 or dy - ay + cy - by <= 0:
+        raise ValueError(
+            "the product would lie on its side or stand on its head: begin with the point at its "
+            "top left, then top right, bottom right, bottom left"
         )
     return points
 

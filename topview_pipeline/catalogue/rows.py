@@ -6,7 +6,9 @@ A row that cannot be read is a `RowProblem`, and the rows after it go on. Not he
 
 from __future__ import annotations
 
+import codecs
 import csv
+import difflib
 import io
 import json
 import reprlib
@@ -17,12 +19,26 @@ from typing import Final
 from topview_pipeline.catalogue.references import shown
 from topview_pipeline.errors import PipelineError
 
-_FOREIGN: Final = {
-    "PK": ("an Excel file or another archive", "Save it as CSV UTF-8."),
-    "<": ("a web page or XML", "Use the address that downloads the CSV itself."),
-    "[": ("one JSON list", "Write one object in each line (JSON Lines)."),
+_SAVE_AS: Final = "Open it in its own program and save it as CSV UTF-8."
+_PICTURE: Final = ("a picture or other media", "Name the table that lists your pictures.")
+_JSON_LIST: Final = ("one JSON list", "Write one object in each line (JSON Lines).")
+_FOREIGN: Final[Mapping[bytes, tuple[str, str]]] = {
+    b"\xff\xfe": ("UTF-16 text", "Save it as CSV UTF-8."),
+    b"\xfe\xff": ("UTF-16 text", "Save it as CSV UTF-8."),
+    b"PK\x03\x04": ("an Excel file, another spreadsheet or an archive", _SAVE_AS),
+    b"\xd0\xcf\x11\xe0": ("an old Excel file", _SAVE_AS),
+    b"%PDF": ("a PDF", "Export the table in it as CSV UTF-8."),
+    b"\x89PNG": _PICTURE,
+    b"\xff\xd8\xff": _PICTURE,
+    b"GIF8": _PICTURE,
+    b"RIFF": _PICTURE,
+    b"\x1f\x8b": ("compressed (gzip)", "Unpack it."),
+    b"<": ("a web page or XML", "Use the address that downloads the CSV itself."),
+    b"[{": _JSON_LIST,
+    b"[[": _JSON_LIST,
+    b"[]": _JSON_LIST,
 }
-"""First characters of files that people take for a catalogue."""
+"""First bytes, without blanks, of files that people take for a catalogue."""
 _REPR: Final = reprlib.Repr()  # repr itself fails on deeply nested lists
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 60
 
@@ -67,15 +83,17 @@ def excerpt(value: object) -> str:
 def rows_of(data: bytes, location: str) -> Iterator[Row | RowProblem]:
     """Yield the rows of a file's bytes. Raises CatalogueError: they are no table."""
     where = shown(location)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise CatalogueError("it is UTF-16", where, "Save it as CSV UTF-8.")
+    begin = b"".join(data[:256].removeprefix(codecs.BOM_UTF8).split())
+    for first, (kind, fix) in _FOREIGN.items():
+        if begin.startswith(first):
+            raise CatalogueError(f"it is {kind}, not CSV or JSON Lines in UTF-8", where, fix)
     # Bytes that are not UTF-8 become what `product` refuses: only their rows fail.
     text = data.decode("utf-8-sig", "surrogateescape")
     if not text.strip():
         raise CatalogueError("it is empty", where, "Add a header and a row for each product.")
     # An export link has no suffix.
     is_json = where.lower().endswith((".jsonl", ".ndjson")) or text.lstrip().startswith("{")
-    yield from _json_rows(text) if is_json else _csv_rows(text, where)
+    yield from _json_rows(text, where) if is_json else _csv_rows(text, where)
 
 
 def _csv_rows(text: str, where: str) -> Iterator[Row | RowProblem]:
@@ -108,6 +126,7 @@ def _csv_rows(text: str, where: str) -> Iterator[Row | RowProblem]:
 
 def _header(text: str, where: str) -> tuple[list[str], str]:
     """The column names and the delimiter: the one with which the header has a product_id."""
+    seen: list[str] = []
     for delimiter in (",", ";", "\t"):
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         try:
@@ -121,18 +140,18 @@ def _header(text: str, where: str) -> tuple[list[str], str]:
                 what = f"its header names the column {excerpt(twice[0])} twice"
                 raise CatalogueError(what, where, "Remove one of them.")
             return columns, delimiter
-    for begin, (kind, fix) in _FOREIGN.items():
-        if text.lstrip().startswith(begin):
-            raise CatalogueError(f"it is {kind}, not a table", where, fix)
-    raise CatalogueError(
-        "its first line is no header with a product_id column",
-        where,
-        "Name the columns there, separated by comma, semicolon or tab, product_id among them.",
-    )
+        seen += columns
+    fix = "Name the columns there, separated by comma, semicolon or tab, product_id among them."
+    if near := difflib.get_close_matches("product_id", seen, n=1):
+        fix = f"Is {excerpt(near[0])} meant to be product_id? {fix}"
+    raise CatalogueError("its first line is not a header with a product_id column", where, fix)
 
 
 def _quoting(error: csv.Error, start: int, end: int) -> str:
     lines = f"; lines {start} to {end} were taken for one row" if end > start else ""
+    if "field limit" in str(error):
+        most = f"a cell has more than {csv.field_size_limit():,} characters"
+        return f"{most}{lines}; shorten it, or close the quote that opens it"
     return f"{error}{lines}; check the quotes, and write a quote inside a quoted cell twice"
 
 
@@ -146,7 +165,10 @@ def _cut_off(line: int, cells: list[str], columns: list[str]) -> RowProblem:
     return RowProblem(line, None, whole.get("product_id", "").strip() or None, reason)
 
 
-def _json_rows(text: str) -> Iterator[Row | RowProblem]:
+def _json_rows(text: str, where: str) -> Iterator[Row | RowProblem]:
+    if text.lstrip()[:2].strip() == "{" and _is_json(text):
+        what = "it is one JSON object in several lines, not CSV or JSON Lines in UTF-8"
+        raise CatalogueError(what, where, _JSON_LIST[1])
     for line, source in enumerate(text.split("\n"), start=1):
         if not source.strip():
             continue
@@ -158,8 +180,16 @@ def _json_rows(text: str) -> Iterator[Row | RowProblem]:
         if isinstance(value, dict):
             yield Row(line, value)
         else:
-            reason = f"{excerpt(value)} is no JSON object with the columns as keys"
+            reason = f'{excerpt(source.strip())} is not a JSON object like {{"product_id": "mug"}}'
             yield RowProblem(line, None, None, reason)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -7,6 +7,7 @@ error and `[red]` is gone, and no terminal may carry out what they hold.
 from __future__ import annotations
 
 import getpass
+import math
 import socket
 import sys
 from collections.abc import Collection, Iterable, Sequence
@@ -37,6 +38,19 @@ class OneSentence(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it."""
         click.echo(f"topview-pipeline: {printable(self.message)}", file=file, err=file is None)
+
+
+class Credits(click.FloatRange):
+    """An amount of credits as an option: `nan` and `inf` are not limits."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0.0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        amount = super().convert(value, param, ctx)
+        if not math.isfinite(amount):
+            self.fail(f"{value!r} is not an amount of credits; give a number from 0.", param, ctx)
+        return amount
 
 
 def say(text: str, console: Console | None = None, *, style: str = "") -> None:

@@ -83,7 +83,9 @@ def usable_catalogue(
             f"it has {len(catalogue.products)}, such as {known}"
         )
     if not catalogue.products:
-        reasons = "\n".join(f"  {problem}" for problem in catalogue.problems[:_SHOWN_PROBLEMS])
+        # A misspelt column spoils every row: the warnings come first.
+        lines = (*catalogue.warnings, *catalogue.problems[:_SHOWN_PROBLEMS])
+        reasons = "\n".join(f"  {line}" for line in lines)
         raise CannotStart(f"the catalogue {catalogue.source} has no usable row:\n{reasons}")
     return catalogue
 

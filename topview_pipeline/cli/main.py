@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from importlib import import_module
@@ -69,9 +68,7 @@ def main(context: click.Context, demo: bool) -> None:
         return
     from dotenv import load_dotenv
 
-    from topview_pipeline.settings import project_root, unknown_variables
+    from topview_pipeline.settings import project_root, warn_of_unknown_variables
 
     load_dotenv(project_root() / ".env", override=True)
-    for name, near in unknown_variables(os.environ):
-        meant = "" if near is None else f" Is {near} meant?"
-        click.echo(f"topview-pipeline: there is no setting {name}.{meant}", err=True)
+    warn_of_unknown_variables()

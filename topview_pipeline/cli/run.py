@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import click
 from rich.console import Console
 
-from topview_pipeline.cli.console import SOME_FAILED, CannotStart, ask, say
+from topview_pipeline.cli.console import SOME_FAILED, CannotStart, Credits, ask, say
 from topview_pipeline.cli.environment import (
     QUIETLY,
     call_topview,
@@ -37,7 +37,7 @@ from topview_pipeline.stages import stages_named
 @click.option("--force", is_flag=True, help="Make it again though it is there; it is paid again.")
 @click.option(
     "--credit-limit",
-    type=click.FloatRange(min=0.0),
+    type=Credits(),
     metavar="CREDITS",
     help="The most that this run may cost; what is over it is held for another run.",
 )

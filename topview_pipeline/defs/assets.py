@@ -31,6 +31,7 @@ PRODUCTS_A_RUN: Final = 200
 CREDIT_LIMIT: Any = Field(
     default=None,
     ge=0,
+    allow_inf_nan=False,
     description="The most credits that this run may cost, retries by the sensor included. What is "
     "over it is held until another run. Empty: no such limit; TOPVIEW_CREDIT_LIMIT, for the day, "
     "counts in any case.",

@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol
 from topview_pipeline.catalogue import InputFile, Product
 from topview_pipeline.engine.events import Event, Made
 from topview_pipeline.engine.poll_plan import PollPlan
-from topview_pipeline.ledger import CostSeen, Ledger, Task, TaskState
-from topview_pipeline.prices import Estimate, estimate
+from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.prices import CostSeen, Estimate, estimate
 from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages import STAGES, ProofLists, Stage
 from topview_pipeline.store import Store
@@ -228,7 +228,7 @@ class Context:
             mode,
             seconds,
             free=stage.free,
-            seen=self._cost_seen(stage.key, mode).of(seconds),
+            seen=self._cost_seen(stage.key, mode),
             prices=self.config.prices,
         )
 

@@ -102,7 +102,7 @@ class Held:
 Event = Observed | Made | Failed | Held
 
 FIXES: Mapping[HoldReason, str] = {
-    HoldReason.ACCOUNT: "fix the account's key or credits, then run again",
+    HoldReason.ACCOUNT: "fix the account as it says there, then run again",
     HoldReason.DAY_LIMIT: "nothing: run again after midnight UTC, or raise TOPVIEW_CREDIT_LIMIT",
     HoldReason.RUN_LIMIT: "run again with a higher credit limit, or with none",
     HoldReason.RETRY: "nothing: it is tried again by itself, or at once by another run",

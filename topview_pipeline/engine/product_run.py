@@ -49,6 +49,7 @@ from topview_pipeline.ledger import (
     Reservation,
     Task,
     TaskState,
+    without_price,
 )
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.stages import (
@@ -446,8 +447,9 @@ class ProductRun:
             raise StoppedError
 
     async def _prove_later_stages(self) -> None:
-        """A paid task is not made for a later stage that could not succeed."""
+        """A paid task is not made for a later stage that could not succeed, or be paid."""
         for later in self.left[1:]:
+            self._check_priced(later)
             await self._read_inputs(later)
             recorded = await self._recorded(later)
             with self._context.activity.asking():
@@ -457,6 +459,20 @@ class ProductRun:
                     recorded=recorded,
                     when_no_face=self._context.config.when_no_face,
                 )
+
+    def _check_priced(self, stage: Stage) -> None:
+        """Raises ProductHeldError under a limit while nothing says what the stage costs."""
+        context, limit = self._context, self._run_limit
+        if limit is None and context.config.credit_limit is None:
+            return
+        found = context.estimate(stage, stage.likely_mode(self._work.product), None)
+        if found.credits is None:
+            raise _over(without_price(found.source, limit, context.clock()))
+
+    @property
+    def _run_limit(self) -> float | None:
+        retry = self._work.retry_of
+        return self._context.run.credit_limit if retry is None else retry.credit_limit
 
     async def _recorded(self, stage: Stage) -> float | None:
         """Seconds of the recording that the catalogue names for a stage.
@@ -520,8 +536,7 @@ class ProductRun:
         if isinstance(answer, (AlreadyLive, NoSlot)):
             return Sent.DECIDE
         if isinstance(answer, OverLimit):
-            reason = HoldReason.DAY_LIMIT if answer.of == "day" else HoldReason.RUN_LIMIT
-            raise ProductHeldError(reason, answer.detail, until=answer.until)
+            raise _over(answer)
         try:
             self._check_not_stopped()
             self._parts.gate.check()
@@ -557,7 +572,7 @@ class ProductRun:
             inputs=item.input_versions,
             mode=item.mode,
             seconds=seconds,
-            credit_limit=run.credit_limit if retry is None else retry.credit_limit,
+            credit_limit=self._run_limit,
             estimate=estimate.credits,
             estimate_source=estimate.source,
             queued_at=queued_at,
@@ -605,3 +620,8 @@ class ProductRun:
 
 def _unreadable(error: InputError) -> PreconditionError:
     return PreconditionError(f"{error.where}: {error.what}", fix=error.fix)
+
+
+def _over(answer: OverLimit) -> ProductHeldError:
+    reason = HoldReason.DAY_LIMIT if answer.of == "day" else HoldReason.RUN_LIMIT
+    return ProductHeldError(reason, answer.detail, until=answer.until, fix=answer.fix)

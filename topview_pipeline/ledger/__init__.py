@@ -3,8 +3,9 @@
 `Ledger` is the only entrance. It knows nothing of Dagster, HTTP or the stages.
 """
 
+from topview_pipeline.ledger.budget import without_price
 from topview_pipeline.ledger.database import LedgerError, LedgerUnavailable, LedgerVersion
-from topview_pipeline.ledger.history import CostSeen, TaskEvent
+from topview_pipeline.ledger.history import TaskEvent
 from topview_pipeline.ledger.ledger import Ledger, account_id
 from topview_pipeline.ledger.task_row import (
     LIVE,
@@ -30,7 +31,6 @@ __all__ = [
     "LIVE",
     "MOVES",
     "AlreadyLive",
-    "CostSeen",
     "IllegalMove",
     "Ledger",
     "LedgerError",
@@ -46,4 +46,5 @@ __all__ = [
     "TaskGlance",
     "TaskState",
     "account_id",
+    "without_price",
 ]

@@ -6,7 +6,7 @@ The check is part of the reserve transaction, so that it holds across processes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import sqlalchemy as sa
 
@@ -75,23 +75,29 @@ def over_limit(
     if wanted.estimate == 0.0 or (run_limit is None and credits_a_day is None):
         return None
     if wanted.estimate is None:
-        mode = "" if wanted.mode is None else f" in mode {wanted.mode}"
-        detail = (
-            f"there is a credit limit, and nothing says what {wanted.stage}{mode} costs; "
-            "name its price in TOPVIEW_PRICES"
-        )
-        return OverLimit("day" if run_limit is None else "run", detail, now + _PRICE_SECONDS)
+        return without_price(wanted.estimate_source, run_limit, now)
     if credits_a_day is not None:
         spent = _spent_today(connection, account, now).total
-        if spent + wanted.estimate > credits_a_day:
+        if _is_more(spent + wanted.estimate, credits_a_day):
             detail = _numbers(wanted, "today", spent, credits_a_day)
             return OverLimit("day", detail, midnight_after(now))
     if run_limit is not None:
         spent = _spent_by_run(connection, account, wanted.root_run_id)
-        if spent + wanted.estimate > run_limit:
+        if _is_more(spent + wanted.estimate, run_limit):
             detail = _numbers(wanted, f"run {wanted.root_run_id[:8]}", spent, run_limit)
             return OverLimit("run", detail, None)
     return None
+
+
+def without_price(why: str, run_limit: float | None, now: float) -> OverLimit:
+    """The answer for a task under a limit whose estimate is unknown; `why` is the estimate's."""
+    of: Literal["day", "run"] = "day" if run_limit is None else "run"
+    detail, fix = f"there is a credit limit, and {why}", "add the price, or run without a limit"
+    return OverLimit(of, detail, now + _PRICE_SECONDS, fix)
+
+
+def _is_more(total: float, limit: float) -> bool:
+    return total - limit > 1e-6  # 0.1 and 0.2 are not more than 0.3
 
 
 def _numbers(wanted: Reservation, of: str, spent: float, limit: float) -> str:

@@ -33,9 +33,12 @@ _READING: Final[Mapping[str, Mapping[str, Any]]] = {
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
 """Execution options of a transaction that only reads, and sees one state of the ledger."""
+_NAME_A_PLACE: Final = (
+    "Let TOPVIEW_HOME, or TOPVIEW_LEDGER_URL, name a place on a local disk that may be written."
+)
 _SQLITE_ADVICE: Final = (
-    "Check that the disk has room, that the file may be written and that no other program holds it "
-    "locked; then run again."
+    "Check that the disk has room, that TOPVIEW_HOME (or TOPVIEW_LEDGER_URL) may be written and "
+    "that no other program holds it locked; then run again."
 )
 _DAMAGED_ADVICE: Final = (
     "The file is damaged. Restore it from a backup, or without one move it away and run "
@@ -200,9 +203,10 @@ def _open(url: str) -> tuple[str, sa.Engine]:
         is_sqlite = parsed.get_backend_name() == "sqlite"
         return where, _sqlite(parsed) if is_sqlite else _postgresql(parsed)
     except (OSError, ModuleNotFoundError) as error:
-        is_missing = isinstance(error, ModuleNotFoundError)
-        fix = "Run: pip install 'topview-pipeline[postgres]'" if is_missing else ""
-        raise LedgerUnavailable(f"it cannot be opened: {error}", f"ledger {where}", fix) from error
+        fix, reason = "Run: pip install 'topview-pipeline[postgres]'", str(error)
+        if isinstance(error, OSError):
+            fix, reason = _NAME_A_PLACE, error.strerror or reason
+        raise LedgerUnavailable(f"it cannot be opened: {reason}", f"ledger {where}", fix) from error
 
 
 def _sqlite(url: URL) -> sa.Engine:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.schema import task, task_event, task_of
 from topview_pipeline.ledger.task_row import Task, TaskState
+from topview_pipeline.prices import CostSeen
 
 _NEWEST: Final = 500
 """Finished tasks of a stage that say how long it takes."""
@@ -25,27 +26,6 @@ class TaskEvent:
     what: str
     who: str
     detail: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class CostSeen:
-    """The highest credits of a task, and of a second of its speech, of one stage and mode."""
-
-    a_task: float | None = None
-    a_second: float | None = None
-
-    def of(self, seconds: float | None) -> float | None:
-        """The credits for so many seconds of speech; without them, for a whole task."""
-        if seconds is not None and self.a_second is not None:
-            return self.a_second * seconds
-        return self.a_task
-
-    def and_of(self, credits: float, seconds: float | None) -> CostSeen:  # noqa: A002
-        """The same with one more task."""
-        a_second = credits / seconds if seconds else 0.0
-        return CostSeen(
-            max(self.a_task or 0.0, credits), max(self.a_second or 0.0, a_second) or None
-        )
 
 
 def append_event(
@@ -115,7 +95,9 @@ class History:
     def cost_seen(self, stage: str, mode: str | None) -> CostSeen:
         """The most credits that finished tasks like this were booked with."""
         booked = task.c.cost_credits
-        a_second = sa.case((task.c.seconds > 0, booked / task.c.seconds))
+        # Rounded up, as far as it matters: not every SQLite has ceil.
+        started = sa.func.round(task.c.seconds + 0.4999999)
+        a_second = sa.case((task.c.seconds > 0, booked / started))
         query = sa.select(sa.func.max(booked), sa.func.max(a_second)).where(
             task.c.account == self._account,
             task.c.stage == stage,

@@ -201,11 +201,13 @@ class OverLimit:
     Attributes:
         detail: the numbers, in words.
         until: when there may be room again; None: only for a new run, or with another limit.
+        fix: what to do, where it is not the limit.
     """
 
     of: Literal["day", "run"]
     detail: str
     until: float | None
+    fix: str | None = None
 
 
 ReserveAnswer = Reserved | AlreadyLive | NoSlot | OverLimit

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Raised when a rule changes; results with a verdict of another version are measured again."""
 MAKE_AGAIN: Final = "make it again with force; if it comes out the same, report it to Topview"
 

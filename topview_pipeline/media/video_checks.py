@@ -12,7 +12,7 @@ from typing import Final
 from topview_pipeline.media.detectors import Watched, watch
 from topview_pipeline.media.probe import Media, is_stand_in
 from topview_pipeline.media.verdict import MAKE_AGAIN, STAND_IN, Findings, Verdict
-from topview_pipeline.prices import LONGEST_RECORDING_SECONDS
+from topview_pipeline.prices import FIXED_SECONDS, LONGEST_SECONDS, too_long
 
 SHORT_SIDES: Final[Mapping[str, int]] = {
     "lite": 480,
@@ -22,8 +22,6 @@ SHORT_SIDES: Final[Mapping[str, int]] = {
     "avatar4Fast": 1080,
 }
 """Pixels by mode (docs: pa2_image2video_submit_task)."""
-FIXED_SECONDS: Final[Mapping[str, float]] = {"lite": 5.0, "pro": 10.0}
-"""The length of these modes, whatever is said (same page); the others are as long as the speech."""
 SIZE_TOLERANCE: Final = 0.03  # encoders round sides to multiples of 16
 LEAST_HEARD: Final = 1 / 3  # of the time of the speech: below it most of the speech is missing
 DOUBTFUL_HEARD: Final = 2 / 3  # below it there are longer pauses than speech has
@@ -78,7 +76,7 @@ def expected_seconds(mode: str | None, speech: Speech | None) -> tuple[float, fl
         return fixed * 0.8, fixed * 1.2
     if speech is None:
         return None
-    seconds = min(speech.seconds, LONGEST_RECORDING_SECONDS.get(mode or "", float("inf")))
+    seconds = min(speech.seconds, LONGEST_SECONDS.get(mode or "", float("inf")))
     if speech.is_recorded:
         return max(seconds * 0.9 - 0.5, 0.1), seconds * 1.1 + 2.0
     return max(seconds / 3 - 0.5, 0.3), seconds * 1.5 + 3.0
@@ -117,6 +115,11 @@ def _check_length(found: Findings, seen: Watched, mode: str | None, speech: Spee
     if not shortest <= seen.seconds <= longest:
         wanted = f"{shortest:.1f} to {longest:.1f} s"
         found.error(f"it is {seen.seconds:.1f} s long, and should be {wanted} long", MAKE_AGAIN)
+    if speech and (cut := too_long(speech.seconds, mode, is_recorded=speech.is_recorded)):
+        (found.error if cut.is_certain else found.warn)(
+            f"its speech may be cut off: {cut.what}",
+            "listen to its end; shorten the speech, or use a mode of longer videos",
+        )
 
 
 def _check_sound(found: Findings, seen: Watched, mode: str | None, speech: Speech | None) -> None:

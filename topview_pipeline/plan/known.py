@@ -55,7 +55,7 @@ def load_known(
             mode,
             seconds,
             free=stage.free,
-            seen=seen(stage.key, mode).of(seconds),
+            seen=seen(stage.key, mode),
             prices=prices,
         ).credits
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from topview_pipeline.prices import LONGEST_RECORDING_SECONDS
+from topview_pipeline.prices import spoken_seconds, too_long
 from topview_pipeline.stages.fingerprint import Inputs, work_of
 from topview_pipeline.stages.scene import SceneImage, images_of
 from topview_pipeline.stages.stage import (
@@ -44,10 +43,6 @@ VIDEO_FILE: Final = "video.mp4"
 COVER_FILE: Final = "cover.jpg"
 _FACELESS_MODE: Final = "avatar2"
 """The only mode that takes an image without a face (docs: pa2_image2video_submit_task)."""
-_LETTERS_A_SECOND: Final = 12.0
-_IDEOGRAPHS_A_SECOND: Final = 4.0
-"""Slow speech, so that an estimate is rather too high: English is read at 14 letters a second."""
-_IDEOGRAPH: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _LONGEST_READING: Final = 30.0
 """Seconds for one of Topview's lists: without it no scene waits any longer."""
 _NAMED: Final = 3
@@ -145,17 +140,13 @@ class Video(Stage):
         return product.mode
 
     def speech_seconds(self, product: Product) -> float | None:
-        if product.script is None:
-            return None
-        ideographs = len(_IDEOGRAPH.findall(product.script))
-        letters = len(product.script) - ideographs
-        return max(ideographs / _IDEOGRAPHS_A_SECOND + letters / _LETTERS_A_SECOND, 1.0)
+        return None if product.script is None else spoken_seconds(product.script)
 
     def recording(self, product: Product) -> str | None:
         return product.audio
 
     def check_recording(self, seconds: float, mode: str | None) -> None:
-        _check_length(seconds, mode, fix="Shorten it, or use mode avatar4 (at most 120 s).")
+        _check_length(seconds, mode)
 
     def files(self, item: WorkItem) -> tuple[FileNeeded, ...]:
         product = item.product
@@ -305,11 +296,10 @@ def image_sent(request: Json | None, scene_result: Json | None) -> SceneImage | 
     return next((image for image in images_of(scene_result) if image.image_id == sent), None)
 
 
-def _check_length(seconds: float, mode: str | None, *, fix: str) -> None:
-    longest = LONGEST_RECORDING_SECONDS.get(mode or "")
-    if longest is not None and seconds > longest:
-        what = f"the audio lasts {seconds:.1f} s, and mode {mode} takes at most {longest:g} s"
-        raise PreconditionError(what, fix=fix)
+def _check_length(seconds: float, mode: str | None, *, fix: str = "") -> None:
+    found = too_long(seconds, mode, is_recorded=True)
+    if found is not None:
+        raise PreconditionError(found.what, fix=fix or found.fix)
 
 
 class ProofLists:

@@ -32,7 +32,7 @@ always the same. `envelope` decides which answer becomes which class, and nothin
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.text import one_line, without_queries
@@ -150,6 +150,15 @@ class AccountError(SubmitError, QueryError, UploadError):
     """
 
     verdict = "the account was refused"
+
+    def __init__(self, message: str, *, doing: str, code: str | None = None, **facts: Any) -> None:
+        super().__init__(message, doing=doing, code=code, **facts)
+        self.fix = (
+            "Buy credits at Topview, or wait for those of the plan; then run again."
+            if code == "4100"
+            else "Copy TOPVIEW_UID and TOPVIEW_API_KEY from Topview's API page once more, the key "
+            "without the word Bearer."
+        )
 
 
 class DownloadError(TopviewError):
