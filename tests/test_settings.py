@@ -76,7 +76,7 @@ def test_an_empty_environment_is_enough(project: Path, read: Read) -> None:
     assert make_url(config.ledger_url).database == str(project / ".topview" / "ledger.db")
     assert config.store == str(project / ".topview" / "store")
     assert (config.slots, config.previews, config.credit_limit) == (4, True, None)
-    assert config.prices.source == "the default price list"
+    assert {price.source for price in config.prices.prices.values()} == {"the default price list"}
     assert (config.deadline_seconds, config.defaults) == ({}, CatalogueDefaults())
 
 
@@ -94,15 +94,21 @@ def test_each_variable_arrives_alone_and_stripped(read: Read, name: str) -> None
 
 
 def test_all_variables_arrive_together_as_plain_values(project: Path, read: Read) -> None:
-    config = read(**SAMPLES)
+    other_templates = {"DEFAULT_TEMPLATE_IMAGE_FILE_ID", "DEFAULT_AVATAR_ID"}
+    config = read(**{k: v for k, v in SAMPLES.items() if k not in other_templates})
     assert config.require_account() == ("some", SecretStr("some"))
     assert (config.slots, config.poll_seconds, config.wait_seconds) == (12, 0.05, 0)
     assert (config.previews, config.checks, config.account_exclusive) == (False, False, True)
     assert (config.catalogue, config.store) == (SAMPLES["CATALOGUE"], SAMPLES["STORE"])
-    assert config.prices.source == "the price list in TOPVIEW_PRICES"
+    sources = {name: price.source for name, price in config.prices.prices.items()}
+    assert (sources["image_replace"], sources["image2video/avatar2"]) == (
+        "TOPVIEW_PRICES",
+        "the default price list",
+    )
     assert [*config.deadline_seconds.values()] == [61, 62, 90.5]
     assert config.defaults.template_image == str(project / "templates" / "hand.png")
-    for name, value in config.defaults.model_dump(exclude={"template_image"}).items():
+    left_out = {"template_image", "template_image_file_id", "avatar_id"}
+    for name, value in config.defaults.model_dump(exclude=left_out).items():
         assert value == SAMPLES[f"DEFAULT_{name.upper()}"]
 
 
@@ -122,7 +128,7 @@ def test_all_variables_arrive_together_as_plain_values(project: Path, read: Read
         ("WHEN_NO_FACE", "skip", "It must be 'fail' or 'avatar2'."),
         ("DEFAULT_MODE", "avatar3", "It must be 'lite', 'pro', 'avatar2', 'avatar4' or 'avatar4F"),
         ("DEADLINE_REMOVE_BACKGROUND", "0", "It must be greater than 0."),
-        ("PRICES", "image_replace=-1", "'image_replace=-1' is no price. Use image_replace=1, "),
+        ("PRICES", "image_replace=-1", "'image_replace=-1' cannot be read as a price. Write "),
         ("LEDGER_URL", "/data/ledger.db", "not a SQLAlchemy URL"),
         ("LEDGER_URL", "postgresql://user:pass@word:hunter2@host/ledger", "not a SQLAlchemy URL"),
         ("LEDGER_URL", "mysql://user:hunter2@host/ledger", "mysql is not supported"),
@@ -131,6 +137,12 @@ def test_all_variables_arrive_together_as_plain_values(project: Path, read: Read
         ("LEDGER_URL", "sqlite://", "forgets what was paid for"),
         ("LEDGER_URL", "sqlite:///:memory:", "forgets what was paid for"),
         ("LEDGER_URL", "sqlite:///file:ledger?mode=memory&uri=true", "forgets what was paid for"),
+        (
+            "STORE",
+            "memory://hunter2",
+            "gone with its process, and all that was paid. Name a folder",
+        ),
+        ("STORE", "Memory:/bucket", "gone with its process"),
         ("HOME", "s3://bucket/home", "it is a URL. Name a folder"),
         ("UID", "two words", "no header takes"),
         ("API_KEY", "Bearer hunter2", "without the word Bearer"),
@@ -149,6 +161,24 @@ def test_a_value_that_cannot_be_used_is_explained_and_never_quoted_when_secret(
     assert "\n" not in str(error)
     assert "hunter2" not in str(error)
     assert error.__context__ is None  # pydantic's own error would print the values
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("TEMPLATE_IMAGE", "AVATAR_ID"),
+        ("TEMPLATE_IMAGE", "TEMPLATE_IMAGE_FILE_ID"),
+        ("TEMPLATE_IMAGE_FILE_ID", "AVATAR_ID"),
+    ],
+)
+def test_two_default_templates_are_refused_not_one_of_them_dropped(
+    read: Read, first: str, second: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(**{f"DEFAULT_{first}": "a", f"DEFAULT_{second}": "b"})
+    assert str(caught.value) == (
+        f"TOPVIEW_DEFAULT_{second}: it cannot go with TOPVIEW_DEFAULT_{first}. Set one of the two."
+    )
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "much", "1e999"])
@@ -269,6 +299,12 @@ def test_a_missing_account_is_named_only_when_it_is_needed(
     ("name", "nearest"),
     [
         ("TOPVIEW_SLOT", "TOPVIEW_SLOTS"),
+        ("TOPVIEW_CREDITLIMIT", "TOPVIEW_CREDIT_LIMIT"),
+        ("TOPVIEW_CREDIT_LIMITS", "TOPVIEW_CREDIT_LIMIT"),
+        ("TOPVIEW_CREDITS_LIMIT", "TOPVIEW_CREDIT_LIMIT"),
+        ("TOPVIEW_APIKEY", "TOPVIEW_API_KEY"),
+        ("TOPVIEW_CATALOG", "TOPVIEW_CATALOGUE"),
+        ("TOPVIEW_PRICE", "TOPVIEW_PRICES"),
         ("TOPVIEW_DEADLINE_IMAGE_REPLAEC", "TOPVIEW_DEADLINE_IMAGE_REPLACE"),
         ("topview_uid", "TOPVIEW_UID"),
         ("TOPVIEW_ZZZZZZ", None),

@@ -120,7 +120,7 @@ def _price_list(value: object) -> object:
 
 
 def _store(ref: str) -> str:
-    if re.match(r"([^/]*::)?memory:", ref, re.IGNORECASE):
+    if ref.lower().startswith("memory:/"):
         fix = "Name a folder, or a bucket such as s3://bucket/folder."
         raise ValueError("a store in memory is gone with its process, and all that was paid", fix)
     return ref

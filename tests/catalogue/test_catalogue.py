@@ -227,7 +227,7 @@ def test_a_source_a_class_and_a_function_are_all_taken(name: str) -> None:
         ("python:own_sources:missing", "AttributeError"),
         ("python:own_sources:broken", "KeyError"),
         ("python:own_sources:number", "TypeError"),
-        ("python:own_sources:nothing", "NoneType is no catalogue source"),
+        ("python:own_sources:nothing", "NoneType is not a catalogue source"),
     ],
 )
 @pytest.mark.usefixtures("own_sources")

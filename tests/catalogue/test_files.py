@@ -157,7 +157,9 @@ def test_many_urls_are_fetched_at_once_and_each_is_whole(
 
 def test_a_missing_file_is_its_own_products_trouble(tmp_path: Path) -> None:
     photo, gone = put(tmp_path / "a.png", b"first"), str(tmp_path / "gone.png")
-    hashes = InputFiles().hashes(only(jsonl(row(image=photo, template_image=gone))).files)
+    hashes = InputFiles().hashes(
+        only(jsonl(row(image=photo, avatar_id="", template_image=gone))).files
+    )
     assert hashes.sha256(photo) == sha256(b"first")
     with pytest.raises(InputError, match="no such file"):
         hashes.sha256(gone)

@@ -60,6 +60,8 @@ def test_json_lines_may_hold_real_numbers_and_lists() -> None:
         ({"image": ["mug.png"]}, "image"),
         ({"image": "http://[host/mug.png"}, "image"),
         ({"avatar_id": None}, "template_image"),
+        ({"template_image": "/t.png"}, "avatar_id"),
+        ({"template_image_file_id": "t1"}, "avatar_id"),
         ({"template_image": "t.png", "template_image_file_id": "t1"}, "template_image_file_id"),
         ({"user_face_image": "f.png", "user_face_image_file_id": "f"}, "user_face_image_file_id"),
         ({"location": QUAD, "image_edit_prompt": "Hold it."}, "location"),
@@ -69,6 +71,12 @@ def test_json_lines_may_hold_real_numbers_and_lists() -> None:
         ({"voice_id": ""}, "voice_id"),
         ({"mode": "avatar3"}, "mode"),
         ({"mode": "PRO"}, "mode"),
+        ({"mode": "lite", "script": "so many words " * 18}, "script"),
+        ({"mode": "pro", "script": "字" * 81}, "script"),
+        ({"script": "many words " * 2000}, "script"),
+        ({"chosen_image": 2}, "chosen_image"),
+        ({"chosen_image": 2, "image_edit_prompt": "Hold it."}, "chosen_image"),
+        ({"chosen_image": 3, "location": QUAD}, "chosen_image"),
         ({"chosen_image": 0}, "chosen_image"),
         ({"chosen_image": "-1"}, "chosen_image"),
         ({"chosen_image": "1.5"}, "chosen_image"),
@@ -112,11 +120,19 @@ NO_QUADS = [
     *("[[0,0],[0,1],[1,1],[1,0]]", "[[0,0],[1,0],[0,1],[0.9,0.5]]"),
     "[[0,0],[1,0],[0.2,0.2],[0,1]]",
 ]
+TURNED = [
+    "[[0.7,0.9],[0.3,0.9],[0.3,0.6],[0.7,0.6]]",  # on its head
+    "[[0.7,0.6],[0.7,0.9],[0.3,0.9],[0.3,0.6]]",  # on its right side
+    "[[0.3,0.9],[0.3,0.6],[0.7,0.6],[0.7,0.9]]",  # on its left side
+    "[[0.9,0.6],[0.6,0.9],[0.3,0.6],[0.6,0.3]]",
+]
 
 
 @pytest.mark.parametrize(
     ("location", "words"),
-    [(one, "0 to 1; write [[") for one in NO_POINTS] + [(one, "in the order") for one in NO_QUADS],
+    [(one, "0 to 1; write [[") for one in NO_POINTS]
+    + [(one, "in the order") for one in NO_QUADS]
+    + [(one, "on its head: begin with the point at its top left") for one in TURNED],
 )
 def test_a_location_that_topview_would_misread_is_refused(location: str, words: str) -> None:
     catalogue = jsonl(row(location=location))
@@ -132,6 +148,31 @@ def test_a_huge_number_in_a_location_is_refused_too() -> None:
 def test_a_rotated_quad_is_a_location() -> None:
     product = only(jsonl(row(location="[[0.5,0],[1,0.5],[0.5,1],[0,0.5]]")))
     assert product.location == ((0.5, 0), (1, 0.5), (0.5, 1), (0, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [
+        ("Lite", "there is no mode 'Lite'; is lite meant? The modes are lite, pro, avatar2, "),
+        ("avatar 4 fast", "there is no mode 'avatar 4 fast'; is avatar4Fast meant? "),
+        ("avatar3", "there is no mode 'avatar3'; write lite, pro, avatar2, avatar4, avatar4Fast"),
+    ],
+)
+def test_a_mode_in_another_spelling_is_recognised_in_the_refusal(mode: str, says: str) -> None:
+    (problem,) = jsonl(row(mode=mode)).problems
+    assert problem.reason.startswith(says)
+
+
+def test_a_script_that_only_a_brisk_voice_can_speak_in_time_is_a_warning() -> None:
+    """An estimate refuses only what is certain: 8.3 s at a slow pace, for a video of 5 s."""
+    catalogue = jsonl(row(mode="lite", script="a" * 100), row(product_id="b", script="a" * 100))
+    assert list(catalogue.products) == ["mug", "b"]
+    assert catalogue.warnings == (
+        "line 1, column script (product 'mug'): the script takes about 8 s to speak, and a video "
+        "in mode lite lasts 5 s; shorten it, or use mode avatar4 (at most 120 s)",
+    )
+    many = jsonl(*(row(product_id=n, mode="lite", script="a" * 100) for n in range(50))).warnings
+    assert (len(many), many[-1]) == (21, "30 more rows are doubtful like these")
 
 
 def test_paths_are_seen_from_the_catalogue(tmp_path: Path) -> None:

@@ -89,11 +89,21 @@ def test_nothing_that_is_free_is_ever_over_a_limit(ledger: Ledger) -> None:
 def test_under_a_limit_nothing_is_sent_whose_price_nobody_knows(
     ledger: Ledger, clock: Clock, limit: str, of: str
 ) -> None:
-    refused = over(ask(ledger, "a", estimate=None, mode="pro", **{limit: 10.0}))
+    unknown: dict[str, Any] = {"estimate": None, "estimate_source": "nothing says what pro costs"}
+    refused = over(ask(ledger, "a", mode="pro", **{limit: 10.0}, **unknown))
     assert refused.of == of
-    assert "what replacedImages in mode pro costs; name its price in TOPVIEW_" in refused.detail
+    assert refused.detail == "there is a credit limit, and nothing says what pro costs"
+    assert refused.fix == "add the price, or run without a limit"
     assert refused.until == clock.now + 3600.0  # somebody may have named it
     assert isinstance(ask(ledger, estimate=None, mode="pro"), Reserved)
+
+
+def test_a_limit_that_is_just_the_sum_is_kept_and_not_exceeded(ledger: Ledger) -> None:
+    """In binary, 0.1 and 0.2 are more than 0.3."""
+    for number, estimate in enumerate([0.1, 0.2, 0.3, 0.4]):
+        limits = {"credit_limit": 1.0, "credits_a_day": 1.0}
+        assert isinstance(ask(ledger, f"p{number}", estimate=estimate, **limits), Reserved)
+    over(ask(ledger, "more", estimate=0.01, credit_limit=1.0))
 
 
 def test_a_runs_limit_counts_the_rows_of_its_root_run(ledger: Ledger) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.ledger.conftest import MOVES, STAGE, VIDEO, Clock, record_of, reserve, row_in
-from topview_pipeline.ledger import CostSeen, Ledger, Task, TaskState
+from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.prices import CostSeen
 
 
 def test_a_page_shows_the_newest_and_counts_all(ledger: Ledger) -> None:
@@ -49,15 +50,14 @@ def test_durations_are_those_of_tasks_that_were_watched_to_their_end(
 def test_the_highest_price_of_its_kind_is_what_a_task_may_cost(
     ledger: Ledger, clock: Clock
 ) -> None:
-    for number, (mode, seconds) in enumerate([("pro", 4.0), ("pro", 8.0), ("lite", None)]):
+    tasks = [("pro", 3.2), ("pro", 8.0), ("lite", None), ("avatar2", 4.0), ("avatar4", 0.2)]
+    for number, (mode, seconds) in enumerate(tasks):
         run(ledger, clock, f"p{number}", 1.0, mode=mode, seconds=seconds)
     assert ledger.history.cost_seen(STAGE, "pro") == CostSeen(2.0, 0.5)
     assert ledger.history.cost_seen(STAGE, "lite") == CostSeen(2.0, None)
+    assert ledger.history.cost_seen(STAGE, "avatar2") == CostSeen(2.0, 0.5)
+    assert ledger.history.cost_seen(STAGE, "avatar4") == CostSeen(2.0, 2.0), "a started second"
     assert ledger.history.cost_seen(STAGE, None) == CostSeen(None, None)
-    seen = CostSeen(2.0, 0.5)
-    assert (seen.of(10.0), seen.of(None)) == (5.0, 2.0)
-    assert seen.and_of(9.0, 10.0) == CostSeen(9.0, 0.9)
-    assert seen.and_of(1.0, None) == seen
 
 
 def test_who_changed_hands_before_it_was_stored_was_perhaps_done_long_before(

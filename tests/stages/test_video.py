@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -157,11 +158,8 @@ def test_a_recording_is_uploaded_as_audio() -> None:
     assert "ttsText" not in wire
 
 
-@pytest.mark.parametrize(
-    ("script", "seconds"),
-    [("a" * 120, 10.0), ("字" * 40, 10.0), ("", 1.0), ("字" * 4 + "a" * 12, 2), (None, None)],
-)
-def test_a_script_takes_as_long_as_it_is_written(script: str | None, seconds: float) -> None:
+@pytest.mark.parametrize(("script", "seconds"), [("a" * 120, 10.0), (None, None)])
+def test_a_script_takes_as_long_as_it_is_written(script: str | None, seconds: float | None) -> None:
     assert VIDEO.speech_seconds(product(script=script)) == seconds
 
 
@@ -237,7 +235,8 @@ def test_the_lists_are_read_once_for_many_products() -> None:
         (28.0, "avatar2", "fail", None),
         (28.1, "avatar2", "fail", "mode avatar4"),
         (120.1, "avatar4", "fail", "Shorten it"),
-        (999.0, "pro", "fail", None),
+        (999.0, "pro", "fail", "mode avatar4"),
+        (5.4, "lite", "fail", None),
         (40.0, "avatar4", "avatar2", "TOPVIEW_WHEN_NO_FACE=fail"),
         (20.0, "avatar4", "avatar2", None),
     ],
@@ -249,8 +248,10 @@ def test_a_recording_must_fit_each_mode_that_may_be_sent(
     if fix is None:
         _prove(KNOWN, product(mode=mode), **options)
         return
-    with pytest.raises(PreconditionError, match=r"avatar\d takes at most (28|120) s") as caught:
+    says = r"mode \w+ lasts (at most )?(10|28|120) s$"
+    with pytest.raises(PreconditionError) as caught:
         _prove(KNOWN, product(mode=mode), **options)
+    assert re.search(says, caught.value.what)
     assert fix in caught.value.fix
 
 
