@@ -557,7 +557,6 @@ class ProductRun:
         seconds = await self._recorded(stage)
         if seconds is None:
             seconds = stage.speech_seconds(self._work.product)
-        estimate = context.estimate(stage, item.mode, seconds)
         return Reservation(
             stage=stage.key,
             product_id=self._product_id,
@@ -573,8 +572,6 @@ class ProductRun:
             mode=item.mode,
             seconds=seconds,
             credit_limit=self._run_limit,
-            estimate=estimate.credits,
-            estimate_source=estimate.source,
             queued_at=queued_at,
             deadline_seconds=context.deadline(stage),
             seen=self._seen,

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar
 
 from topview_pipeline.engine.context import Context, until_set
@@ -171,7 +171,9 @@ class Slots:
             if not ticket.answer.done():
                 try:
                     answer = self._context.ledger.tasks.reserve(
-                        ticket.reservation, slots=config.slots, credits_a_day=config.credit_limit
+                        self._estimated(ticket.reservation),
+                        slots=config.slots,
+                        credits_a_day=config.credit_limit,
                     )
                 except Exception as error:  # noqa: BLE001 - raised in the waiting product
                     ticket.answer.set_exception(error)
@@ -182,3 +184,9 @@ class Slots:
                     ticket.answer.set_result(answer)
             self.line.leave(chain, ticket)
         return True
+
+    def _estimated(self, wanted: Reservation) -> Reservation:
+        """The reservation with its credits as they are known now: a task before it may teach."""
+        context = self._context
+        found = context.estimate(context.by_key[wanted.stage], wanted.mode, wanted.seconds)
+        return replace(wanted, estimate=found.credits, estimate_source=found.source)

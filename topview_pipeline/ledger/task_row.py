@@ -166,11 +166,11 @@ class Reservation:
     mode: str | None
     seconds: float | None
     credit_limit: float | None
-    estimate: float | None
-    estimate_source: str
     queued_at: float
     deadline_seconds: float
     seen: int | None = None
+    estimate: float | None = None
+    estimate_source: str = ""
 
 
 @dataclass(frozen=True)
