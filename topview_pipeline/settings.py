@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
@@ -381,10 +380,18 @@ def unknown_variables(environ: Mapping[str, str]) -> list[tuple[str, str | None]
     return unknown
 
 
-@cache
+_warned_of: Final[set[str]] = set()
+
+
 def warn_of_unknown_variables() -> None:
-    """Log a warning for each of the process's TOPVIEW_ variables that is not read; once."""
+    """Log a warning, once, for each of the process's TOPVIEW_ variables that is not read.
+
+    A command calls it when its .env is loaded, the code location when it is imported.
+    """
     for name, near in unknown_variables(os.environ):
+        if name in _warned_of:
+            continue
+        _warned_of.add(name)
         meant = "" if near is None else f" Is {near} meant?"
         _log.warning(f"topview-pipeline: there is no setting {name}, it is ignored.{meant}")
 

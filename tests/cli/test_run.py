@@ -63,7 +63,13 @@ def test_good_rows_go_on_beside_bad_ones(project: Project) -> None:
     ("arguments", "changes", "said"),
     [
         ((), {"TOPVIEW_API_KEY": ""}, "TOPVIEW_API_KEY: it is not set"),
-        ((), {"TOPVIEW_API_KEY": "wrong"}, "the account was refused"),
+        ((), {"TOPVIEW_API_KEY": "wrong"}, "Copy TOPVIEW_UID and TOPVIEW_API_KEY from"),
+        ((), {"TOPVIEW_STORE": "memory://x"}, "TOPVIEW_STORE: a store in memory is gone"),
+        ((), {"TOPVIEW_HOME": "/proc/nope"}, "Let TOPVIEW_HOME, or TOPVIEW_LEDGER_URL, name"),
+        ((), {"TOPVIEW_CREDITLIMIT": "1", "TOPVIEW_UID": ""}, "Is TOPVIEW_CREDIT_LIMIT meant?"),
+        (("--credit-limit", "nan"), {}, "'nan' is not an amount of credits"),
+        (("--credit-limit", "inf"), {}, "'inf' is not an amount of credits"),
+        (("--credit-limit", "-1"), {}, "-1.0 is not in the range x>=0.0"),
         ((), {"TOPVIEW_UID": "AnotherUid0000000000"}, "the account was refused"),
         ((), {"TOPVIEW_CATALOGUE": ""}, "TOPVIEW_CATALOGUE: it is not set"),
         ((), {"TOPVIEW_CATALOGUE": "gone.csv"}, "gone.csv: no such file"),
@@ -96,6 +102,13 @@ def test_a_misspelt_column_is_not_passed_over_in_silence(project: Project) -> No
     head, *rows = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([f"{head},capton_id", *(f"{row}," for row in rows)]), "utf-8")
     assert "capton_id" in project.run(*FREE).stdout
+
+
+def test_a_misspelt_column_that_spoils_every_row_is_hinted_at(project: Project) -> None:
+    project.products(2)
+    path = project.folder / "catalogue.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("script", "scirpt", 1), "utf-8")
+    assert "'scirpt' is not known and ignored; is script meant?" in project.refused("run")
 
 
 def test_a_stage_without_the_one_before_it_says_what_to_do(project: Project) -> None:

@@ -185,3 +185,23 @@ def test_dagsters_checks_pass_without_warnings_of_ours(command: str, tmp_path: P
     output = run(program, *arguments, DAGSTER_HOME=str(tmp_path))
     ours = [line for line in output.splitlines() if "Warning" in line and "/topview_p" in line]
     assert not ours, output
+
+
+@pytest.mark.parametrize("tool", [["-c", "import topview_pipeline.definitions"], []])
+def test_a_misspelt_limit_is_a_warning_with_the_nearest_name_and_said_once(
+    tool: list[str], tmp_path: Path
+) -> None:
+    """A limit that nobody reads spends money: in a code server, and in a command with a .env."""
+    environ = {name: text for name, text in os.environ.items() if name not in VARIABLES}
+    if tool:
+        environ["TOPVIEW_CREDITLIMIT"] = "1"
+    else:
+        (tmp_path / "workspace.yaml").write_text("load_from: []\n", encoding="utf-8")
+        (tmp_path / ".env").write_text("TOPVIEW_CREDITLIMIT=1\n", encoding="utf-8")
+        tool = ["-m", "topview_pipeline.cli", "run"]
+    environ |= {"PYTHONPATH": str(ROOT), "DAGSTER_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, *tool], cwd=tmp_path, env=environ, capture_output=True, text=True
+    )
+    said = "there is no setting TOPVIEW_CREDITLIMIT, it is ignored. Is TOPVIEW_CREDIT_LIMIT meant?"
+    assert done.stderr.count(said) == 1, done.stderr

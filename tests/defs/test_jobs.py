@@ -63,7 +63,8 @@ def test_the_whole_catalogue_then_nothing_to_do(shop: Shop) -> None:
     assert shop.accepted() == paid == dict.fromkeys(paid, 2)
     numbers, nothing = metadata_of(first, "produce"), metadata_of(second, "produce")
     assert numbers["tasks_planned"] == numbers["tasks_real"] == 6
-    assert numbers["credits_planned"] == pytest.approx(numbers["credits_real"]) == 2.8
+    assert numbers["credits_real"] == pytest.approx(2.8)
+    assert numbers["credits_planned"] == pytest.approx(3.6), "a few words may take two seconds"
     assert nothing == dict.fromkeys(numbers, 0.0)
 
 
@@ -193,6 +194,19 @@ def test_the_limits_of_run_and_day_hold_what_is_over_them(shop: Shop) -> None:
     shop.settings["TOPVIEW_CREDIT_LIMIT"] = str(charged)
     assert "raise TOPVIEW_CREDIT_LIMIT" in failure_of(shop.catch_up())
     assert shop.control.counters()["charged"] == charged
+
+
+@pytest.mark.parametrize("amount", [-1.0, float("nan"), float("inf")])
+def test_a_limit_that_would_limit_nothing_is_refused_in_one_sentence(
+    shop: Shop, amount: float
+) -> None:
+    shop.add("mug")
+    config = {"ops": {"product_videos": {"config": {"credit_limit": amount}}}}
+    for run in (shop.catch_up(credit_limit=amount), shop.materialize("mug", run_config=config)):
+        said = failure_of(run)
+        assert f"credit_limit in the run's config: {amount} is not an amount of credits." in said
+        assert "Traceback" not in said
+    assert shop.accepted() == {}
 
 
 def test_a_change_that_makes_a_fifth_again_is_refused_until_it_is_accepted(shop: Shop) -> None:
@@ -372,7 +386,7 @@ def test_a_misspelt_column_and_a_bad_row_are_said_in_the_run(shop: Shop, job: st
     result = shop.run_job(job)
     logs = shop.instance.all_logs(result.run_id)
     bad_row, column, *_ = (entry.user_message for entry in logs if entry.level == 30)
-    assert "line 3, column mode (product 'bag'): 'modern' is none of" in bad_row
+    assert "line 3, column mode (product 'bag'): there is no mode 'modern'" in bad_row
     assert "column 'voice' is not known" in column
     metadata = metadata_of(result, op)
     assert (metadata["catalogue_problems"], metadata["catalogue_warnings"]) == (1, 1)

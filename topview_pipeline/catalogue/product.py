@@ -149,7 +149,7 @@ class _Rules:
         if value is None:
             return ""
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            self._problem(column, f"{excerpt(value)} is not a text")
+            self._problem(column, f"{excerpt(value)} is not text; give one text")
             return ""
         text = str(value).strip()  # an id 1234 is often a number in JSON
         if _NO_TEXT.search(text):

@@ -8,6 +8,7 @@ Three sources, because one would mark a product's cut-out stale when only its sc
 are external assets: catalogue sensor, `sync_products` and every run report their observations.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from topview_pipeline.defs.failures import failure, plain_errors
 from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.partitions import products
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.errors import PipelineError
 from topview_pipeline.stages import STAGES, Stage
 
 GROUP: Final = "topview"
@@ -30,12 +32,20 @@ PRODUCTS_A_RUN: Final = 200
 
 CREDIT_LIMIT: Any = Field(
     default=None,
-    ge=0,
-    allow_inf_nan=False,
     description="The most credits that this run may cost, retries by the sensor included. What is "
     "over it is held until another run. Empty: no such limit; TOPVIEW_CREDIT_LIMIT, for the day, "
     "counts in any case.",
 )
+
+
+def check_credit_limit(amount: float | None) -> None:
+    """Refuse a limit that is none. A constraint of the field would end in a traceback."""
+    if amount is not None and not 0 <= amount < math.inf:
+        raise PipelineError(
+            f"{amount} is not an amount of credits",
+            "credit_limit in the run's config",
+            "Give a number from 0, or leave it out for no limit.",
+        )
 
 
 class MaterializeConfig(dg.Config):
@@ -104,6 +114,7 @@ def product_videos(stages: Sequence[Stage] = STAGES) -> dg.AssetsDefinition:
         keys = [stage.key for stage in stages if stage.key in selected]
         product_ids = list(context.partition_keys)
         with plain_errors():
+            check_credit_limit(config.credit_limit)
             production = Production(
                 context,
                 topview,

@@ -18,7 +18,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from topview_pipeline.defs.assets import CREDIT_LIMIT
+from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.stages import BY_KEY, STAGES
@@ -111,6 +111,7 @@ def plan_catch_up(
         raise dg.Failure(f"the run's config: {contradiction}", allow_retries=False)
     stages = [stage.value for stage in config.stages]
     with plain_errors(), topview.ledger() as ledger:
+        check_credit_limit(config.credit_limit)
         # Before the plan is written into a store that is only a mount point.
         pair(context.instance, ledger, topview, write=False)
         catalogue = topview.catalogue(run_id=context.run.run_id)
