@@ -255,7 +255,8 @@ def test_an_id_that_topview_does_not_list_costs_no_scene(world: World, column: s
     [
         (None, "avatar2", {}, "not a recording"),
         (30.0, "avatar2", {}, "the audio lasts 30.0 s"),
-        (40.0, "avatar4", {"when_no_face": "avatar2"}, "mode avatar2 takes at most 28 s"),
+        (40.0, "avatar4", {"when_no_face": "avatar2"}, "mode avatar2 lasts at most 28 s"),
+        (200.0, "lite", {}, "a video in mode lite lasts 5 s"),
     ],
 )
 def test_a_recording_that_cannot_be_sent_costs_no_scene(

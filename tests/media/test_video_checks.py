@@ -105,6 +105,25 @@ def test_a_picture_is_weighed_by_its_time(
 
 
 @pytest.mark.parametrize(
+    ("speech", "outcome"),
+    [
+        (Speech(28.0, is_recorded=False), Outcome.FAILED),
+        (Speech(200.0, is_recorded=True), Outcome.FAILED),
+        (Speech(8.0, is_recorded=False), Outcome.DOUBTFUL),  # a brisk voice says it in time
+        (Speech(7.5, is_recorded=False), Outcome.PASSED),
+        (Speech(5.4, is_recorded=True), Outcome.PASSED),
+    ],
+)
+def test_a_video_shorter_than_its_speech_is_not_whole(speech: Speech, outcome: Outcome) -> None:
+    """Seventy words in five seconds have the right length, and no end."""
+    verdict = check_video(film(size=LITE), mode="lite", speech=speech)
+    assert verdict.outcome is outcome, verdict.why
+    if outcome is not Outcome.PASSED:
+        assert "a video in mode lite lasts 5 s" in verdict.why
+        assert "use a mode of longer videos" in verdict.fix
+
+
+@pytest.mark.parametrize(
     ("mode", "speech", "heard", "outcome"),
     [
         ("avatar2", None, 10.0, Outcome.PASSED),

@@ -132,7 +132,7 @@ def test_nothing_shows_a_secret_in_its_repr(tmp_path: Path) -> None:
     context = Context(
         client=client,
         ledger=ledger,
-        store=Store(config.store),
+        store=Store(config.store.replace("s3:", "memory:")),
         files=InputFiles(),
         run=RunInfo("run", "run"),
         config=config,
@@ -168,7 +168,7 @@ def test_nothing_shows_a_secret_in_its_repr(tmp_path: Path) -> None:
 SECRET_SETTINGS = {
     "TOPVIEW_API_KEY": KEY,
     "TOPVIEW_UID": "Uid1",
-    "TOPVIEW_STORE": f"memory://shop:{quote(PASSWORD)}@bucket/videos",
+    "TOPVIEW_STORE": f"s3://shop:{quote(PASSWORD)}@bucket/videos",
     "TOPVIEW_LEDGER_URL": f"postgresql://shop:{quote(PASSWORD)}@host/ledger",
     "TOPVIEW_CATALOGUE": SIGNED,
 }
