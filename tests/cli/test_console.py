@@ -12,8 +12,8 @@ from rich.console import Console
 
 from tests.cli.test_progress import failed, held, progress_of
 from topview_pipeline.cli.console import in_credits, say, say_rows, span
+from topview_pipeline.cli.outcome import say_outcome
 from topview_pipeline.cli.plan import say_plan
-from topview_pipeline.cli.progress import say_outcome
 from topview_pipeline.plan import PlannedStage
 from topview_pipeline.plan.forecast import forecast
 from topview_pipeline.stages import STAGES

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from topview_pipeline.cli.progress import Progress, say_outcome, summary_of, table_of
+from topview_pipeline.cli.outcome import say_outcome
+from topview_pipeline.cli.progress import Progress, summary_of, table_of
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.engine import Failed, Held, HoldReason, Made
 from topview_pipeline.ledger import Task, TaskState

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 PRODUCTS = ("mug", "shoe", "bag")
 _MEDIANS = {"remove_background": 0.05, "image_replace": 0.05, "image2Video": 4.0}
-_CLI = "from topview_pipeline.cli import main; main()"
+_CLI = "from topview_pipeline.__main__ import main; main()"
 
 TERMINATED_WHILE_DAGSTER_STORES_AN_EVENT = """
 import os, signal
@@ -112,11 +112,11 @@ def test_ctrl_c_then_run_again_and_again(shop: Shop, tmp_path: Path) -> None:
     assert "tasks of this run at Topview: 2" in " ".join(log.read_text().split())
     assert_stopped_cleanly(shop)
 
-    second = command(shop, "topview_pipeline.cli", "run")
+    second = command(shop, "topview_pipeline", "run")
     assert second.returncode == 0, second.stdout + second.stderr
     assert_paid_once(shop)
 
     submitted = shop.control.counters()["submits"]
-    third = command(shop, "topview_pipeline.cli", "run")
+    third = command(shop, "topview_pipeline", "run")
     assert third.returncode == 0, third.stdout + third.stderr
     assert shop.control.counters()["submits"] == submitted

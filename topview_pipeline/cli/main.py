@@ -12,6 +12,7 @@ import click
 
 from topview_pipeline.cli.console import OneSentence
 from topview_pipeline.errors import PipelineError
+from topview_pipeline.stop import INTERRUPTED, stop
 
 _COMMANDS: Final[Mapping[str, str]] = {
     "run": "Bring the catalogue up to date.",
@@ -24,6 +25,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "ui": "Open the Dagster UI on the demo's history.",
     "sandbox": "Run a local Topview.",
 }
+_END_IN_THEIR_OWN_WAY: Final = frozenset({"gallery", "sandbox", "ui"})
+"""Servers. All else is ended at once by a signal: nothing that it does is half done then."""
 
 
 class _Commands(click.Group):
@@ -45,6 +48,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except PipelineError as error:
             raise OneSentence(str(error)) from error
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,6 +62,8 @@ def main(context: click.Context, demo: bool) -> None:
     Settings are environment variables (see the README). A .env beside workspace.yaml is read too,
     and what it sets goes over the environment, as with Dagster.
     """
+    if context.invoked_subcommand in _END_IN_THEIR_OWN_WAY:
+        stop.release()
     # Dagster warns of its own use of its preview features.
     warnings.filterwarnings("ignore", message=".* is currently in (beta|preview)")
     if demo:
@@ -67,11 +74,18 @@ def main(context: click.Context, demo: bool) -> None:
         if context.invoked_subcommand == "run":
             context.with_resource(home.sandbox(may_answer=True))
         return
-    from dotenv import load_dotenv
+    from topview_pipeline.settings import unknown_variables
 
-    from topview_pipeline.settings import project_root, unknown_variables
-
-    load_dotenv(project_root() / ".env", override=True)
+    load_settings()
     for name, near in unknown_variables(os.environ):
         meant = "" if near is None else f" Is {near} meant?"
         click.echo(f"topview-pipeline: there is no setting {name}.{meant}", err=True)
+
+
+def load_settings() -> None:
+    """Let the .env beside workspace.yaml set the environment."""
+    from dotenv import load_dotenv
+
+    from topview_pipeline.settings import project_root
+
+    load_dotenv(project_root() / ".env", override=True)
