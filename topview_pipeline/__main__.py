@@ -1,9 +1,10 @@
 """`topview-pipeline`, or `python -m topview_pipeline`: Ctrl-C is accepted before all else loads."""
 
-import signal
+from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found]
 
-# Python's own handler would print a traceback. Until `stop` has loaded, the system ends the process.
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+# Python's own handler prints a traceback, and the module `signal` takes long enough to load for that.
+# Until `stop` has loaded, the system ends the process.
+signal(SIGINT, SIG_DFL)
 
 import os  # noqa: E402
 
