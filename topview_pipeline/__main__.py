@@ -2,7 +2,7 @@
 
 from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found]
 
-# Python's own handler prints a traceback, and the module `signal` takes long enough to load for that.
+# Python's own handler prints a traceback, and loading the module `signal` takes long enough for it.
 # Until `stop` has loaded, the system ends the process.
 signal(SIGINT, SIG_DFL)
 
