@@ -127,7 +127,7 @@ def _execute(
     while stop.code is None:
         if wait([run], _LOOK_SECONDS).done:
             return run.result()
-    watcher.say("Stopping: nothing more is sent. Ctrl-C again ends at once.")
+    watcher.stopping()
     report_stopping(instance, run_id)
     while not wait([run], _PLANNING_SECONDS).done:
         if not topview.is_producing:

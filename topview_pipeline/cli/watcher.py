@@ -22,6 +22,7 @@ from topview_pipeline.cli.progress import (
     summary_of,
     table_of,
 )
+from topview_pipeline.defs.events import Planned
 from topview_pipeline.ledger import Ledger, LedgerError, TaskState
 from topview_pipeline.plan import PlannedStage, forecast_plan
 
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
     from topview_pipeline.defs.resources import TopviewResource
 
 _LOOK_SECONDS: Final = 1.0
-_SILENT_SECONDS: Final = 10.0
+_SILENT_SECONDS: Final = 9.0
 _SUMMARY_SECONDS: Final = 60.0
 _SUMMARY_ENDED: Final = 25
-"""A log has a summary after ten silent seconds, a minute, or so many stages that ended."""
+"""A log has a summary after so many silent seconds, a minute, or so many stages that ended."""
 AT_TOPVIEW: Final = (TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED)
 
 
@@ -60,6 +61,7 @@ class Watcher:
         now = time.monotonic()
         self._began = self._printed_at = self._summarized_at = self._moved_at = now
         self._summarized = 0
+        self._stopping = False
         self._ended = threading.Event()
         is_plain = speech.as_json or speech.quiet or speech.log_level is not None
         self._live: Live | None = None
@@ -94,6 +96,11 @@ class Watcher:
         """From now on the ledger says which tasks are at Topview."""
         self._ledger = ledger
 
+    def stopping(self) -> None:
+        """A person stopped the run: only what is being sent is waited for."""
+        self._stopping, self.doing = True, "Stopping"
+        self.say("Stopping: nothing more is sent. Ctrl-C again ends at once.")
+
     def say(self, text: str) -> None:
         """Print a line of the command's own."""
         if not (self._speech.as_json or self._speech.quiet):
@@ -111,6 +118,8 @@ class Watcher:
 
     def _take(self, event: object) -> None:
         self._moved_at = time.monotonic()
+        if isinstance(event, Planned):
+            self.doing = "Storing what was made"
         line = self.progress.add(event)
         document = document_of(event, self.progress)
         if self._speech.as_json and document is not None:
@@ -126,7 +135,7 @@ class Watcher:
             or now - self._summarized_at >= _SUMMARY_SECONDS
             or ended - self._summarized >= _SUMMARY_ENDED
         )
-        is_working = self._ledger is not None and bool(self.progress.open)
+        is_working = self._ledger is not None and bool(self.progress.open) and not self._stopping
         if not is_due and (self._live is None or not is_working):
             return
         if not is_working:
