@@ -106,7 +106,7 @@ def say_problems(console: Console, catalogue: Catalogue, products: Sequence[str]
         say(f"catalogue {problem}", console, style="yellow")
     if len(problems) > _SHOWN_PROBLEMS:
         say(f"... and {len(problems) - _SHOWN_PROBLEMS} more bad rows", console, style="yellow")
-    return len(problems)
+    return len({problem.line for problem in problems})
 
 
 def prepare_home() -> None:
