@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "topview_pipeline"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
+    ("__main__",),
     ("definitions",),
     ("cli",),
     ("defs",),
@@ -26,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("prices",),
     ("text",),
     ("errors",),
+    ("stop",),
 )
 """The rooms from top to bottom (design: rooms): each imports from the layers below it only."""
 EXCEPTIONS = {

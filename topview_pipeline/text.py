@@ -88,6 +88,12 @@ def one_line(text: str) -> str:
     return " ".join(printable(part) for part in text.split())
 
 
+def counted(count: float, what: str) -> str:
+    """Return a number of things in words: "1 task", "2.5 credits"."""
+    number = count if isinstance(count, int) else f"{count:g}"
+    return f"{number} {what}{'' if count == 1 else 's'}"
+
+
 # Similar texts: they differ by numbers only, so one trouble of many is reported once.
 
 LISTED_ONE_BY_ONE: Final = 5

@@ -67,7 +67,7 @@ class Project:
     def command(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
         """Start `topview-pipeline` as a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "topview_pipeline.cli", *arguments],
+            [sys.executable, "-m", "topview_pipeline", *arguments],
             cwd=self.folder,
             env={**os.environ, **self.environment, **changes},
             stdout=subprocess.PIPE,

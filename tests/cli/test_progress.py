@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from topview_pipeline.cli.progress import Progress, say_outcome, summary_of, table_of
+from topview_pipeline.cli.outcome import Left, say_outcome
+from topview_pipeline.cli.progress import Progress, summary_of, table_of
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.engine import Failed, Held, HoldReason, Made
 from topview_pipeline.ledger import Task, TaskState
@@ -127,6 +128,15 @@ def test_no_event_is_kept_in_memory() -> None:
     assert "Task(" not in repr(kept)
 
 
+@pytest.mark.parametrize("width", [60, 79])
+def test_a_table_is_whole_in_a_narrow_terminal(width: int) -> None:
+    progress = progress_of(*(made(str(number), id=number) for number in range(100)))
+    file = io.StringIO()
+    Console(file=file, width=width).print(table_of(progress.phases(()), "1 credit", width))
+    assert "…" not in file.getvalue()
+    assert "100/100" in file.getvalue()
+
+
 def test_the_table_of_ten_thousand_products_is_whole_in_80_columns() -> None:
     progress = Progress(RUN)
     progress.add(planned(*map(str, range(10_000))))
@@ -149,7 +159,9 @@ def test_the_table_of_ten_thousand_products_is_whole_in_80_columns() -> None:
 
 def test_a_log_has_a_line_for_each_stage_that_ended_and_one_for_each_failed_product() -> None:
     progress = Progress(RUN)
-    assert progress.add(planned("mug", "shoe")) is None
+    assert progress.add(planned("mug", "shoe")) == (
+        "To make: 6 stages of 2 products, 0 new tasks, about 0 credits, about 0 s."
+    )
     assert progress.add(made()) == "mug bgRemovedImage made in 3.0 s, 2 credits"
     assert progress.add(made("shoe", run_id="before")) == "shoe bgRemovedImage reused at no cost"
     assert progress.add(held(stage=SCENE)) is None
@@ -161,25 +173,61 @@ def test_a_log_has_a_line_for_each_stage_that_ended_and_one_for_each_failed_prod
     )
 
 
-def test_an_outcome_names_each_product_once_with_the_way_out() -> None:
+def test_one_product_is_one_entry_that_begins_with_the_cause() -> None:
+    """One wrong photo was three failures, each with the same advice, and the cause came last."""
     progress = progress_of(
         failed(what="no face was found.", fix="change the template"),
         failed(stage=SCENE, what="bgRemovedImage of this product failed"),
+        failed(stage=VIDEO, what="bgRemovedImage of this product failed"),
         held("cup", fix="run again tomorrow"),
         held("cup", SCENE, "waits for bgRemovedImage"),
     )
     assert outcome(progress) == [
         "0 made, 0 credits.",
         "Products not finished: 1 failed, 1 held.",
-        "mug bgRemovedImage failed: no face was found. What to do: change the template",
-        "cup bgRemovedImage held: off. What to do: run again tomorrow",
+        "mug bgRemovedImage failed: no face was found.",
+        "  What to do: change the template",
+        "  Not made because of it: replacedImages, finishedVideo",
+        "cup bgRemovedImage held: off.",
+        "  What to do: run again tomorrow",
+        "  Not made because of it: replacedImages",
     ]
 
 
-def test_one_trouble_of_many_products_is_one_line_that_names_them() -> None:
-    progress = progress_of(*(held(f"p{number}", what="1.5 of 2 are spent") for number in range(9)))
-    names = ", ".join(f"p{number}" for number in range(9))
-    assert outcome(progress)[2:] == [f"9 held: 1.5 of 2 are spent. ({names})"]
+def test_one_cause_of_many_products_is_one_entry_that_names_them() -> None:
+    progress = progress_of(*(held(f"p{number}", what="1.5 of 2 are spent") for number in range(30)))
+    names = ", ".join(f"p{number}" for number in range(20))
+    assert outcome(progress)[2:] == [
+        "30 products, bgRemovedImage held: 1.5 of 2 are spent.",
+        f"  Products: {names} and 10 more",
+    ]
+    two = progress_of(failed("a", what="the account was refused"), failed("b", what="another"))
+    assert [line for line in outcome(two) if line.startswith(("a ", "b "))]
+
+
+def test_many_causes_do_not_fill_the_screen() -> None:
+    words = [chr(97 + number % 26) * (number // 26 + 1) for number in range(60)]
+    lines = outcome(progress_of(*(failed(word, what=f"no {word}") for word in words)))
+    assert len(lines) == 2 + 20 + 1
+    assert lines[-1] == "... and 40 more; the run's page in Dagster has all."
+
+
+def stopped(*tasks: Task, **options: bool) -> list[str]:
+    unsent = [("cup", CUT_OUT), ("cup", SCENE), ("pan", SCENE)]
+    return list(Left(tasks, 0, unsent).lines(**{"has_daemon": False, **options}))
+
+
+def test_a_stop_says_what_is_on_the_way_apart_from_what_was_never_sent() -> None:
+    """Four paid tasks were called withdrawn before they were sent."""
+    tasks = (replace(TASK, cost_credits=None, estimate=1.0), replace(TASK, cost_credits=0.5))
+    first, who, unsent = stopped(*tasks)
+    assert first == "Stopped. On the way at Topview: 2 tasks, about 1.5 credits."
+    assert "run again within 7 days" in who
+    assert unsent == "  Never sent: 3 stages of 2 products; run again to have them made."
+    assert "pending_task_sensor" in stopped(*tasks, has_daemon=True)[1]
+    unpriced = stopped(replace(TASK, cost_credits=None))[0]
+    assert unpriced.endswith("1 task, about 0 credits and 1 of unknown price.")
+    assert stopped()[0] == "Stopped. No task of this run is on the way at Topview."
 
 
 def test_nothing_to_do_is_said() -> None:

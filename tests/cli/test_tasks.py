@@ -56,7 +56,7 @@ def test_a_lost_answer_is_found_shown_and_adopted_and_nothing_is_paid_twice(
 
     listed = tasks("list", "--state", "unknown")
     assert listed.exit_code == 0
-    assert f"{row.id}  product-0  replacedImages  unknown" in listed.output
+    assert f"{row.id}\tproduct-0\treplacedImages\tunknown" in listed.output
     assert f"tasks show {row.id}" in listed.output
 
     shown = tasks("show", str(row.id))

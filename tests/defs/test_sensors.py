@@ -111,7 +111,7 @@ def test_two_ticks_never_start_the_same_work_twice(shop: Shop, daemon: Daemon) -
     assert isinstance(first, dg.RunRequest)
     said = str(daemon.tick())
     assert said.startswith("the last run changed nothing; next in ")
-    assert said.endswith("1 tasks to bring home, 0 to try again")
+    assert said.endswith("1 task to bring home, 0 to try again")
     backoff = Backoff.parse(daemon.cursor)
     assert backoff is not None
     daemon.cursor = str(Backoff(backoff.work, backoff.times, backoff.at - 60.0))
@@ -127,7 +127,7 @@ def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon, status: str) 
     shop.begin_run(status, CATCH_UP)
     assert isinstance(daemon.tick(), dg.RunRequest)
     run = shop.begin_run(status, RESUME_TASKS)
-    assert daemon.tick() == f"run {run.run_id} is at it: 1 tasks to bring home, 0 to try again"
+    assert daemon.tick() == f"run {run.run_id} is at it: 1 task to bring home, 0 to try again"
 
 
 def test_a_run_that_ended_is_not_waited_for(shop: Shop) -> None:

@@ -37,7 +37,7 @@ python_logs:
 """
 """As a team sets it that wants every library's log beside the run."""
 CATCH_UP = ("dagster", "job", "execute", "-m", "topview_pipeline.definitions", "-j", "catch_up")
-RUN = ("topview_pipeline.cli", "run")
+RUN = ("topview_pipeline", "run")
 _SIGNED = ("X-Amz-Signature", "Signature", "Policy")
 
 

@@ -176,7 +176,7 @@ def test_a_run_from_the_command_line_can_be_executed_again_from_the_ui(
     shop: Shop, stack: ExitStack
 ) -> None:
     """All of it, and from the failed op: neither pays for what exists."""
-    ran = command(shop, "topview_pipeline.cli", "run")
+    ran = command(shop, "topview_pipeline", "run")
     assert ran.returncode == 1, ran.stdout + ran.stderr
     (record,) = shop.instance.get_run_records(dg.RunsFilter(job_name=CATCH_UP))
     run_id = record.dagster_run.run_id

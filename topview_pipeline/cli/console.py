@@ -1,22 +1,29 @@
 """How commands speak: exit codes, errors as one sentence, and text that steers no terminal.
 
+An output that cannot be written ends no command: a run that pays goes on behind `| head`.
+
 Ids, paths and Topview's words are foreign: rich must not read them as markup, in which `[/]` is an
 error and `[red]` is gone, and no terminal may carry out what they hold.
 """
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import io
+import json
 import math
+import os
 import socket
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.text import one_line, printable
+from topview_pipeline.text import counted, one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +31,21 @@ if TYPE_CHECKING:
 SOME_FAILED: Final = 1
 NOTHING_COULD_START: Final = 2
 SOME_PENDING: Final = 3
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Options of a command that say how much it prints.
+
+    Attributes:
+        as_json: events and a summary as JSON lines, for programs.
+        quiet: only what needs a person.
+        log_level: Dagster's log from this level on, on standard error; None: no log.
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+    log_level: str | None = None
 
 
 class CannotStart(PipelineError):
@@ -37,7 +59,61 @@ class OneSentence(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it."""
-        click.echo(f"topview-pipeline: {printable(self.message)}", file=file, err=file is None)
+        click.echo(f"topview-pipeline: {printable(self.message)}", file=file or sys.stderr)
+
+
+class _Descriptor(io.RawIOBase):
+    """A standard stream's file descriptor. Once it cannot be written, the rest is dropped.
+
+    A closed pipe is no trouble: its reader has seen enough. All else is said on standard error.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._is_lost = False
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._number
+
+    def isatty(self) -> bool:
+        return os.isatty(self._number)
+
+    def write(self, data: Any, /) -> int:
+        with contextlib.suppress(OSError):
+            if not self._is_lost:
+                try:
+                    return os.write(self._number, data)
+                except OSError as error:
+                    self._is_lost = True
+                    if not isinstance(error, BrokenPipeError):
+                        why = f"the output cannot be written: {error.strerror}"
+                        os.write(2, f"topview-pipeline: {why}\n".encode())
+        return len(data)
+
+
+def keep_output_going() -> None:
+    """Let no output end the process: neither one that fails, nor one that lacks a character."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            continue
+        stream.flush()
+        descriptor = io.BufferedWriter(_Descriptor(stream.fileno()))
+        kept = io.TextIOWrapper(
+            descriptor, stream.encoding, errors="replace", line_buffering=True, newline="\n"
+        )
+        setattr(sys, name, kept)
+
+
+def terminal(*, to_stderr: bool = False) -> Console:
+    """A console of rich that knows what its stream can show."""
+    from rich.console import Console
+
+    return Console(file=sys.stderr if to_stderr else sys.stdout)
 
 
 class Credits(click.FloatRange):
@@ -56,12 +132,17 @@ class Credits(click.FloatRange):
 def say(text: str, console: Console | None = None, *, style: str = "") -> None:
     """Print text as it is, in its own lines: none is folded, for a log is searched by line."""
     if console is None:
-        click.echo(printable(text))
+        click.echo(printable(text), file=sys.stdout)
         return
     from rich.text import Text
 
     # In a str, rich makes `:red_circle:` a picture even without markup.
     console.print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def say_json(value: object) -> None:
+    """Print one JSON document in one line, for another program to read."""
+    click.echo(json.dumps(value, default=str), file=sys.stdout)
 
 
 def say_rows(
@@ -71,13 +152,13 @@ def say_rows(
     *,
     right: Collection[str] = (),
 ) -> None:
-    """Print rows under their columns' names: a table on a terminal, else one line a row."""
+    """Print rows under their columns' names: a table on a terminal, else cells between tabs."""
     from rich.table import Table
     from rich.text import Text
 
     if not console.is_terminal:
         for row in (columns, *rows):
-            say("  ".join(map(one_line, row)), console)
+            click.echo("\t".join(map(one_line, row)), file=console.file)  # rich expands tabs
         return
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     for name in columns:
@@ -89,7 +170,7 @@ def say_rows(
 
 def in_credits(amount: float) -> str:
     """An amount of credits in words."""
-    return f"{amount:g} credit{'' if amount == 1 else 's'}"
+    return counted(amount, "credit")
 
 
 def span(seconds: float) -> str:

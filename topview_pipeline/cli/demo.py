@@ -30,14 +30,14 @@ SLOTS: Final = 4
 @click.pass_context
 def demo(context: click.Context) -> None:
     """Make the sample catalogue's videos on a local Topview. No account, nothing is paid."""
+    from topview_pipeline.cli.catch_up import catch_up
     from topview_pipeline.cli.gallery import write_page
-    from topview_pipeline.cli.run import catch_up
 
     home = DemoHome.here()
     home.enter()
     click.echo("A local Topview makes the videos of the sample catalogue, through Dagster.")
     with home.sandbox():
-        code = catch_up()
+        code = catch_up(say_where=False)
     if code == 0:
         videos = _collect(home.folder / "videos")
         _publish()
@@ -71,13 +71,13 @@ def _publish() -> None:
     """Materialize videoManifest and its health checks, as a person does after a run."""
     import dagster as dg
 
-    from topview_pipeline.cli.environment import QUIETLY, open_instance
+    from topview_pipeline.cli.environment import loggers, open_instance
     from topview_pipeline.definitions import defs
     from topview_pipeline.defs.checks import MANIFEST
 
     job = defs.resolve_implicit_global_asset_job_def()
     with open_instance() as instance:
-        selection, config = [dg.AssetKey(MANIFEST)], {"loggers": QUIETLY}
+        selection, config = [dg.AssetKey(MANIFEST)], {"loggers": loggers()}
         job.execute_in_process(config, instance, asset_selection=selection)
 
 

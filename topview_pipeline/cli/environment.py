@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import click
+
 from topview_pipeline.cli.console import CannotStart, say
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import PipelineConfig, project_root
@@ -47,14 +49,17 @@ sensors:
   use_threads: true
   num_workers: 4
 """
-QUIETLY: Final = {"console": {"config": {"log_level": "CRITICAL"}}}
-"""Loggers of a run that a command executes: its events are in Dagster."""
 _SHOWN_PROBLEMS: Final = 20
 
 
 def pipeline() -> TopviewResource:
     """The pipeline that the settings describe. Raises SettingsError when one cannot be used."""
     return TopviewResource(PipelineConfig.from_environment())
+
+
+def loggers(level: str = "CRITICAL") -> dict[str, object]:
+    """Loggers of a run that a command executes: its events are in Dagster anyway."""
+    return {"console": {"config": {"log_level": level}}}
 
 
 def call_topview(topview: TopviewResource, call: Callable[[TopviewClient], Awaitable[T]]) -> T:
@@ -90,8 +95,8 @@ def usable_catalogue(
     return catalogue
 
 
-def say_problems(console: Console, catalogue: Catalogue, products: Sequence[str]) -> bool:
-    """Name the bad rows of these products (none: of all), and return True if there are any."""
+def say_problems(console: Console, catalogue: Catalogue, products: Sequence[str]) -> int:
+    """Name the bad rows of these products (none: of all), and return how many there are."""
     problems = [
         problem
         for problem in catalogue.problems
@@ -103,7 +108,7 @@ def say_problems(console: Console, catalogue: Catalogue, products: Sequence[str]
         say(f"catalogue {problem}", console, style="yellow")
     if len(problems) > _SHOWN_PROBLEMS:
         say(f"... and {len(problems) - _SHOWN_PROBLEMS} more bad rows", console, style="yellow")
-    return bool(problems)
+    return len({problem.line for problem in problems})
 
 
 def prepare_home() -> None:
@@ -127,16 +132,16 @@ def prepare_home() -> None:
         ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     if not named:
-        say(f"DAGSTER_HOME is not set; using {home}")
+        click.echo(f"DAGSTER_HOME is not set; using {home}", err=True)
 
 
 def open_instance() -> DagsterInstance:
     """Dagster's instance, with its history."""
-    import dagster as dg
+    from topview_pipeline.defs.dagster_private import open_without_compute_logs
 
     prepare_home()
     try:
-        return dg.DagsterInstance.get()
+        return open_without_compute_logs(os.environ["DAGSTER_HOME"])
     except Exception as error:
         # Dagster raises what its configured storages raise: no common class.
         home = os.environ["DAGSTER_HOME"]

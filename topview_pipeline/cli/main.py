@@ -8,9 +8,11 @@ from importlib import import_module
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from topview_pipeline.cli.console import OneSentence
 from topview_pipeline.errors import PipelineError
+from topview_pipeline.stop import INTERRUPTED, stop
 
 _COMMANDS: Final[Mapping[str, str]] = {
     "run": "Bring the catalogue up to date.",
@@ -23,6 +25,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "ui": "Open the Dagster UI on the demo's history.",
     "sandbox": "Run a local Topview.",
 }
+_END_IN_THEIR_OWN_WAY: Final = frozenset({"gallery", "sandbox", "ui"})
+"""Servers. All else is ended at once by a signal: nothing that it does is half done then."""
 
 
 class _Commands(click.Group):
@@ -39,11 +43,21 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # Group's own loads every command for its help.
+        known = _COMMANDS.items()
+        items = [
+            CompletionItem(name, help=text) for name, text in known if name.startswith(incomplete)
+        ]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except PipelineError as error:
             raise OneSentence(str(error)) from error
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,6 +70,8 @@ def main(context: click.Context, demo: bool) -> None:
     Settings are environment variables (see the README). A .env beside workspace.yaml is read too,
     and what it sets goes over the environment, as with Dagster.
     """
+    if context.invoked_subcommand in _END_IN_THEIR_OWN_WAY:
+        stop.release()
     # Dagster warns of its own use of its preview features.
     warnings.filterwarnings("ignore", message=".* is currently in (beta|preview)")
     if demo:
@@ -66,9 +82,16 @@ def main(context: click.Context, demo: bool) -> None:
         if context.invoked_subcommand == "run":
             context.with_resource(home.sandbox(may_answer=True))
         return
+    from topview_pipeline.settings import warn_of_unknown_variables
+
+    load_settings()
+    warn_of_unknown_variables()
+
+
+def load_settings() -> None:
+    """Let the .env beside workspace.yaml set the environment."""
     from dotenv import load_dotenv
 
-    from topview_pipeline.settings import project_root, warn_of_unknown_variables
+    from topview_pipeline.settings import project_root
 
     load_dotenv(project_root() / ".env", override=True)
-    warn_of_unknown_variables()

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from topview_pipeline.catalogue import ChangeNotAccepted, check_gone, check_made_again
+from topview_pipeline.cli.completion import complete_product, complete_stage
 from topview_pipeline.cli.console import in_credits, say, say_rows, span
 from topview_pipeline.cli.environment import (
     open_instance,
@@ -33,8 +34,22 @@ _SHOWN: Final = 20
 
 
 @click.command()
-@click.option("--product", "products", multiple=True, metavar="ID", help="Only this product.")
-@click.option("--stage", "stages", multiple=True, metavar="ASSET_KEY", help="Only this stage.")
+@click.option(
+    "--product",
+    "products",
+    multiple=True,
+    metavar="ID",
+    shell_complete=complete_product,
+    help="Only this product.",
+)
+@click.option(
+    "--stage",
+    "stages",
+    multiple=True,
+    metavar="ASSET_KEY",
+    shell_complete=complete_stage,
+    help="Only this stage.",
+)
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Stop after this many products that need work."
 )

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from topview_pipeline.cli.candidates import save_candidates
+from topview_pipeline.cli.completion import complete_product, complete_stage, complete_state
 from topview_pipeline.cli.console import SOME_FAILED, CannotStart, ask, person, say, say_rows, span
 from topview_pipeline.cli.environment import call_topview, pipeline
 from topview_pipeline.defs.resources import TopviewResource
@@ -52,9 +53,20 @@ def tasks() -> None:
 
 
 @tasks.command("list")
-@click.option("--state", "states", multiple=True, metavar="STATE", help="Only rows in this state.")
-@click.option("--product", metavar="ID", help="Only this product's.")
-@click.option("--stage", metavar="ASSET_KEY", help="Only this stage's.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    metavar="STATE",
+    shell_complete=complete_state,
+    help="Only rows in this state.",
+)
+@click.option(
+    "--product", metavar="ID", shell_complete=complete_product, help="Only this product's."
+)
+@click.option(
+    "--stage", metavar="ASSET_KEY", shell_complete=complete_stage, help="Only this stage's."
+)
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most.")
 def list_rows(states: tuple[str, ...], product: str | None, stage: str | None, limit: int) -> None:
     """List the newest task rows: what was submitted, where it stands, what it cost."""

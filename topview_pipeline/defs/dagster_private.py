@@ -1,13 +1,15 @@
 """Everything that this package takes from Dagster's private modules, in one place.
 
 No public name gives the tags of data versions, the event that plans a materialization, the end of a
-run whose process died, the origin of a run, or the files in which SQLite keeps events. All are
-written into Dagster's storage, so they change rarely. `tests/defs/test_dagster_private.py` pins
+run whose process died or was stopped, the origin of a run, the daemon's heartbeat, the files in
+which SQLite keeps events, or an instance without compute logs. Nearly all are written into
+Dagster's storage, so they change rarely. `tests/defs/test_dagster_private.py` pins
 what is relied on, and finds what is used elsewhere.
 """
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -24,11 +26,13 @@ from dagster._core.definitions.data_version import (
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster._core.execution.api import execute_run_iterator
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 __all__ = [
@@ -39,11 +43,15 @@ __all__ = [
     "execute_as_launched",
     "get_input_data_version_tag",
     "get_input_event_pointer_tag",
+    "has_daemon",
     "latest_storage_ids",
     "latest_tags",
     "materialized_partitions",
+    "open_without_compute_logs",
     "report_died",
     "report_planned",
+    "report_stopped",
+    "report_stopping",
 ]
 
 
@@ -52,6 +60,10 @@ _REPOSITORY: Final = "__repository__"
 """The name of the one repository that Dagster makes of Definitions."""
 _INDEX_SHARD: Final = "index"
 """Where SQLite has the events of all assets, beside the file of each run."""
+
+
+_DAEMON_SECONDS: Final = 60.0
+"""A daemon writes a heartbeat every 30 s."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,41 @@ def report_died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
         instance.report_run_canceled(run, "its process died while it was being stopped")
     else:
         instance.report_run_failed(run, "its process died")
+
+
+def report_stopping(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Report that a person is stopping a run: it ends as cancelled.
+
+    One that ends in any other way counts as failed, and Dagster's run retries may start it again.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_canceling(run)
+
+
+def report_stopped(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Report that a run that was being stopped has ended."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_canceled(run)
+
+
+def has_daemon(instance: dg.DagsterInstance) -> bool:
+    """Return True while a Dagster daemon evaluates sensors on this instance."""
+    beat = instance.get_daemon_heartbeats().get("SENSOR")
+    return beat is not None and time.time() - beat.timestamp < _DAEMON_SECONDS
+
+
+def open_without_compute_logs(home: str) -> dg.DagsterInstance:
+    """Open the instance of a DAGSTER_HOME for runs whose standard output stays what it is.
+
+    To capture it, Dagster points the file descriptors at a file while a step runs: a terminal is
+    none any more. It also starts processes that Ctrl-C ends with tracebacks of their own.
+    """
+    manager = NoOpComputeLogManager
+    compute_logs = {"module": manager.__module__, "class": manager.__name__}
+    ref = InstanceRef.from_dir(home, overrides={"compute_logs": compute_logs})
+    return dg.DagsterInstance.from_ref(ref)
 
 
 def materialized_partitions(instance: dg.DagsterInstance, asset: dg.AssetKey) -> set[str]:

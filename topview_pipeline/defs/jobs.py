@@ -22,6 +22,7 @@ from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.stages import BY_KEY, STAGES
+from topview_pipeline.text import counted
 
 CATCH_UP: Final = "catch_up"
 RESUME_TASKS: Final = "resume_tasks"
@@ -191,7 +192,7 @@ def produce(
     report = production.report
     context.log.info(
         f"{report.made} made, {report.reused} of them taken from the store; "
-        f"{report.credits:g} credits; {len(report.troubles)} not made."
+        f"{counted(report.credits, 'credit')}; {len(report.troubles)} not made."
     )
     real = {"tasks": report.made - report.reused, "credits": report.credits}
     against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})

@@ -31,6 +31,9 @@ class TopviewResource:
         self._read: tuple[str, Catalogue] | None = None
         self.listeners: list[Callable[[object], None]] = []
         """Called with the plan of a run and each event of its engine, in this process."""
+        self.is_stopping = False
+        """A person wants the run of this process to end."""
+        self._stop_engine: Callable[[], None] | None = None
 
     @cached_property
     def config(self) -> PipelineConfig:
@@ -124,6 +127,32 @@ class TopviewResource:
         """Call every listener."""
         for listener in self.listeners:
             listener(event)
+
+    def stop(self) -> None:
+        """Let the run of this process send nothing more, and end. From any thread."""
+        self.is_stopping = True
+        if self._stop_engine is not None:
+            self._stop_engine()
+
+    @property
+    def is_producing(self) -> bool:
+        """An engine is at work in this process: something may be on its way to Topview."""
+        return self._stop_engine is not None
+
+    @contextmanager
+    def producing(self, stop_engine: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, `stop` stops this engine; it does so now if it was called before.
+
+        Args:
+            stop_engine: may be called more than once, from any thread.
+        """
+        self._stop_engine = stop_engine
+        try:
+            if self.is_stopping:
+                stop_engine()
+            yield
+        finally:
+            self._stop_engine = None
 
     def files(self, ledger: Ledger | None, *, offline: bool = False) -> InputFiles:
         """Reads and hashes what the catalogue names; hashes are remembered in the ledger.

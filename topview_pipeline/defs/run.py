@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from topview_pipeline.defs.resources import TopviewResource
     from topview_pipeline.topview.client import TopviewClient
 
+STOPPED = "A person stopped the run."
+"""Description of the failure that ends a run that `TopviewResource.stop` stopped."""
 Wanted = Mapping[str, Sequence[str]]
 """The keys of the stages that are wanted, by product id."""
 
@@ -164,14 +166,17 @@ class Production:
             leave=lambda: ledger.workers.end(worker),
         )
         try:
-            for work in works:
-                thread.put(work)
-            thread.no_more()
-            for event in thread.events():
-                yield from reporter.dagster_events(event)
-                self._topview.notify(event)
+            with self._topview.producing(thread.stop):
+                for work in works:
+                    thread.put(work)
+                thread.no_more()
+                for event in thread.events():
+                    yield from reporter.dagster_events(event)
+                    self._topview.notify(event)
         finally:
             thread.close()
+        if self._topview.is_stopping:
+            raise dg.Failure(STOPPED, allow_retries=False)
 
     def _context_of(
         self, ledger: Ledger, worker: str, files: InputFiles

@@ -15,6 +15,7 @@ import dagster as dg
 from topview_pipeline.defs.dagster_private import report_died
 from topview_pipeline.defs.jobs import RESUME_TASKS
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from topview_pipeline.ledger import Ledger, Task
@@ -114,7 +115,7 @@ def _finish(
     report_dead_runs(context.instance, ledger)
     _reconcile(context, topview, ledger)
     orphans, retries = ledger.tasks.orphans(), ledger.tasks.retries_due()
-    found = f"{len(orphans)} tasks to bring home, {len(retries)} to try again"
+    found = f"{counted(len(orphans), 'task')} to bring home, {len(retries)} to try again"
     if not orphans and not retries:
         return dg.SkipReason("there is nothing to finish")
     busy = running_job(context.instance, RESUME_TASKS)
@@ -269,14 +270,16 @@ def _follow(
     # What is left over is found again only from where this look began.
     place = start if left_over > 0 else looked.place
     is_more = left_over > 0 or not looked.is_whole
+    later = ", more in the next tick" if is_more else ""
     said = [
-        f"{len(catalogue.products)} products, {len(catalogue.problems)} problems in rows",
+        f"{counted(len(catalogue.products), 'product')}, "
+        f"{counted(len(catalogue.problems), 'problem')} in rows",
         f"{len(taken.new)} new, {len(taken.left)} left",
-        f"{len(observations)} changes observed{', more in the next tick' if is_more else ''}",
+        f"{counted(len(observations), 'change')} observed{later}",
     ]
     if looked.unreadable:
         first = next(iter(looked.unreadable.values()))
-        said.append(f"{len(looked.unreadable)} products not observed: {first}")
+        said.append(f"{counted(len(looked.unreadable), 'product')} not observed: {first}")
     if topview.config.uid is None:
         said.append("TOPVIEW_UID is not set, so no product is retired")
     return dg.SensorResult(

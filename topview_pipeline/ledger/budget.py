@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.schema import task
 from topview_pipeline.ledger.task_row import OverLimit, Reservation, TaskState
+from topview_pipeline.text import counted
 
 _DAY_SECONDS: Final = 86_400.0
 _PRICE_SECONDS: Final = 3600.0
@@ -101,8 +102,9 @@ def _is_more(total: float, limit: float) -> bool:
 
 
 def _numbers(wanted: Reservation, of: str, spent: float, limit: float) -> str:
+    cost = counted(wanted.estimate or 0.0, "credit")
     return (
-        f"it would cost about {wanted.estimate:g} credits ({wanted.estimate_source}), and "
+        f"it would cost about {cost} ({wanted.estimate_source}), and "
         f"{of} {spent:g} of {limit:g} are spent or on their way"
     )
 

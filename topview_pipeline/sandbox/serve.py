@@ -115,7 +115,10 @@ def _in_process(config: SandboxConfig, port: int) -> Iterator[tuple[int, int | N
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_child, args=(config, port, theirs), daemon=True)
+    # While it loads, Ctrl-C in a terminal reaches the child too, which has no handler yet.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     process.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     theirs.close()
     try:
         if not ours.poll(_START_SECONDS):

@@ -1,0 +1,136 @@
+"""The job catch_up in this process: its progress, its outcome, its exit code, and its stop."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Final
+
+from topview_pipeline.cli.console import SOME_FAILED, CannotStart, Speech, say, say_json, terminal
+from topview_pipeline.cli.demo import program
+from topview_pipeline.cli.environment import (
+    call_topview,
+    loggers,
+    open_instance,
+    say_problems,
+    usable_catalogue,
+)
+from topview_pipeline.cli.outcome import Left, say_outcome, summary_document
+from topview_pipeline.cli.watcher import Watcher
+from topview_pipeline.definitions import defs, topview
+from topview_pipeline.defs.dagster_private import (
+    Ended,
+    execute_as_launched,
+    has_daemon,
+    report_stopped,
+    report_stopping,
+)
+from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
+from topview_pipeline.defs.run import STOPPED, pair
+from topview_pipeline.stages import VIDEO, stages_named
+from topview_pipeline.stop import stop
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from rich.console import Console
+
+    from topview_pipeline.cli.progress import Progress
+
+_LOOK_SECONDS: Final = 0.1
+_PLANNING_SECONDS: Final = 1.0
+
+
+def catch_up(
+    products: Sequence[str] = (),
+    stages: Sequence[str] = (),
+    *,
+    speech: Speech = Speech(),  # noqa: B008 - it is frozen
+    say_where: bool = True,
+    force: bool = False,
+    **more: object,
+) -> int:
+    """Execute the job catch_up here, show its progress, and return the exit code.
+
+    Args:
+        say_where: say where the videos are.
+        more: further fields of the job's config.
+
+    Raises:
+        PipelineError: it could not start; nothing was sent.
+    """
+    run_id = str(uuid.uuid4())
+    console = terminal(to_stderr=speech.as_json)
+    stages_named(stages)
+    with Watcher(topview, run_id, console, speech) as watcher:
+        catalogue = usable_catalogue(topview, products, run_id=run_id)
+        watcher.doing = "Asking Topview for the account"
+        call_topview(topview, lambda client: client.check_account())
+        watcher.doing = "Opening the ledger and Dagster's history"
+        config = catch_up_config(
+            products=list(products),
+            stages=list(stages),
+            force=force,
+            everything=force and not products,
+            **more,
+        )
+        config["loggers"] = loggers((speech.log_level or "critical").upper())
+        with open_instance() as instance, topview.ledger() as ledger:
+            pair(instance, ledger, topview)
+            bad_rows = say_problems(console, catalogue, products)
+            watcher.follow(ledger)
+            watcher.doing = "Planning"
+            with stop.calling(topview.stop):
+                ended = _execute(instance, config, run_id, watcher)
+                watcher.close()
+                progress = watcher.progress
+                left = None if stop.code is None else Left.of(progress, ledger, run_id)
+                if left is None and not progress.was_planned:
+                    raise CannotStart("\n".join(ended.failures))
+                code = stop.code or progress.exit_code(bad_rows=bad_rows > 0)
+                say_outcome(console, progress, quiet=speech.quiet)
+                if left is not None:
+                    for line in left.lines(has_daemon=has_daemon(instance)):
+                        say(line, console)
+                if progress.open:
+                    code = stop.code or SOME_FAILED
+                    # Not the trouble of a product: the run itself broke.
+                    for why in ended.failures:
+                        if why != STOPPED:
+                            say(why, console, style="red")
+                elif say_where and not speech.quiet:
+                    _say_where(console, progress)
+                if speech.as_json:
+                    sums = {"exit_code": code, "bad_rows": bad_rows}
+                    say_json(summary_document(progress, run_id, left) | sums)
+    return code
+
+
+def _say_where(console: Console, progress: Progress) -> None:
+    if any(stage == VIDEO.key for _, stage in progress.made):
+        export = f"{program()} export FOLDER writes them under readable names"
+        say(f"Videos: {topview.config.store} ({export})", console)
+
+
+def _execute(
+    instance: DagsterInstance, config: dict[str, object], run_id: str, watcher: Watcher
+) -> Ended:
+    """Execute the run beside the main thread, where Dagster puts in no signal handlers of its own.
+
+    Stopped by a person it sends nothing more and ends by itself, except in its planning, which may
+    take long and sends nothing: that is left behind, and ends with the process.
+    """
+    job = defs.resolve_job_def(CATCH_UP)
+    run = ThreadPoolExecutor(1, "run").submit(
+        execute_as_launched, job, instance, run_config=config, run_id=run_id
+    )
+    while stop.code is None:
+        if wait([run], _LOOK_SECONDS).done:
+            return run.result()
+    watcher.stopping()
+    report_stopping(instance, run_id)
+    while not wait([run], _PLANNING_SECONDS).done:
+        if not topview.is_producing:
+            report_stopped(instance, run_id)
+            return Ended(False, ())
+    return run.result()

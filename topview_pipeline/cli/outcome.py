@@ -1,0 +1,186 @@
+"""The outcome of a run: what was made, one entry for each trouble, and what a stop left behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import Console
+
+from topview_pipeline.cli.console import in_credits, say
+from topview_pipeline.cli.progress import Key, Progress
+from topview_pipeline.cli.watcher import AT_TOPVIEW
+from topview_pipeline.defs.failures import Trouble
+from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.text import LISTED_ONE_BY_ONE, alike, counted, one_line
+
+_MOST_ENTRIES: Final = 20
+_MOST_NAMES: Final = 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The trouble of a product: its cause, and the stages that did not follow."""
+
+    cause: Trouble
+    missing: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All but the product."""
+        cause = self.cause
+        end = "" if cause.what.endswith((".", "!", "?")) else "."
+        lines = [f"{cause.stage} {cause.outcome}: {cause.what}{end}"]
+        if cause.fix:
+            lines.append(f"What to do: {cause.fix}")
+        if self.missing:
+            lines.append(f"Not made because of it: {', '.join(self.missing)}")
+        return tuple(map(one_line, lines))
+
+
+def entries_of(progress: Progress) -> list[Entry]:
+    """An entry for each product that was not finished; its first trouble is the cause."""
+    troubles: dict[str, list[Trouble]] = {}
+    for key in progress.wanted:
+        if key in progress.troubled:
+            troubles.setdefault(key[0], []).append(progress.troubled[key])
+    return [
+        Entry(cause, tuple(trouble.stage for trouble in later))
+        for cause, *later in troubles.values()
+    ]
+
+
+def say_outcome(console: Console, progress: Progress, *, quiet: bool = False) -> None:
+    """Print what was made, what it cost, and every trouble with its way out."""
+    if not progress.was_planned:
+        return
+    entries = entries_of(progress)
+    if not quiet:
+        say(_sums(progress), console)
+    counts = Counter(entry.cause.outcome for entry in entries)
+    if counts:
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+        say(f"Products not finished: {outcomes}.", console)
+    for line in _in_groups(entries):
+        say(line, console)
+
+
+def _sums(progress: Progress) -> str:
+    if not progress.wanted:
+        return "Everything is up to date: nothing was submitted, nothing was paid."
+    new, reused = _made(progress)
+    also = f", {reused} reused at no cost" if reused else ""
+    return f"{new} made{also}, {in_credits(progress.credits)}."
+
+
+def _made(progress: Progress) -> tuple[int, int]:
+    """The wanted stages that are new, and those that were reused."""
+    made = [progress.made[key] for key in progress.wanted if key in progress.made]
+    return sum(made), made.count(False)
+
+
+def _in_groups(entries: Sequence[Entry]) -> Iterator[str]:
+    """The lines of all entries; one cause of many products is one entry that names them."""
+    groups: list[list[Entry]] = []
+    for group in alike(entries, lambda entry: "\n".join(entry.lines)):
+        is_one = len(group) > LISTED_ONE_BY_ONE or len({entry.lines for entry in group}) == 1
+        groups += [group] if is_one else [[entry] for entry in group]
+    for group in groups[:_MOST_ENTRIES]:
+        names = [one_line(entry.cause.product) for entry in group]
+        first, *more = group[0].lines
+        if len(names) == 1:
+            yield f"{names[0]} {first}"
+        else:
+            yield f"{len(names)} products, {first}"
+            others = len(names) - _MOST_NAMES
+            named = f"{', '.join(names[:_MOST_NAMES])}{f' and {others} more' * (others > 0)}"
+            yield f"  Products: {named}"
+        yield from (f"  {line}" for line in more)
+    if len(groups) > _MOST_ENTRIES:
+        yield f"... and {len(groups) - _MOST_ENTRIES} more; the run's page in Dagster has all."
+
+
+@dataclass(frozen=True)
+class Left:
+    """The rest of a run that a person stopped.
+
+    Attributes:
+        at_topview: submitted tasks whose results are not in the store yet.
+        unknown: tasks whose submit's answer was lost.
+        unsent: stages for which nothing was sent.
+    """
+
+    at_topview: Sequence[Task]
+    unknown: int
+    unsent: Sequence[Key]
+
+    @classmethod
+    def of(cls, progress: Progress, ledger: Ledger, run_id: str) -> Left:
+        """Look into the ledger."""
+        wanted = set(progress.open)
+        rows = [
+            row
+            for row in ledger.tasks.in_state((*AT_TOPVIEW, TaskState.UNKNOWN))
+            if row.run_id == run_id or (row.product_id, row.stage) in wanted
+        ]
+        sent = {(row.product_id, row.stage) for row in rows}
+        unknown = sum(row.state is TaskState.UNKNOWN for row in rows)
+        at_topview = [row for row in rows if row.state is not TaskState.UNKNOWN]
+        return cls(at_topview, unknown, [key for key in progress.open if key not in sent])
+
+    def lines(self, *, has_daemon: bool) -> Iterator[str]:
+        """Say what is left, and who takes care of it."""
+        if self.at_topview:
+            known = [cost for cost in map(_cost, self.at_topview) if cost is not None]
+            unpriced = len(self.at_topview) - len(known)
+            also = f" and {unpriced} of unknown price" if unpriced else ""
+            yield (
+                f"Stopped. On the way at Topview: {counted(len(self.at_topview), 'task')}, "
+                f"about {in_credits(round(sum(known), 2))}{also}."
+            )
+            if has_daemon:
+                yield "  The pending_task_sensor of the Dagster daemon collects the results."
+            else:
+                yield (
+                    "  No Dagster daemon runs here: run again within 7 days to collect the "
+                    "results; Topview keeps them no longer."
+                )
+        else:
+            yield "Stopped. No task of this run is on the way at Topview."
+        if self.unknown:
+            yield (
+                f"  {counted(self.unknown, 'answer')} to a submit was lost, which may be paid: "
+                "topview-pipeline tasks list --state unknown"
+            )
+        if self.unsent:
+            products = len({product for product, _ in self.unsent})
+            yield (
+                f"  Never sent: {counted(len(self.unsent), 'stage')} of "
+                f"{counted(products, 'product')}; run again to have them made."
+            )
+
+
+def _cost(task: Task) -> float | None:
+    return task.estimate if task.cost_credits is None else task.cost_credits
+
+
+def summary_document(progress: Progress, run_id: str, left: Left | None) -> dict[str, object]:
+    """The last line of `run --json`, without what only the command knows."""
+    new, reused = _made(progress)
+    counts = Counter(entry.cause.outcome for entry in entries_of(progress))
+    costs = [] if left is None else list(map(_cost, left.at_topview))
+    return {
+        "event": "summary",
+        "run_id": run_id,
+        "made": new,
+        "reused": reused,
+        "credits": progress.credits,
+        "products_failed": counts["failed"],
+        "products_held": counts["held"],
+        "stopped": left is not None,
+        "tasks_at_topview": len(costs),
+        "credits_at_topview": sum(cost or 0.0 for cost in costs),
+        "stages_not_sent": 0 if left is None else len(left.unsent),
+    }

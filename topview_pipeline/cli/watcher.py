@@ -1,0 +1,182 @@
+"""The watcher of a run prints lines, above a live table on a terminal, or JSON lines."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from topview_pipeline.cli.console import Speech, in_credits, say, say_json, span
+from topview_pipeline.cli.progress import (
+    Phase,
+    Phases,
+    Progress,
+    document_of,
+    summary_of,
+    table_of,
+)
+from topview_pipeline.defs.events import Planned
+from topview_pipeline.ledger import Ledger, LedgerError, TaskState
+from topview_pipeline.plan import PlannedStage, forecast_plan
+
+if TYPE_CHECKING:
+    from topview_pipeline.defs.resources import TopviewResource
+
+_LOOK_SECONDS: Final = 1.0
+_SILENT_SECONDS: Final = 9.0
+_SUMMARY_SECONDS: Final = 60.0
+_SUMMARY_ENDED: Final = 25
+"""A log has a summary after so many silent seconds, a minute, or so many stages that ended."""
+AT_TOPVIEW: Final = (TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED)
+
+
+class Watcher:
+    """Shows a run's progress while the block runs; afterwards `progress` has all of it.
+
+    On a terminal a line for each stage that ends, above a live table; elsewhere lines alone, or
+    JSON lines. Something is printed at least every ten seconds.
+
+    Attributes:
+        doing: what the command does while it has no plan.
+    """
+
+    def __init__(
+        self, topview: TopviewResource, run_id: str, console: Console, speech: Speech
+    ) -> None:
+        self.progress = Progress(run_id)
+        self.doing = "Reading the catalogue"
+        self._topview = topview
+        self._ledger: Ledger | None = None
+        self._console = console
+        self._speech = speech
+        self._events: deque[object] = deque()
+        self._listener = self._events.append
+        now = time.monotonic()
+        self._began = self._printed_at = self._summarized_at = self._moved_at = now
+        self._summarized = 0
+        self._stopping = False
+        self._ended = threading.Event()
+        is_plain = speech.as_json or speech.quiet or speech.log_level is not None
+        self._live: Live | None = None
+        if console.is_interactive and not is_plain:
+            self._live = Live(
+                console=console,
+                transient=True,
+                auto_refresh=False,
+                redirect_stderr=sys.stderr.isatty(),
+            )
+        self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
+
+    def __enter__(self) -> Watcher:
+        self._topview.listeners.append(self._listener)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take in the last events, and wipe the table away."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self._thread.join()
+        self._topview.listeners.remove(self._listener)
+        if self._live is not None:
+            self._live.stop()
+
+    def follow(self, ledger: Ledger) -> None:
+        """From now on the ledger says which tasks are at Topview."""
+        self._ledger = ledger
+
+    def stopping(self) -> None:
+        """A person stopped the run: only what is being sent is waited for."""
+        self._stopping, self.doing = True, "Stopping"
+        self.say("Stopping: nothing more is sent. Ctrl-C again ends at once.")
+
+    def say(self, text: str) -> None:
+        """Print a line of the command's own."""
+        if not (self._speech.as_json or self._speech.quiet):
+            self._printed_at = time.monotonic()
+            say(text, self._console)
+
+    def _watch(self) -> None:
+        is_over = False
+        while not is_over:
+            is_over = self._ended.wait(_LOOK_SECONDS)
+            while self._events:
+                self._take(self._events.popleft())
+            if not is_over:
+                self._show(time.monotonic())
+
+    def _take(self, event: object) -> None:
+        self._moved_at = time.monotonic()
+        if isinstance(event, Planned):
+            self.doing = "Storing what was made"
+        line = self.progress.add(event)
+        document = document_of(event, self.progress)
+        if self._speech.as_json and document is not None:
+            self._printed_at = time.monotonic()
+            say_json(document)
+        elif line is not None:
+            self.say(line)
+
+    def _show(self, now: float) -> None:
+        ended = len(self.progress.made) + len(self.progress.troubled)
+        is_due = (
+            now - self._printed_at >= _SILENT_SECONDS
+            or now - self._summarized_at >= _SUMMARY_SECONDS
+            or ended - self._summarized >= _SUMMARY_ENDED
+        )
+        is_working = self._ledger is not None and bool(self.progress.open) and not self._stopping
+        if not is_due and (self._live is None or not is_working):
+            return
+        if not is_working:
+            self._summarize(f"{self.doing}: {span(now - self._began)} so far", {})
+            return
+        try:
+            phases, cost_and_time = self._look(now)
+        except LedgerError:  # the run itself says so
+            return
+        if self._live is not None:
+            caption = f"{cost_and_time}, {span(now - self._began)} so far"
+            self._draw(table_of(phases, caption, self._console.width))
+        else:
+            self._summarized = ended
+            counts = sum(phases.values(), Counter[Phase]())
+            self._summarize(f"{summary_of(phases)}; {cost_and_time}", counts)
+
+    def _look(self, now: float) -> tuple[Phases, str]:
+        """The products in each phase; the credits and the time left in words."""
+        assert self._ledger is not None  # noqa: S101
+        rows = self._ledger.tasks.in_state(AT_TOPVIEW)
+        phases = self.progress.phases({(row.product_id, row.stage) for row in rows})
+        # The time that a plan of what is open takes, from the last stage that ended.
+        planned = [PlannedStage(*key, "", None, submits=True) for key in self.progress.open]
+        seconds = forecast_plan(self._topview.config, planned, self._ledger).seconds
+        left = span(max(seconds - (now - self._moved_at), 0.0))
+        return phases, f"{in_credits(self.progress.credits)}, about {left} left"
+
+    def _draw(self, table: Table) -> None:
+        assert self._live is not None  # noqa: S101
+        if not self._live.is_started:
+            self._live.start()
+            # A process that is killed could not show it again.
+            self._console.show_cursor(True)
+        self._live.update(table, refresh=True)
+
+    def _summarize(self, line: str, counts: Mapping[Phase, int]) -> None:
+        self._printed_at = self._summarized_at = time.monotonic()
+        if self._speech.as_json:
+            known: dict[str, object] = {"doing": self.doing, "credits": self.progress.credits}
+            known |= {str(phase): count for phase, count in counts.items()}
+            say_json({"event": "progress"} | known)
+        else:
+            self.say(line)

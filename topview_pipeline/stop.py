@@ -1,0 +1,93 @@
+"""A person's stop: Ctrl-C, SIGTERM or a closed terminal, accepted from the first line on.
+
+Python raises KeyboardInterrupt wherever the main thread is. In a callback of the garbage collector
+it is lost, in foreign code it becomes another error, and while C code waits it comes late. Nothing
+here depends on it: the signal's number is written into a pipe by Python's C handler, and a thread
+reads it there. Standard library only, so that this is the first thing that loads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Final
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NOTHING_SENT: Final = "Stopped. Nothing was sent."
+_AT_ONCE: Final = (
+    "Ended at once. Run again: what is at Topview is collected, and nothing is paid twice."
+)
+
+
+class Stop:
+    """Ends the process at the first signal, or calls back first while something is under way.
+
+    Attributes:
+        code: the process's exit code once a signal came, 128 + its number; else None.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self._callback: Callable[[], None] | None = None
+        self._lock = threading.Lock()
+
+    def accept(self) -> None:
+        """Take the signals over. What `nohup` ignores stays ignored."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda *_: None)
+        threading.Thread(target=self._watch, args=(reader,), name="stop", daemon=True).start()
+
+    def release(self) -> None:
+        """Give the signals back to Python, for a command that ends in its own way."""
+        if signal.set_wakeup_fd(-1) != -1:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+
+    @contextlib.contextmanager
+    def calling(self, callback: Callable[[], None]) -> Iterator[None]:
+        """While the block runs the first signal calls back, from another thread, at once.
+
+        The process goes on then; a second signal ends it.
+        """
+        with self._lock:
+            self._callback = callback
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callback = None
+
+    def _watch(self, reader: int) -> None:
+        while True:
+            for number in os.read(reader, 64):
+                if number in _SIGNALS:
+                    self._received(number)
+
+    def _received(self, number: int) -> None:
+        with self._lock:
+            if self.code is not None:
+                self._end(_AT_ONCE)
+            self.code = 128 + number
+            if self._callback is None:
+                self._end(_NOTHING_SENT)
+            else:
+                self._callback()
+
+    def _end(self, why: str) -> None:
+        """End the process, whatever it is doing."""
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{why}\n".encode())
+        os._exit(self.code or 1)
+
+
+stop: Final = Stop()
