@@ -90,7 +90,7 @@ def open_source(setting: str) -> Source:
         # The user's own code: no common class.
         what = f"it cannot be opened ({type(error).__name__}: {error})"
         fix = (
-            "Write python:package.module:attribute, importable from the folder of workspace.yaml, "
+            "Write python:package.module:attribute, importable from the project folder, "
             "and what it needs."
         )
         raise CatalogueError(what, setting, fix) from error
