@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import click
+
 from topview_pipeline.cli.console import CannotStart, say
+from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import PipelineConfig, project_root
 
@@ -20,33 +23,6 @@ if TYPE_CHECKING:
     from topview_pipeline.topview.client import TopviewClient
 
 T = TypeVar("T")
-DAGSTER_YAML: Final = """\
-# Written by topview-pipeline on first use; it is yours from now on.
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-
-concurrency:
-  runs:
-    tag_concurrency_limits:
-      # A backfill of 5,000 products is two processes: waiting takes no process per product.
-      - key: dagster/backfill
-        value:
-          applyLimitPerUniqueValue: true
-        limit: 2
-
-# A run whose process died is started again, a backfill's too; one whose op failed is not: the
-# ledger decides about failed tasks.
-run_retries:
-  enabled: true
-  max_retries: 2
-  retry_on_asset_or_op_failure: false
-
-sensors:
-  use_threads: true
-  num_workers: 4
-"""
 QUIETLY: Final = {"console": {"config": {"log_level": "CRITICAL"}}}
 """Loggers of a run that a command executes: its events are in Dagster."""
 _SHOWN_PROBLEMS: Final = 20
@@ -109,33 +85,48 @@ def prepare_home() -> None:
     named = os.environ.get("DAGSTER_HOME", "").strip()
     home = Path(named) if named else project_root() / ".dagster_home"
     if not home.is_absolute():
+        # Not taken as it is meant: plain `dagster dev` would refuse it.
+        meant = Path(os.path.expanduser(named)).absolute()
         raise CannotStart(
             f"DAGSTER_HOME is {named!r}; Dagster needs an absolute path. "
-            f'Set it like this: export DAGSTER_HOME="$PWD/{named}"'
+            f'Set it like this: export DAGSTER_HOME="{meant}"'
         )
+    write_dagster_yaml(home)
+    os.environ["DAGSTER_HOME"] = str(home)
+    if not named:
+        click.echo(f"DAGSTER_HOME is not set; using {home}", err=True)
+
+
+def write_dagster_yaml(home: Path) -> bool:
+    """Write our dagster.yaml into a Dagster home, and return False if there is one already."""
     try:
         home.mkdir(parents=True, exist_ok=True)
-        config = home / "dagster.yaml"
-        if not config.exists():
-            config.write_text(DAGSTER_YAML, encoding="utf-8")
+        with (home / "dagster.yaml").open("x", encoding="utf-8") as file:
+            file.write(DAGSTER_YAML)
+    except FileExistsError:
+        if home.is_dir():
+            return False
+        what = f"DAGSTER_HOME {home} is a file"
+        raise CannotStart(what, fix="Set it to a folder of yours.") from None
     except OSError as error:
         raise CannotStart(
             f"DAGSTER_HOME {home} cannot be written ({error.strerror}). "
             "Set it to a folder of yours."
         ) from error
-    os.environ["DAGSTER_HOME"] = str(home)
-    if not named:
-        say(f"DAGSTER_HOME is not set; using {home}")
+    return True
 
 
-def open_instance() -> DagsterInstance:
-    """Dagster's instance, with its history."""
+def open_instance(*, advise: bool = True) -> DagsterInstance:
+    """Dagster's instance, with its history; what its dagster.yaml lacks is said, or not."""
     import dagster as dg
 
     prepare_home()
     try:
-        return dg.DagsterInstance.get()
+        instance = dg.DagsterInstance.get()
     except Exception as error:
         # Dagster raises what its configured storages raise: no common class.
         home = os.environ["DAGSTER_HOME"]
         raise CannotStart(f"Dagster cannot use DAGSTER_HOME {home}: {error}") from error
+    if advise and (lacks := advice(instance)):
+        click.echo(lacks, err=True)
+    return instance

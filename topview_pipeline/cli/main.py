@@ -14,16 +14,25 @@ from topview_pipeline.cli.console import OneSentence
 from topview_pipeline.errors import PipelineError
 
 _COMMANDS: Final[Mapping[str, str]] = {
+    "init": "Make a project folder: a catalogue to edit, and settings.",
+    "check": "Look whether everything is ready for a run.",
     "run": "Bring the catalogue up to date.",
     "plan": "Show what a run would make, why, and for how much.",
     "tasks": "Look at submitted tasks, and settle what only a person can.",
     "ledger": "Let ledger and store know each other again.",
     "choose": "Choose the scene that becomes a product's video.",
+    "export": "Copy the finished videos to a folder.",
     "gallery": "Show everything that was made, in the browser.",
+    "voices": "List voices, for the column voice_id.",
+    "captions": "List caption styles, for the column caption_id.",
+    "avatars": "List public avatars, for the column avatar_id.",
     "demo": "Make the sample catalogue's videos, without an account.",
     "ui": "Open the Dagster UI on the demo's history.",
     "sandbox": "Run a local Topview.",
 }
+
+_MODULES: Final = dict.fromkeys(("voices", "captions", "avatars"), "lists")
+"""Of commands that share one."""
 
 
 class _Commands(click.Group):
@@ -32,7 +41,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"topview_pipeline.cli.{cmd_name}")
+        module = import_module(f"topview_pipeline.cli.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = getattr(module, cmd_name)
         return command
 
@@ -54,8 +63,8 @@ class _Commands(click.Group):
 def main(context: click.Context, demo: bool) -> None:
     """Turn a product catalogue into product videos, with Dagster and Topview.ai.
 
-    Settings are environment variables (see the README). A .env beside workspace.yaml is read too,
-    and what it sets goes over the environment, as with Dagster.
+    Settings are environment variables; `.env` in the project folder is read too, and wins over the
+    environment, as in Dagster. `topview-pipeline init` makes a project folder.
     """
     # Dagster warns of its own use of its preview features.
     warnings.filterwarnings("ignore", message=".* is currently in (beta|preview)")
