@@ -99,10 +99,10 @@ def init(folder: Path) -> None:
         raise CannotStart(
             f"{where} cannot be written ({error.strerror})", fix="Name another folder."
         ) from error
-    for name, is_new in written.items():
-        say(f"  {name}{'' if is_new else '  (was there, left as it is)'}")
-    if not any(written.values()):
-        say(f"{folder.absolute()} is a project already; nothing was written.")
+    new = [name for name, is_new in written.items() if is_new]
+    say(f"{folder.absolute()} is a project folder. New in it: {', '.join(new) or 'nothing'}.")
+    if kept := [name for name, is_new in written.items() if not is_new]:
+        say(f"Left as it was: {', '.join(kept)}.")
     enter = "" if folder.absolute() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     say(
         "\nNext, without an account and for nothing:\n"

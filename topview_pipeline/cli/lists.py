@@ -105,7 +105,10 @@ def _list(
     if as_json:
         say_json(found)
     elif found:
-        say_rows(Console(), list(found[0]), [list(one.values()) for one in found])
+        console, columns = Console(), [key for key in found[0] if key != "picture"]
+        say_rows(console, columns, [[one[key] for key in columns] for one in found])
+        if console.is_terminal and "picture" in found[0]:
+            say("Links to their pictures: --json", console)
     else:
         has = {key: sorted({one[key] for one in everything if one[key]}) for key in filters}
         known = "; ".join(f"{key}: {', '.join(names[:20])}" for key, names in has.items() if names)

@@ -69,9 +69,10 @@ def _own_port() -> int | None:
     """The port of TOPVIEW_BASE_URL, when that is on this machine."""
     try:
         parts = urlsplit(os.environ.get("TOPVIEW_BASE_URL", ""))
-        return parts.port if parts.hostname in ("127.0.0.1", "localhost") else None
+        port, host = parts.port, parts.hostname
     except ValueError:  # the sandbox needs no good settings
         return None
+    return port if host in ("127.0.0.1", "localhost") else None
 
 
 def _own_account() -> tuple[str | None, str | None]:

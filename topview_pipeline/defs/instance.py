@@ -56,5 +56,6 @@ def advice(instance: dg.DagsterInstance) -> str:
         return ""
     return (
         f"dagster.yaml in {instance.root_directory} does not limit a backfill's processes, or does "
-        f"not start a run again whose process died. Add these lines:\n\n{lines}"
+        "not start a run again whose process died. Add these lines to it; when there is no such "
+        f"file, `topview-pipeline check` writes it.\n\n{lines}"
     )
