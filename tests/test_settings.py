@@ -287,14 +287,14 @@ def test_a_mistyped_variable_is_found_with_the_one_that_was_meant(
     assert unknown_variables(environ) == [(name, nearest)]
 
 
-def test_the_readme_lists_every_variable_as_the_model_has_it() -> None:
+def test_the_documentation_lists_every_variable_as_the_model_has_it() -> None:
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in VARIABLES.items():
         is_unset = field.default is None or field.default_factory is not None
         default = str(field.default).lower() if field.annotation is bool else field.default
         lines.append(f"| `{name}` | {'' if is_unset else f'`{default}`'} | {field.description} |")
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    table = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
+    page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", page, re.DOTALL)
     assert table is not None
     assert table[1].splitlines() == lines
     assert all((field.description or "").endswith(".") for field in VARIABLES.values())

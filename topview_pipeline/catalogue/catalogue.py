@@ -33,7 +33,7 @@ _MOST_NOTES: Final = 20
 
 @runtime_checkable
 class CatalogueSource(Protocol):
-    """A catalogue of your own, as docs/catalogue_sources.md explains; opened for each reading."""
+    """A catalogue of your own, as docs/catalogue.md explains; opened for each reading."""
 
     @property
     def where(self) -> str:
