@@ -299,7 +299,10 @@ class PipelineConfig(BaseModel):
 
     def require_catalogue(self) -> str:
         """Return where the catalogue is. Raises SettingsError when that is unset."""
-        fix = "Set it to the path or URL of your catalogue (CSV or JSON Lines)."
+        fix = (
+            "Set it to the path or URL of your catalogue (CSV or JSON Lines), or begin with one "
+            "that `topview-pipeline init` makes."
+        )
         return _required(self.catalogue, "TOPVIEW_CATALOGUE", fix)
 
     @model_validator(mode="wrap")

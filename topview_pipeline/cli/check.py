@@ -96,10 +96,13 @@ def _findings() -> Iterator[Finding]:
             return  # the settings' finding says why
         parts: dict[str, Callable[[], str]] = {
             "catalogue": lambda: _catalogue(topview),
-            "store": lambda: _store(topview),
-            "ledger": lambda: _ledger(topview, instance),
             "account": lambda: _account(topview),
         }
+        if topview.config.uid is not None:  # both are an account's; else that line says it
+            parts |= {
+                "store": lambda: _store(topview),
+                "ledger": lambda: _ledger(topview, instance),
+            }
         for name, look in parts.items():
             yield _looked(name, look)
 

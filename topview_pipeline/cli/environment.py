@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -14,6 +15,7 @@ from topview_pipeline.cli.console import CannotStart, say
 from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import PipelineConfig, project_root
+from topview_pipeline.text import one_line
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -26,6 +28,8 @@ T = TypeVar("T")
 QUIETLY: Final = {"console": {"config": {"log_level": "CRITICAL"}}}
 """Loggers of a run that a command executes: its events are in Dagster."""
 _SHOWN_PROBLEMS: Final = 20
+_MOST_REASON: Final = 200
+"""Characters of an error of Dagster's, which may hold the whole schema of a file."""
 
 
 def pipeline() -> TopviewResource:
@@ -34,13 +38,21 @@ def pipeline() -> TopviewResource:
 
 
 def call_topview(topview: TopviewResource, call: Callable[[TopviewClient], Awaitable[T]]) -> T:
-    """The result of a call with an open client."""
+    """The result of a call with an open client. A sandbox that does not answer is named."""
+    from topview_pipeline.topview.errors import Unavailable
 
     async def with_client() -> T:
         async with topview.client() as client:
             return await call(client)
 
-    return asyncio.run(with_client())
+    try:
+        return asyncio.run(with_client())
+    except Unavailable as error:
+        where = topview.config.base_url
+        if urlsplit(where).hostname not in ("127.0.0.1", "localhost"):
+            raise
+        fix = "Start the sandbox in another terminal: topview-pipeline sandbox --speed 10"
+        raise CannotStart("no Topview answers on this machine", where, fix) from error
 
 
 def usable_catalogue(
@@ -125,8 +137,10 @@ def open_instance(*, advise: bool = True) -> DagsterInstance:
         instance = dg.DagsterInstance.get()
     except Exception as error:
         # Dagster raises what its configured storages raise: no common class.
-        home = os.environ["DAGSTER_HOME"]
-        raise CannotStart(f"Dagster cannot use DAGSTER_HOME {home}: {error}") from error
+        where = f"DAGSTER_HOME {os.environ['DAGSTER_HOME']}"
+        reason = one_line(str(error))[:_MOST_REASON]
+        fix = "Correct its dagster.yaml, or remove it: a new one is written."
+        raise CannotStart(f"Dagster cannot use it: {reason}", where, fix) from error
     if advise and (lacks := advice(instance)):
         click.echo(lacks, err=True)
     return instance

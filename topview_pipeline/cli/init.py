@@ -94,6 +94,9 @@ def init(folder: Path) -> None:
     """
     try:
         written = _write(folder.absolute())
+    except (FileExistsError, NotADirectoryError) as error:
+        fix = "Name another folder."
+        raise CannotStart(f"{error.filename or folder} is not a folder", fix=fix) from error
     except OSError as error:
         where = error.filename or folder
         raise CannotStart(
