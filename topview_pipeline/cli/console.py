@@ -69,7 +69,7 @@ def say_rows(
 
     if not console.is_terminal:
         for row in (columns, *rows):
-            say("\t".join(map(one_line, row)), console)
+            click.echo("\t".join(map(one_line, row)), file=console.file)  # rich expands tabs
         return
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     for name in columns:
