@@ -28,7 +28,7 @@ def test_a_project_that_is_ready_says_so_line_by_line(project: Project, invoke: 
     assert project.counters()["submits"] == {}
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, str | None], str, str]] = {
     "a misspelt limit": ({"TOPVIEW_CREDIT_LIMT": "5"}, "settings", "TOPVIEW_CREDIT_LIMIT"),
     "a value that is none": ({"TOPVIEW_SLOTS": "many"}, "settings", "a whole number"),
     "no catalogue": ({"TOPVIEW_CATALOGUE": None}, "catalogue", "topview-pipeline init"),
