@@ -17,10 +17,10 @@ CATALOGUE: Final = """\
 product_id,image,template_image,location,script,voice_id,caption_id,mode
 aqua-bottle,photos/aqua-bottle.jpg,templates/kitchen.jpg,\
 "[[0.4234, 0.5188], [0.5766, 0.5188], [0.5766, 0.8313], [0.4234, 0.8313]]",\
-This is Aqua. Ice cold all day.,\
+"This is Aqua. Ice cold all day.",\
 zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t,3cfcb29df99746d4b438e169dda47647,lite
 gift-box,photos/gift-box.jpg,templates/living-room.jpg,,\
-Already wrapped. Just sign the card.,\
+"Already wrapped. Just sign the card.",\
 zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t,3cfcb29df99746d4b438e169dda47647,lite
 ceramic-mug,photos/ceramic-mug.jpg,templates/kitchen.jpg,,\
 "Hand glazed, and made to hold a very generous coffee. No two of these mugs are the same.",\
