@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo ui test test-all lint bench bench-full clean
+.PHONY: install demo ui test test-all lint bench bench-full clean
+
+install: $(VENV)/demo-ready
 
 demo: $(VENV)/demo-ready
 	$(BIN)/topview-pipeline demo

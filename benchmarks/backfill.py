@@ -24,7 +24,7 @@ from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
 
 from benchmarks.load import INSTANT, counters, environment, product_ids, sandbox
 from benchmarks.processes import ROOT, session_cpu_seconds
-from topview_pipeline.cli.environment import DAGSTER_YAML
+from topview_pipeline.defs.instance import DAGSTER_YAML
 from topview_pipeline.stages import STAGES
 
 _ASSETS: Final = tuple(stage.key for stage in STAGES)

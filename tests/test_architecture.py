@@ -36,7 +36,7 @@ EXCEPTIONS = {
 }
 ISLAND = "sandbox"
 DAGSTER_ROOMS = {"defs", "definitions", "cli"}
-SHARED = {"errors", "events", "plan", "run", "gallery", "ledger", "tasks"}
+SHARED = {"check", "errors", "events", "plan", "run", "gallery", "ledger", "tasks"}
 """Events are the engine's and Dagster's; a command is named as what it shows."""
 
 

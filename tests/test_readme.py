@@ -1,31 +1,44 @@
-"""The README is true: what it names exists. Its table of settings is tested in test_settings."""
+"""README and docs are true: what they name exists. The table of settings is in test_settings."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 import pytest
 
-from tests.cli.conftest import Project, ProjectOf, project_of
 from topview_pipeline.catalogue import Product
 from topview_pipeline.cli import main
 from topview_pipeline.settings import VARIABLES
 
-__all__ = ["project_of"]
-
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 
 
-def test_no_setting_is_promised_that_is_not_read() -> None:
-    named = set(re.findall(r"`?(TOPVIEW_[A-Z0-9_]+)", README))
-    assert named <= set(VARIABLES)
+def test_a_newcomer_reads_the_readme_in_one_go() -> None:
+    """It had 5,800 words in lines of 275 characters, a fifth of them a laboratory log."""
+    lines = README.splitlines()
+    assert len(lines) <= 230
+    assert len(README.split()) <= 1_900
+    assert [line for line in lines if len(line) > 100] == []
+
+
+@page
+def test_no_setting_is_promised_that_is_not_read(page: Path) -> None:
+    named = set(re.findall(r"\b(TOPVIEW_[A-Z0-9_]+[A-Z0-9])", page.read_text(encoding="utf-8")))
+    assert named - {"TOPVIEW_DEFAULT"} <= set(VARIABLES)
 
 
 def test_every_catalogue_column_is_in_the_readme() -> None:
@@ -46,18 +59,20 @@ def test_the_ci_script_runs_the_readme_s_commands() -> None:
         assert f"`{command}`" in README or f"    {command}" in README
 
 
-def test_every_picture_of_the_readme_is_there_and_says_what_it_shows() -> None:
-    pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README)
-    assert len(pictures) == 3
-    for shows, path in pictures:
+@page
+def test_every_picture_and_link_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(((?!https?:)[^)#]+)", text):
+        assert (page.parent / target).exists(), target
+    for shows, path in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", text):
         assert len(shows) > 20
-        size = (ROOT / path).stat().st_size
+        size = (page.parent / path).stat().st_size
         assert 0 < size < 200_000, f"{path} is {size} bytes"
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(((?!https?:)[^)#]+)", README):
-        assert (ROOT / target).exists(), target
+def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
+    for path in PAGES[1:]:
+        assert f"(docs/{path.name})" in README, path.name
 
 
 ACTIVATION = "    . .venv/bin/activate"
@@ -67,7 +82,7 @@ ACTIVATION = "    . .venv/bin/activate"
 def command_lines() -> list[tuple[int, str]]:
     """Every line that a reader copies into a shell, and where it stands."""
     shell = re.sub(r"^```.*?^```", lambda code: " " * len(code[0]), README, flags=re.S | re.M)
-    drawn = ("--->", "---^", "---'", "--remove background--")
+    drawn = ("--remove background--", "--put into a scene---", "--animate---")
     return [
         (found.start(), found[1])
         for found in re.finditer(r"^    (\S.*)$", shell, re.MULTILINE)
@@ -79,13 +94,13 @@ def test_every_command_of_the_readme_is_found_where_it_stands() -> None:
     """`pip` or `topview-pipeline` before anything was activated is "command not found"."""
     assert README.count(ACTIVATION) == 1
     activated = README.index(ACTIVATION)
-    words = {"make", "export", ".", "mkdir"}
+    words = {"make", "export", ".", "cd", "eval"}
     installed = {"topview-pipeline", "dagster", "pip"}
     lines = command_lines()
     assert len(lines) > 10
     for where, line in lines:
         for part in line.split(" && "):
-            program = shlex.split(part, comments=True)[0]
+            program, *_ = shlex.split(part, comments=True)
             if program.startswith(".venv/bin/"):
                 assert program.removeprefix(".venv/bin/") in installed, line
                 assert where < activated, f"{line}: it is found by its name here"
@@ -98,27 +113,29 @@ def test_every_command_of_the_readme_is_found_where_it_stands() -> None:
 def test_the_project_is_installed_from_its_checkout() -> None:
     """No index has it."""
     installs = re.findall(r"pip install ([^`\n]*)", README)
-    assert len(installs) == 2
+    assert len(installs) == 1
     for arguments in installs:
         assert "-c constraints.txt" in arguments
         assert re.search(r"-e '?\.(\[[a-z]+\])?'?$", arguments), arguments
 
 
 def commands() -> list[list[str]]:
-    """The arguments of every command line of topview-pipeline that the README names."""
-    copied = [re.sub(r"^\.venv/bin/", "", line) for _, line in command_lines()]
-    indented = [line for line in copied if line.startswith("topview-pipeline ")]
-    named = re.findall(r"`(topview-pipeline [a-z][^`]*)`", README)
-    found = [shlex.split(line, comments=True)[1:] for line in [*indented, *named]]
+    """The arguments of every command line of topview-pipeline in README and docs."""
+    found: list[list[str]] = []
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        lines = re.findall(r"^    (?:\.venv/bin/)?(topview-pipeline .*)$", text, re.MULTILINE)
+        lines += re.findall(r"`(topview-pipeline [a-z-][^`]*)`", text)
+        found += [shlex.split(line, comments=True)[1:] for line in lines]
     return [list(one) for one in dict.fromkeys(map(tuple, found))]
 
 
-def test_the_readme_names_commands() -> None:
-    assert {one[0] for one in commands()} >= {"run", "plan", "tasks", "gallery", "choose"}
+def test_the_documentation_names_commands() -> None:
+    assert {one[0] for one in commands()} >= {"init", "check", "run", "plan", "export", "tasks"}
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
-def test_every_command_line_of_the_readme_is_understood(arguments: list[str]) -> None:
+def test_every_command_line_of_the_documentation_is_understood(arguments: list[str]) -> None:
     """Subcommand, options and the number of words; nothing is run."""
     with main.make_context("topview-pipeline", list(arguments)) as context:
         command: click.Command = main
@@ -132,45 +149,95 @@ def test_every_command_line_of_the_readme_is_understood(arguments: list[str]) ->
         command.make_context(command.name, ["1" if word == "ROW" else word for word in rest])
 
 
-def in_a_shell(project: Project, line: str) -> subprocess.CompletedProcess[str]:
-    """Run a line as somebody does who has activated the environment."""
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a line as somebody does who has activated the environment, and has no settings."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        ["sh", "-c", line],
-        cwd=project.folder,
-        env={**os.environ, **project.environment, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    kept = {name: text for name, text in os.environ.items() if name not in OWN}
+
+    def run(line: str, *, beneath: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "-c", line],
+            cwd=tmp_path / beneath,
+            env={**kept, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    return run
+
+
+OWN = {*VARIABLES, "DAGSTER_HOME"}
+FIRST_PAGE = README[: README.index("## The catalogue")]
 
 
 @pytest.mark.slow
-def test_the_cheap_commands_of_the_readme_run_as_written(project_of: ProjectOf) -> None:
-    """In a project whose products are called as the README's, against the sandbox."""
-    project = project_of()
-    # A scene by location has two images to choose from.
-    project.products(2, location="[[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]]")
-    path = project.folder / "catalogue.csv"
-    table = path.read_text(encoding="utf-8")
-    for number in range(2):
-        table = table.replace(f"product-{number},", f"sku-{number + 1},")
-    path.write_text(table, encoding="utf-8")
-    wanted = [
-        ["run", "--stage", "bgRemovedImage"],
-        ["run", "--product", "sku-1", "--product", "sku-2"],
-        ["choose", "sku-1", "2"],
-        ["plan"],
-        ["run"],
-        ["tasks", "list", "--state", "unknown"],
-        ["gallery"],
-    ]
-    for arguments in wanted:
-        assert arguments in commands()
-        # A test opens no browser.
-        extra = ["--no-open"] if arguments == ["gallery"] else []
-        ran = in_a_shell(project, shlex.join(["topview-pipeline", *arguments, *extra]))
-        assert (ran.returncode, ran.stderr) == (0, ""), f"{arguments}: {ran.stdout}{ran.stderr}"
-    assert (project.folder / ".topview" / "gallery" / "index.html").exists()
-    assert project.counters()["duplicates"] == 0
+@pytest.mark.timeout(300)
+def test_the_first_page_leads_from_nothing_to_the_first_own_video(
+    tmp_path: Path, shell: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Its lines as they stand, with another photo and script; only the sandbox is quicker."""
+    lines = re.findall(r"^    (topview-pipeline [^#\n]*)", FIRST_PAGE, re.MULTILINE)
+    init, sandbox, *rest = (line.strip() for line in lines)
+    assert shell(init).returncode == 0
+    project = tmp_path / "my-shop"
+    shutil.copy(ROOT / "topview_pipeline/sample/images/noir-perfume.jpg", project / "photos")
+    table = (project / "catalogue.csv").read_text(encoding="utf-8")
+    for old, new in (
+        ("aqua-bottle,", "Mug-01,"),
+        ("gift-box,", "mug-02,"),
+        ("gift-box.jpg", "noir-perfume.jpg"),
+        ("Already wrapped. Just sign the card.", "This one is mine."),
+    ):
+        assert old in table
+        table = table.replace(old, new)
+    (project / "catalogue.csv").write_text(table, encoding="utf-8")
+    with background(f"{sandbox} --speed 100 --media tiny", project) as port_is_open:
+        port_is_open()
+        for line in [*rest, "topview-pipeline check", *(shlex.join(one) for one in CHEAP)]:
+            ran = shell(line, beneath="my-shop")
+            assert (ran.returncode, ran.stderr) == (0, ""), f"{line}: {ran.stdout}{ran.stderr}"
+    videos = {path.name for path in (project / "videos").iterdir()}
+    assert videos == {"Mug-01.mp4", "mug-02.mp4", "ceramic-mug.mp4"}
+    (account,) = (project / ".topview" / "store").glob("[0-9a-f]*")
+    assert (account / "Mug-01" / "finishedVideo").is_dir(), "folders are called as the products"
+
+
+CHEAP = [
+    ["topview-pipeline", "run", "--stage", "bgRemovedImage"],
+    ["topview-pipeline", "voices", "--language", "english", "--gender", "female"],
+    ["topview-pipeline", "captions"],
+    ["topview-pipeline", "avatars"],
+    ["topview-pipeline", "tasks", "list", "--state", "unknown"],
+    ["topview-pipeline", "gallery", "--no-open"],
+]
+
+
+@contextmanager
+def background(line: str, folder: Path) -> Iterator[Callable[[], None]]:
+    """A command in a second terminal, until the block ends; yields a wait for its port."""
+    program, *arguments = shlex.split(line)
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / program), *arguments],
+        cwd=folder,
+        env={name: text for name, text in os.environ.items() if name not in OWN},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    port = int(re.findall(r"127\.0\.0\.1:(\d+)", (folder / ".env").read_text())[0])
+
+    def wait() -> None:
+        deadline = time.monotonic() + 60
+        with socket.socket() as probe:
+            while probe.connect_ex(("127.0.0.1", port)):
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline, "the sandbox never answered"
+                time.sleep(0.05)
+
+    try:
+        yield wait
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)

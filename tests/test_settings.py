@@ -244,20 +244,26 @@ def test_the_default_ledger_lies_in_home_whatever_its_name(read: Read, folder: s
     assert make_url(config.ledger_url).database == str(config.home / "ledger.db")
 
 
-def test_the_project_is_where_workspace_yaml_is_else_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ((), "shop/deep"),
+        (("shop/workspace.yaml",), "shop"),
+        (("shop/.env",), "shop"),
+        (("workspace.yaml", "shop/.env"), "shop"),
+        (("workspace.yaml", "shop/.env/"), "."),
+    ],
+    ids=["none", "workspace", "env", "own folder in a clone", "a folder named .env"],
+)
+def test_the_project_is_the_nearest_folder_with_a_workspace_or_an_env_file_else_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], expected: str
 ) -> None:
-    package, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
-    file = package / "topview_pipeline" / "settings.py"
-    monkeypatch.setattr("topview_pipeline.settings.__file__", str(file))
-    package.mkdir()
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    assert project_root() == elsewhere
-    (package / "workspace.yaml").touch()
-    assert project_root() == package
-    (tmp_path / "workspace.yaml").touch()
-    assert project_root() == tmp_path
+    """A catalogue beside me was looked for in the repository that the command comes from."""
+    (tmp_path / "shop" / "deep").mkdir(parents=True)
+    for name in there:
+        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path / "shop" / "deep")
+    assert project_root() == project_root(tmp_path / "shop" / "deep") == tmp_path / expected
 
 
 def test_only_from_environment_reads_the_environment_and_at_the_call(
@@ -317,14 +323,14 @@ def test_a_mistyped_variable_is_found_with_the_one_that_was_meant(
     assert unknown_variables(environ) == [(name, nearest)]
 
 
-def test_the_readme_lists_every_variable_as_the_model_has_it() -> None:
+def test_the_documentation_lists_every_variable_as_the_model_has_it() -> None:
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in VARIABLES.items():
         is_unset = field.default is None or field.default_factory is not None
         default = str(field.default).lower() if field.annotation is bool else field.default
         lines.append(f"| `{name}` | {'' if is_unset else f'`{default}`'} | {field.description} |")
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    table = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
+    page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", page, re.DOTALL)
     assert table is not None
     assert table[1].splitlines() == lines
     assert all((field.description or "").endswith(".") for field in VARIABLES.values())

@@ -1,6 +1,10 @@
 """All settings of a pipeline as one value, `PipelineConfig`, and the variables it is read from.
 
 Only `definitions.py` and the command line read the environment; all code below is given a config.
+
+Relative paths, and the .env that is read, belong to the *project folder*: the nearest folder from
+here upwards that has a workspace.yaml or a .env, else the current folder. `topview-pipeline init`
+makes one; a clone of the repository is one.
 """
 
 from __future__ import annotations
@@ -66,19 +70,19 @@ class SettingsError(PipelineError):
 
 
 def project_root(start: Path | None = None) -> Path:
-    """Find the folder of workspace.yaml, from `start` or here upwards; else the current folder."""
+    """Find the project folder, from `start` or here upwards; without one it is that folder."""
     here = (start or Path.cwd()).absolute()
-    for folder in (here, *here.parents, Path(__file__).absolute().parent.parent):
-        if (folder / "workspace.yaml").is_file():
+    for folder in (here, *here.parents):
+        if any((folder / name).is_file() for name in ("workspace.yaml", ".env")):
             return folder
-    return Path.cwd()
+    return here
 
 
 # Types of fields. A validator raises ValueError(what is wrong, how to fix it), without a secret.
 
 
 def _absolute(ref: str, info: ValidationInfo) -> str:
-    """Return a path as seen from the project's root; a URL and an import path as they are."""
+    """Return a path as seen from the project folder; a URL and an import path as they are."""
     if is_url(ref) or ref.startswith(PYTHON_SOURCE):
         return ref
     root: Path = info.context or project_root()
@@ -215,7 +219,7 @@ class _Deadlines(BaseModel):
 class PipelineConfig(BaseModel):
     """Everything that a run of a pipeline needs to know; its repr shows no secret.
 
-    Relative paths are seen from the project's root and become absolute. A value that cannot be used
+    Relative paths are seen from the project folder and become absolute. A value that cannot be used
     raises SettingsError.
     """
 
@@ -231,7 +235,7 @@ class PipelineConfig(BaseModel):
         Path(".topview"),
         validate_default=True,
         description="Folder of ledger and store. Relative paths, here and below, are seen from "
-        "the folder of workspace.yaml.",
+        "the project folder.",
     )
     ledger_url: Annotated[str, AfterValidator(_ledger_url)] = Field(
         default_factory=_ledger_in_home,
@@ -303,7 +307,7 @@ class PipelineConfig(BaseModel):
     ) -> PipelineConfig:
         """Read all variables now, as the process has them or as `environ` says.
 
-        An empty or blank one counts as unset. The project's root is looked for from `start`.
+        An empty or blank one counts as unset. The project folder is looked for from `start`.
         """
         given = os.environ if environ is None else environ
         found = {name: text for name in VARIABLES if (text := given.get(name, "").strip())}
@@ -319,7 +323,10 @@ class PipelineConfig(BaseModel):
 
     def require_catalogue(self) -> str:
         """Return where the catalogue is. Raises SettingsError when that is unset."""
-        fix = "Set it to the path or URL of your catalogue (CSV or JSON Lines)."
+        fix = (
+            "Set it to the path or URL of your catalogue (CSV or JSON Lines), or begin with one "
+            "that `topview-pipeline init` makes."
+        )
         return _required(self.catalogue, "TOPVIEW_CATALOGUE", fix)
 
     @model_validator(mode="wrap")

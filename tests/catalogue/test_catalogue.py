@@ -25,7 +25,7 @@ from topview_pipeline.catalogue import (
 )
 from topview_pipeline.catalogue.catalogue import CatalogueFile
 
-GUIDE = Path(__file__).parents[2] / "docs" / "catalogue_sources.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "catalogue.md"
 
 
 class Rows:

@@ -153,3 +153,24 @@ def test_a_demo_that_was_never_made_is_one_sentence(
     assert result.exit_code == 2
     assert "make demo" in result.output
     assert not home.folder.exists()
+
+
+def test_a_port_that_is_taken_is_no_address_to_show(home: DemoHome) -> None:
+    """`ui` printed the URL of somebody else's server, and stayed."""
+    home.port()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        result = CliRunner().invoke(main, ["ui", "--port", str(other.getsockname()[1])])
+    assert result.exit_code == 2
+    assert "is in use" in result.output
+    assert "http" not in result.output
+
+
+def test_the_demo_is_found_from_a_project_folder_inside_the_clone(
+    home: DemoHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.port()
+    shop = home.folder.parent / "shop"
+    shop.mkdir()
+    (shop / "workspace.yaml").touch()
+    monkeypatch.chdir(shop)
+    assert DemoHome.here() == home

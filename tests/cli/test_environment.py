@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from topview_pipeline.cli.environment import DAGSTER_YAML
+from topview_pipeline.defs.instance import DAGSTER_YAML
 
 
 def test_the_dagster_yaml_we_write_does_what_it_says(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import socket
 
 import httpx
 import pytest
@@ -50,6 +52,48 @@ def test_a_served_gallery_leaves_the_page_that_is_opened_as_a_file(project: Proj
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert file.read_bytes() == before
+
+
+BROWSERS = {
+    "none": None,
+    "fails": "#!/bin/sh\necho xdg-open: no method available >&2; exit 3\n",
+    "in the terminal": "#!/bin/sh\ncat >/dev/tty; echo lynx; exit 4\n",
+    "opens": "#!/bin/sh\necho noise >&2; exit 0\n",
+}
+
+
+@pytest.mark.parametrize("display", ["", ":7"])
+@pytest.mark.parametrize("opener", BROWSERS)
+def test_a_server_without_a_browser_gets_the_path_and_one_sentence(
+    project: Project, opener: str, display: str
+) -> None:
+    """xdg-open printed seven lines of errors, or lynx took the terminal."""
+    project.products(1)
+    tools = project.folder / "tools"
+    tools.mkdir()
+    script = BROWSERS[opener]
+    if script is not None:
+        (tools / "xdg-open").write_text(script, encoding="utf-8")
+        (tools / "xdg-open").chmod(0o755)
+    path = f"{tools}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    ran = project.run("gallery", PATH=path, DISPLAY=display, WAYLAND_DISPLAY="", TERM="xterm")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    first, *rest = ran.stdout.splitlines()
+    assert first.endswith("index.html")
+    is_open = opener == "opens" and display
+    assert len(rest) == (0 if is_open else 1)
+    assert is_open or "no browser" in rest[0]
+
+
+@pytest.mark.parametrize("arguments", [("gallery", "--serve"), ("sandbox",)])
+def test_a_port_that_is_taken_is_one_sentence(project: Project, arguments: tuple[str, ...]) -> None:
+    """The address of somebody else's server was shown as ours."""
+    project.products(1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = project.refused(*arguments, "--port", str(port), TOPVIEW_BASE_URL="http://x.test")
+    assert f"port {port}" in said
+    assert "--port" in said.partition(str(port))[2]
 
 
 def test_what_cannot_be_shown_is_one_sentence(project: Project) -> None:

@@ -170,6 +170,16 @@ def test_scenes_of_one_task_differ_visibly_and_a_repeat_does_not() -> None:
     assert three == scenes(count=3, location=None)
 
 
+@pytest.mark.parametrize("location", [QUAD, None])
+def test_the_second_scene_is_a_closer_shot_of_the_same(location: list[list[float]] | None) -> None:
+    """It differed by a tint: nobody saw that choosing it had done anything."""
+    first, second = (pixels(scene.png) for scene in scenes(count=2, location=location))
+    assert first.shape == second.shape
+    red = [(one[..., 0] > 140) & (one[..., 1:] < 75).all(axis=-1) for one in (first, second)]
+    assert red[1].sum() > 1.3 * red[0].sum()
+    assert not np.concatenate([red[1][0], red[1][-1], red[1][:, 0], red[1][:, -1]]).any()
+
+
 @pytest.mark.parametrize(
     ("template", "face"),
     [

@@ -20,7 +20,7 @@ from tests.engine.world import product
 from tests.scenarios.life import TERMINATED, Fates, Life, born, ended
 from tests.scenarios.windows import End
 from topview_pipeline.catalogue import Product
-from topview_pipeline.cli.environment import DAGSTER_YAML
+from topview_pipeline.defs.instance import DAGSTER_YAML
 from topview_pipeline.engine import Timing
 from topview_pipeline.ledger import DEAD_AFTER_SECONDS, Ledger, Task, TaskState
 from topview_pipeline.sandbox.api.control import Control

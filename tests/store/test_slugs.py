@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topview_pipeline.store import product_slug
+from topview_pipeline.store import hashed_slug, product_slug
 
 
-@pytest.mark.parametrize("product_id", ["mug", "red-mug_01", "a", "sku.1234", "x" * 64])
+@pytest.mark.parametrize("product_id", ["mug", "red-mug_01", "a", "sku.1234", "SKU-1001", "X" * 64])
 def test_a_plain_id_is_its_own_folder(product_id: str) -> None:
     assert product_slug(product_id) == product_id
 
@@ -19,12 +19,14 @@ def test_a_plain_id_is_its_own_folder(product_id: str) -> None:
     [
         ("../../etc", "etc"),
         ("Größe 42/rot", "Groe-42-rot"),
-        ("SKU-1", "SKU-1"),
+        ("Sku 1", "Sku-1"),
         ("靴", "_"),
         (".git", "git"),
         ("con", "_con"),
         ("nul.txt", "_nul.txt"),
         ("index", "index"),
+        ("Index", "Index"),
+        ("CON", "_CON"),
         ("manifest", "manifest"),
         ("a" * 200, "a" * 64),
         ("mug--0123456789ab", "mug-0123456789ab"),
@@ -44,9 +46,11 @@ IDS = st.one_of(
 
 
 @given(st.lists(IDS, unique=True, min_size=2, max_size=6))
-def test_no_two_ids_share_a_folder_even_where_case_does_not_count(ids: list[str]) -> None:
-    slugs = [product_slug(product_id) for product_id in ids]
-    assert len({slug.lower() for slug in slugs}) == len(ids)
+def test_no_two_ids_share_a_folder_and_with_a_hash_not_even_where_case_does_not_count(
+    ids: list[str],
+) -> None:
+    assert len({product_slug(product_id) for product_id in ids}) == len(ids)
+    assert len({hashed_slug(product_id).lower() for product_id in ids}) == len(ids)
 
 
 @given(IDS)

@@ -33,7 +33,7 @@ _MOST_NOTES: Final = 20
 
 @runtime_checkable
 class CatalogueSource(Protocol):
-    """A catalogue of your own, as docs/catalogue_sources.md explains; opened for each reading."""
+    """A catalogue of your own, as docs/catalogue.md explains; opened for each reading."""
 
     @property
     def where(self) -> str:
@@ -90,7 +90,7 @@ def open_source(setting: str) -> Source:
         # The user's own code: no common class.
         what = f"it cannot be opened ({type(error).__name__}: {error})"
         fix = (
-            "Write python:package.module:attribute, importable from the folder of workspace.yaml, "
+            "Write python:package.module:attribute, importable from the project folder, "
             "and what it needs."
         )
         raise CatalogueError(what, setting, fix) from error

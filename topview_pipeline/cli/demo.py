@@ -31,6 +31,8 @@ SLOTS: Final = 4
 def demo(context: click.Context) -> None:
     """Make the sample catalogue's videos on a local Topview. No account, nothing is paid."""
     from topview_pipeline.cli.catch_up import catch_up
+    from topview_pipeline.cli.environment import pipeline
+    from topview_pipeline.cli.export import export_videos
     from topview_pipeline.cli.gallery import write_page
 
     home = DemoHome.here()
@@ -39,8 +41,8 @@ def demo(context: click.Context) -> None:
     with home.sandbox():
         code = catch_up(say_where=False)
     if code == 0:
-        videos = _collect(home.folder / "videos")
         _publish()
+        videos = export_videos(pipeline(), home.folder / "videos").files
         page, _ = write_page(program=DEMO_PROGRAM)
         click.echo(f"\n{len(videos)} videos:")
         for video in videos:
@@ -48,23 +50,6 @@ def demo(context: click.Context) -> None:
         click.echo(f"\nPhoto, cut-out, scenes and video of each:  {os.path.relpath(page)}")
         click.echo("The same in Dagster, with lineage and history:  make ui")
     context.exit(code)
-
-
-def _collect(folder: Path) -> list[Path]:
-    """One file for each product in one folder; the store keeps its own, deeper down."""
-    from topview_pipeline.definitions import topview
-    from topview_pipeline.stages import VIDEO
-
-    folder.mkdir(parents=True, exist_ok=True)
-    videos = []
-    with topview.ledger() as ledger:
-        for product_id in topview.catalogue().products:
-            task = ledger.tasks.last_made(product_id, VIDEO.key)
-            if task is not None:
-                video = VIDEO.result(product_id, task, topview.store).video
-                videos.append(folder / f"{product_id}.mp4")
-                videos[-1].write_bytes(video.read())
-    return videos
 
 
 def _publish() -> None:
@@ -92,8 +77,10 @@ class DemoHome:
 
     @classmethod
     def here(cls) -> DemoHome:
-        """`.demo/` beside workspace.yaml."""
-        return cls(project_root() / ".demo")
+        """The nearest `.demo/` from here upwards, else a new one in the project folder."""
+        here = Path.cwd()
+        found = (folder / ".demo" for folder in (here, *here.parents))
+        return cls(next(filter(Path.is_dir, found), project_root() / ".demo"))
 
     def port(self, of: Literal["sandbox", "media"] = "sandbox") -> int:
         """The port of the sandbox, or the one at which `ui` serves the store."""

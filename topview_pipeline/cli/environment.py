@@ -7,12 +7,15 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
 from topview_pipeline.cli.console import CannotStart, say
+from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import PipelineConfig, project_root
+from topview_pipeline.text import one_line
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -22,34 +25,9 @@ if TYPE_CHECKING:
     from topview_pipeline.topview.client import TopviewClient
 
 T = TypeVar("T")
-DAGSTER_YAML: Final = """\
-# Written by topview-pipeline on first use; it is yours from now on.
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-
-concurrency:
-  runs:
-    tag_concurrency_limits:
-      # A backfill of 5,000 products is two processes: waiting takes no process per product.
-      - key: dagster/backfill
-        value:
-          applyLimitPerUniqueValue: true
-        limit: 2
-
-# A run whose process died is started again, a backfill's too; one whose op failed is not: the
-# ledger decides about failed tasks.
-run_retries:
-  enabled: true
-  max_retries: 2
-  retry_on_asset_or_op_failure: false
-
-sensors:
-  use_threads: true
-  num_workers: 4
-"""
 _SHOWN_PROBLEMS: Final = 20
+_MOST_REASON: Final = 200
+"""Characters of an error of Dagster's, which may hold the whole schema of a file."""
 
 
 def pipeline() -> TopviewResource:
@@ -63,13 +41,21 @@ def loggers(level: str = "CRITICAL") -> dict[str, object]:
 
 
 def call_topview(topview: TopviewResource, call: Callable[[TopviewClient], Awaitable[T]]) -> T:
-    """The result of a call with an open client."""
+    """The result of a call with an open client. A sandbox that does not answer is named."""
+    from topview_pipeline.topview.errors import Unavailable
 
     async def with_client() -> T:
         async with topview.client() as client:
             return await call(client)
 
-    return asyncio.run(with_client())
+    try:
+        return asyncio.run(with_client())
+    except Unavailable as error:
+        where = topview.config.base_url
+        if urlsplit(where).hostname not in ("127.0.0.1", "localhost"):
+            raise
+        fix = "Start the sandbox in another terminal: topview-pipeline sandbox --speed 10"
+        raise CannotStart("no Topview answers on this machine", where, fix) from error
 
 
 def usable_catalogue(
@@ -116,33 +102,50 @@ def prepare_home() -> None:
     named = os.environ.get("DAGSTER_HOME", "").strip()
     home = Path(named) if named else project_root() / ".dagster_home"
     if not home.is_absolute():
+        # Not taken as it is meant: plain `dagster dev` would refuse it.
+        meant = Path(os.path.expanduser(named)).absolute()
         raise CannotStart(
             f"DAGSTER_HOME is {named!r}; Dagster needs an absolute path. "
-            f'Set it like this: export DAGSTER_HOME="$PWD/{named}"'
+            f'Set it like this: export DAGSTER_HOME="{meant}"'
         )
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        config = home / "dagster.yaml"
-        if not config.exists():
-            config.write_text(DAGSTER_YAML, encoding="utf-8")
-    except OSError as error:
-        raise CannotStart(
-            f"DAGSTER_HOME {home} cannot be written ({error.strerror}). "
-            "Set it to a folder of yours."
-        ) from error
+    write_dagster_yaml(home)
     os.environ["DAGSTER_HOME"] = str(home)
     if not named:
         click.echo(f"DAGSTER_HOME is not set; using {home}", err=True)
 
 
-def open_instance() -> DagsterInstance:
-    """Dagster's instance, with its history."""
+def write_dagster_yaml(home: Path) -> bool:
+    """Write our dagster.yaml into a Dagster home, and return False if there is one already."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / "dagster.yaml").open("x", encoding="utf-8") as file:
+            file.write(DAGSTER_YAML)
+    except FileExistsError:
+        if home.is_dir():
+            return False
+        what = f"DAGSTER_HOME {home} is a file"
+        raise CannotStart(what, fix="Set it to a folder of yours.") from None
+    except OSError as error:
+        raise CannotStart(
+            f"DAGSTER_HOME {home} cannot be written ({error.strerror}). "
+            "Set it to a folder of yours."
+        ) from error
+    return True
+
+
+def open_instance(*, advise: bool = True) -> DagsterInstance:
+    """Dagster's instance, with its history; what its dagster.yaml lacks is said, or not."""
     from topview_pipeline.defs.dagster_private import open_without_compute_logs
 
     prepare_home()
     try:
-        return open_without_compute_logs(os.environ["DAGSTER_HOME"])
+        instance = open_without_compute_logs(os.environ["DAGSTER_HOME"])
     except Exception as error:
         # Dagster raises what its configured storages raise: no common class.
-        home = os.environ["DAGSTER_HOME"]
-        raise CannotStart(f"Dagster cannot use DAGSTER_HOME {home}: {error}") from error
+        where = f"DAGSTER_HOME {os.environ['DAGSTER_HOME']}"
+        reason = one_line(str(error))[:_MOST_REASON]
+        fix = "Correct its dagster.yaml, or remove it: a new one is written."
+        raise CannotStart(f"Dagster cannot use it: {reason}", where, fix) from error
+    if advise and (lacks := advice(instance)):
+        click.echo(lacks, err=True)
+    return instance

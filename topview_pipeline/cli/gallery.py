@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -14,6 +19,9 @@ from topview_pipeline.cli.demo import PROGRAM, program
 from topview_pipeline.cli.environment import pipeline
 from topview_pipeline.export import GALLERY_FILE, SERVED_FILE, build_report, write_gallery
 from topview_pipeline.stages import STAGES
+
+_OPEN_SECONDS: Final = 3.0
+"""An opener that could not open anything has said so by then."""
 
 
 @click.command()
@@ -24,7 +32,8 @@ from topview_pipeline.stages import STAGES
 )
 @click.option("--no-open", is_flag=True, help="Only write it.")
 @click.option("--serve", is_flag=True, help="Serve page and files on loopback until Ctrl-C.")
-def gallery(output: Path | None, no_open: bool, serve: bool) -> None:
+@click.option("--port", type=click.IntRange(1, 65535), help="Of --serve. Default: a free one.")
+def gallery(output: Path | None, no_open: bool, serve: bool, port: int | None) -> None:
     """Write a page that shows every product, its scenes and its video, and open it.
 
     It is one HTML file that needs no server: beside a store on this machine its links are relative;
@@ -34,12 +43,37 @@ def gallery(output: Path | None, no_open: bool, serve: bool) -> None:
     Exit codes: 0 written, 2 nothing could be shown.
     """
     if serve:
-        _serve(output, may_open=not no_open)
+        _serve(output, port or 0, may_open=not no_open)
         return
+    if port is not None:
+        raise CannotStart("--port is of --serve", fix="Add --serve, or leave --port out.")
     page, products = write_page(output, program=program())
     say(f"{products} products: {page}")
     if not no_open:
-        click.launch(page.as_uri())
+        _open(page.as_uri())
+
+
+def _open(url: str) -> None:
+    """Open a page in a graphical browser; without one say so, in one sentence.
+
+    xdg-open takes the terminal with lynx or w3m, or prints its own errors: it gets no terminal.
+    """
+    if sys.platform != "linux":
+        click.launch(url)
+        return
+    opener = shutil.which("xdg-open")
+    has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if opener and has_display:
+        null = subprocess.DEVNULL
+        process = subprocess.Popen(  # noqa: S603 - the desktop's own
+            [opener, url], stdin=null, stdout=null, stderr=null, start_new_session=True
+        )
+        try:
+            if process.wait(_OPEN_SECONDS) == 0:
+                return
+        except subprocess.TimeoutExpired:
+            return  # it is the browser itself
+    say("There is no browser here: open it where there is one, or leave this out with --no-open.")
 
 
 def write_page(
@@ -74,7 +108,7 @@ def write_page(
     return page, len(report.products)
 
 
-def _serve(output: Path | None, *, may_open: bool) -> None:
+def _serve(output: Path | None, port: int, *, may_open: bool) -> None:
     from topview_pipeline.cli.server import MEDIA, serving
 
     root = pipeline().store.local_root
@@ -86,8 +120,8 @@ def _serve(output: Path | None, *, may_open: bool) -> None:
         )
     write = partial(write_page, output, served_at=MEDIA, program=program())
     page, products = write()
-    with serving(root, gallery=page.parent, refresh=write) as url:
+    with serving(root, port=port, gallery=page.parent, refresh=write) as url:
         say(f"{products} products: {url}  (Ctrl-C ends it)")
         if may_open:
-            click.launch(url)
+            _open(url)
         threading.Event().wait()

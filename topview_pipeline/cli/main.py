@@ -15,18 +15,27 @@ from topview_pipeline.errors import PipelineError
 from topview_pipeline.stop import INTERRUPTED, stop
 
 _COMMANDS: Final[Mapping[str, str]] = {
+    "init": "Make a project folder: a catalogue to edit, and settings.",
+    "check": "Look whether everything is ready for a run.",
     "run": "Bring the catalogue up to date.",
     "plan": "Show what a run would make, why, and for how much.",
     "tasks": "Look at submitted tasks, and settle what only a person can.",
     "ledger": "Let ledger and store know each other again.",
     "choose": "Choose the scene that becomes a product's video.",
+    "export": "Copy the finished videos to a folder.",
     "gallery": "Show everything that was made, in the browser.",
+    "voices": "List voices, for the column voice_id.",
+    "captions": "List caption styles, for the column caption_id.",
+    "avatars": "List public avatars, for the column avatar_id.",
     "demo": "Make the sample catalogue's videos, without an account.",
     "ui": "Open the Dagster UI on the demo's history.",
     "sandbox": "Run a local Topview.",
 }
 _END_IN_THEIR_OWN_WAY: Final = frozenset({"gallery", "sandbox", "ui"})
 """Servers. All else is ended at once by a signal: nothing that it does is half done then."""
+
+_MODULES: Final = dict.fromkeys(("voices", "captions", "avatars"), "lists")
+"""Of commands that share one."""
 
 
 class _Commands(click.Group):
@@ -35,7 +44,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"topview_pipeline.cli.{cmd_name}")
+        module = import_module(f"topview_pipeline.cli.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = getattr(module, cmd_name)
         return command
 
@@ -67,8 +76,8 @@ class _Commands(click.Group):
 def main(context: click.Context, demo: bool) -> None:
     """Turn a product catalogue into product videos, with Dagster and Topview.ai.
 
-    Settings are environment variables (see the README). A .env beside workspace.yaml is read too,
-    and what it sets goes over the environment, as with Dagster.
+    Settings are environment variables; `.env` in the project folder is read too, and wins over the
+    environment, as in Dagster. `topview-pipeline init` makes a project folder.
     """
     if context.invoked_subcommand in _END_IN_THEIR_OWN_WAY:
         stop.release()

@@ -2,46 +2,81 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
 from topview_pipeline.cli.console import CannotStart
 from topview_pipeline.cli.demo import free_port
+from topview_pipeline.settings import project_root
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.")
-@click.option("--speed", type=float, default=1.0, help="Durations are divided by it.")
-@click.option("--concurrency", type=int, default=4, help="Task slots of the account.")
-@click.option("--media", type=click.Choice(["real", "tiny"]), default="real")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Default: that of TOPVIEW_BASE_URL when it is on this machine, else a free one, as 0.",
+)
+@click.option("--speed", type=float, default=1.0, show_default=True, help="Divides durations.")
+@click.option(
+    "--concurrency", type=int, default=4, show_default=True, help="Task slots of the account."
+)
+@click.option("--media", type=click.Choice(["real", "tiny"]), default="real", show_default=True)
 @click.option("--fault", "faults", multiple=True, metavar="NAME=PROB", help="Inject a fault.")
-@click.option("--seed", type=int, default=0, help="Of durations and faults.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of durations and faults.")
 @click.option("--forget-after", type=float, metavar="SECONDS", help="When ids die.")
-@click.option("--credits", type=float, default=10_000.0, help="On the account.")
+@click.option("--credits", type=float, default=10_000.0, show_default=True, help="On the account.")
 @click.option(
     "--state",
     "state_dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Keep state in this folder.",
+    help="Keep state in this folder. Default: .sandbox in a project folder whose settings lead to "
+    "this sandbox, else none is kept.",
 )
-def sandbox(port: int, faults: tuple[str, ...], **settings: Any) -> None:
+def sandbox(port: int | None, faults: tuple[str, ...], state_dir: Path | None, **more: Any) -> None:
     """Run a local Topview until Ctrl-C. Nothing of it is real, and nothing is paid."""
     from topview_pipeline.sandbox.config import SandboxConfig
     from topview_pipeline.sandbox.serve import serve
 
+    own = _own_port()
+    is_own = own is not None and port in (None, own)
+    if is_own:
+        port, state_dir = own, state_dir or project_root() / ".sandbox"
     try:
-        config = SandboxConfig(faults=dict(map(_fault, faults)), **settings)
+        config = SandboxConfig(faults=dict(map(_fault, faults)), state_dir=state_dir, **more)
+        if port and free_port(port) != port:
+            fix = "Stop what uses it, or name another one with --port."
+            raise CannotStart(f"port {port} is in use", fix=fix)
         port = port or free_port()
-        click.echo("Point the pipeline at it:")
-        click.echo(f"  export TOPVIEW_BASE_URL=http://127.0.0.1:{port}")
-        click.echo(f"  export TOPVIEW_UID={config.uid}")
-        click.echo(f"  export TOPVIEW_API_KEY={config.api_key}")
-        click.echo(f"  export TOPVIEW_SLOTS={config.concurrency}")
+        if is_own and (config.uid, config.api_key) == _own_account():
+            click.echo(f"The settings of {project_root()} lead to it.")
+        else:
+            click.echo("Point the pipeline at it:")
+            click.echo(f"  export TOPVIEW_BASE_URL=http://127.0.0.1:{port}")
+            click.echo(f"  export TOPVIEW_UID={config.uid}")
+            click.echo(f"  export TOPVIEW_API_KEY={config.api_key}")
+            click.echo(f"  export TOPVIEW_SLOTS={config.concurrency}")
+        click.echo(f"A local Topview answers on port {port} until Ctrl-C.")
         serve(config, port=port)
     except (ValueError, OSError) as error:
         raise CannotStart(f"the sandbox cannot start: {error}") from error
+
+
+def _own_port() -> int | None:
+    """The port of TOPVIEW_BASE_URL, when that is on this machine."""
+    try:
+        parts = urlsplit(os.environ.get("TOPVIEW_BASE_URL", ""))
+        port, host = parts.port, parts.hostname
+    except ValueError:  # the sandbox needs no good settings
+        return None
+    return port if host in ("127.0.0.1", "localhost") else None
+
+
+def _own_account() -> tuple[str | None, str | None]:
+    return os.environ.get("TOPVIEW_UID"), os.environ.get("TOPVIEW_API_KEY")
 
 
 def _fault(text: str) -> tuple[str, float]:

@@ -83,7 +83,9 @@ def serving(
     try:
         listening = socket.create_server((_HOST, port))
     except OSError as error:
-        raise CannotStart(f"port {port} on {_HOST} is in use: {error.strerror}") from error
+        what = f"port {port} on {_HOST} cannot be used ({error.strerror})"
+        fix = "Stop what uses it, or name another one with --port."
+        raise CannotStart(what, fix=fix) from error
     thread = threading.Thread(target=server.run, args=([listening],), name="media", daemon=True)
     with listening:
         thread.start()

@@ -14,9 +14,11 @@ from typing import Final
 
 import click
 
+from topview_pipeline.cli.console import CannotStart
 from topview_pipeline.cli.demo import DEMO_PROGRAM, DemoHome, free_port
 from topview_pipeline.cli.environment import pipeline, prepare_home
 from topview_pipeline.cli.gallery import write_page
+from topview_pipeline.cli.init import WORKSPACE
 from topview_pipeline.cli.server import MEDIA, serving
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.settings import project_root
@@ -30,14 +32,20 @@ _END_SECONDS: Final = 20.0
 def ui(context: click.Context, port: int | None) -> None:
     """Open the Dagster UI and daemon on the demo's history, and its gallery, until Ctrl-C.
 
-    For your own history: dagster dev -w workspace.yaml, with your settings.
+    For your own history: `dagster dev` in your project folder.
     """
     home = DemoHome.here()
     home.enter_again()
     prepare_home()
+    if port is not None and free_port(port) != port:
+        fix = "Stop what uses it, or name another one with --port."
+        raise CannotStart(f"port {port} is in use", fix=fix)
     port = port or free_port(3000)
-    workspace = str(project_root() / "workspace.yaml")
-    command = [sys.executable, "-m", "dagster", "dev", "--workspace", workspace]
+    workspace = project_root() / "workspace.yaml"
+    if not workspace.is_file():
+        workspace = home.folder / "workspace.yaml"
+        workspace.write_text(WORKSPACE, encoding="utf-8")
+    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(workspace)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     # Dagster warns of its own use of its preview features, at every start.
     os.environ.setdefault("PYTHONWARNINGS", "ignore")

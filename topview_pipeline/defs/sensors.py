@@ -5,6 +5,7 @@ The sensor of the health checks is in `checks.py`.
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import report_died
+from topview_pipeline.defs.instance import advice
 from topview_pipeline.defs.jobs import RESUME_TASKS
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.text import counted
@@ -98,6 +100,7 @@ def pending_task_sensor(
     """Start one run for what is to be finished, or say why not."""
     from topview_pipeline.errors import PipelineError
 
+    _advise(context.instance)
     try:
         with topview.ledger() as ledger:
             return _finish(context, topview, ledger)
@@ -132,6 +135,19 @@ def _finish(
     context.update_cursor(str(backoff))
     # A run key is spent for ever, also when its run failed: each attempt has its own.
     return dg.RunRequest(run_key=f"resume-{work}-attempt-{backoff.times}-at-{now:.0f}")
+
+
+_advised: Final[set[str]] = set()
+"""Roots of the instances that were looked at: a process says once what one lacks."""
+
+
+def _advise(instance: dg.DagsterInstance) -> None:
+    """Log what dagster.yaml lacks, in the terminal of `dagster dev` and beside its daemon."""
+    if instance.is_ephemeral or instance.root_directory in _advised:
+        return
+    _advised.add(instance.root_directory)
+    if lacks := advice(instance):
+        logging.getLogger("dagster").warning(lacks)
 
 
 def report_dead_runs(instance: dg.DagsterInstance, ledger: "Ledger") -> None:

@@ -37,7 +37,7 @@ class SandboxConfig:
 
     seed: int = 0
     faults: Mapping[str, float] = field(default_factory=dict)
-    """Probability by fault name; README.md lists the names and what each does."""
+    """Probability by fault name; docs/sandbox.md lists the names and what each does."""
 
     slow_seconds: float = 5.0
     """Real seconds by which the fault slow_query delays an answer."""

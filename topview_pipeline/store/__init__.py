@@ -8,7 +8,7 @@ and which files a stage has (`stages`).
 from topview_pipeline.store.backends import StoreError
 from topview_pipeline.store.identity import LostLedger, OtherStore, check_pair
 from topview_pipeline.store.records import Artifact, ResultRecord, Times
-from topview_pipeline.store.slugs import product_slug
+from topview_pipeline.store.slugs import hashed_slug, product_slug
 from topview_pipeline.store.store import Store
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "StoreError",
     "Times",
     "check_pair",
+    "hashed_slug",
     "product_slug",
 ]

@@ -251,7 +251,7 @@ def _store_error(error: OSError, what: str, where: str) -> StoreError:
         return StoreError(f"{what}: not allowed", where, fix)
     is_missing = isinstance(error, FileNotFoundError)
     reason = error.strerror or ("no such file or bucket" if is_missing else type(error).__name__)
-    fix = "Check that TOPVIEW_STORE is right and can be reached."
+    fix = "Check that TOPVIEW_STORE, or else TOPVIEW_HOME, is right and can be reached."
     return StoreError(f"{what}: {reason}", where, fix)
 
 

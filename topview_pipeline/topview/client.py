@@ -20,6 +20,7 @@ from topview_pipeline.topview.envelope import Call, Phase, parse_result
 from topview_pipeline.topview.errors import AccountError, Unavailable
 from topview_pipeline.topview.http import DEFAULT_TIMEOUTS, Connections, Sleep, Timeouts
 from topview_pipeline.topview.models import (
+    Avatar,
     Caption,
     Captions,
     CreditDetail,
@@ -219,3 +220,9 @@ class TopviewClient:
         """Return all caption styles. Raises QueryError."""
         call = Call(Phase.READ, "reading the captions")
         return (await self._connections.read(call, "/v1/caption/list", {}, Captions)).root
+
+    async def avatars(self) -> list[Avatar]:
+        """Return all public avatars. Raises QueryError."""
+        call = Call(Phase.READ, "reading the avatars")
+        path = "/v1/product_avatar/public_avatar/query"
+        return [one async for one in self._connections.read_pages(call, path, {}, Avatar)]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -258,13 +259,45 @@ class Voice(_Result):
 
     voice_id: Id
     voice_name: Text = None
-    language: Text = None
+    language: Text = Field(
+        default=None, validation_alias=AliasChoices("language", "bestSupportLanguage")
+    )
+    gender: Text = None
+    age: Text = None
+    style: Text = None
+    accent: Text = None
 
 
 class Caption(_Result):
-    """A caption style."""
+    """A caption style, and a picture of it."""
 
     caption_id: Id
+    thumbnail: Url = None
+
+
+class _Named(_Result):
+    name: Text = Field(default=None, validation_alias=AliasChoices("categoryName", "ethnicityName"))
+
+
+class Avatar(_Result):
+    """A public avatar: a person in front of a place for a product."""
+
+    avatar_id: Id
+    picture: Url = Field(default=None, alias="avatarImagePath")
+    voice_id: OptionalId = Field(default=None, alias="voiceoverId")
+    gender: Text = None
+    category_list: Lenient[list[_Named]] = Field(default=None, alias="avatarCategoryList")
+    ethnicity_list: Lenient[list[_Named]] = Field(default=None, alias="avatarEthnicityList")
+
+    @property
+    def categories(self) -> list[str]:
+        """Names of its categories."""
+        return [one.name for one in self.category_list or () if one.name]
+
+    @property
+    def ethnicities(self) -> list[str]:
+        """Names of its ethnicities."""
+        return [one.name for one in self.ethnicity_list or () if one.name]
 
 
 class Captions(RootModel[list[Caption]]):

@@ -46,7 +46,7 @@ class Control:
         self._client.close()
 
     def counters(self) -> dict[str, Any]:
-        """The whole report; README.md explains the counters."""
+        """The whole report; docs/sandbox.md explains the counters."""
         result: dict[str, Any] = self._call("GET", "counters")
         return result
 

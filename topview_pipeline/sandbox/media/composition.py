@@ -23,6 +23,9 @@ Quad = npt.NDArray[np.float64]
 _COVERED = 0.35
 """Share of a face behind the product from which it is no face any more."""
 
+_CLOSEST = 0.72
+"""Share of the template's frame that a further scene shows at least."""
+
 _WORKING_WIDTH = 270
 _SKIN_REACH = 11.0
 """CIE76, colour counted more than lightness: the most that a hand differs from the face."""
@@ -86,10 +89,35 @@ def _scene(
         ratio = product.shape[1] / product.shape[0]
         quad = _offered_quad(person, face, ratio, prompt, variation)
     layer = _warped(product, quad, (columns, rows))
-    # The first scene shows the light as it is; each further one is a visibly different take.
+    # The first scene shows the template's light and frame; each further one is another take.
     light = _Light.drawn(draw, plain=index == 0)
     picture = _lit(_laid_over(person, layer, light), light)
+    if index > 0:
+        picture = _closer(picture, layer, face)
     return Scene(png(picture), face is not None and _face_share(face, layer) < _COVERED)
+
+
+def _closer(picture: Pixels, layer: Plane, face: Face | None) -> Pixels:
+    """The picture framed closer on product and face, which stay whole, at the same size."""
+    rows, columns = picture.shape[:2]
+    ys, xs = np.nonzero(layer[..., 3])
+    if ys.size == 0:
+        return picture
+    left, right, top, bottom = (float(v) for v in (xs.min(), xs.max(), ys.min(), ys.max()))
+    if face is not None:
+        left, right = min(left, face.x - 2 * face.eyes), max(right, face.x + 2 * face.eyes)
+        # Under the product there may be hands.
+        top, bottom = min(top, face.y - 2 * face.eyes), max(bottom + face.eyes, face.chin)
+    wanted = max((right - left) / columns, (bottom - top) / rows) + 0.06
+    share = min(1.0, max(_CLOSEST, wanted))
+    width, height = share * columns, share * rows
+    x0 = min(max(0.0, (left + right - width) / 2), columns - width)
+    y0 = min(max(0.0, (top + bottom - height) / 2), rows - height)
+    scale = 1 / share
+    move = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]], np.float32)
+    return np.asarray(
+        cv2.warpAffine(picture, move, (columns, rows), flags=cv2.INTER_CUBIC), np.uint8
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""`topview-pipeline check`: each thing that keeps a run from starting is one line with its fix."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Invoke, Project
+
+BACKFILL = "dagster/backfill"
+
+
+def test_a_project_that_is_ready_says_so_line_by_line(project: Project, invoke: Invoke) -> None:
+    project.products(2)
+    ran = invoke("check")
+    assert ran.exit_code == 0, ran.output
+    for word in ("versions", "settings", "dagster", "catalogue", "account", "store", "ledger"):
+        assert f"✓ {word}" in ran.stdout
+    assert "2 products" in ran.stdout
+    assert "10000 credits left, 4 slots" in ran.stdout
+    assert BACKFILL in (project.folder / "dagster" / "dagster.yaml").read_text()
+    found = json.loads(invoke("check", "--json").stdout)
+    assert {one["name"]: one["ok"] for one in found} == dict.fromkeys(
+        ["versions", "settings", "dagster", "catalogue", "account", "store", "ledger"], True
+    )
+    assert project.counters()["submits"] == {}
+
+
+BAD: dict[str, tuple[dict[str, str | None], str, str]] = {
+    "a misspelt limit": ({"TOPVIEW_CREDIT_LIMT": "5"}, "settings", "TOPVIEW_CREDIT_LIMIT"),
+    "a value that is none": ({"TOPVIEW_SLOTS": "many"}, "settings", "a whole number"),
+    "no catalogue": ({"TOPVIEW_CATALOGUE": None}, "catalogue", "topview-pipeline init"),
+    "a catalogue elsewhere": ({"TOPVIEW_CATALOGUE": "x.csv"}, "catalogue", "{here}/x.csv"),
+    "a bad row": ({"TOPVIEW_CATALOGUE": "bad.csv"}, "catalogue", "1 good row, 1 bad row"),
+    "no uid": ({"TOPVIEW_UID": None}, "account", "TOPVIEW_UID"),
+    "no key": ({"TOPVIEW_API_KEY": None}, "account", "TOPVIEW_API_KEY"),
+    "a wrong key": ({"TOPVIEW_API_KEY": "wrong"}, "account", "refused"),
+    "no sandbox": ({"TOPVIEW_BASE_URL": "http://127.0.0.1:9"}, "account", "topview-pipeline sand"),
+    "a store that is a file": ({"TOPVIEW_STORE": "file"}, "store", "TOPVIEW_STORE"),
+    "a store of no kind": ({"TOPVIEW_STORE": "nope://x"}, "store", "TOPVIEW_STORE"),
+    "a home that is a file": ({"TOPVIEW_HOME": "file"}, "ledger", "ledger.db"),
+    "a Dagster home with ~": ({"DAGSTER_HOME": "~/dh"}, "dagster", '"{home}/dh"'),
+    "a Dagster home from here": ({"DAGSTER_HOME": "dh"}, "dagster", '"{here}/dh"'),
+    "a Dagster home that is a file": ({"DAGSTER_HOME": "{here}/file"}, "dagster", "is a file"),
+    "a dagster.yaml that is none": ({"DAGSTER_HOME": "{here}/broken"}, "dagster", "Correct its"),
+    "a dagster.yaml that lacks": ({"DAGSTER_HOME": "{here}/bare"}, "dagster", "limit: 2"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_keeps_a_run_from_starting_is_one_line_and_its_fix(
+    project: Project, invoke: Invoke, case: str
+) -> None:
+    changes, name, says = BAD[case]
+    here = project.folder
+    project.products(2)
+    rows = (here / "catalogue.csv").read_text(encoding="utf-8").splitlines()
+    (here / "bad.csv").write_text("\n".join([*rows[:2], "broken,,,"]) + "\n", encoding="utf-8")
+    (here / "file").touch()
+    for home, text in (("broken", "telemetry: ["), ("bare", "telemetry:\n  enabled: false\n")):
+        (here / home).mkdir()
+        (here / home / "dagster.yaml").write_text(text, encoding="utf-8")
+    places = {"here": str(here), "home": str(Path.home())}
+    given = {key: value and value.format(**places) for key, value in changes.items()}
+
+    ran = invoke("check", "--json", **given)
+
+    assert ran.exit_code == 2, ran.output
+    wrong = [one for one in json.loads(ran.stdout) if not one["ok"]]
+    (found,) = [one for one in wrong if one["name"] == name]
+    assert says.format(**places) in f"{found['what']} {found['fix']}"
+    assert len(found["what"]) < 500
+    if case == "a bad row":
+        assert f"✗ {name}" in invoke("check", **given).stdout
+
+
+def test_a_command_says_what_an_own_dagster_yaml_lacks(project: Project, invoke: Invoke) -> None:
+    """A backfill of 5,000 took 25 processes, as nobody knew of the limit."""
+    project.products(1)
+    home = project.folder / "dagster"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    said = invoke("plan").stderr
+    assert str(home) in said
+    assert BACKFILL in said
+    assert "retry_on_asset_or_op_failure: false" in said
+    (home / "dagster.yaml").write_text(said.partition("\n\n")[2], encoding="utf-8")
+    assert invoke("plan").stderr == "", "the lines that it named are those that it wants"

@@ -1,0 +1,195 @@
+"""`topview-pipeline check`: is everything ready for a run? One line for each part."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+from rich.console import Console
+
+from topview_pipeline.cli.console import NOTHING_COULD_START, in_credits, say, say_json
+from topview_pipeline.cli.environment import call_topview, open_instance, pipeline
+from topview_pipeline.defs.instance import missing_settings
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.defs.run import pair
+from topview_pipeline.errors import PipelineError
+from topview_pipeline.settings import project_root, unknown_variables
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+_SHOWN_PROBLEMS: Final = 5
+_ENOUGH_BYTES: Final = 2e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part of the surroundings: what is there, and what to do when it is not as it must be."""
+
+    name: str
+    ok: bool
+    what: str
+    fix: str = ""
+
+
+class NotReady(PipelineError):
+    """A part can be looked at, and a run could not start with it."""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def check(context: click.Context, as_json: bool) -> None:
+    """Look whether a run could start: settings, catalogue, ledger, store, account, Dagster.
+
+    It spends nothing. It makes the ledger and the dagster.yaml when there is none.
+
+    Exit codes: 0 ready, 2 a line says what to fix.
+    """
+    findings = list(_findings())
+    if as_json:
+        say_json([asdict(finding) for finding in findings])
+    else:
+        _say(findings)
+    context.exit(0 if all(finding.ok for finding in findings) else NOTHING_COULD_START)
+
+
+def _say(findings: list[Finding]) -> None:
+    console = Console()
+    width = max(len(finding.name) for finding in findings)
+    good, bad = ("✓", "✗") if _can_show("✓✗", console.encoding) else ("ok", "!!")
+    for finding in findings:
+        mark, style = (good, "") if finding.ok else (bad, "red")
+        say(f"{mark} {finding.name:<{width}}  {finding.what}", console, style=style)
+        for line in finding.fix.splitlines():
+            say(f"  {'':<{width}}  {line}", console)
+
+
+def _can_show(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except (UnicodeError, LookupError):
+        return False
+    return True
+
+
+def _findings() -> Iterator[Finding]:
+    """All parts, each looked at by itself."""
+    ours, dagster = version("topview-pipeline"), version("dagster")
+    versions = f"topview-pipeline {ours}, Dagster {dagster}, Python {platform.python_version()}"
+    yield Finding("versions", True, versions)
+    yield _settings()
+    with ExitStack() as opened:
+        instance: list[DagsterInstance] = []
+        yield _looked("dagster", lambda: _dagster(opened, instance))
+        try:
+            topview = pipeline()
+        except PipelineError:
+            return  # the settings' finding says why
+        parts: dict[str, Callable[[], str]] = {
+            "catalogue": lambda: _catalogue(topview),
+            "account": lambda: _account(topview),
+        }
+        if topview.config.uid is not None:  # both are an account's; else that line says it
+            parts |= {
+                "store": lambda: _store(topview),
+                "ledger": lambda: _ledger(topview, instance),
+            }
+        for name, look in parts.items():
+            yield _looked(name, look)
+
+
+def _looked(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, look())
+    except PipelineError as error:
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        return Finding(name, False, what, error.fix)
+
+
+def _settings() -> Finding:
+    place = f"project folder {project_root()}"
+    if not (project_root() / ".env").is_file():
+        place += ", without a .env"
+    try:
+        pipeline()
+    except PipelineError as error:
+        return Finding("settings", False, f"{error.where}: {error.what}", error.fix)
+    unknown = unknown_variables(os.environ)
+    if not unknown:
+        return Finding("settings", True, place)
+    named = ", ".join(name for name, _ in unknown)
+    near = " ".join(f"Is {near} meant by {name}?" for name, near in unknown if near)
+    return Finding("settings", False, f"there is no setting {named}", near or "Remove it.")
+
+
+def _dagster(opened: ExitStack, found: list[DagsterInstance]) -> str:
+    instance = opened.enter_context(open_instance(advise=False))
+    found.append(instance)
+    home = os.environ["DAGSTER_HOME"]
+    if lines := missing_settings(instance):
+        raise NotReady(
+            "it does not limit a backfill's processes, or does not start a run again whose "
+            "process died",
+            str(Path(home) / "dagster.yaml"),
+            f"Add these lines to it:\n{lines}",
+        )
+    telemetry = "on" if instance.telemetry_enabled else "off"
+    return f"{home}: backfills are limited, crashed runs start again, telemetry is {telemetry}"
+
+
+def _catalogue(topview: TopviewResource) -> str:
+    found = topview.catalogue()
+    good, bad = len(found.products), len({problem.line for problem in found.problems})
+    if not found.problems:
+        notes = "".join(f"; {warning}" for warning in found.warnings[:_SHOWN_PROBLEMS])
+        return f"{found.source}: {_count(good, 'product')}{notes}"
+    shown = [str(problem) for problem in found.problems[:_SHOWN_PROBLEMS]]
+    if len(found.problems) > _SHOWN_PROBLEMS:
+        shown.append(f"... and {len(found.problems) - _SHOWN_PROBLEMS} more")
+    what = f"{_count(good, 'good row')}, {_count(bad, 'bad row')}"
+    raise NotReady(what, found.source, "\n".join(shown))
+
+
+def _store(topview: TopviewResource) -> str:
+    from topview_pipeline.ledger.ledger import account_id
+
+    config, store = topview.config, topview.store
+    store.check_writable(account_id(config.base_url, config.require_uid()))
+    if store.local_root is None:
+        return f"{store.location}: it takes files"
+    free = shutil.disk_usage(store.local_root).free
+    what = f"{free / 1e9:,.0f} GB free" if free >= 1e10 else f"{free / 1e9:.1f} GB free"
+    if free < _ENOUGH_BYTES:
+        raise NotReady(what, store.location, "Free space, or let TOPVIEW_STORE name another place.")
+    return f"{store.location}: it takes files, {what}"
+
+
+def _ledger(topview: TopviewResource, instance: list[DagsterInstance]) -> str:
+    with topview.ledger() as ledger:
+        for one in instance:
+            pair(one, ledger, topview, write=False)
+        is_new = "" if ledger.has_tasks() else ", no task yet"
+        return f"{ledger.where}{is_new}"
+
+
+def _account(topview: TopviewResource) -> str:
+    detail = call_topview(topview, lambda client: client.check_account())
+    left = "credits unknown" if detail.remain_credit is None else in_credits(detail.remain_credit)
+    config = topview.config
+    where = f"{config.uid} at {config.base_url}"
+    if detail.remain_credit is not None and detail.remain_credit <= 0:
+        raise NotReady("no credits are left", where, "Buy some, or wait until there are new ones.")
+    return f"{where}: the key is accepted, {left} left, {_count(config.slots, 'slot')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
