@@ -7,6 +7,7 @@ error and `[red]` is gone, and no terminal may carry out what they hold.
 from __future__ import annotations
 
 import getpass
+import json
 import socket
 import sys
 from collections.abc import Collection, Iterable, Sequence
@@ -50,6 +51,11 @@ def say(text: str, console: Console | None = None, *, style: str = "") -> None:
     console.print(Text(printable(text), style=style), soft_wrap=True)
 
 
+def say_json(value: object) -> None:
+    """Print one JSON document in one line, for another program to read."""
+    click.echo(json.dumps(value, default=str))
+
+
 def say_rows(
     console: Console,
     columns: Sequence[str],
@@ -57,13 +63,13 @@ def say_rows(
     *,
     right: Collection[str] = (),
 ) -> None:
-    """Print rows under their columns' names: a table on a terminal, else one line a row."""
+    """Print rows under their columns' names: a table on a terminal, else cells between tabs."""
     from rich.table import Table
     from rich.text import Text
 
     if not console.is_terminal:
         for row in (columns, *rows):
-            say("  ".join(map(one_line, row)), console)
+            say("\t".join(map(one_line, row)), console)
         return
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     for name in columns:
