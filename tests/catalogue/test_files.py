@@ -22,8 +22,9 @@ from upath import UPath
 from tests.catalogue.samples import jsonl, only, row
 from tests.catalogue.server import FileServer
 from topview_pipeline.catalogue import InputError, InputFiles, audio_seconds, files
-from topview_pipeline.catalogue.files import AUDIO_BYTES, IMAGE_BYTES, Remembered, in_parallel
+from topview_pipeline.catalogue.files import AUDIO_BYTES, IMAGE_BYTES, Remembered
 from topview_pipeline.catalogue.references import InputTimeout
+from topview_pipeline.catalogue.threads import in_parallel
 
 LONG_AGO = 1_600_000_000 * 10**9
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
-from topview_pipeline.catalogue import InputError, audio_seconds
 from topview_pipeline.engine.context import Context, ProductWork
 from topview_pipeline.engine.decide import (
     Action,
@@ -36,6 +35,7 @@ from topview_pipeline.engine.events import (
     StoppedError,
     UpstreamDeadError,
 )
+from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.poll import Poller
 from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.engine.slots import Slots
@@ -110,10 +110,11 @@ class ProductRun:
         self._work = work
         self._product_id = work.product.product_id
         self._results: dict[str, Task] = {}
-        self._inputs: dict[str, Inputs] = {}
+        self._inputs = ProductInputs(
+            work.product, context.reader, context.proofs, context.config.when_no_face
+        )
         self._works: dict[str, str] = {}
         self._observed: dict[str, str] = {}
-        self._seconds: float | None = None
         self._seen = 0
         """The newest row that the last decision knew; see `Reservation`."""
         self._generations: dict[str, int] = {}
@@ -189,7 +190,9 @@ class ProductRun:
     async def _item(self, stage: Stage) -> WorkItem:
         """The stage's work item, from this run's upstream or what the product last made of it."""
         product = self._work.product
-        inputs = await self._read_inputs(stage)
+        with self._context.activity.asking():
+            inputs = await self._inputs.of(stage)
+        self._context.activity.progress()
         upstream, choice = None, None
         if stage.upstream is not None:
             ledger = self._context.ledger
@@ -215,24 +218,6 @@ class ProductRun:
         self._observe(stage, item.inputs)
         self._works[stage.key] = item.work
         return item
-
-    async def _read_inputs(self, stage: Stage) -> Inputs:
-        """The product's own inputs of a stage; its files are read and hashed here, once.
-
-        Raises:
-            PreconditionError: a file cannot be read.
-        """
-        if stage.key not in self._inputs:
-            context = self._context
-            async with context.reading:
-                try:
-                    self._inputs[stage.key] = await context.offload(
-                        stage.inputs, self._work.product, context.files.sha256
-                    )
-                except InputError as error:
-                    raise _unreadable(error) from error
-            context.activity.progress()
-        return self._inputs[stage.key]
 
     def _observe(self, stage: Stage, inputs: Inputs) -> None:
         """Report the version before anything is made from it."""
@@ -424,11 +409,8 @@ class ProductRun:
         self._check_not_stopped()
         await self._parts.gate.passed()
         stage = item.stage
-        recorded = await self._recorded(stage)
-        if recorded is not None:
-            stage.check_recording(recorded, item.mode)
-        if not stage.free:
-            await self._prove_later_stages()
+        with self._context.activity.asking():
+            await self._inputs.prove(stage, item.mode, self.left[1:])
         files = stage.files(item)
         sent = await self._send(item, files, generation, attempt, queued_at)
         if sent is Sent.UPSTREAM_GONE:
@@ -444,38 +426,6 @@ class ProductRun:
     def _check_not_stopped(self) -> None:
         if self._context.stopping:
             raise StoppedError
-
-    async def _prove_later_stages(self) -> None:
-        """A paid task is not made for a later stage that could not succeed."""
-        for later in self.left[1:]:
-            await self._read_inputs(later)
-            recorded = await self._recorded(later)
-            with self._context.activity.asking():
-                await later.prove(
-                    self._work.product,
-                    self._context.proofs,
-                    recorded=recorded,
-                    when_no_face=self._context.config.when_no_face,
-                )
-
-    async def _recorded(self, stage: Stage) -> float | None:
-        """Seconds of the recording that the catalogue names for a stage.
-
-        Raises:
-            PreconditionError: it cannot be read, or is no recording.
-        """
-        ref = stage.recording(self._work.product)
-        if ref is None:
-            return None
-        if self._seconds is None:
-            context = self._context
-            async with context.reading:
-                try:
-                    content = await context.offload(lambda: context.files.read(ref, kind="audio"))
-                    self._seconds = await context.offload(audio_seconds, content.data, ref)
-                except InputError as error:
-                    raise _unreadable(error) from error
-        return self._seconds
 
     async def _is_upstream_gone(self, item: WorkItem) -> bool:
         context = self._context
@@ -539,7 +489,7 @@ class ProductRun:
     ) -> Reservation:
         context, stage = self._context, item.stage
         run, retry = context.run, self._work.retry_of
-        seconds = await self._recorded(stage)
+        seconds = await self._inputs.recorded(stage)
         if seconds is None:
             seconds = stage.speech_seconds(self._work.product)
         estimate = context.estimate(stage, item.mode, seconds)
@@ -601,7 +551,3 @@ class ProductRun:
             self._context.emit(
                 Held(self._product_id, stage.key, reason, what, FIXES[reason], until)
             )
-
-
-def _unreadable(error: InputError) -> PreconditionError:
-    return PreconditionError(f"{error.where}: {error.what}", fix=error.fix)

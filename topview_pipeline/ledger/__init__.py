@@ -3,6 +3,7 @@
 `Ledger` is the only entrance. It knows nothing of Dagster, HTTP or the stages.
 """
 
+from topview_pipeline.ledger.budget import limit_reached
 from topview_pipeline.ledger.database import LedgerError, LedgerUnavailable, LedgerVersion
 from topview_pipeline.ledger.history import CostSeen, TaskEvent
 from topview_pipeline.ledger.ledger import Ledger, account_id
@@ -12,6 +13,7 @@ from topview_pipeline.ledger.task_row import (
     AlreadyLive,
     NoSlot,
     OverLimit,
+    Priced,
     Reservation,
     ReserveAnswer,
     Reserved,
@@ -38,6 +40,7 @@ __all__ = [
     "LedgerVersion",
     "NoSlot",
     "OverLimit",
+    "Priced",
     "Reservation",
     "ReserveAnswer",
     "Reserved",
@@ -46,4 +49,5 @@ __all__ = [
     "TaskGlance",
     "TaskState",
     "account_id",
+    "limit_reached",
 ]
