@@ -47,6 +47,7 @@ from topview_pipeline.stages import stages_named
     help="Accept that much of the catalogue is gone, or is made again.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before the whole catalogue is forced.")
+@click.option("--dry-run", is_flag=True, help="Send nothing: only show the `plan`.")
 @click.pass_context
 def run(
     context: click.Context,
@@ -55,6 +56,7 @@ def run(
     stages: tuple[str, ...],
     force: bool,
     yes: bool,
+    dry_run: bool,
     **options: object,
 ) -> None:
     """Bring the catalogue (TOPVIEW_CATALOGUE) up to date; what exists costs nothing.
@@ -62,6 +64,10 @@ def run(
     Exit codes: 0 all done, 1 some failed (bad catalogue rows included), 2 nothing could start,
     3 some still pending or held.
     """
+    if dry_run:
+        from topview_pipeline.cli.plan import plan
+
+        context.invoke(plan, products=products, stages=stages, force=force, **options)
     if force and not products:
         what = "--force without --product makes the whole catalogue again, and pays for all of it."
         ask(what, yes=yes)

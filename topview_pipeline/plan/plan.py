@@ -77,8 +77,9 @@ class PlannedStage:
 
     @property
     def why(self) -> str:
-        """The reason, and whose task makes it."""
-        return self.reason if self.made_with is None else f"{self.reason}, with {self.made_with}"
+        """The reason, what becomes of it in a run, and whose task makes it."""
+        why = self.reason if self.made_with is None else f"{self.reason}, with {self.made_with}"
+        return why if self.outcome is None else f"{self.outcome}: {why}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Final
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.events import FIXES, HoldReason
-from topview_pipeline.engine.inputs import ProductInputs, Reader
+from topview_pipeline.engine.inputs import Files, ProductInputs, Reader
 from topview_pipeline.ledger import OverLimit, Priced, limit_reached
 from topview_pipeline.plan.known import Estimator
 from topview_pipeline.plan.plan import Outcome, PlannedStage
@@ -80,14 +80,15 @@ async def prove(
     planned: Sequence[PlannedStage],
     products: Mapping[str, Product],
     stages: Sequence[Stage],
-    reader: Reader,
+    files: Files,
     lists: ProofLists,
     *,
     when_no_face: WhenNoFace,
     longest_seconds: float,
 ) -> Proved:
     """Prove what a plan makes; asks servers for files, and Topview for its lists."""
-    prover = _Prover(products, {one.key: one for one in stages}, reader, lists, when_no_face)
+    by_key = {stage.key: stage for stage in stages}
+    prover = _Prover(products, by_key, Reader(files), lists, when_no_face)
     chains: dict[str, list[PlannedStage]] = {}
     for one in planned:
         if one.is_made and one.moves:
