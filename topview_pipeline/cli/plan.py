@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 
 from topview_pipeline.catalogue import check_gone
+from topview_pipeline.catalogue.references import shown
 from topview_pipeline.cli.console import (
     NOTHING_COULD_START,
     SOME_FAILED,
@@ -124,7 +125,7 @@ def plan(
         **options,
     )
     topview = pipeline()
-    with _sign_of_life("Reading the catalogue"):
+    with _sign_of_life(f"Reading the catalogue {shown(topview.config.catalogue or '')}"):
         catalogue = usable_catalogue(topview, products)
     if topview.config.api_key is not None:
         with _sign_of_life(f"Asking {topview.config.base_url} for the account"):
