@@ -201,6 +201,31 @@ def test_a_missing_photo_is_named_and_nothing_after_it_costs(situation: Situatio
     ]
 
 
+def _hangs(stage: Stage, one: Product) -> str | None:
+    return "https://slow/a.png" if stage is CUT_OUT and one.product_id == "mug" else None
+
+
+def test_a_photo_that_was_not_looked_at_is_wanted_and_no_reason_to_refuse_the_run(
+    situation: Situation,
+) -> None:
+    """Its host hangs while the run is planned; the product finds out, when its turn comes."""
+    unread = "photo not looked at yet: https://slow/a.png"
+    new = situation.plan(unread_of=_hangs)
+    assert summary(new)[0] == ("bgRemovedImage", unread, 0.0)
+    assert [one.credits for one in new] == [0.0, 1.0, 4.0]
+    situation.done(*STAGES)
+    as_before = situation.plan(unread_of=_hangs)
+    assert summary(as_before) == [
+        ("bgRemovedImage", unread, 0.0),
+        ("replacedImages", "waits for bgRemovedImage", 0.0),
+        ("finishedVideo", "waits for bgRemovedImage", 0.0),
+    ]
+    unknown = situation.plan(replace(MUG, image="new photo"), unread_of=_hangs)
+    assert [one.credits for one in unknown] == [0.0, 1.0, 4.0]
+    for one in (*new, *as_before, *unknown):
+        assert (one.moves, one.again, one.is_read) == (True, False, False)
+
+
 # Work that products share is planned as it is paid: once.
 
 

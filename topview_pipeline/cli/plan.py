@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -38,6 +38,7 @@ from topview_pipeline.cli.environment import (
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
 from topview_pipeline.defs.run import pair
+from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
 from topview_pipeline.plan.known import estimator
 from topview_pipeline.plan.trial import (
@@ -209,7 +210,15 @@ def _tried(
         slots=config.slots,
     )
     planned = within_limits(planned, STAGES, limits, source_of)
-    return Plan(planned, forecast_plan(config, planned, ledger), notes)
+    coming = forecast_plan(config, planned, ledger)
+    rows = ledger.tasks.of_ids(one.row for one in planned if one.row is not None)
+    words = {number: trouble_of(row) for number, row in rows.items()}
+    return Plan([_with_words(one, words.get(one.row or 0)) for one in planned], coming, notes)
+
+
+def _with_words(one: PlannedStage, words: tuple[str, str] | None) -> PlannedStage:
+    """The trouble of a task row as a run says it."""
+    return one if words is None else replace(one, reason=words[0], fix=words[1])
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from typing import Final, Literal
 
 from topview_pipeline.catalogue import InputError, Product
 from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
-from topview_pipeline.engine.events import FIXES, HoldReason
 from topview_pipeline.ledger import TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
 from topview_pipeline.stages import (
@@ -47,6 +46,7 @@ class PlannedStage:
         submits: it needs a new task at Topview, free ones included.
         outcome: of a run that does not make it; None: it makes progress with it.
         fix: what to do about that.
+        row: the number of the task row that says so.
         again: it was made before, and a new task makes it again.
         made_with: an earlier product of the plan whose new task makes this one's, too.
         mode: Topview's mode of the task.
@@ -60,6 +60,7 @@ class PlannedStage:
     submits: bool = False
     outcome: Outcome | None = None
     fix: str = ""
+    row: int | None = None
     again: bool = False
     made_with: str | None = None
     mode: str | None = None
@@ -90,12 +91,8 @@ class _Verdict:
     fix: str = ""
 
 
-def _held(reason: str, why: HoldReason) -> _Verdict:
-    return _Verdict(reason, outcome="held", fix=FIXES[why])
-
-
-_UNKNOWN: Final = _held("unknown: the submit's answer was lost", HoldReason.UNKNOWN)
-_OVERDUE: Final = _held("overdue at Topview", HoldReason.OVERDUE)
+_UNKNOWN: Final = _Verdict("unknown: the submit's answer was lost", outcome="held")
+_OVERDUE: Final = _Verdict("overdue at Topview", outcome="held")
 _VERDICTS: Final[Mapping[Action, _Verdict]] = {
     Action.DOWNLOAD: _Verdict("finished at Topview, not yet in the store"),
     Action.WAIT: _Verdict("a running run makes it"),
@@ -104,14 +101,12 @@ _VERDICTS: Final[Mapping[Action, _Verdict]] = {
     Action.HOLD_OVERDUE: _OVERDUE,
     Action.LOST: _UNKNOWN,
     Action.HOLD_UNKNOWN: _UNKNOWN,
-    Action.HOLD_EXPIRED: _held("expired: only force makes it again", HoldReason.EXPIRED),
+    Action.HOLD_EXPIRED: _Verdict("expired: only force makes it again", outcome="held"),
     Action.HOLD_RETRY: _Verdict("failed before"),
     Action.REJECTED: _Verdict(
-        "refused before: sent again only with force or changed inputs",
-        outcome="failed",
-        fix="change what is refused in the catalogue",
+        "refused before: sent again only with force or changed inputs", outcome="failed"
     ),
-    Action.USED_UP: _Verdict("failed too often", outcome="failed", fix="change its inputs"),
+    Action.USED_UP: _Verdict("failed too often", outcome="failed"),
     Action.VOID: _Verdict("the answer was lost; it is free", pays=True),
 }
 _COMING: Final = frozenset({Action.DOWNLOAD, Action.WAIT, Action.POLL})
@@ -350,6 +345,7 @@ class _Planner:
             submits=submits,
             outcome=look.verdict.outcome,
             fix=look.verdict.fix,
+            row=look.row.id if look.row is not None and look.verdict.outcome else None,
             # What was not looked at has hardly changed, and a host that hangs is no slip.
             again=look.verdict.pays and is_made and is_read,
             made_with=None if payer == product.product_id else payer,
