@@ -94,6 +94,7 @@ def test_photos_that_hang_hold_up_their_own_products_only(
         assert "sent nothing for 8 s" in what or "not asked: 127.0.0.1" in what
 
 
+@SLOW
 def test_a_plan_says_what_hangs_and_what_it_waits_for(
     project: Project,
     invoke: Invoke,
