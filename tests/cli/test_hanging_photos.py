@@ -14,6 +14,7 @@ import pytest
 from tests.cli.conftest import Invoke, Project
 from topview_pipeline.catalogue import references
 from topview_pipeline.definitions import topview
+from topview_pipeline.defs.events import Planned
 from topview_pipeline.engine import Failed, Made
 
 SLOW = pytest.mark.slow
@@ -64,6 +65,14 @@ def test_photos_that_hang_hold_up_their_own_products_only(
 ) -> None:
     """All products waited for two minutes on one such photo, and for 50 on a hundred."""
     monkeypatch.setattr(references, "_SILENT_SECONDS", SILENT_SECONDS)
+    gave_up: list[float] = []
+    too_slow = references._too_slow
+
+    def noted(url: str, what: str) -> Exception:
+        gave_up.append(time.monotonic())
+        return too_slow(url, what)
+
+    monkeypatch.setattr(references, "_too_slow", noted)
     servers = [silent_server() for _ in range(hosts)]
     hung = {f"hung-{number}": f"{servers[number % hosts]}/{number}.png" for number in range(urls)}
     project.products(1)
@@ -76,15 +85,16 @@ def test_photos_that_hang_hold_up_their_own_products_only(
         events.append((time.monotonic(), event))
 
     topview.listeners.append(listen)
-    began = time.monotonic()
     try:
         ran = invoke("run")
     finally:
         topview.listeners.remove(listen)
 
     assert ran.exit_code == 1, ran.output
-    made = {event.stage: at - began for at, event in events if isinstance(event, Made)}
-    failed = [(at - began, event) for at, event in events if isinstance(event, Failed)]
+    (planned_at,) = [at for at, event in events if isinstance(event, Planned)]
+    assert planned_at < gave_up[0], "the plan waits for none of them"
+    made = {event.stage: at for at, event in events if isinstance(event, Made)}
+    failed = [(at, event) for at, event in events if isinstance(event, Failed)]
     assert set(made) == {"bgRemovedImage", "replacedImages", "finishedVideo"}
     assert made["finishedVideo"] < min(at for at, _ in failed), "it was made while the others hung"
     first = {event.product_id: event.what for _, event in reversed(failed)}
