@@ -6,10 +6,12 @@ import hashlib
 import io
 import os
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +23,17 @@ from upath import UPath
 
 from tests.catalogue.samples import jsonl, only, row
 from tests.catalogue.server import FileServer
-from topview_pipeline.catalogue import InputError, InputFiles, audio_seconds, files
-from topview_pipeline.catalogue.files import AUDIO_BYTES, IMAGE_BYTES, Remembered, in_parallel
+from topview_pipeline.catalogue import (
+    InputError,
+    InputFiles,
+    audio_seconds,
+    files,
+    references,
+    threads,
+)
+from topview_pipeline.catalogue.files import AUDIO_BYTES, IMAGE_BYTES, Remembered
 from topview_pipeline.catalogue.references import InputTimeout
+from topview_pipeline.catalogue.threads import in_parallel
 
 LONG_AGO = 1_600_000_000 * 10**9
 
@@ -208,6 +218,80 @@ def test_a_host_that_hangs_keeps_no_other_waiting() -> None:
     found = list(in_parallel([*slow, *others], act))
     assert sorted(done) == sorted(others)
     assert sorted(found) == sorted((ref, ref) for ref in [*slow, *others])
+
+
+def test_hosts_that_hang_give_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are more of them than calls at once: each kept its place until its time was over."""
+    monkeypatch.setattr(threads, "GIVES_WAY_SECONDS", 0.05)
+    others_done = threading.Event()
+
+    def act(ref: str) -> bool:
+        if "slow" not in ref:
+            others_done.set()
+        return others_done.wait(30)
+
+    slow = [f"https://slow-{number}/a.png" for number in range(2 * threads.AT_ONCE)]
+    assert dict(in_parallel([*slow, "https://quick/a.png"], act)) == dict.fromkeys(
+        [*slow, "https://quick/a.png"], True
+    )
+
+
+class Silent:
+    """Servers that do not answer before the test ends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.over = threading.Event()
+        read = references.read
+
+        def silent(ref: str, *arguments: Any, **options: Any) -> Any:
+            if ref.startswith("https:"):
+                self.over.wait(30)
+                raise InputTimeout("the server sent nothing for 20 s", ref, "Run again.")
+            return read(ref, *arguments, **options)
+
+        monkeypatch.setattr(files, "read", silent)
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    servers = Silent(monkeypatch)
+    yield
+    servers.over.set()
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("limit", ["patience", "seconds"])
+def test_a_look_at_many_files_ends_without_those_that_hang(
+    tmp_path: Path, cache: MemoryHashes, limit: str
+) -> None:
+    photo = put(tmp_path / "a.png", b"first")
+    new, old = "https://slow/new.png?signature=s3cret", "https://slow/old.png"
+    cache.known[old] = "etag 1", sha256(b"old")
+    options: dict[str, float] = {limit: 0.3}
+    hashes = InputFiles(cache).hashes([new, old, photo], **options)
+    assert hashes.sha256(photo) == hashes.guess(photo) == sha256(b"first")
+    assert hashes.guess(old) == sha256(b"old")
+    assert hashes.guess(new) not in (sha256(b"first"), sha256(b"old"))
+    for ref in (new, old):
+        with pytest.raises(InputError, match="not read yet") as caught:
+            hashes.sha256(ref)
+        assert "s3cret" not in str(caught.value)
+
+
+def test_a_read_that_hangs_keeps_no_process_alive() -> None:
+    code = """
+import socket, sys
+from topview_pipeline.catalogue import InputFiles
+with socket.create_server(("127.0.0.1", 0)) as silent:
+    url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.png"
+    hashes = InputFiles().hashes([url], patience=0.2)
+    print(*hashes.guesses)
+"""
+    began = time.monotonic()
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert "/a.png" in ran.stdout
+    assert time.monotonic() - began < 15, "a request is given up after 20 s"
 
 
 def test_a_host_that_never_answers_is_soon_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

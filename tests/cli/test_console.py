@@ -13,7 +13,7 @@ from rich.console import Console
 from tests.cli.test_progress import failed, held, progress_of
 from topview_pipeline.cli.console import in_credits, say, say_rows, span
 from topview_pipeline.cli.outcome import say_outcome
-from topview_pipeline.cli.plan import say_plan
+from topview_pipeline.cli.plan import Plan, say_plan
 from topview_pipeline.plan import PlannedStage
 from topview_pipeline.plan.forecast import forecast
 from topview_pipeline.stages import STAGES
@@ -31,7 +31,7 @@ def said(speak: Callable[[Console], None], *, is_terminal: bool, width: int = 30
 
 def plan_of(*planned: PlannedStage) -> Callable[[Console], None]:
     coming = forecast(planned, STAGES, typical=lambda _: 60.0, slots=4)
-    return lambda console: say_plan(console, planned, coming, show_all=False)
+    return lambda console: say_plan(console, Plan(planned, coming), show_all=False)
 
 
 def planned(product_id: str, reason: str = "new") -> PlannedStage:

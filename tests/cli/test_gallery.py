@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -27,6 +28,9 @@ def test_the_gallery_is_written_beside_the_ledger_and_needs_no_key(project: Proj
     text = page.read_text(encoding="utf-8")
     assert "topview-pipeline choose product-0 2" in text
     assert "../store/" in text
+    done = project.run("gallery", "--json", TOPVIEW_API_KEY="")
+    said = {"page": str(page), "products": 1, "statuses": {"done": 1}}
+    assert json.loads(done.stdout) == said
 
 
 def test_a_served_gallery_leaves_the_page_that_is_opened_as_a_file(project: Project) -> None:

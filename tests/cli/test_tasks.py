@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 
@@ -201,6 +202,21 @@ def test_the_list_says_how_many_more_there_are(ledger: Ledger, tasks: Tasks) -> 
     assert lines[-1] == "... and 1 older ones; --limit shows more"
     assert "no such task row" in tasks("list", "--product", "nobody").output
     assert len(tasks("list", "--product", "p2").output.splitlines()) == 2
+
+
+def test_programs_read_the_rows_as_json(ledger: Ledger, tasks: Tasks) -> None:
+    older, newer = lose(ledger), lose(ledger, "b")
+    listed = json.loads(tasks("list", "--json", "--limit", "1").stdout)
+    assert listed["total"] == 2
+    (row,) = listed["rows"]
+    assert (row["id"], row["product_id"], row["state"]) == (newer.id, "b", "unknown")
+    assert json.loads(tasks("list", "--json", "--product", "nobody").stdout) == {
+        "rows": [],
+        "total": 0,
+    }
+    shown = json.loads(tasks("show", str(older.id), "--json").stdout)
+    assert shown["fingerprint"] == older.fingerprint
+    assert [event["what"] for event in shown["history"]] == ["reserved", "unknown"]
 
 
 def test_the_key_is_in_nothing_that_is_said_or_saved(

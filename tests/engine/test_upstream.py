@@ -272,7 +272,7 @@ def test_a_recording_that_cannot_be_sent_costs_no_scene(
             raise InputError("not a recording", ref, "Save it as MP3.")
         return seconds
 
-    monkeypatch.setattr("topview_pipeline.engine.product_run.audio_seconds", recorded)
+    monkeypatch.setattr("topview_pipeline.engine.inputs.audio_seconds", recorded)
     spoken = product("a", script=None, audio="speech", mode=mode)
     failed = _failed(world.run([spoken], **options))
     assert (failed.stage, what in failed.what) == ("replacedImages", True)

@@ -302,6 +302,7 @@ class World:
                 clock=self.machine,
                 ticks=self.clock.loop.time,
                 offload=inline,
+                apart=inline,
                 submit_seconds=client.timeouts.submit_total,
             )
             engine = Engine(context)

@@ -13,6 +13,7 @@ from topview_pipeline.catalogue import Product
 from topview_pipeline.ledger import TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
 from topview_pipeline.plan.plan import PlannedStage, plan
+from topview_pipeline.prices import Estimate
 from topview_pipeline.stages import (
     SCENE,
     STAGES,
@@ -105,14 +106,14 @@ class Situation:
             materialized=self.materialized,
             last_made_ids={key: row.id for key, row in self.made.items()},
             last_made=lambda product_id, stage: self.made.get((product_id, stage)),
-            credits=_price,
+            estimate=_price,
         )
         options = {"inputs_of": inputs_of, **options}
         return plan(products or [MUG], STAGES, wanted, known, **options)
 
 
-def _price(stage: Stage, mode: str | None, _seconds: float | None) -> float | None:
-    return 0.0 if stage.free else PRICES.get((stage.key, mode or ""))
+def _price(stage: Stage, mode: str | None, _seconds: float | None) -> Estimate:
+    return Estimate(0.0 if stage.free else PRICES.get((stage.key, mode or "")), "a test's list")
 
 
 def summary(planned: list[PlannedStage]) -> list[tuple[str, str, float | None]]:

@@ -28,7 +28,8 @@ TWIN = replace(MUG, product_id="twin", script="Other words.")
 def test_a_new_product_needs_everything_and_is_priced_before_its_scenes_are_known(
     situation: Situation,
 ) -> None:
-    assert summary(situation.plan()) == [("bgRemovedImage", "new", 0.0), SCENE_AFTER, VIDEO_AFTER]
+    new = [("bgRemovedImage", 0.0), ("replacedImages", 1.0), ("finishedVideo", 4.0)]
+    assert summary(situation.plan()) == [(stage, "new", price) for stage, price in new]
 
 
 def test_a_price_that_nothing_says_is_unknown_and_not_zero(situation: Situation) -> None:
@@ -127,7 +128,8 @@ def test_nothing_is_promised_after_what_cannot_be_made(
 def test_what_is_on_its_way_is_free_and_what_comes_after_is_not(situation: Situation) -> None:
     situation.done(CUT_OUT)
     situation.row(SCENE, TaskState.PENDING)
-    assert summary(situation.plan()) == [("replacedImages", "pending at Topview", 0.0), VIDEO_AFTER]
+    pending = ("replacedImages", "pending at Topview", 0.0)
+    assert summary(situation.plan()) == [pending, ("finishedVideo", "new", 4.0)]
 
 
 @pytest.mark.parametrize("state", [TaskState.UNKNOWN, TaskState.OVERDUE])
@@ -199,6 +201,31 @@ def test_a_missing_photo_is_named_and_nothing_after_it_costs(situation: Situatio
     ]
 
 
+def _hangs(stage: Stage, one: Product) -> str | None:
+    return "https://slow/a.png" if stage is CUT_OUT and one.product_id == "mug" else None
+
+
+def test_a_photo_that_was_not_looked_at_is_wanted_and_no_reason_to_refuse_the_run(
+    situation: Situation,
+) -> None:
+    """Its host hangs while the run is planned; the product finds out, when its turn comes."""
+    unread = "photo not looked at yet: https://slow/a.png"
+    new = situation.plan(unread_of=_hangs)
+    assert summary(new)[0] == ("bgRemovedImage", unread, 0.0)
+    assert [one.credits for one in new] == [0.0, 1.0, 4.0]
+    situation.done(*STAGES)
+    as_before = situation.plan(unread_of=_hangs)
+    assert summary(as_before) == [
+        ("bgRemovedImage", unread, 0.0),
+        ("replacedImages", "waits for bgRemovedImage", 0.0),
+        ("finishedVideo", "waits for bgRemovedImage", 0.0),
+    ]
+    unknown = situation.plan(replace(MUG, image="new photo"), unread_of=_hangs)
+    assert [one.credits for one in unknown] == [0.0, 1.0, 4.0]
+    for one in (*new, *as_before, *unknown):
+        assert (one.moves, one.again, one.is_read) == (True, False, False)
+
+
 # Work that products share is planned as it is paid: once.
 
 
@@ -211,7 +238,7 @@ def test_work_that_two_products_share_is_paid_once(situation: Situation) -> None
     mug, twin = [("mug", cost, None) for cost in (0.0, 1.0, 4.0)], ("twin", 0.0, "mug")
     assert _shared(planned) == [*mug, twin, twin, ("twin", 4.0, None)]
     assert [one.submits for one in planned] == [True, True, True, False, False, True]
-    assert planned[4].why == "bgRemovedImage is made first, with mug"
+    assert planned[4].why == "new, with mug"
     for one in (MUG, TWIN):
         situation.done(*STAGES, one=one)
     assert _shared(situation.plan(MUG, TWIN, force=True)) == _shared(planned)

@@ -9,7 +9,7 @@ from topview_pipeline.catalogue.catalogue import (
     version_of,
     within,
 )
-from topview_pipeline.catalogue.files import InputFile, InputFiles, audio_seconds
+from topview_pipeline.catalogue.files import FileHashes, InputFile, InputFiles, audio_seconds
 from topview_pipeline.catalogue.guards import ChangeNotAccepted, check_gone, check_made_again
 from topview_pipeline.catalogue.product import Product
 from topview_pipeline.catalogue.references import InputError
@@ -20,6 +20,7 @@ __all__ = [
     "CatalogueError",
     "CatalogueSource",
     "ChangeNotAccepted",
+    "FileHashes",
     "InputError",
     "InputFile",
     "InputFiles",

@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import json
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 from topview_pipeline.catalogue.product import COLUMNS, Product, product_of
 from topview_pipeline.catalogue.references import mark_of, read, shown
 from topview_pipeline.catalogue.rows import CatalogueError, Row, RowProblem, excerpt, rows_of
+from topview_pipeline.catalogue.threads import started
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.settings import PYTHON_SOURCE, CatalogueDefaults, project_root
 
@@ -290,16 +290,7 @@ def within(seconds: float, where: str, look: Callable[[], _T]) -> _T:
     fix = "Check what keeps it from answering."
     if where in _hanging and not _hanging[where].done():
         raise CatalogueError("an earlier look at it still hangs", where, fix)
-    future: Future[_T] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(look())
-        except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
-            future.set_exception(error)
-
-    # Not a pool's thread: the end of the process would wait for it.
-    threading.Thread(target=work, name="topview-catalogue", daemon=True).start()
+    future = started(look)
     wait([future], seconds)
     if not future.done():
         _hanging[where] = future

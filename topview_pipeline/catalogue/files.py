@@ -1,22 +1,23 @@
 """The files that a catalogue names: photos, templates, faces, recordings; read, and hashed.
 
 The identity of a file is the sha256 of its bytes. A file that is no picture or no recording is
-refused here, before anything is sent or paid. Not here: getting bytes (`references`), uploading
-them (`topview`).
+refused here, before anything is sent or paid. Not here: getting bytes (`references`), many at once
+(`threads`), uploading them (`topview`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from topview_pipeline.catalogue.references import (
     Content,
@@ -29,12 +30,11 @@ from topview_pipeline.catalogue.references import (
     read,
     shown,
 )
+from topview_pipeline.catalogue.threads import in_parallel
 from topview_pipeline.text import is_url
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-
-_T = TypeVar("_T")
 
 IMAGE_BYTES: Final = 20 * 2**20  # Topview names no limit; a good product photo has under 5 MiB
 AUDIO_BYTES: Final = 50 * 2**20  # as Topview's web page allows; 120 s of WAV are 23 MiB
@@ -42,8 +42,6 @@ IMAGE_PIXELS: Final = 50_000_000  # four bytes each, and the answer is 1080p at 
 
 _RACY_NANOSECONDS: Final = 2_000_000_000  # the coarsest clock of a file system (FAT)
 _MOST_TIMEOUTS: Final = 3  # after so many in a row a host is not asked again
-_AT_ONCE: Final = 16
-_AT_ONCE_OF_HOST: Final = 4  # a host that hangs keeps no more threads; also of this machine's disk
 _LEARNED_AT_ONCE: Final = 500
 
 _IMAGE_FORMATS: Final = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "BMP": "bmp", "WEBP": "webp"}
@@ -53,6 +51,7 @@ _MICROSECONDS: Final = 1_000_000  # FFmpeg's unit of a container's duration
 Remembered = tuple[str, str]
 """(mark, sha256) of a file: while it has this mark, its bytes have this hash."""
 _Answer = tuple[str | InputError, Remembered | None]  # and what the cache is to learn
+_ReadAll = Callable[[Iterable[str], Callable[[str], _Answer]], Iterator[tuple[str, _Answer]]]
 
 
 class HashCache(Protocol):
@@ -70,9 +69,17 @@ class HashCache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileHashes:
-    """The hash of each file, or why it has none, by reference."""
+    """The hash of each file, or why it has none, by reference.
+
+    `guesses` are of files that were not read: the hash of before, else one that fits nothing.
+    """
 
     answers: Mapping[str, str | InputError]
+    guesses: Mapping[str, str] = field(default_factory=dict)
+
+    def guess(self, ref: str) -> str:
+        """The file's hash as far as it is known. Raises as `sha256`, but not if it was not read."""
+        return self.guesses[ref] if ref in self.guesses else self.sha256(ref)
 
     def sha256(self, ref: str) -> str:
         """The hash of the file's bytes in hex. Raises InputError: it could not be read."""
@@ -109,8 +116,21 @@ class InputFiles:
         self._locks: dict[str, threading.Lock] = {}
         self._timeouts: Counter[str] = Counter()  # in a row, by host
 
-    def hashes(self, refs: Iterable[str]) -> FileHashes:
-        """The hashes of many files. Each is looked at once, and several are read at once."""
+    def hashes(
+        self, refs: Iterable[str], *, patience: float = math.inf, seconds: float = math.inf
+    ) -> FileHashes:
+        """The hashes of many files. Each is looked at once, and several are read at once.
+
+        Args:
+            patience, seconds: see `in_parallel`; what is left then was not read.
+        """
+        return self._look(refs, partial(in_parallel, patience=patience, seconds=seconds))
+
+    def sha256(self, ref: str) -> str:
+        """The hash of one file's bytes. Raises InputError: missing, unreadable, too large."""
+        return self._look([ref], lambda refs, act: ((one, act(one)) for one in refs)).sha256(ref)
+
+    def _look(self, refs: Iterable[str], read_all: _ReadAll) -> FileHashes:
         cache, keys = self._cache, {ref: _key(ref) for ref in refs}
         known = {} if cache is None else cache.get_many(set(keys.values()))
         answers: dict[str, str | InputError] = {}
@@ -120,7 +140,7 @@ class InputFiles:
                 answers[ref] = answer
         unread = [ref for ref in keys if ref not in answers]
         learned: dict[str, Remembered] = {}
-        for ref, (answer, remembered) in in_parallel(
+        for ref, (answer, remembered) in read_all(
             unread, lambda ref: self._hash(ref, known.get(keys[ref]))
         ):
             answers[ref] = answer
@@ -131,11 +151,13 @@ class InputFiles:
                 learned = {}
         if cache is not None and learned:
             cache.put_many(learned)
-        return FileHashes(answers)
-
-    def sha256(self, ref: str) -> str:
-        """The hash of one file's bytes. Raises InputError: missing, unreadable, too large."""
-        return self.hashes([ref]).sha256(ref)
+        guesses = {}
+        for ref in unread:
+            if ref not in answers:
+                before = known.get(keys[ref])
+                answers[ref] = _not_read(ref)
+                guesses[ref] = before[1] if before else hashlib.sha256(ref.encode()).hexdigest()
+        return FileHashes(answers, guesses)
 
     def read(self, ref: str, *, kind: Literal["image", "audio"]) -> InputFile:
         """The bytes, decoded to prove a whole picture or a recording. Raises InputError."""
@@ -153,7 +175,7 @@ class InputFiles:
                 return self._urls.get(ref)
             if known is not None:
                 return known[1]
-            return InputError("its bytes were not read yet", shown(ref), "A run reads it.")
+            return _not_read(ref)
         try:
             mark = file_mark(os.stat(key))
         except (OSError, ValueError):
@@ -191,6 +213,10 @@ class InputFiles:
         return sha256, ("", sha256) if known is not None and known[1] != sha256 else None
 
 
+def _not_read(ref: str) -> InputError:
+    return InputError("its bytes were not read yet", shown(ref), "A run reads it.")
+
+
 def _is_racy(mark: str) -> bool:
     """True for a file that was changed just now: it may change again and keep size and time.
 
@@ -209,34 +235,6 @@ def _content(ref: str, limit: int, known: str | None = None) -> Content:
     if not content.data and not content.is_unchanged:
         raise InputError("empty", shown(ref), "Get it again.")
     return content
-
-
-def in_parallel(refs: Iterable[str], act: Callable[[str], _T]) -> Iterator[tuple[str, _T]]:
-    """Yield each reference with what `act` returns, in threads.
-
-    A slow host keeps no other waiting. An exception of `act` ends it.
-    """
-    waiting: dict[str, list[str]] = {}
-    for ref in refs:
-        waiting.setdefault(host_of(ref), []).append(ref)
-    working: dict[Future[_T], tuple[str, str]] = {}
-    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="topview-inputs")
-    try:
-        while waiting or working:
-            busy = Counter(host for host, _ in working.values())
-            for host in list(waiting):
-                while waiting[host] and len(working) < _AT_ONCE and busy[host] < _AT_ONCE_OF_HOST:
-                    ref = waiting[host].pop()
-                    working[pool.submit(act, ref)] = host, ref
-                    busy[host] += 1
-                if not waiting[host]:
-                    del waiting[host]
-            done, _ = wait(working, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield working.pop(future)[1], future.result()
-    finally:
-        # A run that is stopped does not wait for files; each read ends by its own time limit.
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _image_format(data: bytes, where: str) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import httpx
 
 _SECONDS = 60.0
+_SILENT_SECONDS = 20.0
+"""The longest wait for the next byte."""
 _CONNECT_SECONDS = 10.0
 _OBJECT_FIELDS: Final = frozenset(
     {
@@ -78,12 +80,19 @@ def resolved(ref: str, beside: str) -> str:
         return ref
     if os.path.isabs(ref):
         return ref
-    base = local_path(beside)
-    if base is not None:
-        return os.path.join(os.path.dirname(os.path.abspath(base)), ref)
+    folder = _local_folder(beside) if os.path.isabs(beside) else _local_folder.__wrapped__(beside)
+    if folder is not None:
+        return os.path.join(folder, ref)
     if _is_http(beside):
         return urljoin(beside, ref)
     return os.path.dirname(shown(beside)) + "/" + ref
+
+
+@lru_cache(maxsize=16)  # a catalogue asks for each of its references
+def _local_folder(beside: str) -> str | None:
+    """The folder of a file of this machine; None for a URL. Of a relative path it may change."""
+    base = local_path(beside)
+    return None if base is None else os.path.dirname(os.path.abspath(base))
 
 
 def _is_http(ref: str) -> bool:
@@ -107,7 +116,7 @@ def read(ref: str, limit: int, *, known: str | None = None) -> Content:
 
     Raises:
         InputError: Missing, not readable, refused by the server, or more than `limit` bytes.
-        InputTimeout: A web server did not give all of them in a minute.
+        InputTimeout: A web server sent nothing for 20 s, or not all of them in a minute.
     """
     with _plain_errors(ref):
         path = local_path(ref)
@@ -188,7 +197,7 @@ def _read_http(url: str, limit: int, known: str | None) -> Content:
             if len(chunks) > limit:
                 break
             if time.monotonic() > ends:
-                raise _too_slow(url)
+                raise _too_slow(url, f"not answered to the end within {_SECONDS:g} s")
     return Content(bytes(chunks), mark)
 
 
@@ -196,7 +205,8 @@ def _read_http(url: str, limit: int, known: str | None) -> Content:
 def _http_get(url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
     import httpx  # 0.1 s, which most runs over local files never need
 
-    timeout = httpx.Timeout(_SECONDS, connect=min(_SECONDS, _CONNECT_SECONDS))
+    silent = min(_SECONDS, _SILENT_SECONDS)
+    timeout = httpx.Timeout(silent, connect=min(silent, _CONNECT_SECONDS))
     try:
         with _http().stream("GET", url, headers=headers, timeout=timeout) as answer:
             if not (answer.is_success or answer.status_code == 304):
@@ -204,8 +214,10 @@ def _http_get(url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
                 fix = "Open the address in a browser; a signed address may have run out."
                 raise InputError(what, shown(url), fix)
             yield answer
+    except httpx.ConnectTimeout as error:
+        raise _too_slow(url, f"no connection within {timeout.connect:g} s") from error
     except httpx.TimeoutException as error:
-        raise _too_slow(url) from error
+        raise _too_slow(url, f"the server sent nothing for {silent:g} s") from error
 
 
 @lru_cache(maxsize=1)
@@ -214,12 +226,12 @@ def _http() -> httpx.Client:
     import httpx
 
     hide_queries_in_http_logs()
-    return httpx.Client(follow_redirects=True)
+    # Those that hang must not keep the others from a connection; `threads` limits them.
+    return httpx.Client(follow_redirects=True, limits=httpx.Limits(max_connections=None))
 
 
-def _too_slow(url: str) -> InputTimeout:
-    what = f"not answered to the end within {_SECONDS:g} s"
-    return InputTimeout(what, shown(url), "Try again later.")
+def _too_slow(url: str, what: str) -> InputTimeout:
+    return InputTimeout(what, shown(url), "Open it in a browser; run again when it answers.")
 
 
 def _http_mark(headers: Mapping[str, str]) -> str | None:

@@ -8,16 +8,23 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, say
+from topview_pipeline.cli.console import CannotStart, say, say_json
 from topview_pipeline.cli.demo import PROGRAM, program
 from topview_pipeline.cli.environment import pipeline
-from topview_pipeline.export import GALLERY_FILE, SERVED_FILE, build_report, write_gallery
+from topview_pipeline.export import (
+    GALLERY_FILE,
+    SERVED_FILE,
+    Report,
+    build_report,
+    write_gallery,
+)
 from topview_pipeline.stages import STAGES
 
 _OPEN_SECONDS: Final = 3.0
@@ -33,7 +40,12 @@ _OPEN_SECONDS: Final = 3.0
 @click.option("--no-open", is_flag=True, help="Only write it.")
 @click.option("--serve", is_flag=True, help="Serve page and files on loopback until Ctrl-C.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Of --serve. Default: a free one.")
-def gallery(output: Path | None, no_open: bool, serve: bool, port: int | None) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Only write it, and print where it is as JSON."
+)
+def gallery(
+    output: Path | None, no_open: bool, serve: bool, port: int | None, as_json: bool
+) -> None:
     """Write a page that shows every product, its scenes and its video, and open it.
 
     It is one HTML file that needs no server: beside a store on this machine its links are relative;
@@ -47,8 +59,12 @@ def gallery(output: Path | None, no_open: bool, serve: bool, port: int | None) -
         return
     if port is not None:
         raise CannotStart("--port is of --serve", fix="Add --serve, or leave --port out.")
-    page, products = write_page(output, program=program())
-    say(f"{products} products: {page}")
+    page, report = write_page(output, program=program())
+    if as_json:
+        counts = Counter(product.status for product in report.products)
+        say_json({"page": str(page), "products": len(report.products), "statuses": counts})
+        return
+    say(f"{len(report.products)} products: {page}")
     if not no_open:
         _open(page.as_uri())
 
@@ -78,8 +94,8 @@ def _open(url: str) -> None:
 
 def write_page(
     folder: Path | None = None, *, served_at: str | None = None, program: str = PROGRAM
-) -> tuple[Path, int]:
-    """Write the page of the catalogue's products as they are now; it, and how many it shows.
+) -> tuple[Path, Report]:
+    """Write the page of the catalogue's products as they are now; it, and what it shows.
 
     Args:
         folder: it is made when it is missing. Default: gallery in TOPVIEW_HOME.
@@ -105,7 +121,7 @@ def write_page(
             f"the gallery cannot be written to {folder} ({error.strerror})",
             fix="Name another folder with --output.",
         ) from error
-    return page, len(report.products)
+    return page, report
 
 
 def _serve(output: Path | None, port: int, *, may_open: bool) -> None:
@@ -119,9 +135,9 @@ def _serve(output: Path | None, port: int, *, may_open: bool) -> None:
             "Leave --serve out.",
         )
     write = partial(write_page, output, served_at=MEDIA, program=program())
-    page, products = write()
+    page, report = write()
     with serving(root, port=port, gallery=page.parent, refresh=write) as url:
-        say(f"{products} products: {url}  (Ctrl-C ends it)")
+        say(f"{len(report.products)} products: {url}  (Ctrl-C ends it)")
         if may_open:
             _open(url)
         threading.Event().wait()

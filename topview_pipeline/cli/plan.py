@@ -1,102 +1,241 @@
-"""`topview-pipeline plan`: what a run would make and why, what it costs and how long it takes.
+"""`topview-pipeline plan`: what `run` would do with the same options, without the spending.
 
-Spends nothing, asks nobody at Topview and needs no key.
+It asks Topview for the account and the ids that products name, which is free; without a key it goes
+on without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.console import Console
 
-from topview_pipeline.catalogue import ChangeNotAccepted, check_gone, check_made_again
-from topview_pipeline.cli.completion import complete_product, complete_stage
-from topview_pipeline.cli.console import in_credits, say, say_rows, span
+from topview_pipeline.catalogue import check_gone
+from topview_pipeline.catalogue.references import shown
+from topview_pipeline.cli.console import (
+    NOTHING_COULD_START,
+    SOME_FAILED,
+    SOME_PENDING,
+    in_credits,
+    say,
+    say_json,
+    say_rows,
+    span,
+)
 from topview_pipeline.cli.environment import (
+    call_topview,
     open_instance,
     pipeline,
     say_problems,
     usable_catalogue,
 )
-from topview_pipeline.defs.data_versions import materialized_versions
-from topview_pipeline.plan import (
-    Forecast,
-    PlannedStage,
-    StageForecast,
-    forecast_plan,
-    plan_catalogue,
+from topview_pipeline.cli.run import run
+from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
+from topview_pipeline.defs.run import pair
+from topview_pipeline.ledger.health import trouble_of
+from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
+from topview_pipeline.plan.known import estimator
+from topview_pipeline.plan.trial import (
+    Limits,
+    Proved,
+    prove,
+    with_failures,
+    with_lengths,
+    within_limits,
 )
-from topview_pipeline.stages import stages_named
+from topview_pipeline.stages import STAGES, ProofLists, stages_named
+from topview_pipeline.text import in_few_lines, one_line
+
+if TYPE_CHECKING:
+    from topview_pipeline.catalogue import Catalogue, InputFiles
+    from topview_pipeline.defs.resources import TopviewResource
+    from topview_pipeline.ledger import Ledger
+    from topview_pipeline.topview.client import TopviewClient
 
 _SHOWN: Final = 20
+_PATIENCE_SECONDS: Final = 25.0
+"""Longer than a server may be silent: what a run fails with is said, where a run does not wait."""
+_PROOF_SECONDS: Final = 60.0
+_SILENT_SECONDS: Final = 1.0
+_OF_RUN: Final = ("products", "stages", "limit", "force", "credit_limit", "accept_change")
+_NO_KEY: Final = (
+    "TOPVIEW_API_KEY is not set: the account, and the ids of voices and captions, were not checked."
+)
 
 
-@click.command()
-@click.option(
-    "--product",
-    "products",
-    multiple=True,
-    metavar="ID",
-    shell_complete=complete_product,
-    help="Only this product.",
-)
-@click.option(
-    "--stage",
-    "stages",
-    multiple=True,
-    metavar="ASSET_KEY",
-    shell_complete=complete_stage,
-    help="Only this stage.",
-)
-@click.option(
-    "--limit", type=click.IntRange(min=1), help="Stop after this many products that need work."
-)
-@click.option("--force", is_flag=True, help="As if all of it were made again.")
+@dataclass(frozen=True)
+class Plan:
+    """A plan that met the proofs and the limits of a run.
+
+    Attributes:
+        notes: what was not proved, in sentences.
+    """
+
+    planned: Sequence[PlannedStage]
+    coming: Forecast
+    notes: Sequence[str] = ()
+
+    @property
+    def troubles(self) -> list[PlannedStage]:
+        """The first of each product: its later stages wait for that one."""
+        found: dict[str, PlannedStage] = {}
+        for one in self.planned:
+            if not one.moves:
+                found.setdefault(one.product_id, one)
+        return list(found.values())
+
+    def exit_code(self, *, bad_rows: bool) -> int:
+        """That of a run: 1 some would fail, else 3 some would be held or could not be looked at."""
+        outcomes = {one.outcome for one in self.planned}
+        if bad_rows or "failed" in outcomes:
+            return SOME_FAILED
+        is_open = "held" in outcomes or not all(one.is_read for one in self.planned)
+        return SOME_PENDING if is_open else 0
+
+
+@click.command(params=[option for option in run.params if option.name in _OF_RUN])
 @click.option("--all", "show_all", is_flag=True, help="Show every row, not the first ones.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
 def plan(
+    context: click.Context,
+    /,
     products: tuple[str, ...],
     stages: tuple[str, ...],
-    limit: int | None,
-    force: bool,
     show_all: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Show what `run` would do with the same options."""
-    console = Console()
+    """Show what `run` would do with the same options. Nothing is sent, nothing is paid.
+
+    Exit codes: 0 all would be made, 1 some would fail (bad catalogue rows included), 2 a run could
+    not start, 3 some would be held, or could not be looked at.
+    """
+    console = Console(quiet=as_json)
     stages_named(stages)
+    config = CatchUpConfig(
+        products=list(products),
+        stages=[StageKey(stage) for stage in stages],
+        everything=options["force"] and not products,
+        **options,
+    )
     topview = pipeline()
-    catalogue = usable_catalogue(topview, products)
-    with topview.ledger() as ledger, open_instance() as instance:
-        say_problems(console, catalogue, products)
-        materialized = materialized_versions(instance, catalogue.products)
-        planned = plan_catalogue(
-            topview.config,
-            catalogue,
-            ledger,
-            topview.files(ledger),
-            materialized,
-            products=products,
-            wanted=stages,
-            limit=limit,
-            force=force,
+    with _sign_of_life(f"Reading the catalogue {shown(topview.config.catalogue or '')}"):
+        catalogue = usable_catalogue(topview, products)
+    if topview.config.api_key is not None:
+        with _sign_of_life(f"Asking {topview.config.base_url} for the account"):
+            call_topview(topview, lambda client: client.check_account())
+    with open_instance() as instance, topview.ledger() as ledger:
+        pair(instance, ledger, topview, write=False)
+        has_bad_rows = say_problems(console, catalogue, products) > 0
+        check_gone(
+            ledger.catalogue.products(),
+            catalogue.product_ids,
+            accept_change=config.accept_change,
+            where=catalogue.source,
         )
-        say_plan(console, planned, forecast_plan(topview.config, planned, ledger), show_all)
-        known = ledger.catalogue.products()
+        files = topview.files(ledger)
+        with _sign_of_life("Looking at the products' files"):
+            planned, refusal = plan_run(
+                instance,
+                topview,
+                ledger,
+                catalogue,
+                config,
+                files=files,
+                patience=_PATIENCE_SECONDS,
+            )
+            found = _tried(topview, ledger, catalogue, files, planned, config.credit_limit)
+    if as_json:
+        code = found.exit_code(bad_rows=has_bad_rows)
+        code = code if refusal is None else NOTHING_COULD_START
+        say_json(_document(found, catalogue, products, code))
+    else:
+        say_plan(console, found, show_all)
+    if refusal is not None:
+        raise refusal
+    context.exit(found.exit_code(bad_rows=has_bad_rows))
+
+
+def _tried(
+    topview: TopviewResource,
+    ledger: Ledger,
+    catalogue: Catalogue,
+    files: InputFiles,
+    planned: Sequence[PlannedStage],
+    credit_limit: float | None,
+) -> Plan:
+    """The plan once it has met what a run meets."""
+    config, notes = topview.config, []
+
+    async def proofs(client: TopviewClient | None = None) -> Proved:
+        return await prove(
+            planned,
+            catalogue.products,
+            STAGES,
+            files,
+            ProofLists(client),
+            when_no_face=config.when_no_face,
+            longest_seconds=_PROOF_SECONDS,
+        )
+
+    estimate, by_key = estimator(ledger, config.prices), {stage.key: stage for stage in STAGES}
+    if any(one.is_made for one in planned):
+        if config.api_key is None:
+            notes.append(_NO_KEY)
+            proved = asyncio.run(proofs())
+        else:
+            proved = call_topview(topview, proofs)
+        if proved.left:
+            notes.append(
+                f"{len(proved.left)} products were not looked into within {_PROOF_SECONDS:g} s, "
+                f"such as {', '.join(proved.left[:3])}: a run does so before it pays."
+            )
+        planned = with_failures(with_lengths(planned, proved, STAGES, estimate), proved)
+
+    def source_of(one: PlannedStage) -> str:
+        return estimate(by_key[one.stage], one.mode, None).source
+
+    limits = Limits(
+        a_day=config.credit_limit,
+        of_run=credit_limit,
+        spent=ledger.budget.today().total,
+        now=ledger.now(),
+        slots=config.slots,
+    )
+    planned = within_limits(planned, STAGES, limits, source_of)
+    coming = forecast_plan(config, planned, ledger)
+    rows = ledger.tasks.of_ids(one.row for one in planned if one.row is not None)
+    words = {number: trouble_of(row) for number, row in rows.items()}
+    return Plan([_with_words(one, words.get(one.row or 0)) for one in planned], coming, notes)
+
+
+def _with_words(one: PlannedStage, words: tuple[str, str] | None) -> PlannedStage:
+    """The trouble of a task row as a run says it."""
+    return one if words is None else replace(one, reason=words[0], fix=words[1])
+
+
+@contextmanager
+def _sign_of_life(what: str) -> Iterator[None]:
+    """Say on standard error what is waited for, when it takes longer than a second."""
+    timer = threading.Timer(_SILENT_SECONDS, click.echo, [f"{what} ..."], {"err": True})
+    timer.daemon = True
+    timer.start()
     try:
-        check_gone(known, catalogue.product_ids, accept_change=False, where=catalogue.source)
-        if not (products or force):
-            made = len({product for product, _ in materialized})
-            again = {one.product_id for one in planned if one.again}
-            check_made_again(made, again, accept_change=False, where=catalogue.source)
-    except ChangeNotAccepted as error:
-        say(f"On hold: {error}", console, style="yellow")
+        yield
+    finally:
+        timer.cancel()
 
 
-def say_plan(
-    console: Console, planned: Sequence[PlannedStage], coming: Forecast, show_all: bool
-) -> None:
-    """Print a plan: what it has for each product, then the sums of each stage."""
+def say_plan(console: Console, found: Plan, show_all: bool) -> None:
+    """Print what is planned for each product, the sums of each stage, and the troubles."""
+    planned, coming = found.planned, found.coming
     if not planned:
         say("Everything is up to date: there is nothing to make.", console)
         return
@@ -115,6 +254,23 @@ def say_plan(
     unpriced = f" and {coming.unpriced} of unknown price" if coming.unpriced else ""
     cost = f"about {in_credits(coming.credits)}{unpriced}"
     say(f"{tasks}, {cost}, about {span(coming.seconds)} at the account's slots.", console)
+    for note in found.notes:
+        say(note, console)
+    for line in in_few_lines(
+        found.troubles,
+        _in_words,
+        one=lambda one: f"{one.product_id} {one.stage} {_in_words(one)}",
+        many=lambda some: (
+            f"{len(some)} {_in_words(some[0])} ({', '.join(one.product_id for one in some)})"
+        ),
+    ):
+        say(one_line(line), console)
+
+
+def _in_words(one: PlannedStage) -> str:
+    words = {"failed": "would fail", "held": "would be held"}
+    fix = f" What to do: {one.fix}" if one.fix else ""
+    return f"{words[one.outcome or 'held']}: {one.reason}.{fix}"
 
 
 def _price(planned: PlannedStage) -> str:
@@ -128,3 +284,35 @@ def _stage_row(stage: StageForecast) -> tuple[str, str, str, str, str]:
     why = ", ".join(f"{count} {reason}" for reason, count in stage.reasons.items())
     price = f"{stage.credits:g}{unpriced}"
     return stage.stage, str(stage.products), str(stage.tasks), price, why
+
+
+def _document(
+    found: Plan, catalogue: Catalogue, products: Sequence[str], exit_code: int
+) -> dict[str, Any]:
+    """The plan for another program: rows, sums and troubles."""
+    coming = found.coming
+    return {
+        "rows": [asdict(one) for one in found.planned],
+        "tasks": coming.tasks,
+        "credits": coming.credits,
+        "tasks_of_unknown_price": coming.unpriced,
+        "seconds": round(coming.seconds, 1),
+        "stages": [asdict(stage) for stage in coming.stages],
+        "troubles": [
+            {
+                "product_id": one.product_id,
+                "stage": one.stage,
+                "outcome": one.outcome,
+                "what": one.reason,
+                "fix": one.fix,
+            }
+            for one in found.troubles
+        ],
+        "bad_rows": [
+            asdict(one)
+            for one in catalogue.problems
+            if not products or one.product_id is None or one.product_id in products
+        ],
+        "notes": [*catalogue.warnings, *found.notes],
+        "exit_code": exit_code,
+    }

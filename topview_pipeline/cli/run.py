@@ -56,6 +56,7 @@ _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
     type=click.Choice(_LEVELS, case_sensitive=False),
     help="Show Dagster's log from this level on, on standard error.",
 )
+@click.option("--dry-run", is_flag=True, help="Send nothing: only show the `plan`.")
 @click.pass_context
 def run(
     context: click.Context,
@@ -68,6 +69,7 @@ def run(
     quiet: bool,
     verbose: bool,
     log_level: str | None,
+    dry_run: bool,
     **options: Any,
 ) -> None:
     """Bring the catalogue (TOPVIEW_CATALOGUE) up to date; what exists costs nothing.
@@ -77,6 +79,11 @@ def run(
     Exit codes: 0 all done, 1 some failed (bad catalogue rows included), 2 nothing could start,
     3 some still pending or held, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
+    if dry_run:
+        from topview_pipeline.cli.plan import plan
+
+        options |= {"force": force, "as_json": as_json}
+        context.invoke(plan, products=products, stages=stages, **options)
     if force and not products:
         what = "--force without --product makes the whole catalogue again, and pays for all of it."
         ask(what, yes=yes)

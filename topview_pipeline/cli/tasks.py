@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Final
 
@@ -16,7 +17,16 @@ from rich.console import Console
 
 from topview_pipeline.cli.candidates import save_candidates
 from topview_pipeline.cli.completion import complete_product, complete_stage, complete_state
-from topview_pipeline.cli.console import SOME_FAILED, CannotStart, ask, person, say, say_rows, span
+from topview_pipeline.cli.console import (
+    SOME_FAILED,
+    CannotStart,
+    ask,
+    person,
+    say,
+    say_json,
+    say_rows,
+    span,
+)
 from topview_pipeline.cli.environment import call_topview, pipeline
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.engine import reconcile as lost_answers
@@ -30,6 +40,12 @@ _LOOK_SECONDS: Final = 120.0
 _MOST_VALUE: Final = 300
 """Characters of one value of a request."""
 _COLUMNS: Final = ("row", "product", "stage", "state", "age", "credits", "what next")
+_LISTED: Final = (
+    *("id", "product_id", "stage", "state", "attempt", "generation", "mode", "run_id"),
+    *("topview_task_id", "estimate", "cost_credits", "reserved_at", "deadline_at"),
+    *("succeeded_at", "error_code", "error_message", "retryable", "not_before"),
+)
+"""Fields of a row in a list for programs; times in seconds since the epoch."""
 _NEXT: Final = {
     TaskState.RESERVED: "is being submitted",
     TaskState.PENDING: "Topview works on it",
@@ -68,7 +84,10 @@ def tasks() -> None:
     "--stage", metavar="ASSET_KEY", shell_complete=complete_stage, help="Only this stage's."
 )
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most.")
-def list_rows(states: tuple[str, ...], product: str | None, stage: str | None, limit: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_rows(
+    states: tuple[str, ...], product: str | None, stage: str | None, limit: int, as_json: bool
+) -> None:
     """List the newest task rows: what was submitted, where it stands, what it cost."""
     stages_named([stage] if stage else [])
     known = {state.value: state for state in TaskState}
@@ -81,6 +100,10 @@ def list_rows(states: tuple[str, ...], product: str | None, stage: str | None, l
             states=chosen, product_id=product, stage=stage, limit=limit
         )
         now = ledger.now()
+    if as_json:
+        listed = [{name: getattr(row, name) for name in _LISTED} for row in rows]
+        say_json({"rows": listed, "total": total})
+        return
     if not rows:
         say("no such task row")
         return
@@ -97,7 +120,8 @@ def list_rows(states: tuple[str, ...], product: str | None, stage: str | None, l
 @tasks.command()
 @click.argument("row", type=int)
 @click.option("--no-open", is_flag=True, help="Only save the pictures, open no viewer.")
-def show(row: int, no_open: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what the ledger has, as JSON.")
+def show(row: int, no_open: bool, as_json: bool) -> None:
     """Show a ROW: what was sent and when, and what happened to it since.
 
     For an unknown one, what it may be by Topview's credit log: each candidate's pictures or video
@@ -106,6 +130,10 @@ def show(row: int, no_open: bool) -> None:
     topview = pipeline()
     with topview.ledger() as ledger:
         task = ledger.tasks.get(row)
+        if as_json:
+            history = [asdict(event) for event in ledger.history.events(task.id)]
+            say_json({**asdict(task), "history": history})
+            return
         for line in _row_lines(task):
             say(line)
         say("history (UTC):")

@@ -32,6 +32,8 @@ _BATCH: Final = 5000
 """Partitions added in one transaction, so that runs write their events in between."""
 _AT_ONCE: Final = 100
 """Products whose files are looked up together, where a tick's time is short."""
+_PATIENCE_SECONDS: Final = 20.0
+"""Without an answer from any server: what is left is looked at the next time."""
 LOOK_AGAIN_SECONDS: Final = 600.0
 """A photo may change while the catalogue does not, and not every source has a version."""
 MOST_OBSERVATIONS: Final = 500
@@ -198,7 +200,8 @@ def changed_inputs(
             for stage in stages
             if product.product_id in made[stage]
         ]
-        hash_of = files.hashes({ref for _, product in pairs for ref in product.files}).sha256
+        refs = {ref for _, product in pairs for ref in product.files}
+        hash_of = files.hashes(refs, patience=_PATIENCE_SECONDS).sha256
         for stage, product in pairs:
             try:
                 inputs = choices.laid_over(stage, product, stage.inputs(product, hash_of))

@@ -13,7 +13,7 @@ inside the ops keep database and HTTP out of loading the code location.
 import time
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 from pydantic import Field
@@ -23,6 +23,11 @@ from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.stages import BY_KEY, STAGES
 from topview_pipeline.text import counted
+
+if TYPE_CHECKING:
+    from topview_pipeline.catalogue import Catalogue, ChangeNotAccepted, InputFiles
+    from topview_pipeline.ledger import Ledger
+    from topview_pipeline.plan import PlannedStage
 
 CATCH_UP: Final = "catch_up"
 RESUME_TASKS: Final = "resume_tasks"
@@ -99,18 +104,15 @@ def plan_catch_up(
     topview: dg.ResourceParam[TopviewResource],
 ) -> dict[str, Any]:
     """Plan a catch-up run."""
-    from topview_pipeline.catalogue import check_made_again
     from topview_pipeline.defs import catalogue_sync
-    from topview_pipeline.defs.data_versions import materialized_versions
     from topview_pipeline.defs.events import Planned
     from topview_pipeline.defs.metadata import forecast_metadata, plan_table
     from topview_pipeline.defs.run import pair
-    from topview_pipeline.plan import forecast_plan, plan_catalogue
+    from topview_pipeline.plan import forecast_plan
 
     contradiction = config.contradiction()
     if contradiction is not None:
         raise dg.Failure(f"the run's config: {contradiction}", allow_retries=False)
-    stages = [stage.value for stage in config.stages]
     with plain_errors(), topview.ledger() as ledger:
         check_credit_limit(config.credit_limit)
         # Before the plan is written into a store that is only a mount point.
@@ -120,25 +122,9 @@ def plan_catch_up(
         catalogue_sync.accept_catalogue(
             context.instance, catalogue, ledger, accept_change=config.accept_change
         )
-        materialized = materialized_versions(context.instance, catalogue.products)
-        planned = plan_catalogue(
-            topview.config,
-            catalogue,
-            ledger,
-            topview.files(ledger),
-            materialized,
-            products=config.products,
-            wanted=stages,
-            limit=config.limit,
-            force=config.force,
-        )
-        if not (config.products or config.force):
-            check_made_again(
-                len({product for product, _ in materialized}),
-                {one.product_id for one in planned if one.again},
-                accept_change=config.accept_change,
-                where=catalogue.source,
-            )
+        planned, refusal = plan_run(context.instance, topview, ledger, catalogue, config)
+        if refusal is not None:
+            raise refusal
         coming = forecast_plan(topview.config, planned, ledger)
     context.add_output_metadata(
         {
@@ -153,7 +139,7 @@ def plan_catch_up(
     topview.notify(Planned(wanted, coming))
     return {
         "wanted": list(wanted.items()),  # JSON keeps the order of a list
-        "asked": stages or list(BY_KEY),
+        "asked": [stage.value for stage in config.stages] or list(BY_KEY),
         "force": config.force,
         "credit_limit": config.credit_limit,
         "planned": {
@@ -162,6 +148,51 @@ def plan_catch_up(
             "seconds": round(coming.seconds, 1),
         },
     }
+
+
+def plan_run(
+    instance: dg.DagsterInstance,
+    topview: TopviewResource,
+    ledger: "Ledger",
+    catalogue: "Catalogue",
+    config: CatchUpConfig,
+    *,
+    files: "InputFiles | None" = None,
+    patience: float | None = None,
+) -> "tuple[list[PlannedStage], ChangeNotAccepted | None]":
+    """Plan a catch-up run of an accepted catalogue; the plan, and why it may not be carried out.
+
+    Args:
+        files, patience: see `plan_catalogue`.
+    """
+    from topview_pipeline.catalogue import ChangeNotAccepted, check_made_again
+    from topview_pipeline.defs.data_versions import materialized_versions
+    from topview_pipeline.plan import PATIENCE_SECONDS, plan_catalogue
+
+    materialized = materialized_versions(instance, catalogue.products)
+    planned = plan_catalogue(
+        topview.config,
+        catalogue,
+        ledger,
+        files or topview.files(ledger),
+        materialized,
+        products=config.products,
+        wanted=[stage.value for stage in config.stages],
+        limit=config.limit,
+        force=config.force,
+        patience=PATIENCE_SECONDS if patience is None else patience,
+    )
+    if not (config.products or config.force):
+        try:
+            check_made_again(
+                len({product for product, _ in materialized}),
+                {one.product_id for one in planned if one.again},
+                accept_change=config.accept_change,
+                where=catalogue.source,
+            )
+        except ChangeNotAccepted as error:
+            return planned, error
+    return planned, None
 
 
 @dg.op(

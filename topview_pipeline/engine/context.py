@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
 
-from topview_pipeline.catalogue import InputFile, Product
+from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.events import Event, Made
+from topview_pipeline.engine.inputs import Files, Offload, Reader, in_thread
 from topview_pipeline.engine.poll_plan import PollPlan
 from topview_pipeline.ledger import Ledger, Task, TaskState
 from topview_pipeline.prices import CostSeen, Estimate, estimate
@@ -19,21 +19,6 @@ from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages import STAGES, ProofLists, Stage
 from topview_pipeline.store import Store
 from topview_pipeline.topview.client import TopviewClient
-
-Offload = Callable[..., Awaitable[Any]]
-"""Runs a blocking call elsewhere: `asyncio.to_thread`; tests run it in place."""
-
-
-class Files(Protocol):
-    """Reads what the catalogue names; `catalogue.InputFiles` in production."""
-
-    def read(self, ref: str, *, kind: Literal["image", "audio"]) -> InputFile:
-        """The file's bytes, verified. Raises InputError."""
-        ...
-
-    def sha256(self, ref: str) -> str:
-        """Hash of the file's bytes. Raises InputError."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -165,6 +150,8 @@ class Context:
         submit_seconds: all of a submit's timeouts together.
         clock: seconds since the epoch, compared with the ledger's times.
         ticks: seconds of a monotonic clock.
+        offload: runs a blocking call elsewhere.
+        apart: likewise, and one that hangs keeps no thread of the others'.
         stopping: nothing new is submitted any more.
     """
 
@@ -181,6 +168,7 @@ class Context:
     clock: Callable[[], float] = time.time
     ticks: Callable[[], float] = time.monotonic
     offload: Offload = asyncio.to_thread
+    apart: Offload = in_thread
     stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -189,6 +177,7 @@ class Context:
         self.by_key = {stage.key: stage for stage in self.stages}
         self.proofs = ProofLists(self.client)
         # Reading, sending and downloading apart: an outage of one must not starve the others.
+        self.reader = Reader(self.files, self.apart)
         self.reading = asyncio.Semaphore(8)
         self.sending = asyncio.Semaphore(8)
         self.downloading = asyncio.Semaphore(8)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
-from topview_pipeline.catalogue import InputError, audio_seconds
 from topview_pipeline.engine.context import Context, ProductWork
 from topview_pipeline.engine.decide import (
     Action,
@@ -36,6 +35,7 @@ from topview_pipeline.engine.events import (
     StoppedError,
     UpstreamDeadError,
 )
+from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.poll import Poller
 from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.engine.slots import Slots
@@ -111,10 +111,11 @@ class ProductRun:
         self._work = work
         self._product_id = work.product.product_id
         self._results: dict[str, Task] = {}
-        self._inputs: dict[str, Inputs] = {}
+        self._inputs = ProductInputs(
+            work.product, context.reader, context.proofs, context.config.when_no_face
+        )
         self._works: dict[str, str] = {}
         self._observed: dict[str, str] = {}
-        self._seconds: float | None = None
         self._seen = 0
         """The newest row that the last decision knew; see `Reservation`."""
         self._generations: dict[str, int] = {}
@@ -190,7 +191,9 @@ class ProductRun:
     async def _item(self, stage: Stage) -> WorkItem:
         """The stage's work item, from this run's upstream or what the product last made of it."""
         product = self._work.product
-        inputs = await self._read_inputs(stage)
+        with self._context.activity.asking():
+            inputs = await self._inputs.of(stage)
+        self._context.activity.progress()
         upstream, choice = None, None
         if stage.upstream is not None:
             ledger = self._context.ledger
@@ -216,24 +219,6 @@ class ProductRun:
         self._observe(stage, item.inputs)
         self._works[stage.key] = item.work
         return item
-
-    async def _read_inputs(self, stage: Stage) -> Inputs:
-        """The product's own inputs of a stage; its files are read and hashed here, once.
-
-        Raises:
-            PreconditionError: a file cannot be read.
-        """
-        if stage.key not in self._inputs:
-            context = self._context
-            async with context.reading:
-                try:
-                    self._inputs[stage.key] = await context.offload(
-                        stage.inputs, self._work.product, context.files.sha256
-                    )
-                except InputError as error:
-                    raise _unreadable(error) from error
-            context.activity.progress()
-        return self._inputs[stage.key]
 
     def _observe(self, stage: Stage, inputs: Inputs) -> None:
         """Report the version before anything is made from it."""
@@ -425,11 +410,12 @@ class ProductRun:
         self._check_not_stopped()
         await self._parts.gate.passed()
         stage = item.stage
-        recorded = await self._recorded(stage)
-        if recorded is not None:
-            stage.check_recording(recorded, item.mode)
         if not stage.free:
-            await self._prove_later_stages()
+            # A paid task is not made for a later stage that could not be paid.
+            for later in self.left[1:]:
+                self._check_priced(later)
+        with self._context.activity.asking():
+            await self._inputs.prove(stage, item.mode, self.left[1:])
         files = stage.files(item)
         sent = await self._send(item, files, generation, attempt, queued_at)
         if sent is Sent.UPSTREAM_GONE:
@@ -446,20 +432,6 @@ class ProductRun:
         if self._context.stopping:
             raise StoppedError
 
-    async def _prove_later_stages(self) -> None:
-        """A paid task is not made for a later stage that could not succeed, or be paid."""
-        for later in self.left[1:]:
-            self._check_priced(later)
-            await self._read_inputs(later)
-            recorded = await self._recorded(later)
-            with self._context.activity.asking():
-                await later.prove(
-                    self._work.product,
-                    self._context.proofs,
-                    recorded=recorded,
-                    when_no_face=self._context.config.when_no_face,
-                )
-
     def _check_priced(self, stage: Stage) -> None:
         """Raises ProductHeldError under a limit while nothing says what the stage costs."""
         context, limit = self._context, self._run_limit
@@ -473,25 +445,6 @@ class ProductRun:
     def _run_limit(self) -> float | None:
         retry = self._work.retry_of
         return self._context.run.credit_limit if retry is None else retry.credit_limit
-
-    async def _recorded(self, stage: Stage) -> float | None:
-        """Seconds of the recording that the catalogue names for a stage.
-
-        Raises:
-            PreconditionError: it cannot be read, or is no recording.
-        """
-        ref = stage.recording(self._work.product)
-        if ref is None:
-            return None
-        if self._seconds is None:
-            context = self._context
-            async with context.reading:
-                try:
-                    content = await context.offload(lambda: context.files.read(ref, kind="audio"))
-                    self._seconds = await context.offload(audio_seconds, content.data, ref)
-                except InputError as error:
-                    raise _unreadable(error) from error
-        return self._seconds
 
     async def _is_upstream_gone(self, item: WorkItem) -> bool:
         context = self._context
@@ -554,7 +507,7 @@ class ProductRun:
     ) -> Reservation:
         context, stage = self._context, item.stage
         run, retry = context.run, self._work.retry_of
-        seconds = await self._recorded(stage)
+        seconds = await self._inputs.recorded(stage)
         if seconds is None:
             seconds = stage.speech_seconds(self._work.product)
         return Reservation(
@@ -613,10 +566,6 @@ class ProductRun:
             self._context.emit(
                 Held(self._product_id, stage.key, reason, what, FIXES[reason], until)
             )
-
-
-def _unreadable(error: InputError) -> PreconditionError:
-    return PreconditionError(f"{error.where}: {error.what}", fix=error.fix)
 
 
 def _over(answer: OverLimit) -> ProductHeldError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from weakref import WeakValueDictionary
 
-from topview_pipeline.catalogue import InputError, InputFile
+from topview_pipeline.catalogue import InputFile
 from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.events import StoppedError
 from topview_pipeline.stages import FileNeeded, PreconditionError
@@ -80,9 +80,8 @@ class Uploader:
             known = self._context.ledger.uploads.find(needed.sha256)
             if known is not None:
                 return known
-            async with self._context.reading:
-                with self._context.activity.busy():
-                    content = await self._content(needed)
+            with self._context.activity.busy():
+                content = await self._content(needed)
             file_id = await self._upload(needed, content)
             self._context.ledger.uploads.remember(needed.sha256, file_id, format=content.format)
             self._context.activity.progress()
@@ -90,16 +89,15 @@ class Uploader:
 
     async def _content(self, needed: FileNeeded) -> InputFile:
         context = self._context
-        try:
-            if needed.artifact is not None:
-                data = await context.offload(context.store.read_bytes, needed.artifact)
-                kind = _FORMATS.get(needed.artifact.media_type, "png")
-                return InputFile(data=data, sha256=needed.artifact.sha256, format=kind)
-            content: InputFile = await context.offload(
-                lambda: context.files.read(str(needed.source), kind=needed.kind)
-            )
-        except (InputError, StoreError) as error:
-            raise PreconditionError(f"{error.where}: {error.what}", fix=error.fix) from error
+        if needed.artifact is not None:
+            try:
+                async with context.reading:
+                    data = await context.offload(context.store.read_bytes, needed.artifact)
+            except StoreError as error:
+                raise PreconditionError(f"{error.where}: {error.what}", fix=error.fix) from error
+            kind = _FORMATS.get(needed.artifact.media_type, "png")
+            return InputFile(data=data, sha256=needed.artifact.sha256, format=kind)
+        content = await context.reader.content(str(needed.source), needed.kind)
         if content.sha256 != needed.sha256:
             raise PreconditionError(
                 f"the {needed.role} {needed.source} changed while the run was working",

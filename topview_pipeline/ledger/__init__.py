@@ -3,7 +3,7 @@
 `Ledger` is the only entrance. It knows nothing of Dagster, HTTP or the stages.
 """
 
-from topview_pipeline.ledger.budget import without_price
+from topview_pipeline.ledger.budget import limit_reached, without_price
 from topview_pipeline.ledger.database import LedgerError, LedgerUnavailable, LedgerVersion
 from topview_pipeline.ledger.history import TaskEvent
 from topview_pipeline.ledger.ledger import Ledger, account_id
@@ -13,6 +13,7 @@ from topview_pipeline.ledger.task_row import (
     AlreadyLive,
     NoSlot,
     OverLimit,
+    Priced,
     Reservation,
     ReserveAnswer,
     Reserved,
@@ -38,6 +39,7 @@ __all__ = [
     "LedgerVersion",
     "NoSlot",
     "OverLimit",
+    "Priced",
     "Reservation",
     "ReserveAnswer",
     "Reserved",
@@ -46,5 +48,6 @@ __all__ = [
     "TaskGlance",
     "TaskState",
     "account_id",
+    "limit_reached",
     "without_price",
 ]

@@ -5,6 +5,7 @@ The check is part of the reserve transaction, so that it holds across processes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.schema import task
-from topview_pipeline.ledger.task_row import OverLimit, Reservation, TaskState
+from topview_pipeline.ledger.task_row import OverLimit, Priced, Reservation, TaskState
 from topview_pipeline.text import counted
 
 _DAY_SECONDS: Final = 86_400.0
@@ -72,18 +73,36 @@ def over_limit(
     now: float,
 ) -> OverLimit | None:
     """The limit, the account's or the run's, that forbids to send a task now."""
+    return limit_reached(
+        wanted,
+        credits_a_day,
+        now,
+        today=lambda: _spent_today(connection, account, now).total,
+        by_run=lambda: _spent_by_run(connection, account, wanted.root_run_id),
+    )
+
+
+def limit_reached(
+    wanted: Priced,
+    credits_a_day: float | None,
+    now: float,
+    *,
+    today: Callable[[], float],
+    by_run: Callable[[], float],
+) -> OverLimit | None:
+    """The limit that forbids a task when so much is spent or on its way."""
     run_limit = wanted.credit_limit
     if wanted.estimate == 0.0 or (run_limit is None and credits_a_day is None):
         return None
     if wanted.estimate is None:
         return without_price(wanted.estimate_source, run_limit, now)
     if credits_a_day is not None:
-        spent = _spent_today(connection, account, now).total
+        spent = today()
         if _is_more(spent + wanted.estimate, credits_a_day):
             detail = _numbers(wanted, "today", spent, credits_a_day)
             return OverLimit("day", detail, midnight_after(now))
     if run_limit is not None:
-        spent = _spent_by_run(connection, account, wanted.root_run_id)
+        spent = by_run()
         if _is_more(spent + wanted.estimate, run_limit):
             detail = _numbers(wanted, f"run {wanted.root_run_id[:8]}", spent, run_limit)
             return OverLimit("run", detail, None)
@@ -101,7 +120,7 @@ def _is_more(total: float, limit: float) -> bool:
     return total - limit > 1e-6  # 0.1 and 0.2 are not more than 0.3
 
 
-def _numbers(wanted: Reservation, of: str, spent: float, limit: float) -> str:
+def _numbers(wanted: Priced, of: str, spent: float, limit: float) -> str:
     cost = counted(wanted.estimate or 0.0, "credit")
     return (
         f"it would cost about {cost} ({wanted.estimate_source}), and "

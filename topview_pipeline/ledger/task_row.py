@@ -141,7 +141,19 @@ class TaskGlance:
 
 
 @dataclass(frozen=True)
-class Reservation:
+class Priced:
+    """A task that is to be submitted, as far as the limits go by it; see `Reservation`."""
+
+    stage: str
+    mode: str | None
+    root_run_id: str
+    credit_limit: float | None
+    estimate: float | None = None
+    estimate_source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reservation(Priced):
     """The task that a worker wants to submit; what is not explained here is as in `Task`.
 
     Attributes:
@@ -152,25 +164,19 @@ class Reservation:
         seen: the newest row of the work that the decision to submit knew; 0 without one.
     """
 
-    stage: str
     product_id: str
     work: str
     generation: int
     fingerprint: str
     attempt: int
     run_id: str
-    root_run_id: str
     worker: str
     request: Mapping[str, Any]
     inputs: Mapping[str, str]
-    mode: str | None
     seconds: float | None
-    credit_limit: float | None
     queued_at: float
     deadline_seconds: float
     seen: int | None = None
-    estimate: float | None = None
-    estimate_source: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,14 @@
 """The plan: what a run would make, why, and for how much. Spends nothing and asks nobody."""
 
-from topview_pipeline.plan.catalogue_plan import forecast_plan, plan_catalogue
+from topview_pipeline.plan.catalogue_plan import PATIENCE_SECONDS, forecast_plan, plan_catalogue
 from topview_pipeline.plan.forecast import Forecast, StageForecast
 from topview_pipeline.plan.plan import PlannedStage
 
-__all__ = ["Forecast", "PlannedStage", "StageForecast", "forecast_plan", "plan_catalogue"]
+__all__ = [
+    "PATIENCE_SECONDS",
+    "Forecast",
+    "PlannedStage",
+    "StageForecast",
+    "forecast_plan",
+    "plan_catalogue",
+]

@@ -6,14 +6,20 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Final
 
-from topview_pipeline.catalogue import Catalogue, InputFiles, Product
+from topview_pipeline.catalogue import Catalogue, FileHashes, InputFiles, Product
+from topview_pipeline.catalogue.references import shown
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.plan.forecast import Forecast, forecast
 from topview_pipeline.plan.known import load_known
 from topview_pipeline.plan.plan import PlannedStage, first_products, plan
 from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages import STAGES, Inputs, Stage, stages_named
+
+PATIENCE_SECONDS: Final = 3.0
+_NEW_SECONDS: Final = 30.0
+_FIX: Final = "fix or add its row in the catalogue, then run it again"
 
 
 def plan_catalogue(
@@ -27,6 +33,7 @@ def plan_catalogue(
     wanted: Sequence[str] = (),
     limit: int | None = None,
     force: bool = False,
+    patience: float = PATIENCE_SECONDS,
     stages: Sequence[Stage] = STAGES,
 ) -> list[PlannedStage]:
     """Return what a run over these products would do.
@@ -38,6 +45,8 @@ def plan_catalogue(
         products: ids; none means all of the catalogue.
         wanted: keys of the stages to make; none means all.
         limit: at most so many products that can make progress.
+        patience: seconds without an answer from any server, after which the files that are left
+            are not waited for. Their products are planned; a run finds out what there is to do.
 
     Raises:
         PipelineError: there is no such stage.
@@ -50,10 +59,27 @@ def plan_catalogue(
     ]
     of_run = stages_named(wanted, stages)
     with _collector_at_rest():
-        hashes = files.hashes({ref for product in chosen for ref in product.files})
+        made = {product_id for product_id, _ in materialized}
+        old = {ref for one in chosen if one.product_id in made for ref in one.files}
+        new = {ref for one in chosen for ref in one.files} - old
+        looks = (
+            files.hashes(old, patience=patience),
+            # These are made in any case: the first need not wait for a look at all of them.
+            files.hashes(new, patience=patience, seconds=_NEW_SECONDS),
+        )
+        hashes = FileHashes(
+            {ref: answer for look in looks for ref, answer in look.answers.items()},
+            {ref: guess for look in looks for ref, guess in look.guesses.items()},
+        )
 
         def inputs_of(stage: Stage, product: Product) -> Inputs:
-            return stage.inputs(product, hashes.sha256)
+            return stage.inputs(product, hashes.guess)
+
+        def unread_of(stage: Stage, product: Product) -> str | None:
+            if not hashes.guesses:
+                return None
+            refs = stage.sources(product)
+            return next((shown(ref) for ref in refs if ref in hashes.guesses), None)
 
         planned = plan(
             chosen,
@@ -61,15 +87,19 @@ def plan_catalogue(
             of_run,
             load_known(ledger, stages, config.prices, materialized),
             inputs_of=inputs_of,
+            unread_of=unread_of,
             force=force,
             when_no_face=config.when_no_face,
         )
-    return first_products(planned, limit) + [
-        PlannedStage(name, stage.key, "has no usable row in the catalogue", 0.0, moves=False)
+    reasons = {problem.product_id: str(problem) for problem in catalogue.problems}
+    nowhere = f"it is not in the catalogue {catalogue.source}"
+    unusable = [
+        PlannedStage(name, stage.key, reasons.get(name, nowhere), 0.0, outcome="failed", fix=_FIX)
         for name in dict.fromkeys(products)
         if name not in catalogue.products
         for stage in of_run
     ]
+    return first_products(planned, limit) + unusable
 
 
 def forecast_plan(

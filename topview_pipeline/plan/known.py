@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from topview_pipeline.ledger import Ledger, TaskGlance
-from topview_pipeline.prices import PriceList, estimate
+from topview_pipeline.prices import Estimate, PriceList, estimate
 from topview_pipeline.stages import Stage
+
+Estimator = Callable[["Stage", "str | None", "float | None"], Estimate]
+"""The credits of a task of (stage, mode) with so many seconds of speech."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Known:
         materialized: data version of the newest materialization, by (product, stage).
         last_made_ids: the number of the row that each product's stage stands on.
         last_made: that row, whatever the product's inputs are now.
-        credits: of a task of (stage, mode) with so many seconds of speech; None when unknown.
+        estimate: of a task of (stage, mode) with so many seconds of speech.
     """
 
     account: str
@@ -34,7 +37,7 @@ class Known:
     materialized: Mapping[tuple[str, str], str]
     last_made_ids: Mapping[tuple[str, str], int]
     last_made: Callable[[str, str], TaskGlance | None]
-    credits: Callable[[Stage, str | None, float | None], float | None]
+    estimate: Estimator
 
 
 def load_known(
@@ -47,18 +50,6 @@ def load_known(
     read = [stage.upstream for stage in stages if stage.reads_upstream_result and stage.upstream]
     # With their inputs they take long: all at once, and only when the first one is asked for.
     last_made = cache(lambda: ledger.tasks.last_made_all(results_of=read))
-    seen = lru_cache(ledger.history.cost_seen)
-
-    def credits_of(stage: Stage, mode: str | None, seconds: float | None) -> float | None:
-        return estimate(
-            stage.kind,
-            mode,
-            seconds,
-            free=stage.free,
-            seen=seen(stage.key, mode),
-            prices=prices,
-        ).credits
-
     return Known(
         account=ledger.account,
         now=ledger.now(),
@@ -68,5 +59,16 @@ def load_known(
         materialized=materialized,
         last_made_ids=ledger.tasks.last_made_ids(),
         last_made=lambda product_id, stage: last_made().get((product_id, stage)),
-        credits=credits_of,
+        estimate=estimator(ledger, prices),
     )
+
+
+def estimator(ledger: Ledger, prices: PriceList) -> Estimator:
+    """Estimates by what such tasks cost so far, else by the price list."""
+    seen = lru_cache(ledger.history.cost_seen)
+
+    def of_task(stage: Stage, mode: str | None, seconds: float | None) -> Estimate:
+        cost_seen = seen(stage.key, mode)
+        return estimate(stage.kind, mode, seconds, free=stage.free, seen=cost_seen, prices=prices)
+
+    return of_task

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from topview_pipeline.catalogue import InputError, Product
 from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
@@ -28,6 +28,10 @@ from topview_pipeline.stages import (
 
 InputsOf = Callable[[Stage, Product], Inputs]
 """The product's own inputs of a stage; may raise InputError."""
+UnreadOf = Callable[[Stage, Product], "str | None"]
+"""The place of a file of the stage that was not looked at yet: its hash is a guess."""
+Outcome = Literal["failed", "held"]
+"""As a run says it of what it does not make: failed is final for the run, what is held waits."""
 _A_RUN_TO_COME: Final = ""
 """Run id of a run that does not exist yet: no row is its own."""
 
@@ -40,9 +44,13 @@ class PlannedStage:
         reason: why, in words of the catalogue.
         credits: what it will cost; 0 when nothing will be paid for it, None when unknown.
         submits: it needs a new task at Topview, free ones included.
-        moves: a run makes progress with it; otherwise it needs a person, or Topview's answer.
+        outcome: of a run that does not make it; None: it makes progress with it.
+        fix: what to do about that.
+        row: the number of the task row that says so.
         again: it was made before, and a new task makes it again.
         made_with: an earlier product of the plan whose new task makes this one's, too.
+        mode: Topview's mode of the task.
+        is_read: its files were looked at; if not, a run finds out what there is to do.
     """
 
     product_id: str
@@ -50,9 +58,18 @@ class PlannedStage:
     reason: str
     credits: float | None
     submits: bool = False
-    moves: bool = True
+    outcome: Outcome | None = None
+    fix: str = ""
+    row: int | None = None
     again: bool = False
     made_with: str | None = None
+    mode: str | None = None
+    is_read: bool = True
+
+    @property
+    def moves(self) -> bool:
+        """A run makes progress with it; otherwise it needs a person, or Topview's answer."""
+        return self.outcome is None
 
     @property
     def is_made(self) -> bool:
@@ -61,31 +78,35 @@ class PlannedStage:
 
     @property
     def why(self) -> str:
-        """The reason, and whose task makes it."""
-        return self.reason if self.made_with is None else f"{self.reason}, with {self.made_with}"
+        """The reason, what becomes of it in a run, and whose task makes it."""
+        why = self.reason if self.made_with is None else f"{self.reason}, with {self.made_with}"
+        return why if self.outcome is None else f"{self.outcome}: {why}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     reason: str | None
     pays: bool = False
-    moves: bool = True
+    outcome: Outcome | None = None
+    fix: str = ""
 
 
+_UNKNOWN: Final = _Verdict("unknown: the submit's answer was lost", outcome="held")
+_OVERDUE: Final = _Verdict("overdue at Topview", outcome="held")
 _VERDICTS: Final[Mapping[Action, _Verdict]] = {
     Action.DOWNLOAD: _Verdict("finished at Topview, not yet in the store"),
     Action.WAIT: _Verdict("a running run makes it"),
     Action.POLL: _Verdict("pending at Topview"),
-    Action.ASK: _Verdict("overdue at Topview", moves=False),
-    Action.HOLD_OVERDUE: _Verdict("overdue at Topview", moves=False),
-    Action.LOST: _Verdict("unknown: the submit's answer was lost", moves=False),
-    Action.HOLD_UNKNOWN: _Verdict("unknown: the submit's answer was lost", moves=False),
-    Action.HOLD_EXPIRED: _Verdict("expired: only force makes it again", moves=False),
+    Action.ASK: _OVERDUE,
+    Action.HOLD_OVERDUE: _OVERDUE,
+    Action.LOST: _UNKNOWN,
+    Action.HOLD_UNKNOWN: _UNKNOWN,
+    Action.HOLD_EXPIRED: _Verdict("expired: only force makes it again", outcome="held"),
     Action.HOLD_RETRY: _Verdict("failed before"),
     Action.REJECTED: _Verdict(
-        "refused before: sent again only with force or changed inputs", moves=False
+        "refused before: sent again only with force or changed inputs", outcome="failed"
     ),
-    Action.USED_UP: _Verdict("failed too often", moves=False),
+    Action.USED_UP: _Verdict("failed too often", outcome="failed"),
     Action.VOID: _Verdict("the answer was lost; it is free", pays=True),
 }
 _COMING: Final = frozenset({Action.DOWNLOAD, Action.WAIT, Action.POLL})
@@ -102,13 +123,18 @@ class _Next:
         row: what is there; None while it is missing, or there is no stage before.
         missing: why it is not there yet.
         fingerprint: of what comes; None when it does not come.
-        is_awaited: nothing says when it comes.
+        outcome: of what does not come in a run.
     """
 
     row: TaskGlance | None = None
     missing: str | None = None
     fingerprint: str | None = None
-    is_awaited: bool = False
+    outcome: Outcome | None = None
+
+    @property
+    def is_awaited(self) -> bool:
+        """It comes, and nothing says when."""
+        return self.fingerprint is not None and self.outcome is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +155,7 @@ def plan(
     known: Known,
     *,
     inputs_of: InputsOf,
+    unread_of: UnreadOf = lambda *_: None,
     force: bool = False,
     when_no_face: WhenNoFace = "fail",
 ) -> list[PlannedStage]:
@@ -141,7 +168,7 @@ def plan(
         force: make everything again, whatever there is.
     """
     here = {stage: _circumstances(stage, known) for stage in wanted}
-    planner = _Planner(stages, here, known, inputs_of, force, when_no_face)
+    planner = _Planner(stages, here, known, inputs_of, unread_of, force, when_no_face)
     return [planned for product in products for planned in planner.of_product(product)]
 
 
@@ -181,6 +208,7 @@ class _Planner:
     """Of the wanted stages."""
     known: Known
     inputs_of: InputsOf
+    unread_of: UnreadOf
     force: bool
     when_no_face: WhenNoFace
     payers: dict[str, str] = field(default_factory=dict)
@@ -189,34 +217,47 @@ class _Planner:
     def of_product(self, product: Product) -> Iterator[PlannedStage]:
         """The product's stages that are not up to date, in pipeline order."""
         results: dict[str, _Next] = {}
+        unread: str | None = None
         for stage in self.stages:
             if stage not in self.here:
                 results[stage.key] = _Next(self.known.last_made(product.product_id, stage.key))
                 continue
             upstream = results[stage.upstream] if stage.upstream else _Next()
             look = self._look(stage, product, upstream)
-            if look.verdict.reason is not None:
-                yield self._planned(stage, product, look, look.verdict.reason)
+            reason = look.verdict.reason
+            where = self.unread_of(stage, product)
+            if where is not None and (reason is None or look.verdict.pays):
+                reason = f"{stage.source_label} not looked at yet: {where}"
+            elif reason is None and unread is not None:
+                reason = f"waits for {unread}"
+            unread = unread or (None if where is None else stage.key)
+            if reason is not None:
+                yield self._planned(stage, product, look, reason, is_read=unread is None)
             results[stage.key] = self._next(stage, look, upstream)
 
     def _look(self, stage: Stage, product: Product, upstream: _Next) -> _Look:
         mode = stage.likely_mode(product)
         is_coming = upstream.fingerprint is not None
         if upstream.missing is not None and not is_coming:
-            return _Look(_Verdict(upstream.missing, moves=False), mode)
+            return _Look(_Verdict(upstream.missing, outcome=upstream.outcome), mode)
         try:
             inputs = self.inputs_of(stage, product)
             if is_coming and stage.reads_upstream_result:
                 # Which of its results is taken is not known yet, so no row can be this stage's.
                 work = work_of(self.known.account, stage, inputs, upstream.fingerprint)
-                verdict = _Verdict(upstream.missing, pays=True, moves=not upstream.is_awaited)
+                reason = self._why_after(upstream, product, stage)
+                verdict = _Verdict(reason, pays=True, outcome=upstream.outcome)
                 return _Look(verdict, mode, fingerprint_of(work, 0))
             item = self._item(stage, product, inputs, upstream)
-        except InputError as error:
-            return _Look(_Verdict(f"{error.where}: {error.what}", moves=False), mode)
-        except PreconditionError as error:
-            return _Look(_Verdict(error.what, moves=False), mode)
+        except (InputError, PreconditionError) as error:
+            reason = f"{error.where}: {error.what}" if error.where else error.what
+            return _Look(_Verdict(reason, outcome="failed", fix=error.fix), mode)
         return self._decided(item, upstream)
+
+    def _why_after(self, upstream: _Next, product: Product, stage: Stage) -> str | None:
+        """Return why a stage is made after one that is not there yet: a new product's is new."""
+        is_new = (product.product_id, stage.key) not in self.known.materialized
+        return "new" if is_new and not (upstream.is_awaited or self.force) else upstream.missing
 
     def _item(self, stage: Stage, product: Product, inputs: Inputs, upstream: _Next) -> WorkItem:
         choice, made_from = None, None
@@ -250,7 +291,7 @@ class _Planner:
         decision = decide(rows, self.here[item.stage])
         verdict = self._verdict(item, fingerprint, decision, upstream)
         if upstream.is_awaited and verdict.pays:
-            verdict = _Verdict(verdict.reason, pays=True, moves=False)
+            verdict = _Verdict(verdict.reason, pays=True, outcome=upstream.outcome)
         return _Look(verdict, item.mode, fingerprint, decision.action, decision.row)
 
     def _verdict(
@@ -270,7 +311,8 @@ class _Planner:
             is_expired = decision.row.state is TaskState.EXPIRED
             return _Verdict("expired" if is_expired else "failed before", pays=True)
         if upstream.missing is not None:
-            return _Verdict(upstream.missing, pays=True)
+            reason = self._why_after(upstream, item.product, item.stage)
+            return _Verdict(reason, pays=True)
         if self.force:
             return _Verdict("forced", pays=True)
         return _Verdict("new" if version is None else self._what_changed(item), pays=True)
@@ -284,28 +326,38 @@ class _Planner:
         changed = [key for key, version in versions.items() if before.get(key) != version]
         return f"{' and '.join(words.get(key, key) for key in changed) or 'its making'} changed"
 
-    def _planned(self, stage: Stage, product: Product, look: _Look, reason: str) -> PlannedStage:
+    def _planned(
+        self, stage: Stage, product: Product, look: _Look, reason: str, *, is_read: bool
+    ) -> PlannedStage:
         payer = product.product_id
         if look.verdict.pays and look.fingerprint is not None:
             payer = self.payers.setdefault(look.fingerprint, payer)
         submits = look.verdict.pays and payer == product.product_id
-        paid = self.known.credits(stage, look.mode, stage.speech_seconds(product))
+        is_made = (product.product_id, stage.key) in self.known.materialized
+        paid = None
+        if submits:
+            paid = self.known.estimate(stage, look.mode, stage.speech_seconds(product)).credits
         return PlannedStage(
             product.product_id,
             stage.key,
             reason,
             paid if submits else 0.0,
             submits=submits,
-            moves=look.verdict.moves,
-            again=look.verdict.pays and (product.product_id, stage.key) in self.known.materialized,
+            outcome=look.verdict.outcome,
+            fix=look.verdict.fix,
+            row=look.row.id if look.row is not None and look.verdict.outcome else None,
+            # What was not looked at has hardly changed, and a host that hangs is no slip.
+            again=look.verdict.pays and is_made and is_read,
             made_with=None if payer == product.product_id else payer,
+            mode=look.mode,
+            is_read=is_read,
         )
 
     def _next(self, stage: Stage, look: _Look, upstream: _Next) -> _Next:
         if look.action is Action.REUSE:
             return _Next(look.row)
         if look.action in _AWAITED or (look.verdict.pays and upstream.is_awaited):
-            return _Next(None, f"waits for {stage.key}", look.fingerprint, is_awaited=True)
+            return _Next(None, f"waits for {stage.key}", look.fingerprint, "held")
         if look.verdict.pays or look.action in _COMING:
             return _Next(None, f"{stage.key} is made first", look.fingerprint)
-        return _Next(None, f"{stage.key} cannot be made")
+        return _Next(None, f"{stage.key} cannot be made", outcome=look.verdict.outcome)

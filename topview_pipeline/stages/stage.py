@@ -193,6 +193,18 @@ class Stage(ABC):
         a file cannot be read.
         """
 
+    def sources(self, product: Product) -> dict[str, FileKind]:
+        """The files whose hashes `inputs` asks for, by path or URL."""
+        found: dict[str, FileKind] = {}
+        recording = self.recording(product)
+
+        def note(ref: str) -> str:
+            found[ref] = "audio" if ref == recording else "image"
+            return ""
+
+        self.inputs(product, note)
+        return found
+
     def effective_inputs(self, inputs: Inputs, choice: int | None, result: Json | None) -> Inputs:
         """The inputs with a person's choice laid over them: what the source's data version is of.
 

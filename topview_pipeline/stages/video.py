@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from topview_pipeline.prices import spoken_seconds, too_long
@@ -306,20 +307,27 @@ class ProofLists:
     """Topview's lists of voices and captions, read at most once a run, when first asked for.
 
     A list that is empty, cannot be read in 30 seconds, or need not be whole refuses no product.
+
+    Args:
+        client: None: nobody is asked, and every id passes.
     """
 
-    def __init__(self, client: TopviewClient) -> None:
+    def __init__(self, client: TopviewClient | None) -> None:
         self._client = client
         self._lock = asyncio.Lock()
         self._lists: dict[str, Mapping[str, str]] = {}
 
     async def check_voice(self, voice_id: str) -> None:
         """Raise PreconditionError when Topview has no such voice."""
-        await self._check("voice", voice_id, "/v1/voice/query", self._voices)
+        if self._client is not None:
+            read = partial(self._voices, self._client)
+            await self._check("voice", voice_id, "/v1/voice/query", read)
 
     async def check_caption(self, caption_id: str) -> None:
         """Raise PreconditionError when Topview has no such caption style."""
-        await self._check("caption", caption_id, "/v1/caption/list", self._captions)
+        if self._client is not None:
+            read = partial(self._captions, self._client)
+            await self._check("caption", caption_id, "/v1/caption/list", read)
 
     async def _check(
         self, kind: str, wanted: str, path: str, read: Callable[[], Awaitable[Mapping[str, str]]]
@@ -337,10 +345,10 @@ class ProofLists:
             fix=f"Set {kind}_id to one of those that GET {path} lists, such as {some}.",
         )
 
-    async def _voices(self) -> Mapping[str, str]:
+    async def _voices(self, client: TopviewClient) -> Mapping[str, str]:
         """Name and language by id: Topview's voices and the account's own."""
-        common = await self._read(self._client.voices())
-        own = await self._read(self._client.voices(custom=True))
+        common = await self._read(client.voices())
+        own = await self._read(client.voices(custom=True))
         # Equal lists: the filter had no effect, and neither need have all voices.
         if common is None or own is None or (own and own == common):
             return {}
@@ -349,8 +357,8 @@ class ProofLists:
             for voice in (*common, *own)
         }
 
-    async def _captions(self) -> Mapping[str, str]:
-        captions = await self._read(self._client.captions())
+    async def _captions(self, client: TopviewClient) -> Mapping[str, str]:
+        captions = await self._read(client.captions())
         return {caption.caption_id: "" for caption in captions or ()}
 
     async def _read(self, reading: Awaitable[list[Any]]) -> list[Any] | None:

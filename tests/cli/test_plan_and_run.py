@@ -1,0 +1,199 @@
+"""`plan` says what `run` does: each situation is planned, then run, and both say the same."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from tests.catalogue.test_files import bomb, cut, image, wav
+from tests.cli.conftest import GOOD, Invoke, Project
+from topview_pipeline.definitions import topview
+from topview_pipeline.engine import Failed, Held, Made
+
+pytestmark = pytest.mark.timeout(120)
+
+Fates = dict[tuple[str, str], str]
+SLOW = pytest.mark.slow
+FREE = ("--stage", "bgRemovedImage")
+
+
+def write(project: Project, rows: list[dict[str, str]]) -> None:
+    """A catalogue of good rows with these changes, each with a photo of its own."""
+    columns = dict.fromkeys(
+        ["image", "script", "location", *GOOD, *(c for row in rows for c in row)]
+    )
+    with (project.folder / "catalogue.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        for number, row in enumerate(rows):
+            name = row["product_id"]
+            photo = project.folder / f"{name}.png"
+            if not photo.exists():
+                Image.new("RGB", (16, 16), (number * 9 % 256, 90, 120)).save(photo)
+            own = {"image": photo.name, "script": f"This is {name}."}
+            writer.writerow({**GOOD, **own, **row})
+
+
+def one_of_each(project: Project, **changes: str) -> None:
+    """A product with these changes, and one that is good."""
+    write(project, [{"product_id": "bad", **changes}, {"product_id": "good"}])
+
+
+def with_file(name: str, data: bytes, **columns: str) -> Callable[[Project, Invoke], None]:
+    """The bad product has a file in one of its columns."""
+
+    def build(project: Project, _: Invoke) -> None:
+        (project.folder / name).write_bytes(data)
+        one_of_each(project, **columns)
+
+    return build
+
+
+def with_columns(**columns: str) -> Callable[[Project, Invoke], None]:
+    return lambda project, _: one_of_each(project, **columns)
+
+
+def bad_rows(project: Project, _: Invoke) -> None:
+    bad = [{"product_id": f"bad-{number}", "mode": "cinema"} for number in range(5)]
+    write(project, [*bad, {"product_id": "good"}])
+
+
+def lost_ledger(project: Project, invoke: Invoke) -> None:
+    project.products(1)
+    assert invoke("run", *FREE).exit_code == 0
+    for file in project.home.glob("ledger.db*"):
+        file.unlink()
+
+
+def fewer(project: Project, invoke: Invoke) -> None:
+    project.products(10)
+    assert invoke("run", *FREE).exit_code == 0
+    project.products(4)
+
+
+def other_photos(project: Project, invoke: Invoke) -> None:
+    project.products(6)
+    assert invoke("run", *FREE).exit_code == 0
+    for number in range(6):
+        Image.new("RGB", (20, 20), (number, 1, 2)).save(project.folder / f"product-{number}.png")
+
+
+def refused_before(project: Project, invoke: Invoke) -> None:
+    one_of_each(project, avatar_id="no-such-avatar", template_image="")
+    assert invoke("run").exit_code == 1
+
+
+def two_good(project: Project, _: Invoke) -> None:
+    project.products(2)
+
+
+def huge(side: int) -> bytes:
+    """Real pixels, well compressed."""
+    file = io.BytesIO()
+    Image.new("L", (side, side)).save(file, "PNG")
+    return file.getvalue()
+
+
+PHOTO = {"image": "photo.png"}
+SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], dict[str, str]]] = {
+    "a bad row that is named": (bad_rows, ("--product", "bad-1"), {}),
+    "five bad rows of six": (bad_rows, (), {}),
+    "the day's limit is used up": (two_good, (), {"TOPVIEW_CREDIT_LIMIT": "0.5"}),
+    "the run's limit is too low": (two_good, ("--credit-limit", "0.5"), {}),
+    "the run's limit is enough": (two_good, ("--credit-limit", "50"), {}),
+    "the ledger is lost": (lost_ledger, (), {}),
+    "products are gone": (fewer, FREE, {}),
+    "products are gone, accepted": (fewer, (*FREE, "--accept-change"), {}),
+    "much is made again": (other_photos, FREE, {}),
+    "much is made again, accepted": (other_photos, (*FREE, "--accept-change"), {}),
+    "the photo is a text file": (with_file("photo.png", b"a photo", **PHOTO), (), {}),
+    "the photo is a web page": (with_file("photo.png", b"<html></html>", **PHOTO), (), {}),
+    "the photo is cut off": (with_file("photo.png", cut(image("PNG"), 0.5), **PHOTO), (), {}),
+    "the photo has 240 megapixels": (with_file("photo.png", bomb(15_500), **PHOTO), (), {}),
+    "the photo has 40 MB": (with_file("photo.png", bytes(40_000_000), **PHOTO), (), {}),
+    "the photo is missing": (with_columns(image="nowhere.png"), (), {}),
+    "the template is a text file": (
+        with_file("text.png", b"a template", template_image="text.png"), (), {},
+    ),
+    "the recording is too long": (
+        with_file("voice.wav", wav(200.0), audio="voice.wav", script=""), (), {},
+    ),
+    "the recording is a web page": (
+        with_file("voice.wav", b"<html></html>", audio="voice.wav", script=""), (), {},
+    ),
+    "the voice is unknown": (with_columns(voice_id="nobody"), (), {}),
+    "the caption is unknown": (with_columns(caption_id="nothing"), (), {}),
+    "Topview refused it before": (refused_before, (), {}),
+    "a stage without the one before": (two_good, ("--stage", "finishedVideo"), {}),
+    "no more than one": (two_good, ("--limit", "1"), {}),
+    "a product that there is not": (two_good, ("--product", "nobody"), {}),
+    "a stage that there is not": (two_good, ("--stage", "video"), {}),
+    "a wrong key": (two_good, (), {"TOPVIEW_API_KEY": "wrong"}),
+    "no catalogue": (two_good, (), {"TOPVIEW_CATALOGUE": "gone.csv"}),
+    "all is well": (two_good, (), {}),
+}  # fmt: skip
+QUICK = {"the photo is a text file", "the voice is unknown"}
+
+
+def fates_of_plan(result: Result) -> tuple[Fates, dict[str, str]]:
+    """The outcome of each stage, and why of what would not be made, by product."""
+    document = json.loads(result.stdout)
+    assert document["exit_code"] == result.exit_code
+    fates = {
+        (row["product_id"], row["stage"]): row["outcome"] or "made" for row in document["rows"]
+    }
+    return fates, {one["product_id"]: one["what"] for one in document["troubles"]}
+
+
+def fates_of_run(events: list[Any]) -> tuple[Fates, dict[str, str]]:
+    """The same of what a run reported."""
+    words = {Made: "made", Failed: "failed", Held: "held"}
+    ended = [event for event in events if type(event) in words]
+    fates = {(event.product_id, event.stage): words[type(event)] for event in ended}
+    why: dict[str, str] = {}
+    for event in ended:
+        if isinstance(event, (Failed, Held)):
+            why.setdefault(event.product_id, event.what)
+    return fates, why
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [pytest.param(name, marks=() if name in QUICK else SLOW) for name in SITUATIONS],
+)
+def test_plan_and_run_say_the_same(project: Project, invoke: Invoke, situation: str) -> None:
+    build, options, changes = SITUATIONS[situation]
+    build(project, invoke)
+    before = project.counters()["submits"]
+
+    planned = invoke("plan", "--json", *options, **changes)
+
+    assert project.counters()["submits"] == before, "a plan sends nothing"
+    events: list[Any] = []
+    topview.listeners.append(events.append)
+    try:
+        ran = invoke("run", *options, **changes)
+    finally:
+        topview.listeners.remove(events.append)
+    assert planned.exit_code == ran.exit_code, planned.output + ran.output
+    if ran.exit_code == 2:
+        assert planned.stderr.splitlines()[-1] in ran.stderr
+        return
+    (plan, why), (fates, why_not) = fates_of_plan(planned), fates_of_run(events)
+    assert plan == fates
+    assert set(why) == set(why_not)
+    for product, words in why.items():
+        # A run says when it was refused, and has an id.
+        assert without_run(why_not[product]).startswith(without_run(words))
+
+
+def without_run(words: str) -> str:
+    """Without the run's id, which a plan has not yet."""
+    return words.partition(", and run ")[0]

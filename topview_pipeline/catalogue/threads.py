@@ -1,0 +1,79 @@
+"""Blocking calls in threads of their own: one that hangs holds up no other, and no process's end.
+
+Not a pool's threads: the end of the process would wait for them.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
+from typing import Final, TypeVar
+
+from topview_pipeline.catalogue.references import host_of
+
+_T = TypeVar("_T")
+
+AT_ONCE: Final = 64
+AT_ONCE_OF_HOST: Final = 4  # a host that hangs keeps no more threads; also of this machine's disk
+GIVES_WAY_SECONDS: Final = 1.0
+"""A call that takes longer no longer counts among those at once, but for its own host."""
+
+
+def started(call: Callable[[], _T]) -> Future[_T]:
+    """Begin a call in a daemon thread; its result or exception to come."""
+    future: Future[_T] = Future()
+    future.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is taken
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="topview-catalogue", daemon=True).start()
+    return future
+
+
+def in_parallel(
+    refs: Iterable[str],
+    act: Callable[[str], _T],
+    *,
+    patience: float = math.inf,
+    seconds: float = math.inf,
+) -> Iterator[tuple[str, _T]]:
+    """Yield each reference with what `act` returns. An exception of `act` ends it.
+
+    A slow host keeps no other waiting.
+
+    Args:
+        patience: it ends when nothing came for so long; the rest is not yielded.
+        seconds: it ends after so long in any case.
+    """
+    waiting: dict[str, list[str]] = {}
+    for ref in refs:
+        waiting.setdefault(host_of(ref), []).append(ref)
+    working: dict[Future[_T], tuple[str, str, float]] = {}
+    now = came_at = time.monotonic()
+    ends_at = now + seconds
+    while (waiting or working) and now < min(came_at + patience, ends_at):
+        busy = Counter(host for host, _, _ in working.values())
+        prompt = sum(now - began < GIVES_WAY_SECONDS for _, _, began in working.values())
+        for host in list(waiting):
+            while waiting[host] and prompt < AT_ONCE and busy[host] < AT_ONCE_OF_HOST:
+                ref = waiting[host].pop()
+                working[started(partial(act, ref))] = host, ref, now
+                busy[host] += 1
+                prompt += 1
+            if not waiting[host]:
+                del waiting[host]
+        longest = min(GIVES_WAY_SECONDS, came_at + patience - now, ends_at - now)
+        done, _ = wait(working, longest, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield working.pop(future)[1], future.result()
+        now = time.monotonic()
+        came_at = now if done else came_at

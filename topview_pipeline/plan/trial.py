@@ -1,0 +1,240 @@
+"""The trial of a plan: it meets the proofs and the limits that a run meets, and submits nothing.
+
+A plan knows the hashes of files. The trial opens those of what is to be made, measures recordings,
+looks ids up, and adds up credits as a run would book them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from topview_pipeline.catalogue import Product
+from topview_pipeline.engine.events import FIXES, HoldReason
+from topview_pipeline.engine.inputs import Files, ProductInputs, Reader
+from topview_pipeline.ledger import OverLimit, Priced, limit_reached
+from topview_pipeline.plan.known import Estimator
+from topview_pipeline.plan.plan import Outcome, PlannedStage
+from topview_pipeline.stages import PreconditionError, ProofLists, Stage, WhenNoFace
+
+_Key = tuple[str, str]  # product, stage
+_LOOK_SECONDS: Final = 1.0
+_RUN_TO_COME: Final = "to come"
+
+
+@dataclass(frozen=True)
+class Proved:
+    """The outcome of the proofs.
+
+    Attributes:
+        failures: what a run would fail with, by (product, stage).
+        seconds: of recordings, by (product, stage).
+        left: products that the time was too short for.
+    """
+
+    failures: Mapping[_Key, PreconditionError]
+    seconds: Mapping[_Key, float]
+    left: tuple[str, ...]
+
+
+@dataclass
+class _Prover:
+    products: Mapping[str, Product]
+    stages: Mapping[str, Stage]
+    reader: Reader
+    lists: ProofLists
+    when_no_face: WhenNoFace
+    failures: dict[_Key, PreconditionError] = field(default_factory=dict)
+    seconds: dict[_Key, float] = field(default_factory=dict)
+    checked: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """By path or URL: products share templates, and each is opened once."""
+
+    async def prove(self, chain: Sequence[PlannedStage]) -> None:
+        """Prove what is to be made of one product, in a run's order, up to the first failure."""
+        product = self.products[chain[0].product_id]
+        inputs = ProductInputs(product, self.reader, self.lists, self.when_no_face)
+        for place, one in enumerate(chain, 1):
+            stage, key = self.stages[one.stage], (one.product_id, one.stage)
+            try:
+                await inputs.prove(stage, one.mode, [self.stages[it.stage] for it in chain[place:]])
+                for ref, kind in stage.sources(product).items():
+                    if ref not in self.checked:
+                        opened = self._open(self.reader.content(ref, kind))
+                        self.checked[ref] = asyncio.ensure_future(opened)
+                    await self.checked[ref]
+                recorded = await inputs.recorded(stage)
+            except PreconditionError as error:
+                self.failures[key] = error
+                return
+            if recorded is not None:
+                self.seconds[key] = recorded
+
+    @staticmethod
+    async def _open(reading: Awaitable[object]) -> None:
+        await reading  # and let go of the bytes
+
+
+async def prove(
+    planned: Sequence[PlannedStage],
+    products: Mapping[str, Product],
+    stages: Sequence[Stage],
+    files: Files,
+    lists: ProofLists,
+    *,
+    when_no_face: WhenNoFace,
+    longest_seconds: float,
+) -> Proved:
+    """Prove what a plan makes; asks servers for files, and Topview for its lists."""
+    by_key = {stage.key: stage for stage in stages}
+    prover = _Prover(products, by_key, Reader(files), lists, when_no_face)
+    chains: dict[str, list[PlannedStage]] = {}
+    for one in planned:
+        if one.is_made and one.moves:
+            chains.setdefault(one.product_id, []).append(one)
+    proofs = {asyncio.ensure_future(prover.prove(chain)): name for name, chain in chains.items()}
+    pending: set[asyncio.Future[None]] = set(proofs)
+    ends_at = asyncio.get_running_loop().time() + longest_seconds
+    while pending and asyncio.get_running_loop().time() < ends_at:
+        done, pending = await asyncio.wait(pending, timeout=_LOOK_SECONDS)
+        for proof in done:
+            proof.result()  # a bug is no failure of the product
+    for proof in (*pending, *prover.checked.values()):
+        proof.cancel()
+    left = tuple(name for proof, name in proofs.items() if proof in pending)
+    return Proved(prover.failures, prover.seconds, left)
+
+
+def with_failures(planned: Sequence[PlannedStage], proved: Proved) -> list[PlannedStage]:
+    """The plan without what cannot be made, and with other payers for what it would have paid."""
+    found: list[PlannedStage] = []
+    failed: dict[str, str] = {}  # its stage, by product
+    unpaid: dict[_Key, tuple[PlannedStage, str | None]] = {}  # tasks, and who pays for them now
+    for one in planned:
+        error = proved.failures.get((one.product_id, one.stage))
+        if one.product_id in failed or error is not None:
+            if one.submits:
+                unpaid[one.product_id, one.stage] = one, None
+            what, fix = f"{failed.get(one.product_id)} cannot be made", ""
+            if error is not None:
+                failed[one.product_id], what, fix = one.stage, error.what, error.fix
+            found.append(_not_made(one, "failed", what, fix))
+            continue
+        task, payer = unpaid.get((one.made_with or "", one.stage), (one, one.made_with))
+        if task is not one and payer is None:
+            unpaid[str(one.made_with), one.stage] = task, one.product_id
+            one = replace(one, submits=True, credits=task.credits)
+        found.append(replace(one, made_with=payer))
+    return found
+
+
+def with_lengths(
+    planned: Sequence[PlannedStage], proved: Proved, stages: Sequence[Stage], estimate: Estimator
+) -> list[PlannedStage]:
+    """The plan with the prices of recordings by their measured lengths."""
+    by_key = {one.key: one for one in stages}
+    found = []
+    for one in planned:
+        seconds = proved.seconds.get((one.product_id, one.stage))
+        if seconds is not None and one.submits:
+            price = estimate(by_key[one.stage], one.mode, seconds).credits
+            one = replace(one, credits=price)
+        found.append(one)
+    return found
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits that a run meets.
+
+    Attributes:
+        a_day: credits of the account; `spent` of them are spent today or on their way.
+        of_run: credits of the run.
+        now: seconds since the epoch, by the ledger's clock.
+        slots: of the account.
+    """
+
+    a_day: float | None
+    of_run: float | None
+    spent: float
+    now: float
+    slots: int
+
+
+def within_limits(
+    planned: Sequence[PlannedStage],
+    stages: Sequence[Stage],
+    limits: Limits,
+    source_of: Callable[[PlannedStage], str],
+) -> list[PlannedStage]:
+    """The plan, with what does not fit under the limits as held.
+
+    A run begins as many products as there are slots, and finishes those before it begins others.
+
+    Args:
+        stages: of the pipeline.
+        source_of: in words, where a task's price comes from.
+    """
+    if limits.a_day is None and limits.of_run is None:
+        return list(planned)
+    names = dict.fromkeys(one.product_id for one in planned)
+    batch = {name: place // limits.slots for place, name in enumerate(names)}
+    depth = {stage.key: place for place, stage in enumerate(stages)}
+    turns = sorted(
+        range(len(planned)),
+        key=lambda at: (batch[planned[at].product_id], depth[planned[at].stage]),
+    )
+    unpriced = {it.product_id: it for it in planned if it.submits and it.credits is None}
+    booked = 0.0
+    held: dict[str, str] = {}  # its stage, by product
+    refused: dict[_Key, PlannedStage] = {}
+    found = list(planned)
+    for at in turns:
+        one = planned[at]
+        if not one.moves:
+            continue
+        payer = refused.get((one.made_with or "", one.stage))
+        if one.product_id in held:
+            found[at] = _not_made(one, "held", f"waits for {held[one.product_id]}", "")
+        elif payer is not None:
+            found[at] = _not_made(one, "held", payer.reason, payer.fix)
+        elif one.submits and one.credits != 0.0:
+            # A stage is not paid for when nothing says what a later one costs.
+            task = unpriced.get(one.product_id, one)
+            over = limit_reached(
+                _priced(task, limits, source_of),
+                limits.a_day,
+                limits.now,
+                today=lambda: limits.spent + booked,  # noqa: B023
+                by_run=lambda: booked,  # noqa: B023
+            )
+            if over is None:
+                booked += one.credits or 0.0
+            else:
+                found[at] = _not_made(one, "held", over.detail, _fix(over))
+        if not found[at].moves:
+            held.setdefault(one.product_id, one.stage)
+            refused[one.product_id, one.stage] = found[at]
+    return found
+
+
+def _priced(one: PlannedStage, limits: Limits, source_of: Callable[[PlannedStage], str]) -> Priced:
+    return Priced(one.stage, one.mode, _RUN_TO_COME, limits.of_run, one.credits, source_of(one))
+
+
+def _fix(over: OverLimit) -> str:
+    return over.fix or FIXES[HoldReason.DAY_LIMIT if over.of == "day" else HoldReason.RUN_LIMIT]
+
+
+def _not_made(one: PlannedStage, outcome: Outcome, reason: str, fix: str) -> PlannedStage:
+    return replace(
+        one,
+        reason=reason,
+        fix=fix,
+        outcome=outcome,
+        submits=False,
+        credits=0.0,
+        again=False,
+        made_with=None,
+    )
