@@ -80,7 +80,9 @@ def test_the_table_appears_and_every_product_is_named_above_it(
 @pytest.mark.parametrize(
     ("changes", "escape"),
     [
-        pytest.param({"TERM": "dumb"}, re.compile(re.escape(_ESCAPE)), id="dumb"),
+        pytest.param(
+            {"TERM": "dumb"}, re.compile(re.escape(_ESCAPE)), id="dumb", marks=pytest.mark.slow
+        ),
         pytest.param({"NO_COLOR": "1"}, _COLOUR, id="no colour", marks=pytest.mark.slow),
     ],
 )
@@ -134,6 +136,7 @@ def test_a_reader_that_goes_away_does_not_end_a_run(project: Project) -> None:
     assert project.counters()["accepted"] == {"remove_background": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_one_sentence(project: Project) -> None:
     project.products(1)
