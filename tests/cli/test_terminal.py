@@ -112,7 +112,8 @@ def shell(project: Project, line: str, **changes: str) -> subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_an_output_without_the_catalogues_letters_gets_question_marks(
     project: Project, encoding: str
 ) -> None:
