@@ -286,7 +286,7 @@ def test_a_ledger_that_another_program_locks_starts_nothing(
         other.execute("ROLLBACK")
     assert ran.exit_code == 2, ran.output
     assert "locked" in ran.output
-    assert len(ran.output.splitlines()) == 1
+    assert len(ran.output.splitlines()) == 2, "the first word, and why not"
     assert project.counters()["submits"] == {"remove_background": 1}
     assert project.run(*FREE).returncode == 0
     assert project.counters()["duplicates"] == 0

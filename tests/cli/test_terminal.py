@@ -21,7 +21,7 @@ from tests.cli.terminal import on_terminal
 
 FREE = ("run", "--stage", "bgRemovedImage")
 HEAD = "stage done running queued later held failed"
-_ESCAPE = "\x1b["
+_ESCAPE = re.compile(r"\x1b\[")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[39]\dm")
 
 
@@ -80,7 +80,7 @@ def test_the_table_appears_and_every_product_is_named_above_it(
 @pytest.mark.parametrize(
     ("changes", "escape"),
     [
-        pytest.param({"TERM": "dumb"}, re.compile(re.escape(_ESCAPE)), id="dumb"),
+        pytest.param({"TERM": "dumb"}, _ESCAPE, id="dumb", marks=pytest.mark.slow),
         pytest.param({"NO_COLOR": "1"}, _COLOUR, id="no colour", marks=pytest.mark.slow),
     ],
 )
@@ -112,7 +112,8 @@ def shell(project: Project, line: str, **changes: str) -> subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_an_output_without_the_catalogues_letters_gets_question_marks(
     project: Project, encoding: str
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_reader_that_goes_away_does_not_end_a_run(project: Project) -> None:
     assert project.counters()["accepted"] == {"remove_background": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_one_sentence(project: Project) -> None:
     project.products(1)

@@ -110,7 +110,9 @@ def test_ctrl_c_then_run_again_and_again(shop: Shop, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130, log.read_text()
     said = " ".join(log.read_text().split())
-    assert "On the way at Topview: 2 tasks, about " in said
+    left = len(shop.rows_in(TaskState.PENDING, TaskState.SUCCEEDED))
+    assert left >= 2
+    assert f"On the way at Topview: {left} tasks, about " in said
     assert "Never sent: 1 stage of 1 product" in said
     assert_stopped_cleanly(shop)
     # As a failure, Dagster's run retries would have started it again, to send what is left.

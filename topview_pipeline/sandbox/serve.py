@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any, Literal
@@ -116,6 +117,7 @@ def _in_process(config: SandboxConfig, port: int) -> Iterator[tuple[int, int | N
     ours, theirs = context.Pipe()
     process = context.Process(target=_child, args=(config, port, theirs), daemon=True)
     # While it loads, Ctrl-C in a terminal reaches the child too, which has no handler yet.
+    resource_tracker.ensure_running()  # at its own start it lets the signal through again
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     process.start()
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
@@ -141,7 +143,8 @@ def _child(config: SandboxConfig, port: int, parent: Connection) -> None:
         server = _server(config, time.time)
         threading.Thread(target=_stop_with, args=(parent, server), daemon=True).start()
         # The listener accepts from here on; early connections wait in its queue.
-        parent.send(listener.getsockname()[1])
+        with contextlib.suppress(BrokenPipeError):  # it ended meanwhile; `_stop_with` sees it, too
+            parent.send(listener.getsockname()[1])
         server.run(sockets=[listener])
 
 
