@@ -1,4 +1,4 @@
-"""The plan: what a run would make, why, and for how much. Spends nothing and asks nobody."""
+"""The plan: what a run would make, why, and for how much. Spends nothing."""
 
 from topview_pipeline.plan.catalogue_plan import PATIENCE_SECONDS, forecast_plan, plan_catalogue
 from topview_pipeline.plan.forecast import Forecast, StageForecast

@@ -112,8 +112,10 @@ class Video(Stage):
 
     def effective_inputs(self, inputs: Inputs, choice: int | None, result: Json | None) -> Inputs:
         """A choice goes over the column `chosen_image`, unless it is of what is taken anyway."""
+        if choice is None:
+            return inputs
         anyway = preferred_image(images_of(result), inputs.values.get("chosen_image"))
-        if choice is None or (anyway is not None and anyway.number == choice):
+        if anyway is not None and anyway.number == choice:
             return inputs
         return Inputs({**inputs.values, "chosen_image": choice})
 
