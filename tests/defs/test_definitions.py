@@ -198,7 +198,7 @@ def test_a_misspelt_limit_is_a_warning_with_the_nearest_name_and_said_once(
     else:
         (tmp_path / "workspace.yaml").write_text("load_from: []\n", encoding="utf-8")
         (tmp_path / ".env").write_text("TOPVIEW_CREDITLIMIT=1\n", encoding="utf-8")
-        tool = ["-m", "topview_pipeline.cli", "run"]
+        tool = ["-m", "topview_pipeline", "run"]
     environ |= {"PYTHONPATH": str(ROOT), "DAGSTER_HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, *tool], cwd=tmp_path, env=environ, capture_output=True, text=True

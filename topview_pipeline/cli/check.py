@@ -142,8 +142,7 @@ def _dagster(opened: ExitStack, found: list[DagsterInstance]) -> str:
             str(Path(home) / "dagster.yaml"),
             f"Add these lines to it:\n{lines}",
         )
-    telemetry = "on" if instance.telemetry_enabled else "off"
-    return f"{home}: backfills are limited, crashed runs start again, telemetry is {telemetry}"
+    return f"{home}: backfills are limited, crashed runs start again"
 
 
 def _catalogue(topview: TopviewResource) -> str:

@@ -10,8 +10,8 @@ from typing import Final
 
 import click
 
+from topview_pipeline.cli import demo
 from topview_pipeline.cli.console import CannotStart, say
-from topview_pipeline.cli.demo import free_port, sample_catalogue
 
 CATALOGUE: Final = """\
 product_id,image,template_image,location,script,voice_id,caption_id,mode
@@ -129,7 +129,7 @@ def _write(folder: Path) -> dict[str, bool]:
         ".env": _ENV.format(
             # Dagster takes an absolute path alone; quotes keep blanks and # in it.
             dagster_home=f"'{home}'" if "'" not in str(home) else f'"{home}"',
-            port=free_port(_PORT),
+            port=demo.free_port(_PORT),
             uid=account.uid,
             api_key=account.api_key,
         ),
@@ -137,7 +137,7 @@ def _write(folder: Path) -> dict[str, bool]:
         ".gitignore": ".env\n.topview/\n.dagster_home/\n.sandbox/\n",
         "README.md": _README,
     }
-    sample = sample_catalogue().parent
+    sample = demo.sample_catalogue().parent
     pictures = {f"photos/{name}": sample / "images" / name for name in _PHOTOS}
     pictures |= {f"templates/{name}": sample / "templates" / name for name in _TEMPLATES}
     written = {}

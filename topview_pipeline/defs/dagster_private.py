@@ -2,9 +2,9 @@
 
 No public name gives the tags of data versions, the event that plans a materialization, the end of a
 run whose process died or was stopped, the origin of a run, the daemon's heartbeat, the files in
-which SQLite keeps events, or an instance without compute logs. Nearly all are written into
-Dagster's storage, so they change rarely. `tests/defs/test_dagster_private.py` pins
-what is relied on, and finds what is used elsewhere.
+which SQLite keeps events, what dagster.yaml has set, or an instance without compute logs. Nearly
+all are written into Dagster's storage, so they change rarely.
+`tests/defs/test_dagster_private.py` pins what is relied on, and finds what is used elsewhere.
 """
 
 import contextlib
@@ -44,14 +44,17 @@ __all__ = [
     "get_input_data_version_tag",
     "get_input_event_pointer_tag",
     "has_daemon",
+    "home_of",
     "latest_storage_ids",
     "latest_tags",
+    "limits_backfills",
     "materialized_partitions",
     "open_without_compute_logs",
     "report_died",
     "report_planned",
     "report_stopped",
     "report_stopping",
+    "retries_crashes",
 ]
 
 
@@ -159,6 +162,23 @@ def report_stopped(instance: dg.DagsterInstance, run_id: str) -> None:
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
         instance.report_run_canceled(run)
+
+
+def home_of(instance: dg.DagsterInstance) -> str | None:
+    """The folder of the instance's dagster.yaml; None for an ephemeral instance."""
+    return None if instance.is_ephemeral else instance.root_directory
+
+
+def limits_backfills(instance: dg.DagsterInstance) -> bool:
+    """Return True if the run queue limits the runs of a backfill."""
+    queue = instance.get_concurrency_config().run_queue_config
+    limits = (queue.tag_concurrency_limits if queue else None) or []
+    return any(limit.get("key") == "dagster/backfill" for limit in limits)
+
+
+def retries_crashes(instance: dg.DagsterInstance) -> bool:
+    """Return True if a run whose process died is started again, and one whose op failed is not."""
+    return instance.run_retries_enabled and not instance.run_retries_retry_on_asset_or_op_failure
 
 
 def has_daemon(instance: dg.DagsterInstance) -> bool:

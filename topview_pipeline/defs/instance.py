@@ -6,6 +6,8 @@ from typing import Final
 
 import dagster as dg
 
+from topview_pipeline.defs.dagster_private import home_of, limits_backfills, retries_crashes
+
 _BACKFILLS: Final = """\
 concurrency:
   runs:
@@ -41,21 +43,18 @@ sensors:
 
 def missing_settings(instance: dg.DagsterInstance) -> str:
     """Return the lines that the instance's dagster.yaml lacks; empty when it has all."""
-    queue = instance.get_concurrency_config().run_queue_config
-    limits = (queue.tag_concurrency_limits if queue else None) or []
-    has_limit = any(limit.get("key") == "dagster/backfill" for limit in limits)
-    has_retries = instance.run_retries_enabled
-    has_retries &= not instance.run_retries_retry_on_asset_or_op_failure
-    return ("" if has_limit else _BACKFILLS) + ("" if has_retries else _RETRIES)
+    backfills = "" if limits_backfills(instance) else _BACKFILLS
+    return backfills + ("" if retries_crashes(instance) else _RETRIES)
 
 
 def advice(instance: dg.DagsterInstance) -> str:
     """Return the sentence about what dagster.yaml lacks, with the lines to add; or nothing."""
     lines = missing_settings(instance)
-    if not lines or instance.is_ephemeral:
+    home = home_of(instance)
+    if not lines or home is None:
         return ""
     return (
-        f"dagster.yaml in {instance.root_directory} does not limit a backfill's processes, or does "
+        f"dagster.yaml in {home} does not limit a backfill's processes, or does "
         "not start a run again whose process died. Add these lines to it; when there is no such "
         f"file, `topview-pipeline check` writes it.\n\n{lines}"
     )

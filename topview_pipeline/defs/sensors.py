@@ -138,15 +138,14 @@ def _finish(
 
 
 _advised: Final[set[str]] = set()
-"""Roots of the instances that were looked at: a process says once what one lacks."""
+"""What was logged: a process says once what an instance lacks."""
 
 
 def _advise(instance: dg.DagsterInstance) -> None:
     """Log what dagster.yaml lacks, in the terminal of `dagster dev` and beside its daemon."""
-    if instance.is_ephemeral or instance.root_directory in _advised:
-        return
-    _advised.add(instance.root_directory)
-    if lacks := advice(instance):
+    lacks = advice(instance)
+    if lacks and lacks not in _advised:
+        _advised.add(lacks)
         logging.getLogger("dagster").warning(lacks)
 
 
