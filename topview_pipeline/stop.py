@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -20,8 +21,12 @@ INTERRUPTED: Final = 130
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NOTHING_SENT: Final = "Stopped. Nothing was sent."
 _AT_ONCE: Final = (
-    "Ended at once. Run again: what is at Topview is collected, and nothing is paid twice."
+    "Ended at once. A later run collects what is at Topview, and pays nothing twice. A task that "
+    "was just being sent is then in: topview-pipeline tasks list --state unknown"
 )
+_AFTERWARDS: Final = "Stopped. The run was over."
+_ONE_PRESS_SECONDS: Final = 0.5
+"""Signals so close together are one: a key that repeats, or a shell that sends it twice."""
 
 
 class Stop:
@@ -34,6 +39,8 @@ class Stop:
     def __init__(self) -> None:
         self.code: int | None = None
         self._callback: Callable[[], None] | None = None
+        self._otherwise = _NOTHING_SENT
+        self._stopped_at = 0.0
         self._lock = threading.Lock()
 
     def accept(self) -> None:
@@ -65,7 +72,7 @@ class Stop:
             yield
         finally:
             with self._lock:
-                self._callback = None
+                self._callback, self._otherwise = None, _AFTERWARDS
 
     def _watch(self, reader: int) -> None:
         while True:
@@ -75,11 +82,14 @@ class Stop:
 
     def _received(self, number: int) -> None:
         with self._lock:
+            now = time.monotonic()
             if self.code is not None:
+                if now - self._stopped_at < _ONE_PRESS_SECONDS:
+                    return
                 self._end(_AT_ONCE)
-            self.code = 128 + number
+            self.code, self._stopped_at = 128 + number, now
             if self._callback is None:
-                self._end(_NOTHING_SENT)
+                self._end(self._otherwise)
             else:
                 self._callback()
 

@@ -25,7 +25,7 @@ from tests.cli.conftest import Project, ProjectOf, wait_for
 from tests.cli.terminal import on_terminal
 from topview_pipeline.defs.dagster_private import has_daemon
 from topview_pipeline.ledger import TaskState
-from topview_pipeline.stop import stop
+from topview_pipeline.stop import Stop, stop
 
 _FOREIGN = ("Traceback", "KeyboardInterrupt", "Exception ignored", "Interrupted", "watch_orphans")
 _COUNT = int(os.environ.get("TOPVIEW_STOP_MOMENTS", "8"))
@@ -118,6 +118,8 @@ print("ready", flush=True)
 second.execute("BEGIN EXCLUSIVE")
 """
 WHILE_SOMETHING_IS_ON_ITS_WAY = """
+import topview_pipeline.stop
+topview_pipeline.stop._ONE_PRESS_SECONDS = 0.0
 with stop.calling(lambda: print("called", flush=True)):
     print("ready", flush=True)
     time.sleep(30)
@@ -152,6 +154,17 @@ def test_no_code_can_swallow_a_signal(tmp_path: Path, code: str, count: int, sai
     assert process.returncode == 130
     assert said in err
     assert "KeyboardInterrupt" not in err
+
+
+def test_a_key_that_repeats_is_one_press() -> None:
+    """The run was ended at once, before Dagster knew that a person stops it, and started again."""
+    received: list[str] = []
+    fresh = Stop()
+    with fresh.calling(lambda: received.append("called")):
+        for _ in range(3):
+            fresh._received(signal.SIGINT)
+    assert received == ["called"]
+    assert fresh.code == 130
 
 
 class HangingServer(FileServer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,7 @@ from tests.defs.shop import (
     pipeline,
     troubles_of,
 )
+from topview_pipeline.catalogue import files, references
 from topview_pipeline.defs.checks import MANIFEST
 from topview_pipeline.defs.jobs import (
     CATCH_UP,
@@ -225,6 +227,30 @@ def test_a_change_that_makes_a_fifth_again_is_refused_until_it_is_accepted(shop:
     assert alone.success, "by itself a product may try the change"
     assert shop.catch_up(stages=CUT_OUT, accept_change=True).success
     assert shop.accepted() == {"remove_background": 10}
+
+
+def test_a_change_that_the_plan_could_not_see_is_made_only_after_the_guard(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow host: the guard passes no photo that nobody has looked at."""
+    shop.add(*FIVE)
+    shop.catch_up(stages=CUT_OUT)
+    for number in range(1, 6):
+        shop.picture(f"photo{number}.png", (9, 9, number))
+    read = references.read
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        time.sleep(0.5)
+        return read(*arguments, **options)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(files, "read", slowly)
+        slow.setattr("topview_pipeline.plan.PATIENCE_SECONDS", 0.05)
+        said = failure_of(shop.catch_up(stages=CUT_OUT))
+    assert "5 held" in said
+    assert "its server answered too late for the plan" in said
+    assert shop.accepted() == {"remove_background": 5}
+    assert "would be made again" in failure_of(shop.catch_up(stages=CUT_OUT))
 
 
 def test_a_catalogue_that_lost_a_fifth_is_refused_until_it_is_accepted(shop: Shop) -> None:

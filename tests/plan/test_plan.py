@@ -282,7 +282,7 @@ def test_a_slip_in_a_default_is_refused_and_new_products_are_not(situation: Situ
 
     changed = [replace(one, template_image="another") for one in products]
     new = [product(f"new{number}") for number in range(20)]
-    rules: dict[str, Any] = {"accept_change": False, "where": "catalogue.csv"}
+    rules = {"where": "catalogue.csv"}
     check_made_again(8, again(*products, *new), **rules)
     check_made_again(8, again(*changed[:4], *products[4:]), **rules)
     with pytest.raises(ChangeNotAccepted, match="8 of its 8 products that are made"):

@@ -13,7 +13,6 @@ import math
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,9 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from topview_pipeline.catalogue.references import (
     Content,
     InputError,
-    InputTimeout,
     file_mark,
-    host_of,
     is_local,
     local_path,
     read,
@@ -41,7 +38,6 @@ AUDIO_BYTES: Final = 50 * 2**20  # as Topview's web page allows; 120 s of WAV ar
 IMAGE_PIXELS: Final = 50_000_000  # four bytes each, and the answer is 1080p at most
 
 _RACY_NANOSECONDS: Final = 2_000_000_000  # the coarsest clock of a file system (FAT)
-_MOST_TIMEOUTS: Final = 3  # after so many in a row a host is not asked again
 _LEARNED_AT_ONCE: Final = 500
 
 _IMAGE_FORMATS: Final = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "BMP": "bmp", "WEBP": "webp"}
@@ -114,7 +110,6 @@ class InputFiles:
         self._offline = offline
         self._urls: dict[str, str | InputError] = {}
         self._locks: dict[str, threading.Lock] = {}
-        self._timeouts: Counter[str] = Counter()  # in a row, by host
 
     def hashes(
         self, refs: Iterable[str], *, patience: float = math.inf, seconds: float = math.inf
@@ -188,14 +183,7 @@ class InputFiles:
         with self._locks.setdefault(ref, threading.Lock()):  # many products share a template
             if ref in self._urls:
                 return self._urls[ref], None
-            host = host_of(ref)
-            if self._timeouts[host] >= _MOST_TIMEOUTS:
-                what = f"not asked: {host} let {_MOST_TIMEOUTS} requests run out of time"
-                answer: _Answer = InputError(what, shown(ref), "Run again when it answers."), None
-            else:
-                answer = self._read_hash(ref, known)
-                is_timeout = isinstance(answer[0], InputTimeout)
-                self._timeouts[host] = self._timeouts[host] + 1 if is_timeout else 0
+            answer = self._read_hash(ref, known)
             self._urls[ref] = answer[0]
             return answer
 

@@ -36,13 +36,13 @@ def check_gone(
         raise ChangeNotAccepted(what, where, f"Restore them, or {_ACCEPT}")
 
 
-def check_made_again(made: int, again: Collection[str], *, accept_change: bool, where: str) -> None:
+def check_made_again(made: int, again: Collection[str], *, where: str) -> None:
     """Refuse a plan over the whole catalogue that would make too much of it again.
 
     Raises:
         ChangeNotAccepted: Five or more would be made again, and more than 20 % of those made.
     """
-    if not accept_change and _is_large(len(again), made):
+    if _is_large(len(again), made):
         what = f"{len(again)} of its {made} products that are made would be made again"
         fix = "Undo the change of the catalogue or the settings, try it with `--product`, or"
         raise ChangeNotAccepted(f"{what}, {_such_as(again)}", where, f"{fix} {_ACCEPT}")

@@ -19,9 +19,10 @@ from topview_pipeline.catalogue.references import host_of
 _T = TypeVar("_T")
 
 AT_ONCE: Final = 64
-AT_ONCE_OF_HOST: Final = 4  # a host that hangs keeps no more threads; also of this machine's disk
-GIVES_WAY_SECONDS: Final = 1.0
-"""A call that takes longer no longer counts among those at once, but for its own host."""
+AT_ONCE_OF_HOST: Final = 4  # also of this machine's disk
+SLOW_SECONDS: Final = 1.0
+"""A call that takes longer no longer counts among those at once: others begin beside it."""
+MOST_THREADS: Final = 256
 
 
 def started(call: Callable[[], _T]) -> Future[_T]:
@@ -48,7 +49,7 @@ def in_parallel(
 ) -> Iterator[tuple[str, _T]]:
     """Yield each reference with what `act` returns. An exception of `act` ends it.
 
-    A slow host keeps no other waiting.
+    A file that hangs keeps no other waiting, of its own host neither.
 
     Args:
         patience: it ends when nothing came for so long; the rest is not yielded.
@@ -61,17 +62,17 @@ def in_parallel(
     now = came_at = time.monotonic()
     ends_at = now + seconds
     while (waiting or working) and now < min(came_at + patience, ends_at):
-        busy = Counter(host for host, _, _ in working.values())
-        prompt = sum(now - began < GIVES_WAY_SECONDS for _, _, began in working.values())
+        busy = Counter(host for host, _, began in working.values() if now - began < SLOW_SECONDS)
+        room = min(AT_ONCE - busy.total(), MOST_THREADS - len(working))
         for host in list(waiting):
-            while waiting[host] and prompt < AT_ONCE and busy[host] < AT_ONCE_OF_HOST:
+            while waiting[host] and room > 0 and busy[host] < AT_ONCE_OF_HOST:
                 ref = waiting[host].pop()
                 working[started(partial(act, ref))] = host, ref, now
                 busy[host] += 1
-                prompt += 1
+                room -= 1
             if not waiting[host]:
                 del waiting[host]
-        longest = min(GIVES_WAY_SECONDS, came_at + patience - now, ends_at - now)
+        longest = min(SLOW_SECONDS, came_at + patience - now, ends_at - now)
         done, _ = wait(working, longest, return_when=FIRST_COMPLETED)
         for future in done:
             yield working.pop(future)[1], future.result()

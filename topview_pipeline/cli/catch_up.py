@@ -92,7 +92,7 @@ def catch_up(
                 if left is not None:
                     for line in left.lines(has_daemon=has_daemon(instance)):
                         say(line, console)
-                if progress.open:
+                if progress.open or not (ended.success or progress.troubled):
                     code = stop.code or SOME_FAILED
                     # Not the trouble of a product: the run itself broke.
                     for why in ended.failures:

@@ -122,7 +122,7 @@ class Left:
         wanted = set(progress.open)
         rows = [
             row
-            for row in ledger.tasks.in_state((*AT_TOPVIEW, TaskState.UNKNOWN))
+            for row in ledger.tasks.in_state((*AT_TOPVIEW, TaskState.OVERDUE, TaskState.UNKNOWN))
             if row.run_id == run_id or (row.product_id, row.stage) in wanted
         ]
         sent = {(row.product_id, row.stage) for row in rows}

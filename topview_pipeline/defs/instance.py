@@ -55,6 +55,7 @@ def advice(instance: dg.DagsterInstance) -> str:
         return ""
     return (
         f"dagster.yaml in {home} does not limit a backfill's processes, or does "
-        "not start a run again whose process died. Add these lines to it; when there is no such "
+        "not start a run again whose process died. Add these lines, under a key that is there "
+        "already; when there is no such "
         f"file, `topview-pipeline check` writes it.\n\n{lines}"
     )

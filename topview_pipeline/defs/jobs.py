@@ -87,6 +87,11 @@ class CatchUpConfig(dg.Config):
             )
         return None
 
+    @property
+    def is_guarded(self) -> bool:
+        """A large change waits until a run accepts it."""
+        return not (self.products or self.force or self.accept_change)
+
 
 def catch_up_config(**values: object) -> dict[str, object]:
     """The run config of `catch_up`; `values` are fields of `CatchUpConfig`."""
@@ -141,6 +146,9 @@ def plan_catch_up(
         "wanted": list(wanted.items()),  # JSON keeps the order of a list
         "asked": [stage.value for stage in config.stages] or list(BY_KEY),
         "force": config.force,
+        "keep_made": sorted({one.product_id for one in planned if not one.is_read})
+        if config.is_guarded
+        else [],
         "credit_limit": config.credit_limit,
         "planned": {
             "tasks": coming.tasks,
@@ -182,12 +190,11 @@ def plan_run(
         force=config.force,
         patience=PATIENCE_SECONDS if patience is None else patience,
     )
-    if not (config.products or config.force):
+    if config.is_guarded:
         try:
             check_made_again(
                 len({product for product, _ in materialized}),
                 {one.product_id for one in planned if one.again},
-                accept_change=config.accept_change,
                 where=catalogue.source,
             )
         except ChangeNotAccepted as error:
@@ -218,7 +225,11 @@ def produce(
         production = Production(context, topview, credit_limit=plan["credit_limit"])
         catalogue = topview.catalogue(run_id=context.run.run_id)
         yield from production.make(
-            dict(plan["wanted"]), catalogue, asked=plan["asked"], force=plan["force"]
+            dict(plan["wanted"]),
+            catalogue,
+            asked=plan["asked"],
+            force=plan["force"],
+            keep_made=plan["keep_made"],
         )
     report = production.report
     context.log.info(

@@ -131,8 +131,9 @@ class TopviewResource:
     def stop(self) -> None:
         """Let the run of this process send nothing more, and end. From any thread."""
         self.is_stopping = True
-        if self._stop_engine is not None:
-            self._stop_engine()
+        stop_engine = self._stop_engine  # it may end in between
+        if stop_engine is not None:
+            stop_engine()
 
     @property
     def is_producing(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -72,12 +72,14 @@ class Production:
         *,
         asked: Sequence[str] = (),
         force: bool = False,
+        keep_made: Collection[str] = (),
     ) -> Iterator[DagsterEvent]:
         """Make what is wanted; `report` says what came of it.
 
         Args:
             asked: see `ProductWork`.
             force: likewise.
+            keep_made: the products for which `ProductWork.keep_made` holds.
         """
         with self._opened() as (ledger, reporter):
             missing = {
@@ -85,7 +87,13 @@ class Production:
             }
             yield from self._not_in_catalogue(missing, catalogue, ledger, reporter, force=force)
             works = [
-                ProductWork(catalogue.products[name], tuple(keys), tuple(asked), force=force)
+                ProductWork(
+                    catalogue.products[name],
+                    tuple(keys),
+                    tuple(asked),
+                    force=force,
+                    keep_made=name in keep_made,
+                )
                 for name, keys in wanted.items()
                 if name in catalogue.products
             ]

@@ -46,6 +46,8 @@ class ProductWork:
         asked: all stages that the run was asked for, those included that are up to date: what
             Topview forgot of them is made again. Empty: `stages`.
         force: make them again, though they exist; once per root run.
+        keep_made: hold a stage that was made and would be made again: the plan could not see that
+            its files changed, so no guard has passed it.
         retry_of: the failed attempt that the sensor's run tries again, with its generation, root
             run and limit.
     """
@@ -54,6 +56,7 @@ class ProductWork:
     stages: tuple[str, ...]
     asked: tuple[str, ...] = ()
     force: bool = False
+    keep_made: bool = False
     retry_of: Task | None = None
 
 

@@ -17,7 +17,8 @@ from topview_pipeline.catalogue.references import host_of, shown
 from topview_pipeline.catalogue.threads import (
     AT_ONCE,
     AT_ONCE_OF_HOST,
-    GIVES_WAY_SECONDS,
+    MOST_THREADS,
+    SLOW_SECONDS,
     started,
 )
 from topview_pipeline.stages import Inputs, PreconditionError, ProofLists, Stage, WhenNoFace
@@ -48,8 +49,8 @@ async def in_thread(call: Callable[[], Any]) -> Any:
 class Reader:
     """Reads files of the catalogue for many products at once. Its methods raise PreconditionError.
 
-    One that hangs holds up nobody but those who need it: each host has its own line, and a read
-    that takes long gives way to other hosts.
+    A read that hangs delays only the products that use that file: after a second it no longer
+    counts among those that may run at once.
 
     Args:
         apart: runs a blocking call elsewhere.
@@ -58,6 +59,7 @@ class Reader:
     def __init__(self, files: Files, apart: Offload = in_thread) -> None:
         self._files = files
         self._apart = apart
+        self._threads = asyncio.Semaphore(MOST_THREADS)
         self._remote = asyncio.Semaphore(AT_ONCE)
         self._of_host: dict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(AT_ONCE_OF_HOST)
@@ -84,10 +86,10 @@ class Reader:
 
     async def _read(self, ref: str, call: Callable[[], Any]) -> Any:
         host = host_of(ref)
-        async with self._of_host[host]:
-            async with self._remote if host else nullcontext():
+        async with self._threads if host else nullcontext():
+            async with self._of_host[host], self._remote if host else nullcontext():
                 reading = asyncio.ensure_future(self._apart(call))
-                await asyncio.wait({reading}, timeout=GIVES_WAY_SECONDS)
+                await asyncio.wait({reading}, timeout=SLOW_SECONDS)
             try:
                 await asyncio.wait({reading}, timeout=_LONGEST_SECONDS)
                 if not reading.done():

@@ -178,6 +178,7 @@ class ProductRun:
                 known = {row.topview_task_id for row in of_work}
                 if await self._take_from_store(item, generation, known):
                     continue
+                self._check_guarded(stage)
                 task = await self._submit(item, generation, decision.attempt, queued_at)
             else:
                 task = await self._follow(decision)
@@ -238,6 +239,16 @@ class ProductRun:
         tried = (row.generation for row in rows if row.state is not TaskState.VOID)
         if item.work != retry.work or max(tried, default=0) > retry.generation:
             raise StoppedError
+
+    def _check_guarded(self, stage: Stage) -> None:
+        """Raises ProductHeldError where a new task needs the guard of the next plan."""
+        if self._work.keep_made and self._last_made_id(stage.key) is not None:
+            raise ProductHeldError(
+                HoldReason.WAITING,
+                f"{stage.source} changed since {stage.key} was made, and its server answered too "
+                "late for the plan",
+                fix="run again: the next plan knows the change",
+            )
 
     def _generation(self, stage: Stage, rows: Sequence[Task]) -> int:
         """The generation that is wanted of the work with these rows.
