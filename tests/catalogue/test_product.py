@@ -172,7 +172,7 @@ def test_a_script_that_only_a_brisk_voice_can_speak_in_time_is_a_warning() -> No
         "in mode lite lasts 5 s; shorten it, or use mode avatar4 (at most 120 s)",
     )
     many = jsonl(*(row(product_id=n, mode="lite", script="a" * 100) for n in range(50))).warnings
-    assert (len(many), many[-1]) == (21, "30 more rows are doubtful like these")
+    assert (len(many), many[-1]) == (21, "30 more rows doubtful like these")
 
 
 def test_paths_are_seen_from_the_catalogue(tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ def test_the_demo_has_a_manifest_and_a_gallery_and_a_choice_can_be_made(home: De
         assert before.headers["Cache-Control"] == "no-store"
         (command,) = set(re.findall(rf"topview-pipeline [^\"<]*choose {PRODUCT} 2", before.text))
         assert "is chosen" in run(*command.split()[1:]).output
+        assert "1 new task," in run("--demo", "plan").output, "its Topview answers"
         again = run("--demo", "run", "--product", PRODUCT, "--stage", "finishedVideo").output
         assert "1 made" in again
         after = httpx.get(url, trust_env=False)

@@ -24,7 +24,7 @@ def test_each_video_is_copied_once_and_again_when_it_is_another_one(
     said = invoke("export", "out", TOPVIEW_API_KEY="").stdout
     assert "2 videos" in said
     assert "2 copied now" in said
-    assert "1 products have none yet" in said
+    assert "1 product without one yet" in said
     files = sorted((project.folder / "out").iterdir())
     assert [file.name[:12] for file in files] == ["Groe-42-rot-", "SKU-1.mp4"]
     assert "0 copied now" in invoke("export", "out").stdout

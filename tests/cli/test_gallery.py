@@ -24,7 +24,7 @@ def test_the_gallery_is_written_beside_the_ledger_and_needs_no_key(project: Proj
 
     assert done.returncode == 0, done.stderr
     page = project.home / "gallery" / "index.html"
-    assert f"1 products: {page}" in done.stdout
+    assert f"1 product: {page}" in done.stdout
     text = page.read_text(encoding="utf-8")
     assert "topview-pipeline choose product-0 2" in text
     assert "../store/" in text

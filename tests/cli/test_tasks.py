@@ -199,7 +199,7 @@ def test_the_list_says_how_many_more_there_are(ledger: Ledger, tasks: Tasks) -> 
     lines = listed.output.splitlines()
     assert [line.split()[1] for line in lines[1:4]] == ["p3", "p2", "p1"]
     assert "~2" in lines[1]
-    assert lines[-1] == "... and 1 older ones; --limit shows more"
+    assert lines[-1] == "... and 1 older row; --limit shows more"
     assert "no such task row" in tasks("list", "--product", "nobody").output
     assert len(tasks("list", "--product", "p2").output.splitlines()) == 2
 

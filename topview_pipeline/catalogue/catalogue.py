@@ -24,6 +24,7 @@ from topview_pipeline.catalogue.rows import CatalogueError, Row, RowProblem, exc
 from topview_pipeline.catalogue.threads import started
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.settings import PYTHON_SOURCE, CatalogueDefaults, project_root
+from topview_pipeline.text import counted
 
 _T = TypeVar("_T")
 
@@ -272,7 +273,7 @@ def _few(doubts: Sequence[RowProblem]) -> list[str]:
     """The first doubts about rows, and how many more there are."""
     notes = [str(doubt) for doubt in doubts[:_MOST_NOTES]]
     if len(doubts) > _MOST_NOTES:
-        notes.append(f"{len(doubts) - _MOST_NOTES} more rows are doubtful like these")
+        notes.append(f"{counted(len(doubts) - _MOST_NOTES, 'more row')} doubtful like these")
     return notes
 
 

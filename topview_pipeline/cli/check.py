@@ -22,6 +22,7 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.run import pair
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.settings import project_root, unknown_variables
+from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -150,11 +151,11 @@ def _catalogue(topview: TopviewResource) -> str:
     good, bad = len(found.products), len({problem.line for problem in found.problems})
     if not found.problems:
         notes = "".join(f"; {warning}" for warning in found.warnings[:_SHOWN_PROBLEMS])
-        return f"{found.source}: {_count(good, 'product')}{notes}"
+        return f"{found.source}: {counted(good, 'product')}{notes}"
     shown = [str(problem) for problem in found.problems[:_SHOWN_PROBLEMS]]
     if len(found.problems) > _SHOWN_PROBLEMS:
         shown.append(f"... and {len(found.problems) - _SHOWN_PROBLEMS} more")
-    what = f"{_count(good, 'good row')}, {_count(bad, 'bad row')}"
+    what = f"{counted(good, 'good row')}, {counted(bad, 'bad row')}"
     raise NotReady(what, found.source, "\n".join(shown))
 
 
@@ -187,8 +188,4 @@ def _account(topview: TopviewResource) -> str:
     where = f"{config.uid} at {config.base_url}"
     if detail.remain_credit is not None and detail.remain_credit <= 0:
         raise NotReady("no credits are left", where, "Buy some, or wait until there are new ones.")
-    return f"{where}: the key is accepted, {left} left, {_count(config.slots, 'slot')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{where}: the key is accepted, {left} left, {counted(config.slots, 'slot')}"

@@ -15,7 +15,7 @@ from topview_pipeline.cli.console import CannotStart, say
 from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import PipelineConfig, project_root
-from topview_pipeline.text import one_line
+from topview_pipeline.text import counted, one_line
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -93,7 +93,8 @@ def say_problems(console: Console, catalogue: Catalogue, products: Sequence[str]
     for problem in problems[:_SHOWN_PROBLEMS]:
         say(f"catalogue {problem}", console, style="yellow")
     if len(problems) > _SHOWN_PROBLEMS:
-        say(f"... and {len(problems) - _SHOWN_PROBLEMS} more bad rows", console, style="yellow")
+        more = counted(len(problems) - _SHOWN_PROBLEMS, "more bad row")
+        say(f"... and {more}", console, style="yellow")
     return len({problem.line for problem in problems})
 
 

@@ -19,6 +19,7 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export import build_report
 from topview_pipeline.stages import STAGES, VIDEO
 from topview_pipeline.store import Artifact, Store, StoreError, hashed_slug, product_slug
+from topview_pipeline.text import counted
 
 
 @dataclass
@@ -48,12 +49,12 @@ def export(context: click.Context, folder: Path, products: tuple[str, ...]) -> N
     console = Console()
     for trouble in done.troubles:
         say(trouble, console, style="yellow")
-    count = f"{len(done.files)} video{'' if len(done.files) == 1 else 's'}"
+    count = counted(len(done.files), "video")
     notes = [f"{done.written} copied now"] if done.files else []
     if done.outdated:
         notes.append(f"{done.outdated} made before the catalogue changed")
     if done.missing:
-        notes.append(f"{done.missing} products have none yet: topview-pipeline run")
+        notes.append(f"{counted(done.missing, 'product')} without one yet: topview-pipeline run")
     said = f" ({'; '.join(notes)})" if notes else ""
     say(f"{count} in {folder.absolute()}{said}", console)
     context.exit(SOME_FAILED if done.troubles else 0)

@@ -26,6 +26,7 @@ from topview_pipeline.export import (
     write_gallery,
 )
 from topview_pipeline.stages import STAGES
+from topview_pipeline.text import counted
 
 _OPEN_SECONDS: Final = 3.0
 """An opener that could not open anything has said so by then."""
@@ -64,7 +65,7 @@ def gallery(
         counts = Counter(product.status for product in report.products)
         say_json({"page": str(page), "products": len(report.products), "statuses": counts})
         return
-    say(f"{len(report.products)} products: {page}")
+    say(f"{counted(len(report.products), 'product')}: {page}")
     if not no_open:
         _open(page.as_uri())
 
@@ -137,7 +138,7 @@ def _serve(output: Path | None, port: int, *, may_open: bool) -> None:
     write = partial(write_page, output, served_at=MEDIA, program=program())
     page, report = write()
     with serving(root, port=port, gallery=page.parent, refresh=write) as url:
-        say(f"{len(report.products)} products: {url}  (Ctrl-C ends it)")
+        say(f"{counted(len(report.products), 'product')}: {url}  (Ctrl-C ends it)")
         if may_open:
             _open(url)
         threading.Event().wait()

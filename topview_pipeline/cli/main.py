@@ -33,6 +33,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
 }
 _END_IN_THEIR_OWN_WAY: Final = frozenset({"gallery", "sandbox", "ui"})
 """Servers. All else is ended at once by a signal: nothing that it does is half done then."""
+_ASK_TOPVIEW: Final = frozenset({"run", "plan", "check", "voices", "captions", "avatars"})
+"""On the demo they have its local Topview."""
 
 _MODULES: Final = dict.fromkeys(("voices", "captions", "avatars"), "lists")
 """Of commands that share one."""
@@ -88,7 +90,7 @@ def main(context: click.Context, demo: bool) -> None:
 
         home = DemoHome.here()
         home.enter_again()
-        if context.invoked_subcommand == "run":
+        if context.invoked_subcommand in _ASK_TOPVIEW:
             context.with_resource(home.sandbox(may_answer=True))
         return
     from topview_pipeline.settings import warn_of_unknown_variables

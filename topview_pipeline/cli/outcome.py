@@ -151,8 +151,8 @@ class Left:
             yield "Stopped. No task of this run is on the way at Topview."
         if self.unknown:
             yield (
-                f"  {counted(self.unknown, 'answer')} to a submit was lost, which may be paid: "
-                "topview-pipeline tasks list --state unknown"
+                f"  The answer to a submit was lost for {counted(self.unknown, 'task')}, perhaps "
+                "paid: topview-pipeline tasks list --state unknown"
             )
         if self.unsent:
             products = len({product for product, _ in self.unsent})

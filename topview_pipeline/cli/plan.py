@@ -50,7 +50,7 @@ from topview_pipeline.plan.trial import (
     within_limits,
 )
 from topview_pipeline.stages import STAGES, ProofLists, stages_named
-from topview_pipeline.text import in_few_lines, one_line
+from topview_pipeline.text import counted, in_few_lines, one_line
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, InputFiles
@@ -193,9 +193,10 @@ def _tried(
         else:
             proved = call_topview(topview, proofs)
         if proved.left:
+            left = counted(len(proved.left), "product")
             notes.append(
-                f"{len(proved.left)} products were not looked into within {_PROOF_SECONDS:g} s, "
-                f"such as {', '.join(proved.left[:3])}: a run does so before it pays."
+                f"Not looked into within {_PROOF_SECONDS:g} s: {left}, such as "
+                f"{', '.join(proved.left[:3])}. A run does so before it pays."
             )
         planned = with_failures(with_lengths(planned, proved, STAGES, estimate), proved)
 
@@ -250,7 +251,7 @@ def say_plan(console: Console, found: Plan, show_all: bool) -> None:
         say(f"... and {len(planned) - len(shown)} more (--all shows them)\n", console)
     columns = ("stage", "products", "new tasks", "credits", "why")
     say_rows(console, columns, map(_stage_row, coming.stages), right=columns[1:4])
-    tasks = "1 new task" if coming.tasks == 1 else f"{coming.tasks} new tasks"
+    tasks = counted(coming.tasks, "new task")
     unpriced = f" and {coming.unpriced} of unknown price" if coming.unpriced else ""
     cost = f"about {in_credits(coming.credits)}{unpriced}"
     say(f"{tasks}, {cost}, about {span(coming.seconds)} at the account's slots.", console)

@@ -21,6 +21,7 @@ from topview_pipeline.cli.console import (
     SOME_FAILED,
     CannotStart,
     ask,
+    in_credits,
     person,
     say,
     say_json,
@@ -33,6 +34,7 @@ from topview_pipeline.engine import reconcile as lost_answers
 from topview_pipeline.engine.judge import Candidate, Finding, Leave, Rules
 from topview_pipeline.ledger import Ledger, Task, TaskEvent, TaskState
 from topview_pipeline.stages import BY_KEY, stages_named
+from topview_pipeline.text import counted
 from topview_pipeline.topview.errors import TaskUnknown
 
 _LOOK_SECONDS: Final = 120.0
@@ -114,7 +116,7 @@ def list_rows(
         lines.append((*head, age, _credits_of(row), _next_of(row)))
     say_rows(Console(), _COLUMNS, lines, right=["credits"])
     if total > len(rows):
-        say(f"... and {total - len(rows)} older ones; --limit shows more")
+        say(f"... and {counted(total - len(rows), 'older row')}; --limit shows more")
 
 
 @tasks.command()
@@ -190,7 +192,7 @@ def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
         say(f"{_name_of(task)}, submitted with:")
         for name, value in (task.request or {}).items():
             say(f"  {name}: {value}")
-        cost = "" if result.cost_credit is None else f", {result.cost_credit:g} credits"
+        cost = "" if result.cost_credit is None else f", {in_credits(result.cost_credit)}"
         trouble = "" if result.error_msg is None else f", {result.error_msg}"
         say(f"Topview task {topview_task_id}: {result.raw_status}{cost}{trouble}")
         ask("Its result will be taken for that of this row.", yes=yes)
@@ -299,8 +301,8 @@ def _moment(seconds: float | None) -> str:
 
 
 def _candidate_line(candidate: Candidate) -> str:
-    cost = "?" if candidate.credits is None else f"{candidate.credits:g}"
-    return f"{candidate.topview_task_id}: {cost} credits at {_moment(candidate.at)} UTC"
+    cost = "? credits" if candidate.credits is None else in_credits(candidate.credits)
+    return f"{candidate.topview_task_id}: {cost} at {_moment(candidate.at)} UTC"
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:

@@ -27,6 +27,7 @@ from topview_pipeline.media.probe import MediaError, opened_image
 from topview_pipeline.stages import CUT_OUT, STAGES
 from topview_pipeline.stages.video import COVER_FILE, VIDEO_FILE
 from topview_pipeline.store import Artifact
+from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -97,6 +98,7 @@ def render(cards: Sequence[Mapping[str, Any]], link: Link, *, title: str, now: f
         title=title,
         made=_minute(now),
         cards=cards,
+        total=counted(len(cards), "product"),
         link=link,
         counts=[(one, STATUS_WORDS[one], counts[one]) for one in STATUSES if counts[one]],
         words=STATUS_WORDS,
