@@ -23,6 +23,7 @@ def offered(project: Project, words: str, **changes: str) -> list[str]:
     ("words", "expected"),
     [
         ("run --product product-", ["product-0", "product-1"]),
+        ("choose product-", ["product-0", "product-1"]),
         ("run --stage b", ["bgRemovedImage"]),
         ("tas", ["tasks"]),
         ("tasks list --state exp", ["expired"]),

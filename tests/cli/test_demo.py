@@ -67,6 +67,7 @@ def _answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_a_demo_that_dies_leaves_no_sandbox_behind(tmp_path: Path, number: signal.Signals) -> None:
     script = tmp_path / "holds_a_sandbox.py"

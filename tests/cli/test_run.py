@@ -96,6 +96,7 @@ def test_a_catalogue_of_nothing_starts_nothing(project: Project, text: str) -> N
     assert "catalogue.csv" in project.refused("run")
 
 
+@pytest.mark.slow
 def test_a_misspelt_column_is_not_passed_over_in_silence(project: Project) -> None:
     project.products(1)
     path = project.folder / "catalogue.csv"
@@ -111,6 +112,7 @@ def test_a_misspelt_column_that_spoils_every_row_is_hinted_at(project: Project) 
     assert "'scirpt' is not known and ignored; is script meant?" in project.refused("run")
 
 
+@pytest.mark.slow
 def test_a_stage_without_the_one_before_it_says_what_to_do(project: Project) -> None:
     project.products(1)
 

@@ -127,6 +127,7 @@ def test_an_output_without_the_catalogues_letters_gets_question_marks(
     assert "? bgRemovedImage made" in said
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_does_not_end_a_run(project: Project) -> None:
     project.products(1)
     ran = shell(project, "topview run --stage bgRemovedImage | head -1; echo ${PIPESTATUS[0]}")
@@ -146,6 +147,7 @@ def test_a_full_disk_is_one_sentence(project: Project) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_json_lines_say_all_that_a_script_needs(project: Project) -> None:
     project.products(2)
     with (project.folder / "catalogue.csv").open("a", encoding="utf-8") as file:

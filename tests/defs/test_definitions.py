@@ -187,6 +187,7 @@ def test_dagsters_checks_pass_without_warnings_of_ours(command: str, tmp_path: P
     assert not ours, output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", [["-c", "import topview_pipeline.definitions"], []])
 def test_a_misspelt_limit_is_a_warning_with_the_nearest_name_and_said_once(
     tool: list[str], tmp_path: Path

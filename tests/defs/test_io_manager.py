@@ -141,6 +141,7 @@ def test_a_plan_that_is_gone_from_the_store_is_said(shop: Shop) -> None:
         plans.load_input(dg.build_input_context(upstream_output=other))
 
 
+@pytest.mark.slow
 def test_automation_follows_another_video_and_not_the_same_again(shop: Shop) -> None:
     cursor: Any = None
 

@@ -98,6 +98,7 @@ def test_force_pays_once_though_the_run_is_executed_again(shop: Shop, monkeypatc
     assert shop.accepted() == paid
 
 
+@pytest.mark.slow
 def test_failed_products_are_shown_as_failed_until_a_success_clears_them(shop: Shop) -> None:
     """An op job's failure marks no partition by itself."""
     shop.add("mug")

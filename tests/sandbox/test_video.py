@@ -128,6 +128,7 @@ def test_the_voice_is_heard_while_the_script_lasts_and_does_not_clip(played: Pla
     assert played.loudness(4.9, 5.0) < 0.3 * played.loudness(0.2, 4.4)
 
 
+@pytest.mark.slow
 def test_captions_come_with_their_words_and_the_cover_has_none(lite: Video, played: Played) -> None:
     other = play(make(text="Hi there."))
     captions = slice(700, 854)
@@ -168,6 +169,7 @@ def test_an_avatar_clip_is_as_long_as_its_audio_and_plays_it() -> None:
     assert np.argmax(spectrum) * 44_100 / 44_000 == pytest.approx(440, abs=3)
 
 
+@pytest.mark.slow
 def test_audio_shorter_and_longer_than_a_fixed_clip_is_padded_and_cut() -> None:
     short, long = (play(make(text=None, audio=tone(seconds))) for seconds in (1.0, 7.0))
     assert short.loudness(0.2, 0.9) > 0.1

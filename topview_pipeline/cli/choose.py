@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import click
 
+from topview_pipeline.cli.completion import complete_product
 from topview_pipeline.cli.console import CannotStart, in_credits, person, say
 from topview_pipeline.cli.demo import program
 from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
@@ -18,7 +19,7 @@ from topview_pipeline.stages import SCENE, VIDEO, check_choice
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", shell_complete=complete_product)
 @click.argument("image", type=int)
 @click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
 def choose(product: str, image: int, why: str) -> None:
