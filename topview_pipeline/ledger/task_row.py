@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 
 class TaskState(str, Enum):
     """State of one attempt at a work item. A retry is a new row."""
+
+    __hash__ = str.__hash__  # a plan looks up tens of thousands, and Enum's own is slow
 
     RESERVED = "reserved"
     """Committed as the last act before the POST."""
@@ -111,8 +113,7 @@ class Task:
     quality: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskGlance:
+class TaskGlance(NamedTuple):
     """The columns of a row that a decision needs, for plans over tens of thousands of rows.
 
     Attributes:

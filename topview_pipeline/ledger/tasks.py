@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -37,7 +37,7 @@ _ADOPTABLE: Final = LIVE - {TaskState.RESERVED, TaskState.UNKNOWN}
 _MADE: Final = (TaskState.STORED, TaskState.SUCCEEDED)
 """States of a row that was reported: stored, or succeeded again because a file is gone."""
 _UNMADE: Final = tuple(set(TaskState) - {TaskState.STORED, TaskState.VOID})
-_GLANCED: Final = tuple(field.name for field in fields(TaskGlance))[:-2]
+_GLANCED: Final = TaskGlance._fields[:-2]
 _REPEATED: Final = tuple(
     map(_GLANCED.index, ("stage", "product_id", "run_id", "root_run_id", "worker"))
 )
@@ -434,7 +434,7 @@ class Tasks:
                 for place in _REPEATED:
                     values[place] = shared.setdefault(values[place], values[place])
                 values[-1] = values[-1] or nothing
-                yield TaskGlance(*values), of
+                yield TaskGlance._make(values), of
 
     def _without_worker(self, now: float) -> sa.ColumnElement[bool]:
         """Rows on which no living worker works."""
