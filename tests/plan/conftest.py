@@ -66,7 +66,6 @@ class Situation:
             "fingerprint": fingerprint_of(item.work, generation),
             "state": state,
             "retryable": True,
-            "attempt": 1,
             "run_id": "run",
             "root_run_id": "run",
             "worker": None,

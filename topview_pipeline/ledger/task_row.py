@@ -117,6 +117,7 @@ class TaskGlance(NamedTuple):
     """The columns of a row that a decision needs, for plans over tens of thousands of rows.
 
     Attributes:
+        product_id: that paid for it; in `Tasks.last_made_all` the product that stands on it.
         result: of the stages whose results were asked for; None elsewhere.
         inputs: only in `Tasks.last_made_all`; empty elsewhere.
     """
@@ -129,7 +130,6 @@ class TaskGlance(NamedTuple):
     fingerprint: str
     state: TaskState
     retryable: bool | None
-    attempt: int
     run_id: str
     root_run_id: str
     worker: str | None
