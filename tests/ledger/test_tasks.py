@@ -379,7 +379,7 @@ def test_at_a_glance_is_what_the_rows_say_one_by_one(ledger: Ledger) -> None:
     }
     for row in rows:
         (glance,) = (one for one in glances[row.work] if one.id == row.id)
-        for name in glance.__slots__:
+        for name in glance._fields:
             expected = getattr(row, name)
             if name == "inputs":
                 expected = {}

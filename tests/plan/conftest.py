@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,7 +66,6 @@ class Situation:
             "fingerprint": fingerprint_of(item.work, generation),
             "state": state,
             "retryable": True,
-            "attempt": 1,
             "run_id": "run",
             "root_run_id": "run",
             "worker": None,
@@ -92,7 +90,7 @@ class Situation:
     def set_state(self, stage: Stage, state: TaskState) -> None:
         """What became of the mug's stored row."""
         row = self.made["mug", stage.key]
-        self.rows[row.work] = [replace(row, state=state)]
+        self.rows[row.work] = [row._replace(state=state)]
 
     def plan(
         self, *products: Product, wanted: Sequence[Stage] = STAGES, **options: Any

@@ -30,6 +30,7 @@ _T = TypeVar("_T")
 
 LARGEST_BYTES: Final = 64 * 2**20  # 100,000 products have some 30 MiB
 _MOST_NOTES: Final = 20
+_encode: Final = json.JSONEncoder(default=str).encode  # json.dumps would make one for each row
 
 
 @runtime_checkable
@@ -215,7 +216,7 @@ def _catalogue_of(
             continue
         columns.update(dict.fromkeys(row.cells))
         # In one form, whatever the order of the columns.
-        digest.update(f"{json.dumps(sorted(row.cells.items()), default=str)}\n".encode())
+        digest.update(f"{_encode(sorted(row.cells.items()))}\n".encode())
         product, noted = product_of(row, beside, defaults)
         noted = tuple(replace(one, unit=unit) for one in noted)
         (doubts if product else problems).extend(noted)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
 
 from topview_pipeline.catalogue.references import resolved
 from topview_pipeline.catalogue.rows import Row, RowProblem, excerpt
@@ -73,6 +72,8 @@ class Product:
 _FILES: Final = ("image", "template_image", "user_face_image", "audio")
 COLUMNS: Final = tuple(field.name for field in fields(Product))
 """Every column that a catalogue may have; only product_id must be there."""
+_TEXTS: Final = tuple(column for column in COLUMNS if column != "location")
+_ONE_TEXT: Final = (str, int, float)
 
 
 def product_of(
@@ -101,8 +102,9 @@ class _Rules:
         self.problems: list[tuple[str, str]] = []
         self.doubts: list[tuple[str, str]] = []
         self.cells: dict[str, str] = {}
-        for column in COLUMNS:
-            if column != "location" and (text := self._text(column)):
+        for column in _TEXTS:
+            value = cells.get(column)
+            if value is not None and (text := self._text(column, value)):
                 self.cells[column] = self._file(column, text) if column in _FILES else text
 
     def values(self, defaults: CatalogueDefaults) -> dict[str, Any]:
@@ -143,12 +145,9 @@ class _Rules:
     def _problem(self, column: str, reason: str) -> None:
         self.problems.append((column, reason))
 
-    def _text(self, column: str) -> str:
+    def _text(self, column: str, value: object) -> str:
         """The cell as text without the blanks around it; empty when it is empty or no text."""
-        value = self._raw.get(column)
-        if value is None:
-            return ""
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+        if isinstance(value, bool) or not isinstance(value, _ONE_TEXT):
             self._problem(column, f"{excerpt(value)} is not text; give one text")
             return ""
         text = str(value).strip()  # an id 1234 is often a number in JSON
@@ -179,8 +178,10 @@ class _Rules:
     def _group(self, defaults: CatalogueDefaults, *columns: str) -> dict[str, str]:
         """The row's own values of the group, else the defaults': never some of each."""
         own = {column: self.cells[column] for column in columns if column in self.cells}
-        given = ((column, getattr(defaults, column, None)) for column in columns)
-        return own or {column: value for column, value in given if value}
+        if own:
+            return own
+        given = vars(defaults)
+        return {column: given[column] for column in columns if given.get(column)}
 
     def _file(self, column: str, ref: str) -> str:
         if self._beside is None and not is_url(ref) and not os.path.isabs(ref):

@@ -34,8 +34,9 @@ class FileHashTable:
         columns = file_hash.c.name, file_hash.c.mark, file_hash.c.sha256
         found: dict[str, Remembered] = {}
         for some in portions(names):
-            for row in self._db.rows(sa.select(*columns).where(file_hash.c.name.in_(some))):
-                found[names[row.name]] = row.mark, row.sha256
+            query = sa.select(*columns).where(file_hash.c.name.in_(some))
+            for name, mark, sha256 in self._db.rows(query):
+                found[names[name]] = mark, sha256
         return found
 
     def put_many(self, hashes: Mapping[str, Remembered]) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 
 class TaskState(str, Enum):
     """State of one attempt at a work item. A retry is a new row."""
+
+    __hash__ = str.__hash__  # a plan looks up tens of thousands, and Enum's own is slow
 
     RESERVED = "reserved"
     """Committed as the last act before the POST."""
@@ -111,11 +113,11 @@ class Task:
     quality: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskGlance:
+class TaskGlance(NamedTuple):
     """The columns of a row that a decision needs, for plans over tens of thousands of rows.
 
     Attributes:
+        product_id: that paid for it; in `Tasks.last_made_all` the product that stands on it.
         result: of the stages whose results were asked for; None elsewhere.
         inputs: only in `Tasks.last_made_all`; empty elsewhere.
     """
@@ -128,7 +130,6 @@ class TaskGlance:
     fingerprint: str
     state: TaskState
     retryable: bool | None
-    attempt: int
     run_id: str
     root_run_id: str
     worker: str | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -37,9 +37,8 @@ _ADOPTABLE: Final = LIVE - {TaskState.RESERVED, TaskState.UNKNOWN}
 _MADE: Final = (TaskState.STORED, TaskState.SUCCEEDED)
 """States of a row that was reported: stored, or succeeded again because a file is gone."""
 _UNMADE: Final = tuple(set(TaskState) - {TaskState.STORED, TaskState.VOID})
-_GLANCED: Final = tuple(field.name for field in fields(TaskGlance))[:-2]
 _REPEATED: Final = tuple(
-    map(_GLANCED.index, ("stage", "product_id", "run_id", "root_run_id", "worker"))
+    map(TaskGlance._fields.index, ("stage", "product_id", "run_id", "root_run_id", "worker"))
 )
 _AT_ONCE: Final = 500
 _RETRIED_SECONDS: Final = 86400.0
@@ -172,17 +171,17 @@ class Tasks:
         """`last_made` of every (product, stage); with the results of these stages."""
         made = self._events([sa.func.max(task_event.c.id)], _REPORTED, task.c.state.in_(_MADE))
         newest = made.group_by(task_event.c.product_id, task.c.stage)
-        columns = [*_glance_columns(results_of, task.c.inputs), task_event.c.product_id]
+        columns = _glance_columns(results_of, task_event.c.product_id, task.c.inputs)
         query = self._events(columns, _REPORTED, task_event.c.id.in_(newest))
-        return {(of, glance.stage): glance for glance, of in self._glances(query)}
+        return {(glance.product_id, glance.stage): glance for glance in self._glances(query)}
 
     def glances(self, *, results_of: Collection[str] = ()) -> dict[str, list[TaskGlance]]:
         """Every row by its work; with the results of these stages."""
-        columns = [*_glance_columns(results_of, sa.null()), task.c.work]
+        columns = _glance_columns(results_of, task.c.product_id, sa.null())
         query = sa.select(*columns).where(task.c.account == self._account)
         found: dict[str, list[TaskGlance]] = {}
-        for glance, work in self._glances(query.order_by(task.c.id)):
-            found.setdefault(work, []).append(glance)
+        for glance in self._glances(query.order_by(task.c.id)):
+            found.setdefault(glance.work, []).append(glance)
         return found
 
     # Reserving and moving. A move that the row's state does not allow raises IllegalMove.
@@ -424,17 +423,16 @@ class Tasks:
         query = sa.select(task).where(task.c.account == self._account, *which)
         return [task_of(row) for row in connection.execute(query.order_by(task.c.id))]
 
-    def _glances(self, query: sa.Select[Any]) -> Iterator[tuple[TaskGlance, str]]:
-        """Glances, each with the query's last column."""
+    def _glances(self, query: sa.Select[Any]) -> Iterator[TaskGlance]:
         shared: dict[str, str] = {}  # strings that many rows repeat are in memory once
         nothing: dict[str, str] = {}
         with self._db.read() as connection:
             for row in connection.execute(query.execution_options(yield_per=_AT_ONCE)):
-                *values, of = row
+                values = list(row)
                 for place in _REPEATED:
                     values[place] = shared.setdefault(values[place], values[place])
                 values[-1] = values[-1] or nothing
-                yield TaskGlance(*values), of
+                yield TaskGlance._make(values)
 
     def _without_worker(self, now: float) -> sa.ColumnElement[bool]:
         """Rows on which no living worker works."""
@@ -461,7 +459,8 @@ def _is_newest(*columns: str) -> sa.ColumnElement[bool]:
 
 
 def _glance_columns(
-    results_of: Collection[str], inputs: sa.ColumnElement[Any]
+    results_of: Collection[str], product_id: sa.ColumnElement[str], inputs: sa.ColumnElement[Any]
 ) -> list[sa.ColumnElement[Any]]:
     result = sa.case((task.c.stage.in_(results_of), task.c.result), else_=sa.null())
-    return [*(task.c[name] for name in _GLANCED), result, inputs]
+    others = {"product_id": product_id, "result": result, "inputs": inputs}
+    return [others[name] if name in others else task.c[name] for name in TaskGlance._fields]

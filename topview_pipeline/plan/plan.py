@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from topview_pipeline.catalogue import InputError, Product
 from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
@@ -83,14 +83,15 @@ class PlannedStage:
         return why if self.outcome is None else f"{self.outcome}: {why}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(NamedTuple):
     reason: str | None
     pays: bool = False
     outcome: Outcome | None = None
     fix: str = ""
 
 
+_UP_TO_DATE: Final = _Verdict(None)
+_NOT_REPORTED: Final = _Verdict("in the store, not yet reported")
 _UNKNOWN: Final = _Verdict("unknown: the submit's answer was lost", outcome="held")
 _OVERDUE: Final = _Verdict("overdue at Topview", outcome="held")
 _VERDICTS: Final[Mapping[Action, _Verdict]] = {
@@ -115,8 +116,7 @@ _AWAITED: Final = frozenset({Action.ASK, Action.HOLD_OVERDUE, Action.LOST, Actio
 """Their result may come, and nothing says when."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Next:
+class _Next(NamedTuple):
     """The results that the next stage will be made from.
 
     Attributes:
@@ -137,8 +137,7 @@ class _Next:
         return self.fingerprint is not None and self.outcome is not None
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(NamedTuple):
     """One stage of a product, looked at; without a fingerprint it cannot be made."""
 
     verdict: _Verdict
@@ -304,7 +303,7 @@ class _Planner:
             last = self.known.last_made_ids.get((item.product.product_id, item.stage.key))
             is_known = decision.row is not None and decision.row.id == last
             is_reported = is_known and version == data_version(fingerprint)
-            return _Verdict(None if is_reported else "in the store, not yet reported")
+            return _UP_TO_DATE if is_reported else _NOT_REPORTED
         if decision.action is not Action.SUBMIT:
             return _VERDICTS[decision.action]
         if decision.row is not None:
