@@ -7,9 +7,7 @@ was not meant (`guards`).
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -30,7 +28,6 @@ _T = TypeVar("_T")
 
 LARGEST_BYTES: Final = 64 * 2**20  # 100,000 products have some 30 MiB
 _MOST_NOTES: Final = 20
-_encode: Final = json.JSONEncoder(default=str).encode  # json.dumps would make one for each row
 
 
 @runtime_checkable
@@ -110,7 +107,6 @@ class Catalogue:
     products: Mapping[str, Product]  # by id
     problems: tuple[RowProblem, ...]  # rows that make no product; a row may have several
     warnings: tuple[str, ...]  # what was ignored: unknown columns, rows given twice
-    sha256: str  # of all rows, column by column
     version: str | None = None  # of the source, as it was read; None when it has none
 
     @property
@@ -204,19 +200,15 @@ def _catalogue_of(
     unit: str,
 ) -> Catalogue:
     """The catalogue of these rows. Raises CatalogueError: there are none."""
-    digest = hashlib.sha256()
     columns: dict[str, None] = {}
     found: dict[str, list[tuple[int, Product | None]]] = {}
     problems: list[RowProblem] = []
     doubts: list[RowProblem] = []
     for row in rows:
         if isinstance(row, RowProblem):
-            digest.update(str(row).encode("utf-8", "surrogateescape"))
             problems.append(row)
             continue
         columns.update(dict.fromkeys(row.cells))
-        # In one form, whatever the order of the columns.
-        digest.update(f"{_encode(sorted(row.cells.items()))}\n".encode())
         product, noted = product_of(row, beside, defaults)
         noted = tuple(replace(one, unit=unit) for one in noted)
         (doubts if product else problems).extend(noted)
@@ -231,7 +223,6 @@ def _catalogue_of(
         products=MappingProxyType(products),
         problems=tuple(sorted([*problems, *contradictions], key=lambda problem: problem.line)),
         warnings=(*_unknown(columns), *repeated, *_few(doubts)),
-        sha256=digest.hexdigest(),
     )
 
 
