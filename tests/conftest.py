@@ -7,10 +7,12 @@ import pytest
 
 from tests.postgres import Postgres, running
 
+# A shell's background job, or nohup, as some CI runners start theirs: commands that tests start
+# would inherit what is ignored and end at no Ctrl-C, and Dagster would ignore SIGTERM, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell's background job, as some CI runners start theirs: commands that tests start would
-    # inherit it and end at no Ctrl-C, and Dagster would ignore SIGTERM, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ def test_each_video_is_copied_once_and_again_when_it_is_another_one(
     rows = (project.folder / "catalogue.csv").read_text(encoding="utf-8")
     rows = rows.replace("product-0,", "SKU-1,").replace("product-1,", "Größe 42/rot,")
     (project.folder / "catalogue.csv").write_text(rows, encoding="utf-8")
-    assert "3 products have none yet" in invoke("export", "out").stdout
+    assert "3 products without one yet" in invoke("export", "out").stdout
     assert project.run("run", "--product", "SKU-1", "--product", "Größe 42/rot").returncode == 0
 
     said = invoke("export", "out", TOPVIEW_API_KEY="").stdout

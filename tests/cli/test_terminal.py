@@ -61,7 +61,7 @@ def test_the_table_appears_and_every_product_is_named_above_it(
     said = terminal.lines
 
     assert terminal.code == 0, terminal.text
-    assert tables, "no table was drawn"
+    assert tables, f"no table was drawn: {terminal.text}"
     assert {line.split()[0] for line in tables[-1][1:4]} == {
         "bgRemovedImage", "replacedImages", "finishedVideo",
     }  # fmt: skip

@@ -129,8 +129,11 @@ def _execute(
             return run.result()
     watcher.stopping()
     report_stopping(instance, run_id)
+    topview.stop_reported.set()
     while not wait([run], _PLANNING_SECONDS).done:
         if not topview.is_producing:
             report_stopped(instance, run_id)
             return Ended(False, ())
-    return run.result()
+    ended = run.result()
+    report_stopped(instance, run_id)  # it may have ended while the stop was reported
+    return ended

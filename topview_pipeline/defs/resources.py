@@ -6,6 +6,7 @@ to load than all definitions together.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -33,6 +34,8 @@ class TopviewResource:
         """Called with the plan of a run and each event of its engine, in this process."""
         self.is_stopping = False
         """A person wants the run of this process to end."""
+        self.stop_reported = threading.Event()
+        """Dagster knows of that stop: the run may end, and counts as cancelled."""
         self._stop_engine: Callable[[], None] | None = None
 
     @cached_property

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from topview_pipeline.defs.resources import TopviewResource
     from topview_pipeline.topview.client import TopviewClient
 
+_REPORT_SECONDS: Final = 5.0
 STOPPED = "A person stopped the run."
 """Description of the failure that ends a run that `TopviewResource.stop` stopped."""
 Wanted = Mapping[str, Sequence[str]]
@@ -184,6 +185,7 @@ class Production:
         finally:
             thread.close()
         if self._topview.is_stopping:
+            self._topview.stop_reported.wait(_REPORT_SECONDS)
             raise dg.Failure(STOPPED, allow_retries=False)
 
     def _context_of(
