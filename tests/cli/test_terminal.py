@@ -34,7 +34,9 @@ def slow_project(project_of: ProjectOf) -> Project:
 
 
 def environment_of(project: Project, **changes: str) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    # A parallel worker of the tests has COLUMNS, which would count more than the terminal's size.
+    ours = ("NO_COLOR", "COLUMNS", "LINES")
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
     return {**inherited, "TERM": "xterm-256color", **project.environment, **changes}
 
 
