@@ -180,7 +180,7 @@ def bad_day(make_shop: MakeShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         state_dir=tmp_path / "sandbox",
         speed=200.0,
         concurrency=4,
-        faults={"err500": 0.05, "garbage": 0.05, "nourl": 0.2, "cut_download": 0.2},
+        faults={"err500": 0.05, "garbage": 0.05, "nourl": 0.2, "cut_download": 0.6},
     )
     # Long enough that some files come home after all that goes wrong first.
     shop.settings["TOPVIEW_WAIT_SECONDS"] = "5"

@@ -16,6 +16,7 @@ from tests.scenarios.conftest import SLOTS, MakeShop
 from tests.scenarios.dagster_processes import (
     ROOT,
     assert_paid_once,
+    both_slots_make_videos,
     command,
     dagster_dev,
     time_passing,
@@ -137,7 +138,7 @@ def test_a_backfills_run_that_is_killed_goes_on_by_itself(
     shop = filled(make_shop(medians=medians))
     dev = stack.enter_context(dagster_dev(shop))
     backfill = dev.backfill()
-    dev.until(lambda: "image2Video" in shop.accepted())
+    dev.until(lambda: both_slots_make_videos(shop))
     (run,) = dev.runs_of(backfill)
 
     dev.kill_run(run.run_id)
