@@ -122,7 +122,7 @@ def report_to_dagster(instance: dg.DagsterInstance, rows: Sequence[Task]) -> Non
         of_stage = [row for row in rows if row.stage == stage.key]
         observed = {row.product_id: row.inputs[stage.source] for row in of_stage}
         first, version = next(iter(observed.items()))
-        instance.report_runless_asset_event(observation(stage.source, first, version))
+        instance.report_runless_asset_event(observation(dg.AssetKey(stage.source), first, version))
         _copy_last_event(instance, observed)
         reported = {row.product_id: data_version(row.fingerprint) for row in of_stage}
         tags = {DATA_VERSION_TAG: reported[first]}
@@ -165,7 +165,7 @@ def main(spec: dict[str, Any]) -> None:
         settled = time.time() - _SETTLED_SECONDS
         for path in {ref for product in catalogue.products.values() for ref in product.files}:
             os.utime(path, (settled, settled))
-        accept_catalogue(instance, catalogue, ledger)
+        accept_catalogue(instance, topview.outline, catalogue, ledger)
         rows = list(made(ledger.account, catalogue, topview.files(ledger)))
         write_rows(ledger.account, rows)
         report_to_dagster(instance, rows)

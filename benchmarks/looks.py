@@ -21,14 +21,14 @@ from topview_pipeline.defs.sensors import catalogue_sensor, pending_task_sensor
 
 
 def _pending_tasks() -> str:
-    answer = _tick(pending_task_sensor)
+    answer = _tick(pending_task_sensor(topview))
     if not isinstance(answer, dg.RunRequest):
         raise TypeError(f"no run was asked for: {answer}")
     return "a run"
 
 
 def _catalogue() -> str:
-    answer = _tick(catalogue_sensor)
+    answer = _tick(catalogue_sensor(topview))
     if not isinstance(answer, dg.SensorResult):
         raise TypeError(f"the catalogue was not taken in: {answer}")
     said = str(answer.skip_reason)
@@ -39,8 +39,7 @@ def _catalogue() -> str:
 
 def _tick(sensor: dg.SensorDefinition) -> Any:
     instance = dg.DagsterInstance.get()
-    given = {"topview": topview}
-    return sensor(dg.build_sensor_context(instance, definitions=defs, resources=given))
+    return sensor(dg.build_sensor_context(instance, definitions=defs))
 
 
 def _sync() -> str:

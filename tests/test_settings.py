@@ -26,6 +26,10 @@ Read = Callable[..., PipelineConfig]
 
 SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "some") | {
     "BASE_URL": "http://127.0.0.1:8099",
+    "KEY_PREFIX": "acme/de",
+    "OWNERS": "team:shop, a@acme.example",
+    "NIGHTLY_CRON": "30 1 * * 1-5",
+    "NIGHTLY_TIMEZONE": "Europe/Berlin",
     "HOME": "state",
     "LEDGER_URL": "sqlite:///money.db",
     "STORE": "s3://bucket/store",
@@ -147,6 +151,12 @@ def test_all_variables_arrive_together_as_plain_values(project: Path, read: Read
         ("UID", "two words", "no header takes"),
         ("API_KEY", "Bearer hunter2", "without the word Bearer"),
         ("API_KEY", "hunter2é", "no header takes"),
+        ("NAME", "two words", "'two words' is no name for Dagster. Use letters, digits and _."),
+        ("NAME", "acme/de", "no name for Dagster"),
+        ("KEY_PREFIX", "acme//de", "'' is no part of an asset key"),
+        ("OWNERS", "content", "'content' is no owner. Use an e-mail address, or team:content"),
+        ("NIGHTLY_CRON", "at two", "'at two' is no cron schedule"),
+        ("NIGHTLY_TIMEZONE", "Berlin", "'Berlin' is no time zone. Use a name such as Europe/Ber"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_explained_and_never_quoted_when_secret(
@@ -327,7 +337,9 @@ def test_the_documentation_lists_every_variable_as_the_model_has_it() -> None:
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in VARIABLES.items():
         is_unset = field.default is None or field.default_factory is not None
-        default = str(field.default).lower() if field.annotation is bool else field.default
+        default = field.default
+        if isinstance(default, tuple | bool):
+            default = ",".join(default) if isinstance(default, tuple) else str(default).lower()
         lines.append(f"| `{name}` | {'' if is_unset else f'`{default}`'} | {field.description} |")
     page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text(encoding="utf-8")
     table = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", page, re.DOTALL)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +40,8 @@ from topview_pipeline.text import is_url
 Mode = Literal["lite", "pro", "avatar2", "avatar4", "avatar4Fast"]
 MODES: Final[tuple[str, ...]] = get_args(Mode)
 """Topview's video modes, smallest first."""
+DEFAULT_NAME: Final = "topview"
+"""Name of a pipeline that is alone: nothing is put before its names in Dagster."""
 PYTHON_SOURCE: Final = "python:"
 """Beginning of a TOPVIEW_CATALOGUE that names a source of the user's own."""
 DEFAULT_IMAGE_EDIT_PROMPT: Final = (
@@ -94,6 +97,50 @@ def _folder(path: Path, info: ValidationInfo) -> Path:
         fix = "Name a folder; TOPVIEW_STORE and TOPVIEW_LEDGER_URL take URLs."
         raise ValueError("it is a URL", fix)
     return Path(_absolute(str(path), info))
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,99}", name):
+        raise ValueError(f"{name!r} is no name for Dagster", "Use letters, digits and _.")
+    return name
+
+
+def _key_prefix(prefix: object) -> object:
+    parts = prefix.split("/") if isinstance(prefix, str) else prefix
+    if isinstance(parts, (list, tuple)):
+        for part in parts:
+            if not re.fullmatch("[A-Za-z0-9_-]+", str(part)):
+                fix = "Give a list of parts, each of letters, digits, _ and -."
+                raise ValueError(f"{part!r} is no part of an asset key", fix)
+    return parts
+
+
+def _owners(owners: object) -> object:
+    names = owners.split(",") if isinstance(owners, str) else owners
+    if not isinstance(names, (list, tuple)):
+        return names
+    names = [str(name).strip() for name in names]
+    for name in names:
+        if not re.fullmatch(r"team:\S+|[^@\s]+@[^@\s]+\.[^@\s]+", name):
+            fix = "Use an e-mail address, or team:content for a team of that name."
+            raise ValueError(f"{name!r} is no owner", fix)
+    return names
+
+
+def _cron(cron: str) -> str:
+    # The full check is Dagster's, when it loads the schedule.
+    if not re.fullmatch(r"\S+( +\S+){4}|@\w+", cron.strip()):
+        fix = "Write minute, hour, day, month and weekday, such as 0 2 * * *."
+        raise ValueError(f"{cron!r} is no cron schedule", fix)
+    return cron.strip()
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone", "Use a name such as Europe/Berlin.") from None
+    return name
 
 
 def _plain_url(text: str) -> str:
@@ -228,8 +275,19 @@ class PipelineConfig(BaseModel):
     uid: Header | None = Field(None, description="Topview user id, for Topview and the ledger.")
     api_key: Key | None = Field(None, description="Topview API key, for whatever calls Topview.")
     base_url: PlainUrl = Field("https://api.topview.ai", description="URL of the Topview API.")
-    name: str = Field(
-        "topview", description="Name of the pipeline, another for each catalogue of an account."
+    name: Annotated[str, AfterValidator(_name)] = Field(
+        DEFAULT_NAME,
+        description="Name of the pipeline, another for each catalogue. A name of your own stands "
+        "before the names of its partitions, jobs, sensors and schedule in Dagster.",
+    )
+    key_prefix: Annotated[tuple[str, ...], BeforeValidator(_key_prefix)] = Field(
+        default_factory=lambda given: () if given["name"] == DEFAULT_NAME else (given["name"],),
+        description="Prefix of its asset keys, with / between its parts. Unset: the name, where "
+        "that is one of your own.",
+    )
+    owners: Annotated[tuple[str, ...], BeforeValidator(_owners)] = Field(
+        ("team:content",),
+        description="Owners of its assets: addresses or team:NAME, with commas between them.",
     )
     home: Annotated[Path, AfterValidator(_folder)] = Field(
         Path(".topview"),
@@ -262,6 +320,12 @@ class PipelineConfig(BaseModel):
         None,
         description="Most credits of one night's nightly_catch_up. Unset: TOPVIEW_CREDIT_LIMIT "
         "alone, and with neither the nights do nothing.",
+    )
+    nightly_cron: Annotated[str, AfterValidator(_cron)] = Field(
+        "0 2 * * *", description="When nightly_catch_up runs, as cron writes it."
+    )
+    nightly_timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        "UTC", description="Time zone of that, such as Europe/Berlin."
     )
     prices: Annotated[PriceList, BeforeValidator(_price_list)] = Field(
         DEFAULT_PRICES,

@@ -18,10 +18,9 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 from PIL import Image
 
-from topview_pipeline.definitions import defs
-from topview_pipeline.defs.io_manager import KeptPlans, TopviewResults
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
-from topview_pipeline.defs.partitions import PRODUCTS, products
+from topview_pipeline.defs.outline import PIPELINE_TAG, Outline
+from topview_pipeline.defs.pipeline import definitions_of
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.ledger import DEAD_AFTER_SECONDS, Ledger, Task, TaskState
 from topview_pipeline.ledger.schema import task, worker
@@ -32,6 +31,8 @@ from topview_pipeline.settings import PipelineConfig
 Patch = pytest.MonkeyPatch
 ASSETS = ("bgRemovedImage", "replacedImages", "finishedVideo")
 CUT_OUT = ["bgRemovedImage"]
+OUTLINE = Outline()
+PRODUCTS = OUTLINE.partition_set
 FIVE = ("mug", "shoe", "bag", "cap", "pen")
 VOICE = "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t"
 NO_SUCH_ID = "0" * 32
@@ -46,19 +47,9 @@ def _silent(_: dg.InitLoggerContext) -> logging.Logger:
 
 
 def pipeline(topview: TopviewResource) -> dg.Definitions:
-    """The code location's definitions, with this resource instead of the environment's."""
-    return dg.Definitions(
-        assets=defs.assets,
-        asset_checks=defs.asset_checks,
-        jobs=defs.jobs,
-        schedules=defs.schedules,
-        sensors=defs.sensors,
-        loggers={"silent": _silent},
-        resources={
-            "topview": topview,
-            "topview_results": TopviewResults(topview),
-            "topview_plans": KeptPlans(topview),
-        },
+    """The definitions of a pipeline whose runs are silent."""
+    return dg.Definitions.merge(
+        definitions_of(topview), dg.Definitions(loggers={"silent": _silent})
     )
 
 
@@ -185,7 +176,7 @@ class Shop:
     def failed(self, asset: str) -> set[str]:
         """The partitions that Dagster shows as failed."""
         statuses = self.instance.get_status_by_partition(
-            dg.AssetKey(asset), self.instance.get_dynamic_partitions(PRODUCTS), products
+            dg.AssetKey(asset), self.instance.get_dynamic_partitions(PRODUCTS), OUTLINE.products
         )
         found = {key: status for key, status in (statuses or {}).items() if status is not None}
         return {key for key, status in found.items() if status.value == "FAILED"}
@@ -204,9 +195,16 @@ class Shop:
                 found[asset] = [cause.reason for cause in causes]
         return found
 
-    def begin_run(self, status: str, job: str = CATCH_UP) -> dg.DagsterRun:
+    def begin_run(
+        self, status: str, job: str = CATCH_UP, *, pipeline: str = OUTLINE.name
+    ) -> dg.DagsterRun:
         """A run in this state, of which no process is left."""
-        run = dg.DagsterRun(job, os.urandom(16).hex(), status=dg.DagsterRunStatus(status))
+        run = dg.DagsterRun(
+            job,
+            os.urandom(16).hex(),
+            status=dg.DagsterRunStatus(status),
+            tags={PIPELINE_TAG: pipeline},
+        )
         return self.instance.add_run(run)
 
     def status_of(self, run: dg.DagsterRun) -> str:

@@ -12,6 +12,7 @@ from tests.defs.shop import (
     CUT_OUT,
     FIVE,
     NO_SUCH_ID,
+    OUTLINE,
     REFUSED,
     Shop,
     failure_of,
@@ -23,6 +24,8 @@ from tests.defs.shop import (
 from tests.stages.toy import Thumbnail
 from topview_pipeline.defs.assets import product_videos, source_specs
 from topview_pipeline.defs.checks import MANIFEST
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages import STAGES
 
 
@@ -123,8 +126,14 @@ def test_a_run_holds_what_is_over_its_credit_limit(shop: Shop) -> None:
 
 def test_a_fourth_stage_is_one_more_source_and_one_more_asset() -> None:
     stages = (*STAGES, Thumbnail())
-    assert source_specs(stages)[-1].key == dg.AssetKey("productThumbnail")
-    assert {key.to_user_string() for key in product_videos(stages).keys} == {*ASSETS, "thumbnail"}
+    assert source_specs(OUTLINE, stages)[-1].key == dg.AssetKey("productThumbnail")
+    assert {
+        key.to_user_string()
+        for key in product_videos(TopviewResource(PipelineConfig()), stages).keys
+    } == {
+        *ASSETS,
+        "thumbnail",
+    }
 
 
 # Products that left the catalogue.

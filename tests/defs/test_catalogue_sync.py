@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.defs.shop import CUT_OUT, FIVE, Patch, Shop
+from tests.defs.shop import CUT_OUT, FIVE, OUTLINE, PRODUCTS, Patch, Shop
 from topview_pipeline.catalogue import Catalogue
 from topview_pipeline.defs import catalogue_sync
 from topview_pipeline.defs.catalogue_sync import (
@@ -18,7 +18,6 @@ from topview_pipeline.defs.catalogue_sync import (
     changed_inputs,
     register,
 )
-from topview_pipeline.defs.partitions import PRODUCTS
 
 
 def read(shop: Shop) -> Catalogue:
@@ -31,20 +30,20 @@ def read(shop: Shop) -> Catalogue:
 
 def test_new_products_become_partitions_in_order(shop: Shop, monkeypatch: Patch) -> None:
     monkeypatch.setattr(catalogue_sync, "_BATCH", 2)
-    assert register(shop.instance, FIVE) == FIVE
+    assert register(shop.instance, OUTLINE, FIVE) == FIVE
     assert shop.instance.get_dynamic_partitions(PRODUCTS) == list(FIVE)
-    assert register(shop.instance, [*FIVE, "hat"]) == ("hat",)
+    assert register(shop.instance, OUTLINE, [*FIVE, "hat"]) == ("hat",)
 
 
 def test_products_that_left_are_retired_once_and_keep_their_partition(shop: Shop) -> None:
     shop.add(*FIVE)
     with shop.ledger() as ledger:
-        accept_catalogue(shop.instance, read(shop), ledger)
+        accept_catalogue(shop.instance, OUTLINE, read(shop), ledger)
         shop.remove("mug")
         shop.rows["bag"]["location"] = "[[2, 2]]"  # a bad row has not left
 
-        assert accept_catalogue(shop.instance, read(shop), ledger).left == ("mug",)
-        assert accept_catalogue(shop.instance, read(shop), ledger).left == ()
+        assert accept_catalogue(shop.instance, OUTLINE, read(shop), ledger).left == ("mug",)
+        assert accept_catalogue(shop.instance, OUTLINE, read(shop), ledger).left == ()
 
         assert ledger.catalogue.retired() == {"mug"}
     assert "mug" in shop.instance.get_dynamic_partitions(PRODUCTS)
@@ -53,9 +52,9 @@ def test_products_that_left_are_retired_once_and_keep_their_partition(shop: Shop
 def test_a_row_that_lost_its_id_may_be_of_anybody_who_seems_gone(shop: Shop) -> None:
     shop.add(*FIVE)
     with shop.ledger() as ledger:
-        accept_catalogue(shop.instance, read(shop), ledger)
+        accept_catalogue(shop.instance, OUTLINE, read(shop), ledger)
         shop.rows[""] = shop.rows.pop("cap")
-        assert accept_catalogue(shop.instance, read(shop), ledger).left == ()
+        assert accept_catalogue(shop.instance, OUTLINE, read(shop), ledger).left == ()
 
 
 # Looking for changes.

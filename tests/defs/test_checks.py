@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
+from tests.defs.shop import OUTLINE
 from tests.ledger.conftest import reserve, row_in
 from tests.stages.toy import FOUR_STAGES
 from topview_pipeline.defs.checks import (
@@ -21,7 +22,6 @@ from topview_pipeline.defs.checks import (
     health_checks_sensor,
     product_check_specs,
 )
-from topview_pipeline.defs.partitions import products
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.ledger import Ledger, TaskState
 from topview_pipeline.ledger.health import health
@@ -46,7 +46,7 @@ NAMES = [check.name for check in HEALTH_CHECKS]
 def test_a_doubt_warns_and_a_failure_is_an_error(
     outcome: Outcome, passed: bool, severity: dg.AssetCheckSeverity
 ) -> None:
-    found = evaluation("finishedVideo", "mug", Verdict(outcome, "It is silent."))
+    found = evaluation(dg.AssetKey("finishedVideo"), "mug", Verdict(outcome, "It is silent."))
     assert (found.asset_key.to_user_string(), found.partition) == ("finishedVideo", "mug")
     assert (found.check_name, found.passed, found.severity) == (QUALITY, passed, severity)
 
@@ -55,7 +55,7 @@ def test_a_verdict_is_shown_with_its_fix_and_numbers_that_the_ui_plots() -> None
     verdict = Verdict(
         Outcome.FAILED, "It is silent.", "Make it again.", {"sound_seconds": 1}, ("the picture",)
     )
-    found = evaluation("finishedVideo", "mug", verdict)
+    found = evaluation(dg.AssetKey("finishedVideo"), "mug", verdict)
     assert found.description == "It is silent. Make it again."
     assert {name: value.value for name, value in found.metadata.items()} == {
         "topview/outcome": "failed",
@@ -67,10 +67,10 @@ def test_a_verdict_is_shown_with_its_fix_and_numbers_that_the_ui_plots() -> None
 
 
 def test_every_stage_has_a_check_by_product_also_a_fourth_one() -> None:
-    specs = product_check_specs(FOUR_STAGES)
+    specs = product_check_specs(OUTLINE, FOUR_STAGES)
     assert [spec.asset_key.to_user_string() for spec in specs] == [one.key for one in FOUR_STAGES]
     assert {spec.name for spec in specs} == {QUALITY}
-    assert all(spec.partitions_def == products for spec in specs)
+    assert all(spec.partitions_def == OUTLINE.products for spec in specs)
     for spec, stage in zip(specs, FOUR_STAGES, strict=True):
         assert str(spec.description).startswith(stage.check_description)
 
@@ -89,8 +89,8 @@ class Account:
         manifest = dg.AssetSpec(MANIFEST)
         self.defs = dg.Definitions(
             assets=[manifest],
-            asset_checks=[health_checks],
-            sensors=[health_checks_sensor],
+            asset_checks=[health_checks(self.topview)],
+            sensors=[health_checks_sensor(self.topview)],
             resources={"topview": self.topview},
         )
 
@@ -115,10 +115,9 @@ class Account:
             instance=self.instance,
             cursor=self.cursor,
             definitions=self.defs,
-            resources={"topview": self.topview},
         )
         with context:
-            answer: Any = health_checks_sensor(context)
+            answer: Any = health_checks_sensor(self.topview)(context)
         if isinstance(answer, dg.SkipReason):
             return str(answer.skip_message)
         self.cursor = answer.cursor

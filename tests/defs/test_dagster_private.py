@@ -74,7 +74,8 @@ def begin_run(instance: dg.DagsterInstance, status: str = "STARTED") -> dg.Dagst
 
 
 def plan_video(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    private.report_planned(instance, run, asset="finishedVideo", partition="mug", step="produce")
+    video = dg.AssetKey("finishedVideo")
+    private.report_planned(instance, run, asset=video, partition="mug", step="produce")
 
 
 def test_a_run_executed_here_is_one_of_the_ui(tmp_path: Path, monkeypatch: Patch) -> None:

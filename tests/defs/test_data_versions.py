@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from tests.defs.shop import ASSETS, CUT_OUT, Patch, Shop, made
+from tests.defs.shop import ASSETS, CUT_OUT, OUTLINE, Patch, Shop, made
 from topview_pipeline import stages
 from topview_pipeline.defs import data_versions
 from topview_pipeline.defs.dagster_private import DATA_VERSION_TAG
@@ -67,7 +67,8 @@ def test_a_change_while_the_task_runs_is_seen(shop: Shop, monkeypatch: Patch, wh
     def changed(self: Versions, versions: Any) -> None:
         if when == "after":
             note(self, versions)
-        shop.instance.report_runless_asset_event(observation("productScript", "mug", "newer"))
+        newer = observation(OUTLINE.key("productScript"), "mug", "newer")
+        shop.instance.report_runless_asset_event(newer)
         if when == "before":
             note(self, versions)
 
@@ -112,9 +113,10 @@ def test_many_products_are_fresh_without_a_search_for_each(shop: Shop, monkeypat
 
 
 def test_each_version_has_its_own_pointer_however_often_it_is_asked_for(shop: Shop) -> None:
-    known = Versions(shop.instance)
+    known = Versions(shop.instance, OUTLINE)
     for version in ("v1", "v2"):
-        shop.instance.report_runless_asset_event(observation("productImage", "mug", version))
+        seen = observation(OUTLINE.key("productImage"), "mug", version)
+        shop.instance.report_runless_asset_event(seen)
         known.note({("productImage", "mug"): version})
     pointers = [
         known.tags(stages.CUT_OUT, "mug", "made", {"productImage": version})[POINTER]

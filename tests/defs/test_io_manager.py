@@ -8,9 +8,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from tests.defs.shop import ASSETS, REFUSED, Shop, failure_of
+from tests.defs.shop import ASSETS, OUTLINE, REFUSED, Shop, failure_of
 from topview_pipeline.defs.io_manager import KeptPlans
-from topview_pipeline.defs.partitions import products
 from topview_pipeline.stages import BgRemovedImage, FinishedVideo, ReplacedImages
 
 PAGE = "shop_page"
@@ -32,7 +31,7 @@ follow_the_video = (
 def user_assets() -> list[dg.AssetsDefinition]:
     """Assets as a user writes them."""
 
-    @dg.asset(partitions_def=products, automation_condition=follow_the_video)
+    @dg.asset(partitions_def=OUTLINE.products, automation_condition=follow_the_video)
     def shop_page(
         bgRemovedImage: BgRemovedImage,  # noqa: N803 - the asset's name
         replacedImages: ReplacedImages,  # noqa: N803

@@ -12,6 +12,7 @@ from tests.defs.shop import (
     ASSETS,
     CUT_OUT,
     FIVE,
+    PRODUCTS,
     REFUSED,
     Patch,
     Shop,
@@ -33,7 +34,6 @@ from topview_pipeline.defs.jobs import (
     StageKey,
     catch_up_config,
 )
-from topview_pipeline.defs.partitions import PRODUCTS
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.settings import PipelineConfig

@@ -12,7 +12,7 @@ from topview_pipeline.defs.jobs import catch_up_config
 def tonight(shop: Shop) -> dg.RunRequest | str:
     """What the schedule asks for now, or why it does not."""
     schedule = shop.definitions().resolve_schedule_def("nightly_catch_up")
-    context = dg.build_schedule_context(shop.instance, resources={"topview": shop.topview()})
+    context = dg.build_schedule_context(shop.instance)
     data = schedule.evaluate_tick(context)
     if data.run_requests:
         (request,) = data.run_requests

@@ -11,11 +11,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from tests.defs.shop import CUT_OUT, Patch, Shop, made
+from tests.defs.shop import CUT_OUT, OUTLINE, PRODUCTS, Patch, Shop, made
 from tests.ledger.conftest import reserve
 from topview_pipeline.defs import catalogue_sync, sensors
 from topview_pipeline.defs.jobs import CATCH_UP, RESUME_TASKS
-from topview_pipeline.defs.partitions import PRODUCTS
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.sensors import (
     Backoff,
@@ -71,10 +70,9 @@ class Daemon:
         context = dg.build_sensor_context(
             instance=self._shop.instance,
             cursor=self.cursor,
-            resources={"topview": self._shop.topview()},
         )
         with context:
-            answer: Any = pending_task_sensor(context)
+            answer: Any = pending_task_sensor(self._shop.topview())(context)
             self.cursor = context.cursor
         return answer if isinstance(answer, dg.RunRequest) else str(answer.skip_message)
 
@@ -125,6 +123,7 @@ def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon, status: str) 
     shop.add("mug")
     shop.leave_pending()
     shop.begin_run(status, CATCH_UP)
+    shop.begin_run(status, RESUME_TASKS, pipeline="a stranger")
     assert isinstance(daemon.tick(), dg.RunRequest)
     run = shop.begin_run(status, RESUME_TASKS)
     assert daemon.tick() == f"run {run.run_id} is at it: 1 task to bring home, 0 to try again"
@@ -133,7 +132,7 @@ def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon, status: str) 
 def test_a_run_that_ended_is_not_waited_for(shop: Shop) -> None:
     for status in ("SUCCESS", "FAILURE", "CANCELED"):
         shop.begin_run(status, RESUME_TASKS)
-    assert running_job(shop.instance, RESUME_TASKS) is None
+    assert running_job(shop.instance, OUTLINE, RESUME_TASKS) is None
 
 
 def test_a_failed_task_is_tried_again_when_it_is_due(shop: Shop, daemon: Daemon) -> None:
@@ -251,9 +250,8 @@ class Tick:
 
 def tick(shop: Shop, cursor: str | None = None) -> Tick:
     """One tick of the catalogue_sensor, and what the daemon does with what it returns."""
-    resources = {"topview": shop.topview()}
-    context = dg.build_sensor_context(shop.instance, cursor=cursor, resources=resources)
-    result: Any = catalogue_sensor(context)
+    context = dg.build_sensor_context(shop.instance, cursor=cursor)
+    result: Any = catalogue_sensor(shop.topview())(context)
     if isinstance(result, dg.SkipReason):
         return Tick(result.skip_message or "", [], context.cursor)
     observed = []

@@ -139,8 +139,8 @@ def test_what_a_run_left_is_brought_home_by_the_sensors_run_and_the_next_run_doe
         assert process.wait(60) == 1
     sent = shop.accepted()
 
-    context = dg.build_sensor_context(shop.instance, resources={"topview": shop.topview()})
-    assert isinstance(pending_task_sensor(context), dg.RunRequest)
+    context = dg.build_sensor_context(shop.instance)
+    assert isinstance(pending_task_sensor(shop.topview())(context), dg.RunRequest)
     log = tmp_path / "sensor.log"
     with time_passing(shop, 2 * _A_VIDEO_LASTS):
         with process_of(shop, log, EXECUTE, RESUME_TASKS) as process:

@@ -48,14 +48,14 @@ def choose(product: str, image: int, why: str) -> None:
         # The other products need not be read.
         catalogue = replace(catalogue, products={product: catalogue.products[product]})
         looked = changed_inputs(instance, topview, catalogue, ledger, stages=[VIDEO])
-        for observation in looked.observations():
+        for observation in looked.observations(topview.outline):
             instance.report_runless_asset_event(observation)
         planned = plan_catalogue(
             topview.config,
             catalogue,
             ledger,
             topview.files(ledger),
-            materialized_versions(instance, catalogue.products),
+            materialized_versions(instance, topview.outline, catalogue.products),
             wanted=[VIDEO.key],
         )
     for line in _coming(planned[0] if planned else None, run):

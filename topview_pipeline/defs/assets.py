@@ -18,15 +18,11 @@ from pydantic import Field
 from topview_pipeline.defs.checks import MANIFEST, product_check_specs
 from topview_pipeline.defs.failures import failure, plain_errors
 from topview_pipeline.defs.metadata import text_table
-from topview_pipeline.defs.partitions import products
+from topview_pipeline.defs.outline import Outline
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.stages import STAGES, Stage
 
-GROUP: Final = "topview"
-OWNERS: Final = ["team:content"]
-"""A placeholder for the team that answers for the videos; `Definitions.map_asset_specs` in your own
-definitions changes it."""
 PRODUCTS_A_RUN: Final = 200
 """Products of a backfill that share a run, so that waiting takes few processes."""
 
@@ -54,14 +50,14 @@ class MaterializeConfig(dg.Config):
     credit_limit: float | None = CREDIT_LIMIT
 
 
-def source_specs(stages: Sequence[Stage] = STAGES) -> list[dg.AssetSpec]:
+def source_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.AssetSpec]:
     """The sources: one for each stage's own inputs."""
     return [
         dg.AssetSpec(
-            stage.source,
-            partitions_def=products,
-            group_name=GROUP,
-            owners=OWNERS,
+            outline.key(stage.source),
+            partitions_def=outline.products,
+            group_name=outline.name,
+            owners=outline.owners,
             kinds={stage.source_kind},
             description=stage.source_description,
         )
@@ -69,48 +65,48 @@ def source_specs(stages: Sequence[Stage] = STAGES) -> list[dg.AssetSpec]:
     ]
 
 
-def stage_specs(stages: Sequence[Stage] = STAGES) -> list[dg.AssetSpec]:
+def stage_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.AssetSpec]:
     """The assets that are made: one for each stage."""
     return [
         dg.AssetSpec(
-            stage.key,
-            deps=[stage.source, *([stage.upstream] if stage.upstream else [])],
-            group_name=GROUP,
-            owners=OWNERS,
+            outline.key(stage.key),
+            deps=[outline.key(name) for name in (stage.source, stage.upstream) if name],
+            group_name=outline.name,
+            owners=outline.owners,
             kinds=set(stage.kinds),
             code_version=stage.version,
             skippable=True,
             description=stage.description,
             metadata={"topview/task_kind": stage.kind},
-        ).with_io_manager_key("topview_results")
+        ).with_io_manager_key(outline.of("topview_results"))
         for stage in stages
     ]
 
 
-def product_videos(stages: Sequence[Stage] = STAGES) -> dg.AssetsDefinition:
+def product_videos(
+    topview: TopviewResource, stages: Sequence[Stage] = STAGES
+) -> dg.AssetsDefinition:
     """The assets that are made, as one multi_asset.
 
     One op for all stages and any number of products: of a step for each stage, the failure of one
     product would skip the next step for all of them.
     """
 
+    outline = topview.outline
+
     @dg.multi_asset(
-        name="product_videos",
-        specs=stage_specs(stages),
-        check_specs=product_check_specs(stages),
-        partitions_def=products,
+        name=outline.of("product_videos"),
+        specs=stage_specs(outline, stages),
+        check_specs=product_check_specs(outline, stages),
+        partitions_def=outline.products,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(PRODUCTS_A_RUN),
     )
-    def make(
-        context: dg.AssetExecutionContext,
-        config: MaterializeConfig,
-        topview: dg.ResourceParam[TopviewResource],
-    ) -> Iterator[Any]:
+    def make(context: dg.AssetExecutionContext, config: MaterializeConfig) -> Iterator[Any]:
         from topview_pipeline.defs.catalogue_sync import check_catalogue
         from topview_pipeline.defs.run import Production
 
-        selected = {key.to_user_string() for key in context.selected_asset_keys}
+        selected = {key.path[-1] for key in context.selected_asset_keys}
         keys = [stage.key for stage in stages if stage.key in selected]
         product_ids = list(context.partition_keys)
         with plain_errors():
@@ -132,27 +128,38 @@ def product_videos(stages: Sequence[Stage] = STAGES) -> dg.AssetsDefinition:
     return make
 
 
-@dg.asset(
-    name=MANIFEST,
-    deps=[dg.AssetDep(STAGES[-1].key, partition_mapping=dg.AllPartitionMapping())],
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"csv", "json"},
-    description=(
-        "**A list of the finished videos for a shop to import**: CSV and JSON Lines of all "
-        "finished and checked videos, with poster, scene, cut-out, duration, size, sha256, credits "
-        "and when each was made.\n\n"
-        "It lists what is in the store; it makes nothing, spends nothing and needs no key. A "
-        "result that was not measured yet is measured first, where checks are on. A product whose "
-        "row cannot be used stays, as `outdated`.\n\n"
-        "*A product is missing?* The table `left out` of the event says why. *It fails?* Too much "
-        "of the catalogue is gone, or the store is not the ledger's; what was published stays."
-    ),
-)
-def video_manifest(
-    context: dg.AssetExecutionContext, topview: dg.ResourceParam[TopviewResource]
+def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
+    """The manifest of the catalogue's products."""
+    outline = topview.outline
+    videos = outline.key(STAGES[-1].key)
+
+    @dg.asset(
+        key=outline.key(MANIFEST),
+        deps=[dg.AssetDep(videos, partition_mapping=dg.AllPartitionMapping())],
+        group_name=outline.name,
+        owners=outline.owners,
+        kinds={"csv", "json"},
+        description=(
+            "**A list of the finished videos for a shop to import**: CSV and JSON Lines of all "
+            "finished and checked videos, with poster, scene, cut-out, duration, size, sha256, "
+            "credits and when each was made.\n\n"
+            "It lists what is in the store; it makes nothing, spends nothing and needs no key. A "
+            "result that was not measured yet is measured first, where checks are on. A product "
+            "whose row cannot be used stays, as `outdated`.\n\n"
+            "*A product is missing?* The table `left out` of the event says why. *It fails?* Too "
+            "much of the catalogue is gone, or the store is not the ledger's; what was published "
+            "stays."
+        ),
+    )
+    def publish(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        return _publish(context, topview)
+
+    return publish
+
+
+def _publish(
+    context: dg.AssetExecutionContext, topview: TopviewResource
 ) -> dg.MaterializeResult[Any]:
-    """Write the manifest of the catalogue's products."""
     from topview_pipeline.defs.catalogue_sync import check_catalogue
     from topview_pipeline.defs.run import pair
     from topview_pipeline.engine.check import verdict_of

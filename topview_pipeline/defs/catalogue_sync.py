@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import materialized_partitions
-from topview_pipeline.defs.data_versions import Versions, key_of, observation
+from topview_pipeline.defs.data_versions import Versions, observation
 from topview_pipeline.defs.metadata import text_table
-from topview_pipeline.defs.partitions import PRODUCTS
 from topview_pipeline.stages import STAGES, Inputs, Stage
 from topview_pipeline.text import in_few_lines
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, Product, RowProblem
+    from topview_pipeline.defs.outline import Outline
     from topview_pipeline.defs.resources import TopviewResource
     from topview_pipeline.ledger import Ledger, TaskGlance
 
@@ -94,6 +94,7 @@ def check_catalogue(topview: TopviewResource, catalogue: Catalogue) -> None:
 
 def accept_catalogue(
     instance: dg.DagsterInstance,
+    outline: Outline,
     catalogue: Catalogue,
     ledger: Ledger | None,
     *,
@@ -108,7 +109,7 @@ def accept_catalogue(
     from topview_pipeline.catalogue import ChangeNotAccepted, check_gone
 
     if ledger is None:
-        return AcceptedCatalogue(register(instance, catalogue.products))
+        return AcceptedCatalogue(register(instance, outline, catalogue.products))
     try:
         check_gone(
             ledger.catalogue.products(),
@@ -119,7 +120,7 @@ def accept_catalogue(
     except ChangeNotAccepted as error:
         ledger.catalogue.hold(str(error))
         raise
-    new = register(instance, catalogue.products)
+    new = register(instance, outline, catalogue.products)
     kept = () if catalogue.names_all_products else ledger.catalogue.products()
     left = ledger.catalogue.accept(
         products=catalogue.products, kept={*catalogue.product_ids, *kept}
@@ -127,13 +128,15 @@ def accept_catalogue(
     return AcceptedCatalogue(new, tuple(left))
 
 
-def register(instance: dg.DagsterInstance, product_ids: Iterable[str]) -> tuple[str, ...]:
+def register(
+    instance: dg.DagsterInstance, outline: Outline, product_ids: Iterable[str]
+) -> tuple[str, ...]:
     """Make products partitions, so that their events have a home; those that were none yet."""
-    known = set(instance.get_dynamic_partitions(PRODUCTS))
+    known = set(instance.get_dynamic_partitions(outline.partition_set))
     new = tuple(product_id for product_id in product_ids if product_id not in known)
     rest = iter(new)
     while batch := list(islice(rest, _BATCH)):
-        instance.add_dynamic_partitions(PRODUCTS, batch)
+        instance.add_dynamic_partitions(outline.partition_set, batch)
     return new
 
 
@@ -156,10 +159,10 @@ class InputChanges:
     place: int = 0
     is_whole: bool = True
 
-    def observations(self) -> Iterator[dg.AssetObservation]:
+    def observations(self, outline: Outline) -> Iterator[dg.AssetObservation]:
         """The observations of what changed."""
         for source, product_id, version in self.changed:
-            yield observation(source, product_id, version)
+            yield observation(outline.key(source), product_id, version)
 
 
 def changed_inputs(
@@ -184,7 +187,8 @@ def changed_inputs(
     """
     from topview_pipeline.catalogue import InputError
 
-    made = {stage: materialized_partitions(instance, key_of(stage.key)) for stage in stages}
+    outline = topview.outline
+    made = {stage: materialized_partitions(instance, outline.key(stage.key)) for stage in stages}
     files = topview.files(ledger, offline=is_over is not None)
     choices = _Choices(ledger)
     looked, versions = InputChanges(), {}
@@ -209,7 +213,7 @@ def changed_inputs(
                 looked.unreadable[product.product_id] = f"{error.where}: {error.what}"
             else:
                 versions[stage.source, product.product_id] = inputs.version
-    looked.changed = Versions(instance, stages).unobserved(versions)
+    looked.changed = Versions(instance, outline, stages).unobserved(versions)
     return looked
 
 

@@ -17,7 +17,7 @@ import dagster as dg
 
 from topview_pipeline.defs.failures import plain_errors
 from topview_pipeline.defs.metadata import text_table
-from topview_pipeline.defs.partitions import products
+from topview_pipeline.defs.outline import Outline
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import STAGES, Stage
@@ -40,7 +40,9 @@ _REPORT_AGAIN_SECONDS: Final = 6 * 3600.0
 _COLUMNS: Final = ("product", "stage", "what", "fix", "task_id")
 
 
-def product_check_specs(stages: Sequence[Stage] = STAGES) -> list[dg.AssetCheckSpec]:
+def product_check_specs(
+    outline: Outline, stages: Sequence[Stage] = STAGES
+) -> list[dg.AssetCheckSpec]:
     """A check of each asset, by product."""
     with warnings.catch_warnings():
         # Partitions of checks are in preview; without them the last product's result would stand
@@ -49,15 +51,15 @@ def product_check_specs(stages: Sequence[Stage] = STAGES) -> list[dg.AssetCheckS
         return [
             dg.AssetCheckSpec(
                 QUALITY,
-                asset=stage.key,
+                asset=outline.key(stage.key),
                 description=stage.check_description + _CONSEQUENCES,
-                partitions_def=products,
+                partitions_def=outline.products,
             )
             for stage in stages
         ]
 
 
-def evaluation(stage_key: str, product_id: str, verdict: Verdict) -> dg.AssetCheckEvaluation:
+def evaluation(asset: dg.AssetKey, product_id: str, verdict: Verdict) -> dg.AssetCheckEvaluation:
     """A verdict as the result of a product's check."""
     values: dict[str, Any] = {"topview/outcome": verdict.outcome.value}
     if verdict.fix:
@@ -67,7 +69,7 @@ def evaluation(stage_key: str, product_id: str, verdict: Verdict) -> dg.AssetChe
     values |= {f"topview/{name}": float(value) for name, value in verdict.numbers.items()}
     is_doubtful = verdict.outcome is Outcome.DOUBTFUL
     return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(stage_key),
+        asset_key=asset,
         check_name=QUALITY,
         passed=verdict.outcome in (Outcome.PASSED, Outcome.UNMEASURED),
         severity=dg.AssetCheckSeverity.WARN if is_doubtful else dg.AssetCheckSeverity.ERROR,
@@ -118,43 +120,57 @@ HEALTH_CHECKS: Final = (
 )
 
 
-@dg.multi_asset_check(
-    name="health_checks",
-    specs=[
-        dg.AssetCheckSpec(
-            check.name,
-            asset=MANIFEST,
-            description=f"{check.meaning} It reads the ledger, spends nothing and needs no key.",
-        )
-        for check in HEALTH_CHECKS
-    ],
-    can_subset=True,
-)
-def health_checks(
-    context: dg.AssetCheckExecutionContext, topview: dg.ResourceParam[TopviewResource]
-) -> Iterator[dg.AssetCheckResult]:
-    """Evaluate the selected health checks."""
-    selected = {key.name for key in context.selected_asset_check_keys}
-    with plain_errors():
-        answers = _answers(topview)
-    for check in HEALTH_CHECKS:
-        if check.name in selected:
-            yield dg.AssetCheckResult(
-                check_name=check.name, asset_key=MANIFEST, **_result(check, answers[check.name])
+def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
+    """The health checks, as the UI runs them."""
+    outline = topview.outline
+
+    @dg.multi_asset_check(
+        name=outline.of("health_checks"),
+        specs=[
+            dg.AssetCheckSpec(
+                check.name,
+                asset=outline.key(MANIFEST),
+                description=f"{check.meaning} It reads the ledger, spends nothing and needs no "
+                "key.",
             )
+            for check in HEALTH_CHECKS
+        ],
+        can_subset=True,
+    )
+    def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        selected = {key.name for key in context.selected_asset_check_keys}
+        with plain_errors():
+            answers = _answers(topview)
+        for check in HEALTH_CHECKS:
+            if check.name in selected:
+                yield dg.AssetCheckResult(
+                    check_name=check.name,
+                    asset_key=outline.key(MANIFEST),
+                    **_result(check, answers[check.name]),
+                )
+
+    return evaluate
 
 
-@dg.sensor(
-    name="health_checks_sensor",
-    minimum_interval_seconds=_LOOK_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Evaluates the health checks of videoManifest from the ledger, without a run, and "
-    "reports those that changed. Spends nothing.",
-)
-def health_checks_sensor(
-    context: dg.SensorEvaluationContext, topview: dg.ResourceParam[TopviewResource]
+def health_checks_sensor(topview: TopviewResource) -> dg.SensorDefinition:
+    """The sensor that reports every health check whose answer changed."""
+
+    @dg.sensor(
+        name=topview.outline.of("health_checks_sensor"),
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Evaluates the health checks of videoManifest from the ledger, without a run, "
+        "and reports those that changed. Spends nothing.",
+    )
+    def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return _report(context, topview)
+
+    return report
+
+
+def _report(
+    context: dg.SensorEvaluationContext, topview: TopviewResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Report every health check whose answer changed since it was last reported."""
     from topview_pipeline.errors import PipelineError
 
     try:
@@ -177,7 +193,7 @@ def health_checks_sensor(
         cursor=json.dumps(asdict(_Reported(reported.at, digests))),
         asset_events=[
             dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(MANIFEST),
+                asset_key=topview.outline.key(MANIFEST),
                 check_name=check.name,
                 **_result(check, answers[check.name]),
             )

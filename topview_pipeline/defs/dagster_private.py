@@ -126,12 +126,12 @@ def report_planned(
     instance: dg.DagsterInstance,
     run: dg.DagsterRun,
     *,
-    asset: str,
+    asset: dg.AssetKey,
     partition: str,
     step: str,
 ) -> None:
     """Report that a run meant to materialize an asset's partition."""
-    planned = AssetMaterializationPlannedData(dg.AssetKey(asset), partition=partition)
+    planned = AssetMaterializationPlannedData(asset, partition=partition)
     event = DagsterEvent.build_asset_materialization_planned_event(run.job_name, step, planned)
     instance.report_dagster_event(event, run.run_id)
 

@@ -6,7 +6,6 @@ is looked up by the version, so a change that came in between is still seen.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
 from typing import Final
 
 import dagster as dg
@@ -19,6 +18,7 @@ from topview_pipeline.defs.dagster_private import (
     latest_storage_ids,
     latest_tags,
 )
+from topview_pipeline.defs.outline import Outline
 from topview_pipeline.stages import STAGES, Stage
 
 _MOST_NAMED: Final = 1000
@@ -26,24 +26,21 @@ _RECENT: Final = 10
 """Events of one partition that are searched for a version."""
 
 
-def observation(source: str, product_id: str, version: str) -> dg.AssetObservation:
+def observation(source: dg.AssetKey, product_id: str, version: str) -> dg.AssetObservation:
     """An observation: the source had this version when it was read."""
     return dg.AssetObservation(
-        asset_key=key_of(source), partition=product_id, tags={DATA_VERSION_TAG: version}
+        asset_key=source, partition=product_id, tags={DATA_VERSION_TAG: version}
     )
-
-
-@cache
-def key_of(asset: str) -> dg.AssetKey:
-    """One key for all events: Dagster keeps a step's events until it ends."""
-    return dg.AssetKey(asset)
 
 
 class Versions:
     """Versions of the inputs as Dagster knows them, for the products of one run."""
 
-    def __init__(self, instance: dg.DagsterInstance, stages: Sequence[Stage] = STAGES) -> None:
+    def __init__(
+        self, instance: dg.DagsterInstance, outline: Outline, stages: Sequence[Stage] = STAGES
+    ) -> None:
         self._instance = instance
+        self._key = outline.key
         self.sources = frozenset(stage.source for stage in stages)
         self._inputs = self.sources | {stage.upstream for stage in stages}
         self._observed: dict[str, dict[str, str]] = {}
@@ -55,7 +52,7 @@ class Versions:
         for source in self.sources:
             known = latest_tags(
                 self._instance,
-                key_of(source),
+                self._key(source),
                 dg.DagsterEventType.ASSET_OBSERVATION,
                 DATA_VERSION_TAG,
                 _named(products),
@@ -100,10 +97,10 @@ class Versions:
         """The tags of an event: its own data version, and those of its inputs with pointers."""
         tags = {DATA_VERSION_TAG: version, CODE_VERSION_TAG: stage.version}
         for asset, input_version in inputs.items():
-            tags[_version_tag(asset)] = input_version
+            tags[get_input_data_version_tag(self._key(asset))] = input_version
             pointer = self._pointer(asset, product_id, input_version)
             if pointer is not None:
-                tags[_pointer_tag(asset)] = str(pointer)
+                tags[get_input_event_pointer_tag(self._key(asset))] = str(pointer)
             # An input shapes one stage, so it is not needed again; if it is, it is searched for.
             self._pointers.pop((asset, product_id, input_version), None)
         return tags
@@ -120,7 +117,7 @@ class Versions:
         for begin in range(0, len(products), _MOST_NAMED):
             some = {product: noted[product] for product in products[begin : begin + _MOST_NAMED]}
             ids = latest_storage_ids(
-                self._instance, key_of(asset), self._type_of_events(asset), some
+                self._instance, self._key(asset), self._type_of_events(asset), some
             )
             # After the ids: an event that came since the version was noted is seen here, and the
             # right one is then searched for.
@@ -136,7 +133,7 @@ class Versions:
             if asset in self.sources
             else self._instance.fetch_materializations
         )
-        events = dg.AssetRecordsFilter(asset_key=key_of(asset), asset_partitions=[product_id])
+        events = dg.AssetRecordsFilter(asset_key=self._key(asset), asset_partitions=[product_id])
         for record in fetch(events, limit=_RECENT).records:
             event = record.asset_materialization or record.asset_observation
             if event is not None and (event.tags or {}).get(DATA_VERSION_TAG) == version:
@@ -148,7 +145,7 @@ class Versions:
         """Those of {product: version} that the asset's newest event does not have."""
         last = latest_tags(
             self._instance,
-            key_of(asset),
+            self._key(asset),
             self._type_of_events(asset),
             DATA_VERSION_TAG,
             _named(versions),
@@ -165,16 +162,6 @@ class Versions:
         return dg.DagsterEventType.ASSET_MATERIALIZATION
 
 
-@cache
-def _version_tag(asset: str) -> str:
-    return get_input_data_version_tag(key_of(asset))
-
-
-@cache
-def _pointer_tag(asset: str) -> str:
-    return get_input_event_pointer_tag(key_of(asset))
-
-
 def _by_asset(versions: Mapping[tuple[str, str], str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for (asset, product), version in sorted(versions.items()):
@@ -188,7 +175,10 @@ def _named(products: Collection[str]) -> list[str] | None:
 
 
 def materialized_versions(
-    instance: dg.DagsterInstance, products: Iterable[str], stages: Sequence[Stage] = STAGES
+    instance: dg.DagsterInstance,
+    outline: Outline,
+    products: Iterable[str],
+    stages: Sequence[Stage] = STAGES,
 ) -> dict[tuple[str, str], str]:
     """The data version of each product's newest materialization, by (product, asset)."""
     wanted = frozenset(products)
@@ -197,7 +187,7 @@ def materialized_versions(
         for stage in stages
         for product, version in latest_tags(
             instance,
-            key_of(stage.key),
+            outline.key(stage.key),
             dg.DagsterEventType.ASSET_MATERIALIZATION,
             DATA_VERSION_TAG,
             _named(wanted),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from topview_pipeline.defs.checks import evaluation
-from topview_pipeline.defs.data_versions import Versions, key_of, observation
+from topview_pipeline.defs.data_versions import Versions, observation
 from topview_pipeline.defs.failures import Trouble, trouble_of
 from topview_pipeline.defs.metadata import made_metadata, preview_of
 from topview_pipeline.engine import Event, Failed, Held, HoldReason, Made, Observed
@@ -80,7 +80,8 @@ class Reporter:
         self._store = topview.store
         self._ledger = ledger
         self._stages = stages
-        self._versions = Versions(context.instance, tuple(stages.values()))
+        self._key = topview.outline.key
+        self._versions = Versions(context.instance, topview.outline, tuple(stages.values()))
         self._result_for = result_for
         self._yielded: set[str] = set()
         self._adopted: set[str] = set()
@@ -104,7 +105,7 @@ class Reporter:
     def _observed(self, event: Observed) -> Iterator[dg.AssetObservation]:
         for source, version in event.versions.items():
             if self._versions.is_news(source, event.product_id, version):
-                yield observation(source, event.product_id, version)
+                yield observation(self._key(source), event.product_id, version)
             self._versions.note({(source, event.product_id): version})
 
     def _made(self, made: Made) -> Iterator[DagsterEvent]:
@@ -115,7 +116,7 @@ class Reporter:
         yield self._materialization(made, task, verdict, reused=reused)
         if verdict is not None:
             # Also of a reused one: a new event without a result would hide the old one's.
-            yield evaluation(made.stage, made.product_id, verdict)
+            yield evaluation(self._key(made.stage), made.product_id, verdict)
         # From here on Dagster has the event.
         self._ledger.tasks.reported(task.id, made.product_id, who=f"run {self._run_id}")
         self.report.made += 1
@@ -157,13 +158,13 @@ class Reporter:
         if is_output and made.stage not in self._yielded:
             self._yielded.add(made.stage)
             return dg.MaterializeResult(
-                asset_key=made.stage,
+                asset_key=self._key(made.stage),
                 metadata=metadata,
                 tags=tags,
                 data_version=dg.DataVersion(version),
             )
         return dg.AssetMaterialization(
-            asset_key=key_of(made.stage), partition=made.product_id, metadata=metadata, tags=tags
+            asset_key=self._key(made.stage), partition=made.product_id, metadata=metadata, tags=tags
         )
 
     def _adoption(self, made: Made, task: Task) -> Iterator[dg.AssetObservation]:
@@ -172,7 +173,7 @@ class Reporter:
         if is_news and made.product_id not in self._adopted:
             self._adopted.add(made.product_id)
             yield _mark(
-                made.stage,
+                self._key(made.stage),
                 made.product_id,
                 "adopted",
                 f"Run {task.run_id} submitted it; this run brought it home.",
@@ -196,15 +197,15 @@ class Reporter:
             self._held.add(event.product_id)
             values["topview/reason"] = event.reason.value
             values["topview/until"] = event.until and dg.MetadataValue.timestamp(event.until)
-        yield _mark(event.stage, event.product_id, trouble.outcome, trouble.what, values)
+        yield _mark(self._key(event.stage), event.product_id, trouble.outcome, trouble.what, values)
 
 
 def _mark(
-    stage: str, product_id: str, what: str, said: str, values: dict[str, Any]
+    asset: dg.AssetKey, product_id: str, what: str, said: str, values: dict[str, Any]
 ) -> dg.AssetObservation:
     known = {name: value for name, value in values.items() if value is not None}
     return dg.AssetObservation(
-        asset_key=stage,
+        asset_key=asset,
         partition=product_id,
         description=f"{what.capitalize()}: {said}",
         metadata={"topview/mark": what, **known},

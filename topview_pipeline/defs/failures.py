@@ -12,11 +12,11 @@ import dagster as dg
 
 from topview_pipeline.defs.dagster_private import report_planned
 from topview_pipeline.defs.metadata import text_table
-from topview_pipeline.defs.partitions import PRODUCTS
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.text import LISTED_ONE_BY_ONE, alike
 
 if TYPE_CHECKING:
+    from topview_pipeline.defs.outline import Outline
     from topview_pipeline.engine import Failed, Held
 
 _SHOWN_IN_MESSAGE: Final = 20
@@ -114,20 +114,22 @@ def _all_in_one_run(troubles: Sequence[Trouble]) -> list[str]:
     ]
 
 
-def mark_failed(context: dg.OpExecutionContext, troubles: Iterable[Trouble]) -> None:
+def mark_failed(
+    context: dg.OpExecutionContext, outline: Outline, troubles: Iterable[Trouble]
+) -> None:
     """Show what failed as failed partitions of its assets, from an op that is no asset's step.
 
     An op job's failure marks no partition. A planned event without a materialization, in a run
     that failed, does; a later success clears it. What is held goes on, and a product that was never
     registered has no partition: both are left out.
     """
-    registered = set(context.instance.get_dynamic_partitions(PRODUCTS))
+    registered = set(context.instance.get_dynamic_partitions(outline.partition_set))
     for trouble in troubles:
         if trouble.outcome == "failed" and trouble.product in registered:
             report_planned(
                 context.instance,
                 context.run,
-                asset=trouble.stage,
+                asset=outline.key(trouble.stage),
                 partition=trouble.product,
                 step=str(context.op_handle),
             )

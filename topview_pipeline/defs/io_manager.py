@@ -43,7 +43,7 @@ class TopviewResults(dg.IOManager):
             Failure: a product has nothing stored of it in this account.
         """
         product_ids = list(context.asset_partition_keys)
-        stage = BY_KEY[context.asset_key.to_user_string()]
+        stage = BY_KEY[context.asset_key.path[-1]]
         with plain_errors(), self._topview.ledger() as ledger:
             tasks = {name: ledger.tasks.last_made(name, stage.key) for name in product_ids}
         values = {

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
+from topview_pipeline.defs.io_manager import KeptPlans
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.stages import BY_KEY, STAGES
 from topview_pipeline.text import counted
@@ -33,11 +34,6 @@ CATCH_UP: Final = "catch_up"
 RESUME_TASKS: Final = "resume_tasks"
 SYNC_PRODUCTS: Final = "sync_products"
 MATERIALIZE_PRODUCTS: Final = "materialize_products"
-CRASHES_ONLY: Final = {
-    "dagster/max_retries": "2",
-    "dagster/retry_on_asset_or_op_failure": "false",
-}
-"""Dagster's run retries start a run again when its process died, not when an op failed."""
 _LEAST_WAIT_SECONDS: Final = 1800.0
 """With TOPVIEW_WAIT_SECONDS=0 it is the resuming runs that wait for the tasks."""
 _NOTHING: Final = {"tasks": 0.0, "credits": 0.0, "seconds": 0.0}
@@ -125,7 +121,11 @@ def plan_catch_up(
         catalogue = topview.catalogue(run_id=context.run.run_id)
         counts = catalogue_sync.log_problems(context.log, catalogue)
         catalogue_sync.accept_catalogue(
-            context.instance, catalogue, ledger, accept_change=config.accept_change
+            context.instance,
+            topview.outline,
+            catalogue,
+            ledger,
+            accept_change=config.accept_change,
         )
         planned, refusal = plan_run(context.instance, topview, ledger, catalogue, config)
         if refusal is not None:
@@ -177,7 +177,7 @@ def plan_run(
     from topview_pipeline.defs.data_versions import materialized_versions
     from topview_pipeline.plan import PATIENCE_SECONDS, plan_catalogue
 
-    materialized = materialized_versions(instance, catalogue.products)
+    materialized = materialized_versions(instance, topview.outline, catalogue.products)
     planned = plan_catalogue(
         topview.config,
         catalogue,
@@ -239,7 +239,7 @@ def produce(
     real = {"tasks": report.made - report.reused, "credits": report.credits}
     against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
     if report.troubles:
-        mark_failed(context, report.troubles)
+        mark_failed(context, topview.outline, report.troubles)
         raise failure(report.troubles, made=report.made, metadata=against)
     yield dg.Output(None, metadata=against)
 
@@ -276,7 +276,7 @@ def resume(
         yield from production.resume(orphans, retries, catalogue)
     report = production.report
     if report.troubles:
-        mark_failed(context, report.troubles)
+        mark_failed(context, topview.outline, report.troubles)
         raise failure(report.troubles, made=report.made)
     yield dg.Output(None)
 
@@ -297,10 +297,12 @@ def sync_with_catalogue(
         catalogue = topview.catalogue()
         counts = catalogue_sync.log_problems(context.log, catalogue)
         with catalogue_sync.ledger_or_none(topview) as ledger:
-            taken = catalogue_sync.accept_catalogue(context.instance, catalogue, ledger)
+            taken = catalogue_sync.accept_catalogue(
+                context.instance, topview.outline, catalogue, ledger
+            )
             looked = catalogue_sync.changed_inputs(context.instance, topview, catalogue, ledger)
         catalogue_sync.log_unreadable(context.log, looked.unreadable)
-        yield from looked.observations()
+        yield from looked.observations(topview.outline)
     yield dg.Output(
         None,
         metadata={
@@ -313,48 +315,49 @@ def sync_with_catalogue(
     )
 
 
-@dg.job(
-    name=CATCH_UP,
-    description="Brings products of the catalogue up to date, any list of them: plans what is "
-    "missing, changed, pending or due, then makes just that. Running it again is free for what "
-    "exists.",
-    executor_def=dg.in_process_executor,
-    tags=CRASHES_ONLY,
-)
-def catch_up() -> None:
-    """Plan, then produce."""
-    produce(plan_catch_up())
+def jobs(topview: TopviewResource) -> list[Any]:
+    """The pipeline's jobs. The ops are the same for all pipelines, and get this one's resource."""
+    outline = topview.outline
+    options: dict[str, Any] = {"executor_def": dg.in_process_executor, "tags": outline.tags}
+    resources = {"topview": topview, "topview_plans": KeptPlans(topview)}
 
+    @dg.job(
+        name=outline.of(CATCH_UP),
+        description="Brings products of the catalogue up to date, any list of them: plans what is "
+        "missing, changed, pending or due, then makes just that. Running it again is free for what "
+        "exists.",
+        resource_defs=resources,
+        **options,
+    )
+    def catch_up() -> None:
+        produce(plan_catch_up())
 
-@dg.job(
-    name=RESUME_TASKS,
-    description="Finishes what was begun: brings home submitted tasks, and tries failed ones again "
-    "that are due. The pending_task_sensor starts it.",
-    executor_def=dg.in_process_executor,
-    tags=CRASHES_ONLY,
-)
-def resume_tasks() -> None:
-    """Bring home, and try again."""
-    resume()
+    @dg.job(
+        name=outline.of(RESUME_TASKS),
+        description="Finishes what was begun: brings home submitted tasks, and tries failed ones "
+        "again that are due. The pending_task_sensor starts it.",
+        resource_defs=resources,
+        **options,
+    )
+    def resume_tasks() -> None:
+        resume()
 
+    @dg.job(
+        name=outline.of(SYNC_PRODUCTS),
+        description="Reads the catalogue: new products become partitions, changed inputs are "
+        "observed, so that the UI shows what is missing and what is stale. Spends nothing and "
+        "needs no account.",
+        resource_defs=resources,
+        **options,
+    )
+    def sync_products() -> None:
+        sync_with_catalogue()
 
-@dg.job(
-    name=SYNC_PRODUCTS,
-    description="Reads the catalogue: new products become partitions, changed inputs are observed, "
-    "so that the UI shows what is missing and what is stale. Spends nothing and needs no account.",
-    executor_def=dg.in_process_executor,
-    tags=CRASHES_ONLY,
-)
-def sync_products() -> None:
-    """Register, then observe."""
-    sync_with_catalogue()
-
-
-materialize_products = dg.define_asset_job(
-    name=MATERIALIZE_PRODUCTS,
-    selection=[stage.key for stage in STAGES],
-    description="Materializes all assets of one product, or of a range of products in one run: for "
-    "schedules and sensors of your own.",
-    executor_def=dg.in_process_executor,
-    tags=CRASHES_ONLY,
-)
+    materialize_products = dg.define_asset_job(
+        name=outline.of(MATERIALIZE_PRODUCTS),
+        selection=[outline.key(stage.key) for stage in STAGES],
+        description="Materializes all assets of one product, or of a range of products in one run: "
+        "for schedules and sensors of your own.",
+        **options,
+    )
+    return [catch_up, resume_tasks, materialize_products, sync_products]

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from topview_pipeline.defs.outline import Outline
+
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, InputFiles
     from topview_pipeline.ledger import Ledger
@@ -25,10 +27,18 @@ class TopviewResource:
 
     Args:
         config: the pipeline's configuration, or a function that loads it when it is first needed.
+        outline: its names in Dagster; None: those that a configuration describes that is given.
     """
 
-    def __init__(self, config: PipelineConfig | Callable[[], PipelineConfig]) -> None:
+    def __init__(
+        self,
+        config: PipelineConfig | Callable[[], PipelineConfig],
+        outline: Outline | None = None,
+    ) -> None:
         self._given = config
+        if outline is None:
+            outline = Outline() if callable(config) else Outline.of_config(config)
+        self.outline = outline
         self._read: tuple[str, Catalogue] | None = None
         self.listeners: list[Callable[[object], None]] = []
         """Called with the plan of a run and each event of its engine, in this process."""

@@ -235,7 +235,8 @@ def pair(
         ledger_is_empty=not ledger.has_tasks(),
         has_results=lambda: store.has_results(ledger.account),
         has_materializations=lambda: any(
-            _is_of_account(instance, stage, ledger.account) for stage in stages
+            _is_of_account(instance, topview.outline.key(stage.key), ledger.account)
+            for stage in stages
         ),
         store=store.location,
         ledger=ledger.where,
@@ -249,9 +250,9 @@ def pair(
             ledger.remember_store(identity, who="first run")
 
 
-def _is_of_account(instance: dg.DagsterInstance, stage: Stage, account: str) -> bool:
-    """Dagster's newest materialization of the stage was made with this account."""
-    event = instance.get_latest_materialization_event(dg.AssetKey(stage.key))
+def _is_of_account(instance: dg.DagsterInstance, asset: dg.AssetKey, account: str) -> bool:
+    """Dagster's newest materialization of the asset was made with this account."""
+    event = instance.get_latest_materialization_event(asset)
     if event is None or event.asset_materialization is None:
         return False
     of = event.asset_materialization.metadata.get(ACCOUNT)

@@ -2,21 +2,31 @@
 
 import dagster as dg
 
-from topview_pipeline.defs.jobs import catch_up, catch_up_config
+from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
 from topview_pipeline.defs.resources import TopviewResource
 
 
-@dg.schedule(
-    name="nightly_catch_up",
-    job=catch_up,
-    cron_schedule="0 2 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Every night at 02:00 UTC the whole catalogue is brought up to date for at most "
-    "TOPVIEW_NIGHTLY_CREDIT_LIMIT credits; what exists costs nothing. TOPVIEW_CREDIT_LIMIT, for "
-    "the day, counts in any case. With neither it does nothing.",
-)
-def nightly_catch_up(topview: dg.ResourceParam[TopviewResource]) -> dg.RunRequest | dg.SkipReason:
+def nightly_catch_up(topview: TopviewResource) -> dg.ScheduleDefinition:
+    """The schedule of the nightly catch-up."""
+    outline = topview.outline
+
+    @dg.schedule(
+        name=outline.of("nightly_catch_up"),
+        job_name=outline.of(CATCH_UP),
+        cron_schedule=outline.nightly_cron,
+        execution_timezone=outline.nightly_timezone,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Brings the whole catalogue up to date for at most "
+        "TOPVIEW_NIGHTLY_CREDIT_LIMIT credits; what exists costs nothing. TOPVIEW_CREDIT_LIMIT, "
+        "for the day, counts in any case. With neither it does nothing.",
+    )
+    def start() -> dg.RunRequest | dg.SkipReason:
+        return _request(topview)
+
+    return start
+
+
+def _request(topview: TopviewResource) -> dg.RunRequest | dg.SkipReason:
     """One catch_up run over the catalogue, or why not."""
     from topview_pipeline.errors import PipelineError
 

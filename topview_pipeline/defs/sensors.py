@@ -16,6 +16,7 @@ import dagster as dg
 from topview_pipeline.defs.dagster_private import report_died
 from topview_pipeline.defs.instance import advice
 from topview_pipeline.defs.jobs import RESUME_TASKS
+from topview_pipeline.defs.outline import PIPELINE_TAG, Outline
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.text import counted
 
@@ -85,19 +86,29 @@ def work_of(orphans: "Sequence[Task]", retries: "Sequence[Task]") -> str:
     return hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16]
 
 
-@dg.sensor(
-    name="pending_task_sensor",
-    job_name=RESUME_TASKS,  # with the job itself Dagster warns of a parameter of its own
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts resume_tasks when there are submitted tasks that no living run has, or "
-    "failed ones that are due again. It begins nothing new, so it never spends what was not asked "
-    "for. It also reports runs whose process died, so that Dagster starts them again.",
-)
-def pending_task_sensor(
-    context: dg.SensorEvaluationContext, topview: dg.ResourceParam[TopviewResource]
+def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
+    """The sensor that starts one run for what is to be finished."""
+    outline = topview.outline
+
+    @dg.sensor(
+        name=outline.of("pending_task_sensor"),
+        # With the job itself Dagster warns of a parameter of its own.
+        job_name=outline.of(RESUME_TASKS),
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts resume_tasks when there are submitted tasks that no living run has, or "
+        "failed ones that are due again. It begins nothing new, so it never spends what was not "
+        "asked for. It also reports runs whose process died, so that Dagster starts them again.",
+    )
+    def look(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return _look_for_tasks(context, topview)
+
+    return look
+
+
+def _look_for_tasks(
+    context: dg.SensorEvaluationContext, topview: TopviewResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Start one run for what is to be finished, or say why not."""
     from topview_pipeline.errors import PipelineError
 
     _advise(context.instance)
@@ -121,7 +132,7 @@ def _finish(
     found = f"{counted(len(orphans), 'task')} to bring home, {len(retries)} to try again"
     if not orphans and not retries:
         return dg.SkipReason("there is nothing to finish")
-    busy = running_job(context.instance, RESUME_TASKS)
+    busy = running_job(context.instance, topview.outline, RESUME_TASKS)
     if busy is not None:
         return dg.SkipReason(f"run {busy} is at it: {found}")
     if topview.config.api_key is None:
@@ -167,10 +178,12 @@ _AT_WORK: Final = [
 """Of a run that has a process; a SUSPENDED one has none, and is not dead."""
 
 
-def running_job(instance: dg.DagsterInstance, job: str) -> str | None:
-    """A run of the job that has not ended."""
+def running_job(instance: dg.DagsterInstance, outline: Outline, job: str) -> str | None:
+    """A run of the pipeline's job that has not ended."""
     statuses = [status for status in dg.DagsterRunStatus if status not in _ENDED]
-    filters = dg.RunsFilter(job_name=job, statuses=statuses)
+    filters = dg.RunsFilter(
+        job_name=outline.of(job), tags={PIPELINE_TAG: outline.name}, statuses=statuses
+    )
     records = instance.get_run_records(filters=filters, limit=1)
     return records[0].dagster_run.run_id if records else None
 
@@ -220,19 +233,28 @@ def _reconcile(
         )
 
 
-@dg.sensor(
-    name="catalogue_sensor",
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Follows the catalogue: makes new products partitions, observes changed inputs of "
-    "products already made, and retires products that left. It starts no run, spends nothing and "
-    "needs no key. A catalogue that is empty, half read or lost more than 20 % of its products is "
-    "not accepted.",
-)
-def catalogue_sensor(
-    context: dg.SensorEvaluationContext, topview: dg.ResourceParam[TopviewResource]
+def catalogue_sensor(topview: TopviewResource) -> dg.SensorDefinition:
+    """The sensor that follows the catalogue."""
+    outline = topview.outline
+
+    @dg.sensor(
+        name=outline.of("catalogue_sensor"),
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Follows the catalogue: makes new products partitions, observes changed inputs "
+        "of products already made, and retires products that left. It starts no run, spends "
+        "nothing and needs no key. A catalogue that is empty, half read or lost more than 20 % of "
+        "its products is not accepted.",
+    )
+    def follow(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return _look_at_catalogue(context, topview)
+
+    return follow
+
+
+def _look_at_catalogue(
+    context: dg.SensorEvaluationContext, topview: TopviewResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Look whether the catalogue changed, and follow it."""
     from topview_pipeline.errors import PipelineError
 
     try:
@@ -262,7 +284,9 @@ def _follow(
             return dg.SkipReason(cursor.trouble or "the catalogue has not changed")
         try:
             catalogue = topview.catalogue(seconds=_READ_SECONDS)
-            taken = catalogue_sync.accept_catalogue(context.instance, catalogue, ledger)
+            taken = catalogue_sync.accept_catalogue(
+                context.instance, topview.outline, catalogue, ledger
+            )
         except CatalogueError as error:
             if ledger is not None:
                 ledger.catalogue.hold(str(error))
@@ -281,7 +305,7 @@ def _follow(
             is_over=lambda: time.monotonic() > ends,
         )
     left_over = len(looked.changed) - catalogue_sync.MOST_OBSERVATIONS
-    observations = list(looked.observations())[: catalogue_sync.MOST_OBSERVATIONS]
+    observations = list(looked.observations(topview.outline))[: catalogue_sync.MOST_OBSERVATIONS]
     # What is left over is found again only from where this look began.
     place = start if left_over > 0 else looked.place
     is_more = left_over > 0 or not looked.is_whole
