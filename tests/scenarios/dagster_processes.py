@@ -204,14 +204,14 @@ class DagsterDev:
             found = self.graphql(_LOADED)["workspaceOrError"]["locationEntries"]
         except httpx.HTTPError:
             return False
-        return [entry["loadStatus"] for entry in found] == ["LOADED"]
+        return bool(found) and all(entry["loadStatus"] == "LOADED" for entry in found)
 
     # Runs.
 
-    def launch(self) -> str:
-        """Launch catch_up as the UI's button does; the run's id."""
+    def launch(self, job: str = CATCH_UP, location: str = LOCATION) -> str:
+        """Launch a job as the UI's button does; the run's id."""
         return self._buttons().submit_job_execution(
-            CATCH_UP, repository_location_name=LOCATION, repository_name=_REPOSITORY, run_config={}
+            job, repository_location_name=location, repository_name=_REPOSITORY, run_config={}
         )
 
     def terminate(self, run_id: str) -> None:
