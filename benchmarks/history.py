@@ -36,6 +36,7 @@ _NOW: Final = time.time()
 _RUN: Final = "11111111-1111-4111-8111-111111111111"
 _COMMON: Final[Mapping[str, Any]] = {
     "id": 0,
+    "pipeline": topview.config.name,
     "stage": CUT_OUT.key,
     "generation": 0,
     "attempt": 1,
@@ -100,7 +101,8 @@ def write_rows(account: str, rows: Sequence[Task]) -> None:
         names = {"id": number, "account": account, "topview_task_id": f"task-{number}"}
         values.append(asdict(row) | names)
         if row.state is TaskState.STORED:
-            report = {"task_id": number, "product_id": row.product_id}
+            report = {name: getattr(row, name) for name in ("pipeline", "product_id")}
+            report["task_id"] = number
             reports.append(
                 {"account": account, "at": _NOW, "what": "reported", "who": "run", **report}
             )

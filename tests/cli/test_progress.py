@@ -21,6 +21,7 @@ KEYS = [stage.key for stage in STAGES]
 CUT_OUT, SCENE, VIDEO = KEYS
 TASK = Task(
     id=1,
+    pipeline="topview",
     stage=CUT_OUT,
     product_id="mug",
     work="w",

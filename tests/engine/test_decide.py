@@ -18,6 +18,7 @@ def row(state: TaskState, **changes: Any) -> Task:
     """A task row, reserved ten seconds ago by a worker that died since."""
     values: dict[str, Any] = {
         "id": 1,
+        "pipeline": "acme",
         "stage": "replacedImages",
         "product_id": "a",
         "work": "work",
@@ -201,7 +202,14 @@ def test_force_takes_the_next_generation_once_for_a_root_run(
 ) -> None:
     tasks = [row(state, generation=number, root_run_id=root) for state, number, root in rows]
     for force, expected in ((False, plain), (True, forced)):
-        found = generation_of(tasks, "a", force=force, root_run_id="root", last_made=lambda: None)
+        found = generation_of(
+            tasks,
+            "a",
+            pipeline="acme",
+            force=force,
+            root_run_id="root",
+            last_made=lambda: None,
+        )
         assert found == expected
 
 
@@ -214,15 +222,30 @@ def test_force_takes_the_next_generation_once_for_a_root_run(
         ([(STORED, "a"), (STORED, "b")], 1, 1),  # its own was forgotten, it took the next
         ([(FAILED, "a"), (STORED, "b")], None, 1),
         ([(EXPIRED, "a"), (STORED, "b"), (STORED, "b")], 0, 2),
+        ([(STORED, "a"), (STORED, "other/a")], None, 0),  # its namesake was forced
+        ([(STORED, "other/a"), (STORED, "other/a")], 0, 0),
     ],
 )
 def test_a_product_keeps_the_generation_it_has_of_shared_work(
     rows: list[tuple[TaskState, str]], last_made: int | None, expected: int
 ) -> None:
-    """Another product's force, or a result that Topview forgot, must not cost it a new video."""
+    """Another's force, or a result that Topview forgot, must not cost it a new video."""
     tasks = [
-        row(state, id=number, generation=number, product_id=of)
+        row(
+            state,
+            id=number,
+            generation=number,
+            product_id=of.removeprefix("other/"),
+            pipeline="other" if of.startswith("other/") else "acme",
+        )
         for number, (state, of) in enumerate(rows)
     ]
-    found = generation_of(tasks, "a", force=False, root_run_id="root", last_made=lambda: last_made)
+    found = generation_of(
+        tasks,
+        "a",
+        pipeline="acme",
+        force=False,
+        root_run_id="root",
+        last_made=lambda: last_made,
+    )
     assert found == expected

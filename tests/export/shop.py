@@ -72,4 +72,7 @@ class Shop(World):
 
     def publish(self, *products: Product, media_url: str | None = None) -> Published:
         found = self.report(*products)
-        return publish_manifest(found, self.store, self.ledger.account, media_url=media_url)
+        ledger = self.ledger
+        return publish_manifest(
+            found, self.store, ledger.account, pipeline=ledger.pipeline, media_url=media_url
+        )

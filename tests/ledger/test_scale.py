@@ -24,6 +24,7 @@ def everything_a_product_asks(ledger: Ledger) -> None:
     ledger.tasks.reported(row.id, "a", who="me")
     ledger.tasks.last_made("a", STAGE)
     ledger.tasks.orphans()
+    ledger.tasks.left_pending()
     ledger.tasks.unmade()
     ledger.tasks.retries_due()
     ledger.tasks.slots_taken()
@@ -33,11 +34,12 @@ def everything_a_product_asks(ledger: Ledger) -> None:
 
 
 def reads_all(detail: str) -> bool:
-    """Whether a step looks at every row, or at a stage's, of a table that grows with products."""
+    """Whether a step looks at every row, or at a stage's or pipeline's, of a table that grows with products."""
     grows = any(word.startswith(("task", "other")) for word in detail.split()[1:2])
     found_by = detail.partition("(")[2]
     of_a_stage = found_by.startswith("account=? AND stage=?")
-    return grows and ("SCAN" in detail or found_by == "account=?)" or of_a_stage)
+    of_all = found_by in ("account=?)", "account=? AND pipeline=?)")
+    return grows and ("SCAN" in detail or of_all or of_a_stage)
 
 
 def test_nothing_that_a_product_asks_reads_all_rows_of_the_account(tmp_path: Path) -> None:

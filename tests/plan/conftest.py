@@ -59,6 +59,7 @@ class Situation:
         item = stage.item(one, inputs_of(stage, one), made_from, account="a")
         values: dict[str, Any] = {
             "id": sum(map(len, self.rows.values())) + 1,
+            "pipeline": "acme",
             "stage": stage.key,
             "product_id": one.product_id,
             "work": item.work,
@@ -97,6 +98,7 @@ class Situation:
     ) -> list[PlannedStage]:
         known = Known(
             account="a",
+            pipeline="acme",
             now=NOW,
             rows=self.rows,
             alive=frozenset({"alive"}),

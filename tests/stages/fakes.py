@@ -68,7 +68,7 @@ def item_of(stage: Stage, one: Product, upstream: Upstream | None, **options: An
 def row(**values: Any) -> Task:
     """A stored row of the ledger."""
     given = {"topview_task_id": "t1", "cost_credits": 1.5, **values}
-    names = "stage", "product_id", "work", "fingerprint", "run_id", "root_run_id"
+    names = "pipeline", "stage", "product_id", "work", "fingerprint", "run_id", "root_run_id"
     moments = dict.fromkeys(("queued_at", "reserved_at", "deadline_at"), 0.0)
     numbers = {"id": 1, "generation": 0, "attempt": 1}
     return Task(

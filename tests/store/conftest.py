@@ -66,6 +66,7 @@ def keep(store: Store, data: bytes = b"pixels", name: str = "cutout.png") -> Art
 def record_of(*artifacts: Artifact, **changes: Any) -> ResultRecord:
     fields: dict[str, Any] = {
         "account": "acc",
+        "pipeline": "topview",
         "product_id": "mug",
         "stage": "bgRemovedImage",
         "work": "w" * 64,

@@ -179,7 +179,9 @@ def _publish(
             if unmeasured:
                 context.log.info(f"Measured {len(unmeasured)} results that had no verdict.")
                 report = build_report(catalogue, ledger, STAGES)
-        published = publish_manifest(report, store, ledger.account, media_url=config.media_url)
+        published = publish_manifest(
+            report, store, ledger.account, pipeline=ledger.pipeline, media_url=config.media_url
+        )
     return dg.MaterializeResult(
         data_version=dg.DataVersion(published.version),
         metadata={

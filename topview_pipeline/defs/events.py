@@ -110,7 +110,7 @@ class Reporter:
 
     def _made(self, made: Made) -> Iterator[DagsterEvent]:
         task = self._ledger.tasks.get(made.task.id)
-        reused = task.reported_at is not None
+        reused = task.reported_at is not None or task.pipeline != self._ledger.pipeline
         yield from self._adoption(made, task)
         verdict = self._verdict(made, task)
         yield self._materialization(made, task, verdict, reused=reused)

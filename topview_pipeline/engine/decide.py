@@ -95,6 +95,7 @@ def generation_of(
     rows: Sequence[Row],
     product_id: str,
     *,
+    pipeline: str,
     force: bool,
     root_run_id: str,
     last_made: Callable[[], int | None],
@@ -102,9 +103,10 @@ def generation_of(
     """Return the generation of a work item that a run wants.
 
     Without force it is the newest that is live, else the newest that was tried, else 0. Where
-    products share the work, one keeps the generation it has: another product's force, or a result
-    that Topview forgot, must not make it pay for what comes after. Force takes the generation
-    above the highest, once per root run: executing the same run again finds what it made.
+    products share the work, one keeps the generation it has: another product's force (in another
+    pipeline perhaps its namesake's), or a result that Topview forgot, must not make it pay for what
+    comes after. Force takes the generation above the highest, once per root run: executing the same
+    run again finds what it made.
 
     Args:
         rows: all rows of the work, whatever their generation.
@@ -116,7 +118,11 @@ def generation_of(
         live = [row for row in counted if row.state in LIVE]
         if len(live) > 1:
             made = last_made()
-            live = [row for row in live if row.product_id == product_id or row.id == made] or live
+            live = [
+                row
+                for row in live
+                if (row.pipeline, row.product_id) == (pipeline, product_id) or row.id == made
+            ] or live
         return max((row.generation for row in live or counted), default=0)
     own = [row.generation for row in rows if row.root_run_id == root_run_id]
     if own:

@@ -43,6 +43,7 @@ TIMES: Final = (
     "deadline_at",
 )
 COPIED: Final = (
+    "pipeline",
     "product_id",
     "stage",
     "work",

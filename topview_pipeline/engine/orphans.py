@@ -23,6 +23,9 @@ _LOOK_SECONDS: Final = 30.0
 class Orphans:
     """Brings orphans into the store.
 
+    Those of another pipeline only where the account is short of slots, and then without an event:
+    its own next run has that.
+
     Args:
         wants: tells whether a product of this run will come to the row by itself.
         ended: called with each orphan's coroutine when it is over.
@@ -68,8 +71,7 @@ class Orphans:
             await self._slots.short.wait()
             self._slots.short.clear()
             self.settle_lost()
-            orphans = self._context.ledger.tasks.orphans()
-            self.take(row for row in orphans if row.state is TaskState.PENDING)
+            self.take(self._context.ledger.tasks.left_pending())
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _orphan_ended(self, orphan: asyncio.Task[None]) -> None:
@@ -77,12 +79,16 @@ class Orphans:
         self._ended(orphan)
 
     async def _bring_home(self, row: Task) -> None:
+        is_own = row.pipeline == self._context.ledger.pipeline
         if row.state is not TaskState.STORED:
             try:
                 row = await self._poller.finish(row, ask_now=True)
             except ProductHeldError as error:
-                self._report_held(row, error.reason, error.what, error.fix, error.until)
+                if is_own:
+                    self._report_held(row, error.reason, error.what, error.fix, error.until)
                 return
+        if not is_own:
+            return
         trouble = trouble_of(row)
         if trouble is not None and row.state is TaskState.OVERDUE:
             self._report_held(row, HoldReason.OVERDUE, *trouble, None)

@@ -75,12 +75,17 @@ class Poller:
             )
         if task.state is not TaskState.SUCCEEDED:
             return task
+        ledger, worker = self._context.ledger, self._context.worker
         try:
-            return await self._downloader.fetch(task, result)
+            task = await self._downloader.fetch(task, result)
         except ProductHeldError:
             # This run lives on: another one must not wait for it to try again.
-            self._context.ledger.tasks.release(task.id, worker=self._context.worker)
+            ledger.tasks.release(task.id, worker=worker)
             raise
+        if task.pipeline != ledger.pipeline:
+            # Nor must its own pipeline wait, which has to report it.
+            ledger.tasks.release(task.id, worker=worker)
+        return task
 
     async def _poll(self, task: Task, ask_now: bool) -> tuple[Task, TaskResult | None]:
         context = self._context

@@ -271,6 +271,7 @@ class ProductRun:
         return generation_of(
             rows,
             self._product_id,
+            pipeline=self._context.ledger.pipeline,
             force=self._work.force,
             root_run_id=root,
             last_made=lambda: self._last_made_id(stage.key),

@@ -236,7 +236,10 @@ class RunReconciler:
         return self._report.why_left(row.id)
 
     async def look_again(self) -> tuple[Task, ...]:
-        """The last look of the run; the rows that it adopted. Skipped right after the first."""
+        """The last look of the run; the pipeline's rows that it adopted.
+
+        Skipped right after the first.
+        """
         await self._looked()
         unknown = self._unknown()
         was_just_now = (
@@ -250,7 +253,8 @@ class RunReconciler:
         self._report = Report()
         self._under_way = asyncio.create_task(self._look())
         await self._looked()
-        return self._report.adopted
+        pipeline = self._context.ledger.pipeline
+        return tuple(row for row in self._report.adopted if row.pipeline == pipeline)
 
     def cancel(self) -> None:
         """Give up a look under way; what it settled is settled."""

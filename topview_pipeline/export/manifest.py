@@ -1,6 +1,7 @@
 """The manifest: the finished videos of a catalogue as two files that a shop imports.
 
-    <account>/manifest/videos.csv, videos.jsonl
+    <account>/manifest/videos.csv, videos.jsonl              of the pipeline "topview"
+    <account>/manifest/<pipeline>/videos.csv, videos.jsonl   of every other
 
 The same rows in both, written whole. Dagster keeps the history of the asset.
 """
@@ -19,9 +20,11 @@ from functools import partial
 from typing import Any, Final
 
 from topview_pipeline.export.report import ProductReport, Report
+from topview_pipeline.ledger import DEFAULT_PIPELINE
 from topview_pipeline.media.probe import MediaError, MediaInfo, probe_video
 from topview_pipeline.stages.video import COVER_FILE, VIDEO_FILE
 from topview_pipeline.store import Artifact, Store, StoreError
+from topview_pipeline.store.slugs import product_slug
 
 CSV: Final = "videos.csv"
 JSONL: Final = "videos.jsonl"
@@ -69,17 +72,21 @@ class Published:
 
 
 def publish_manifest(
-    report: Report, store: Store, account: str, *, media_url: str | None
+    report: Report, store: Store, account: str, *, pipeline: str, media_url: str | None
 ) -> Published:
     """List the videos that may be exported, and write the list.
 
     Args:
+        pipeline: whose products these are; each has its own files.
         media_url: below which a shop finds the store's files; None: the store's own addresses.
 
     Raises:
         StoreError: the store does not answer or cannot be written.
     """
-    keys = {name: f"{account}/manifest/{name}" for name in (CSV, JSONL)}
+    folder = f"{account}/manifest"
+    if pipeline != DEFAULT_PIPELINE:
+        folder = f"{folder}/{product_slug(pipeline)}"
+    keys = {name: f"{folder}/{name}" for name in (CSV, JSONL)}
     known = _measured_before(store.read_file(keys[JSONL]))
 
     def measure(video: Artifact) -> MediaInfo | None:

@@ -19,6 +19,8 @@ from topview_pipeline.text import counted
 _DAY_SECONDS: Final = 86_400.0
 _PRICE_SECONDS: Final = 3600.0
 """After this time somebody may have named a price."""
+_NEWEST: Final = 200
+"""Tasks from which it is known what one may cost."""
 _ON_ITS_WAY: Final = (
     TaskState.RESERVED,
     TaskState.PENDING,
@@ -58,6 +60,12 @@ class Budget:
         """The credits of this UTC day."""
         with self._db.read() as connection:
             return _spent_today(connection, self._account, self._db.now(connection))
+
+    def dearest(self) -> float:
+        """The highest estimate of the newest tasks; 0 without one."""
+        newest = sa.select(task.c.estimate).where(task.c.account == self._account)
+        newest = newest.order_by(task.c.id.desc()).limit(_NEWEST)
+        return self._db.scalar(sa.select(sa.func.max(newest.subquery().c.estimate))) or 0.0
 
 
 def midnight_after(now: float) -> float:

@@ -11,16 +11,18 @@ from topview_pipeline.ledger.task_row import TaskState
 
 
 class Choices:
-    """The choices of one account, by product and fingerprint of the result with the images."""
+    """The choices of one pipeline, by product and fingerprint of the result with the images."""
 
-    def __init__(self, database: Database, account: str) -> None:
+    def __init__(self, database: Database, account: str, pipeline: str) -> None:
         self._db = database
         self._account = account
+        self._pipeline = pipeline
 
     def image_for(self, product_id: str, fingerprint: str) -> int | None:
         """The preferred image of a result, from 1."""
         query = sa.select(choice.c.image).where(
             choice.c.account == self._account,
+            choice.c.pipeline == self._pipeline,
             choice.c.product_id == product_id,
             choice.c.fingerprint == fingerprint,
         )
@@ -28,7 +30,8 @@ class Choices:
 
     def all(self) -> dict[tuple[str, str], int]:
         """Every preference, by (product, fingerprint)."""
-        query = sa.select(choice).where(choice.c.account == self._account)
+        mine = choice.c.account == self._account, choice.c.pipeline == self._pipeline
+        query = sa.select(choice).where(*mine)
         return {(row.product_id, row.fingerprint): row.image for row in self._db.rows(query)}
 
     def choose(self, product_id: str, fingerprint: str, image: int, *, who: str, why: str) -> None:
@@ -41,9 +44,11 @@ class Choices:
             task.c.fingerprint == fingerprint,
             task.c.state.in_((TaskState.STORED, TaskState.SUCCEEDED)),
         )
-        key = {"account": self._account, "product_id": product_id, "fingerprint": fingerprint}
+        key = {"account": self._account, "pipeline": self._pipeline}
+        key |= {"product_id": product_id, "fingerprint": fingerprint}
         with self._db.write(lock=self._account) as connection:
             upsert(connection, choice, [{**key, "image": image}])
             event = self._db.now(connection), "chosen", who, {"image": image, "why": why}
             task_id = connection.scalar(chosen_from)
-            append_event(connection, self._account, *event, task_id=task_id, product_id=product_id)
+            product = self._pipeline, product_id
+            append_event(connection, self._account, *event, task_id=task_id, product=product)

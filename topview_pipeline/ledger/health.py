@@ -1,4 +1,4 @@
-"""Health: what is wrong with an account's tasks as a whole, and how to recover. It only reads.
+"""Health: what is wrong with a pipeline's tasks as a whole, and how to recover. It only reads.
 
 A product that never got a row is not seen here: one that waits for credits, or whose photo cannot
 be read. The table of its run and its partition's history say so.
@@ -20,13 +20,11 @@ MOST_SHOWN: Final = 20
 EXPIRING_AFTER_SECONDS: Final = 3 * 86400.0
 """Topview keeps a result seven days: this leaves four to bring it home."""
 _KEPT_SECONDS: Final = 7 * 86400.0
-_NEWEST: Final = 200
-"""Tasks from which it is known what one may cost."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A product's stage that is not well, and what to do; empty fields: the whole account."""
+    """A product's stage that is not well, and what to do; empty fields: all of them."""
 
     product: str
     stage: str
@@ -37,7 +35,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one question about the account's health.
+    """The answer to one question about a pipeline's health.
 
     Attributes:
         count: of all cases; of failures, the products that have any.
@@ -63,7 +61,7 @@ def health(ledger: Ledger, *, credits_a_day: float | None) -> dict[str, Answer]:
             "do what each row says, then run the products again",
         ),
         "tasks_unknown": _answer(
-            map(_case, ledger.unknowns.rows()),
+            map(_case, ledger.tasks.in_state([TaskState.UNKNOWN])),
             "topview-pipeline tasks reconcile, then tasks adopt or tasks void",
         ),
         "results_about_to_expire": _expiring(ledger, unmade),
@@ -137,9 +135,8 @@ def _expiring(ledger: Ledger, unmade: Iterable[Task]) -> Answer:
 
 
 def _credits_used_up(ledger: Ledger, limit: float | None) -> Answer:
-    """No room in the day's limit for a task as dear as the dearest of the newest ones."""
-    newest, _ = ledger.history.page(limit=_NEWEST)
-    dearest = max((row.estimate or 0.0 for row in newest), default=0.0)
+    """No room in the account's day for a task as dear as the dearest of its newest ones."""
+    dearest = ledger.budget.dearest()
     spent = ledger.budget.today().total
     fix = "wait for midnight UTC or raise TOPVIEW_CREDIT_LIMIT, then run again"
     if limit is None or (spent < limit and spent + dearest <= limit):

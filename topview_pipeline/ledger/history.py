@@ -37,20 +37,27 @@ def append_event(
     detail: Mapping[str, Any] | None = None,
     *,
     task_id: int | None = None,
-    product_id: str | None = None,
+    product: tuple[str, str] | None = None,
 ) -> None:
-    """Write one event, inside the transaction of what it reports."""
-    subject = {"account": account, "task_id": task_id, "product_id": product_id}
+    """Write one event, inside the transaction of what it reports.
+
+    Args:
+        product: its pipeline and id.
+    """
+    pipeline, product_id = product or (None, None)
+    subject = {"account": account, "task_id": task_id}
+    subject |= {"pipeline": pipeline, "product_id": product_id}
     event = {"at": at, "what": what, "who": who, "detail": dict(detail or {})}
     connection.execute(task_event.insert(), subject | event)
 
 
 class History:
-    """Looks back at the tasks of one account."""
+    """Looks back at the tasks of one account; `page` at those of one pipeline."""
 
-    def __init__(self, database: Database, account: str) -> None:
+    def __init__(self, database: Database, account: str, pipeline: str) -> None:
         self._db = database
         self._account = account
+        self._pipeline = pipeline
 
     def page(
         self,
@@ -61,7 +68,7 @@ class History:
         limit: int,
     ) -> tuple[list[Task], int]:
         """The newest rows of a selection, the newest first, and how many it has in all."""
-        which = [task.c.account == self._account]
+        which = [task.c.account == self._account, task.c.pipeline == self._pipeline]
         if states:
             which.append(task.c.state.in_(states))
         wanted = {"product_id": product_id, "stage": stage}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -22,6 +23,8 @@ from topview_pipeline.ledger.unknowns import Unknowns
 from topview_pipeline.ledger.uploads import Uploads
 from topview_pipeline.ledger.workers import Workers
 
+DEFAULT_PIPELINE: Final = "topview"
+
 
 def account_id(base_url: str, uid: str) -> str:
     """Name of an account: a hash of origin and uid, never of the key.
@@ -36,7 +39,11 @@ def account_id(base_url: str, uid: str) -> str:
 
 
 class Ledger:
-    """The tasks of one account, and what belongs to them."""
+    """The tasks of one account, and what belongs to them, as one of its pipelines sees them.
+
+    Work, slots, credits and uploads are the account's: what is identical is paid once. Products,
+    what they stand on, their troubles and a person's choices are the pipeline's.
+    """
 
     def __init__(
         self,
@@ -44,14 +51,14 @@ class Ledger:
         *,
         base_url: str,
         uid: str,
-        pipeline: str = "topview",
+        pipeline: str = DEFAULT_PIPELINE,
         clock: Callable[[], float] | None = None,
     ) -> None:
         """Open (and on first use create) the ledger.
 
         Args:
             url, clock: as `Database` takes them.
-            pipeline: whose catalogue it is that `catalogue` remembers.
+            pipeline: whose products these are.
 
         Raises:
             LedgerUnavailable: it cannot be opened or written.
@@ -59,15 +66,16 @@ class Ledger:
         """
         self._database = Database(url, clock=clock)
         self.account = account_id(base_url, uid)
-        self.tasks = Tasks(self._database, self.account)
-        self.workers = Workers(self._database, self.account)
+        self.pipeline = pipeline
+        self.tasks = Tasks(self._database, self.account, pipeline)
+        self.workers = Workers(self._database, self.account, pipeline)
         self.budget = Budget(self._database, self.account)
         self.unknowns = Unknowns(self._database, self.account, self.tasks)
         self.uploads = Uploads(self._database, self.account)
         self.hashes = FileHashTable(self._database)
         self.catalogue = CatalogueState(self._database, self.account, pipeline)
-        self.choices = Choices(self._database, self.account)
-        self.history = History(self._database, self.account)
+        self.choices = Choices(self._database, self.account, pipeline)
+        self.history = History(self._database, self.account, pipeline)
         self._register(base_url, uid)
 
     @property

@@ -35,6 +35,7 @@ _IN_LINE_SECONDS: Final = 5.0
 def reserve(
     connection: sa.Connection,
     account: str,
+    pipeline: str,
     wanted: Reservation,
     slots: int,
     credits_a_day: float | None,
@@ -55,7 +56,8 @@ def reserve(
         return NoSlot(taken)
     own = worker.update().where(worker.c.id == wanted.worker)
     connection.execute(own.values(served_at=now, short_at=None))
-    values = {**vars(wanted), "state": TaskState.RESERVED, "reserved_at": now}
+    values = {**vars(wanted), "pipeline": pipeline, "state": TaskState.RESERVED}
+    values["reserved_at"] = now
     values["deadline_at"] = now + values.pop("deadline_seconds")
     source = values.pop("estimate_source")
     del values["seen"]

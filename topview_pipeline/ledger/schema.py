@@ -45,6 +45,7 @@ worker = sa.Table(
     metadata,
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("account", sa.String(64), nullable=False, index=True),
+    sa.Column("pipeline", sa.String(255), nullable=False),
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("heartbeat_at", sa.Float, nullable=False),
@@ -76,6 +77,7 @@ task = sa.Table(
     metadata,
     sa.Column("id", _id, primary_key=True, autoincrement=True),
     sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("pipeline", sa.String(255), nullable=False),
     sa.Column("stage", sa.String(64), nullable=False),
     sa.Column("product_id", sa.Text, nullable=False),
     sa.Column("work", sa.String(64), nullable=False),
@@ -116,31 +118,38 @@ task = sa.Table(
     _partial("one_row_a_task", "account", "topview_task_id", where=_has_id, unique=True),
     sa.Index("task_by_fingerprint", "account", "fingerprint"),
     sa.Index("task_by_work", "account", "work"),
-    sa.Index("task_by_product", "account", "product_id", "stage"),
+    sa.Index("task_by_product", "account", "pipeline", "product_id", "stage"),
     sa.Index("task_by_stage", "account", "stage"),
-    sa.Index("task_by_state", "account", "state", "reported_at"),
+    sa.Index("task_by_state", "account", "state", "pipeline", "reported_at"),
     _partial("task_by_worker", "account", "worker", where="worker IS NOT NULL"),
     # With the credits in them, so that adding up a day or a run reads no row.
     sa.Index("task_by_booking", "account", "booked_at", "cost_credits", "estimate"),
     sa.Index("task_by_root_run", "account", "root_run_id", "booked_at", "cost_credits", "estimate"),
 )
-"""One row an attempt; its columns are the fields of `task_row.Task`, in that order."""
+"""One row an attempt; its columns are the fields of `task_row.Task`, in that order.
+
+It belongs to the account, and so does the work; `pipeline` is the one whose product asked first.
+"""
+
 task_event = sa.Table(
     "task_event",
     metadata,
     sa.Column("id", _id, primary_key=True, autoincrement=True),
     sa.Column("account", sa.String(64), nullable=False),
     sa.Column("task_id", _id, index=True),
+    sa.Column("pipeline", sa.String(255)),
     sa.Column("product_id", sa.Text),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("what", sa.String(32), nullable=False),
     sa.Column("who", sa.Text, nullable=False),
     sa.Column("detail", _json),
-    _partial("event_by_product", "account", "product_id", where="product_id IS NOT NULL"),
+    _partial(
+        "event_by_product", "account", "pipeline", "product_id", where="product_id IS NOT NULL"
+    ),
 )
 """Append-only: every move of a row and every act of a person, with who and why.
 
-"reported" with a product says which row a product's stage stands on from then on.
+"reported" with a pipeline's product says which row its stage stands on from then on.
 """
 
 upload = sa.Table(
@@ -190,6 +199,7 @@ choice = sa.Table(
     "choice",
     metadata,
     sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("pipeline", sa.String(255), primary_key=True),
     sa.Column("product_id", sa.String(255), primary_key=True),
     sa.Column("fingerprint", sa.String(64), primary_key=True),
     sa.Column("image", sa.Integer, nullable=False),

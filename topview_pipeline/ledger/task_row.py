@@ -62,13 +62,14 @@ class Task:
     """A row as it was when it was read. Times in seconds since the epoch, by the ledger's clock.
 
     Attributes:
+        pipeline: whose product asked first; another pipeline's may stand on the row, too.
         work: hash of everything that shapes the output; `fingerprint` is that with the generation.
         attempt: from 1, among the rows of the fingerprint.
         worker: who works on the row now; None when nobody does.
         seconds: of speech that it was sent with, for what is paid by the second.
         credit_limit: the credits that its root run may spend; None without a limit.
         cost_credits: what Topview booked; None while (or when) Topview named no price.
-        reported_at: when Dagster first had an event of this row.
+        reported_at: when Dagster first had an event of this row, of its own pipeline.
         retryable: of a failed row: there may be another attempt, from `not_before` on.
         inputs: data versions of what it was made from.
         result: the finished query's answer without signed queries.
@@ -76,6 +77,7 @@ class Task:
     """
 
     id: int
+    pipeline: str
     stage: str
     product_id: str
     work: str
@@ -117,12 +119,13 @@ class TaskGlance(NamedTuple):
     """The columns of a row that a decision needs, for plans over tens of thousands of rows.
 
     Attributes:
-        product_id: that paid for it; in `Tasks.last_made_all` the product that stands on it.
+        pipeline, product_id: that paid for it; in `Tasks.last_made_all` those that stand on it.
         result: of the stages whose results were asked for; None elsewhere.
         inputs: only in `Tasks.last_made_all`; empty elsewhere.
     """
 
     id: int
+    pipeline: str
     stage: str
     product_id: str
     work: str

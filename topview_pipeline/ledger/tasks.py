@@ -1,5 +1,8 @@
 """The task rows of an account: reading them, reserving one, and every move after that.
 
+The work is the account's, whichever pipeline asked for it first: it is found, waited for and paid
+once by all. The products are a pipeline's: what they stand on, and what is to be done for them.
+
 Each move is one transaction with its event. It takes the account's lock, too: a reservation adds
 up the account's rows in more than one statement, and none may change in between.
 """
@@ -38,7 +41,8 @@ _MADE: Final = (TaskState.STORED, TaskState.SUCCEEDED)
 """States of a row that was reported: stored, or succeeded again because a file is gone."""
 _UNMADE: Final = tuple(set(TaskState) - {TaskState.STORED, TaskState.VOID})
 _REPEATED: Final = tuple(
-    map(TaskGlance._fields.index, ("stage", "product_id", "run_id", "root_run_id", "worker"))
+    TaskGlance._fields.index(name)
+    for name in ("pipeline", "stage", "product_id", "run_id", "root_run_id", "worker")
 )
 _AT_ONCE: Final = 500
 _RETRIED_SECONDS: Final = 86400.0
@@ -51,11 +55,13 @@ class IllegalMove(LedgerError):
 
 
 class Tasks:
-    """Reads, reserves and moves the task rows of one account."""
+    """Reads, reserves and moves the task rows of one account, for one of its pipelines."""
 
-    def __init__(self, database: Database, account: str) -> None:
+    def __init__(self, database: Database, account: str, pipeline: str) -> None:
         self._db = database
         self._account = account
+        self._pipeline = pipeline
+        self._is_own = task.c.pipeline == pipeline
 
     # Reading. Lists are in the order of the rows' numbers, the oldest first.
 
@@ -74,8 +80,8 @@ class Tasks:
         return self._select(task.c.work == work)
 
     def in_state(self, states: Collection[TaskState]) -> list[Task]:
-        """All rows in one of these states."""
-        return self._select(task.c.state.in_(states))
+        """The pipeline's rows in one of these states."""
+        return self._select(task.c.state.in_(states), self._is_own)
 
     def slots_taken(self) -> int:
         """The rows that hold a slot now: reserved, pending, and unknown until their deadline."""
@@ -83,10 +89,11 @@ class Tasks:
             return slots_taken(connection, self._account, self._db.now())
 
     def orphans(self) -> list[Task]:
-        """Rows without a living worker that need to be brought home, the most urgent first.
+        """The pipeline's rows without a living worker that need to be brought home.
 
-        Those at Topview or finished there, stored ones that Dagster has no event of, and overdue
-        ones not asked about for an hour (or in the future: then the clock was set back). What was
+        The most urgent first: those at Topview or finished there, stored ones that Dagster has no
+        event of (another pipeline may have brought them home, and have its own), and overdue ones
+        not asked about for an hour (or in the future: then the clock was set back). What was
         finished earliest is the soonest to be out of reach.
         """
         asked = sa.func.coalesce(task.c.last_query_at, task.c.reserved_at)
@@ -99,19 +106,24 @@ class Tasks:
                 (task.c.state == TaskState.OVERDUE, due),
                 (task.c.state == TaskState.STORED, task.c.reported_at.is_(None)),
             )
-            dead = self._without_worker(now)
-            rows = [row for kind in kinds for row in self._read(connection, dead, *kind)]
+            mine = self._is_own, self._without_worker(now)
+            rows = [row for kind in kinds for row in self._read(connection, *mine, *kind)]
         return sorted(rows, key=lambda row: (row.succeeded_at or float("inf"), row.id))
 
+    def left_pending(self) -> list[Task]:
+        """The account's rows that hold a slot at Topview and have no living worker."""
+        dead = self._without_worker(self._db.now())
+        return self._select(task.c.state == TaskState.PENDING, dead)
+
     def lost(self, *, submit_seconds: float) -> list[Task]:
-        """Reserved rows whose submit, which takes at most so long, is no longer under way."""
+        """The account's reserved rows whose submit, of at most so long, is no longer under way."""
         now = self._db.now()
         recent = task.c.reserved_at.between(now - submit_seconds, now + submit_seconds)
         gone = sa.or_(self._without_worker(now), ~recent)
         return self._select(task.c.state == TaskState.RESERVED, gone)
 
     def retries_due(self) -> list[Task]:
-        """Failed rows whose work may be tried again by itself now.
+        """The pipeline's failed rows whose work may be tried again by itself now.
 
         The newest of their fingerprint and of their product's stage. One that was due a day ago is
         left to the next run that plans: its inputs have changed, or it cannot be made. A wait more
@@ -121,12 +133,13 @@ class Tasks:
         due = sa.func.coalesce(task.c.not_before, task.c.closed_at)
         wait, agreed = due - self._db.now(), due - task.c.closed_at
         return self._select(
+            self._is_own,
             task.c.state == TaskState.FAILED,
             task.c.retryable.is_(True),
             task.c.attempt < ATTEMPTS_BY_ITSELF,
             sa.or_(wait.between(-_RETRIED_SECONDS, 0), wait > 2 * agreed),
             _is_newest("fingerprint"),
-            _is_newest("product_id", "stage"),
+            _is_newest("pipeline", "product_id", "stage"),
         )
 
     def unmade(self) -> list[Task]:
@@ -140,28 +153,30 @@ class Tasks:
         reported = sa.exists().where(
             task_event.c.what == _REPORTED,
             task_event.c.account == task.c.account,
+            task_event.c.pipeline == task.c.pipeline,
             task_event.c.product_id == task.c.product_id,
             task_event.c.task_id == made.c.id,
             made.c.stage == task.c.stage,
             task_event.c.id > first.scalar_subquery(),
         )
-        return self._select(task.c.state.in_(_UNMADE), _is_newest("product_id", "stage"), ~reported)
+        newest = _is_newest("pipeline", "product_id", "stage")
+        return self._select(self._is_own, task.c.state.in_(_UNMADE), newest, ~reported)
 
     def last_made(self, product_id: str, stage: str) -> Task | None:
         """The row that a product's stage stands on, even if its inputs changed since.
 
         The last one reported for them whose files are in the store (or are fetched again); another
-        product may have paid for it.
+        product, or pipeline, may have paid for it.
         """
         of_product = task_event.c.product_id == product_id, task.c.stage == stage
-        reports = self._events([task], _REPORTED, *of_product, task.c.state.in_(_MADE))
+        reports = self._reports([task], *of_product, task.c.state.in_(_MADE))
         rows = self._db.rows(reports.order_by(task_event.c.id.desc()).limit(1))
         return task_of(rows[0]) if rows else None
 
     def last_made_ids(self) -> dict[tuple[str, str], int]:
         """The number of the row that `last_made` gives, of every (product, stage)."""
         columns = task_event.c.product_id, task.c.stage, task.c.id
-        reports = self._events(columns, _REPORTED, task.c.state.in_(_MADE))
+        reports = self._reports(columns, task.c.state.in_(_MADE))
         rows = self._db.rows(reports.order_by(task_event.c.id))
         return {(product_id, stage): task_id for product_id, stage, task_id in rows}
 
@@ -169,15 +184,15 @@ class Tasks:
         self, *, results_of: Collection[str] = ()
     ) -> dict[tuple[str, str], TaskGlance]:
         """`last_made` of every (product, stage); with the results of these stages."""
-        made = self._events([sa.func.max(task_event.c.id)], _REPORTED, task.c.state.in_(_MADE))
+        made = self._reports([sa.func.max(task_event.c.id)], task.c.state.in_(_MADE))
         newest = made.group_by(task_event.c.product_id, task.c.stage)
-        columns = _glance_columns(results_of, task_event.c.product_id, task.c.inputs)
-        query = self._events(columns, _REPORTED, task_event.c.id.in_(newest))
+        columns = _glance_columns(results_of, task_event, task.c.inputs)
+        query = self._reports(columns, task_event.c.id.in_(newest))
         return {(glance.product_id, glance.stage): glance for glance in self._glances(query)}
 
     def glances(self, *, results_of: Collection[str] = ()) -> dict[str, list[TaskGlance]]:
-        """Every row by its work; with the results of these stages."""
-        columns = _glance_columns(results_of, task.c.product_id, sa.null())
+        """Every row of the account by its work; with the results of these stages."""
+        columns = _glance_columns(results_of, task, sa.null())
         query = sa.select(*columns).where(task.c.account == self._account)
         found: dict[str, list[TaskGlance]] = {}
         for glance in self._glances(query.order_by(task.c.id)):
@@ -195,7 +210,8 @@ class Tasks:
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
-            return reserve(connection, self._account, wanted, slots, credits_a_day, now)
+            of = self._account, self._pipeline
+            return reserve(connection, *of, wanted, slots, credits_a_day, now)
 
     def accepted(
         self, task_id: int, topview_task_id: str, *, who: str, found: str | None = None
@@ -369,23 +385,25 @@ class Tasks:
     def reported(self, task_id: int, product_id: str, *, who: str) -> None:
         """Dagster has an event by which this product's stage stands on this row.
 
-        From the first time on the row is no longer in work. Reporting the same again, without an
+        From the first time on a row of the pipeline is no longer in work; another pipeline's waits
+        for an event of its own. Reporting the same again, without an
         attempt since, writes nothing: a nightly run over finished products grows no ledger.
         """
         with self._db.write(lock=self._account) as connection:
             row, now = self._get(connection, task_id), self._db.now(connection)
-            if row.reported_at is None:
+            if row.reported_at is None and row.pipeline == self._pipeline:
                 connection.execute(_update(task_id), {"reported_at": now, "worker": None})
             newest = sa.func.max(task_event.c.id)
-            reports = self._events([newest], _REPORTED, task_event.c.product_id == product_id)
-            reports = reports.where(task.c.stage == row.stage)
-            attempts = self._events([newest], "reserved", task.c.product_id == product_id)
-            attempts = attempts.where(task.c.stage == row.stage)
+            of_stage = task.c.stage == row.stage
+            reports = self._reports([newest], task_event.c.product_id == product_id, of_stage)
+            of_product = self._is_own, task.c.product_id == product_id, of_stage
+            attempts = self._events([newest], "reserved", *of_product)
             own = connection.scalar(reports.where(task.c.id == task_id))
             last = max(connection.scalar(query) or 0 for query in (reports, attempts))
             if own is None or own < last:
                 event = self._account, now, _REPORTED, who
-                append_event(connection, *event, task_id=task_id, product_id=product_id)
+                product = self._pipeline, product_id
+                append_event(connection, *event, task_id=task_id, product=product)
 
     def adopt(self, task_id: int, *, worker: str) -> Task | None:
         """Take over a row without a living worker; None when there is one.
@@ -438,6 +456,10 @@ class Tasks:
         """Rows on which no living worker works."""
         return sa.or_(task.c.worker.is_(None), task.c.worker.not_in(living(self._account, now)))
 
+    def _reports(self, columns: Iterable[Any], *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        """Select from the reports of the pipeline's products, each with its row."""
+        return self._events(columns, _REPORTED, task_event.c.pipeline == self._pipeline, *which)
+
     def _events(
         self, columns: Iterable[Any], what: str, *which: sa.ColumnElement[bool]
     ) -> sa.Select[Any]:
@@ -459,8 +481,9 @@ def _is_newest(*columns: str) -> sa.ColumnElement[bool]:
 
 
 def _glance_columns(
-    results_of: Collection[str], product_id: sa.ColumnElement[str], inputs: sa.ColumnElement[Any]
+    results_of: Collection[str], owner: sa.Table, inputs: sa.ColumnElement[Any]
 ) -> list[sa.ColumnElement[Any]]:
     result = sa.case((task.c.stage.in_(results_of), task.c.result), else_=sa.null())
-    others = {"product_id": product_id, "result": result, "inputs": inputs}
+    others: dict[str, sa.ColumnElement[Any]] = {"result": result, "inputs": inputs}
+    others |= {name: owner.c[name] for name in ("pipeline", "product_id")}
     return [others[name] if name in others else task.c[name] for name in TaskGlance._fields]

@@ -30,8 +30,9 @@ class Unknowns:
         self._tasks = tasks
 
     def rows(self) -> list[Task]:
-        """All of them, the oldest first."""
-        return self._tasks.in_state((TaskState.UNKNOWN,))
+        """All of them, whatever their pipeline, the oldest first."""
+        mine = task.c.account == self._account, task.c.state == TaskState.UNKNOWN
+        return list(map(task_of, self._db.rows(sa.select(task).where(*mine).order_by(task.c.id))))
 
     def is_due(self, now: float) -> bool:
         """True if there are any and the credit log was not looked at for ten minutes.

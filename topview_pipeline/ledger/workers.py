@@ -21,17 +21,19 @@ _FORGOTTEN_SECONDS: Final = 7 * 86_400.0
 
 
 class Workers:
-    """The engines at work on one account."""
+    """The engines at work on one account; those that are started here are one pipeline's."""
 
-    def __init__(self, database: Database, account: str) -> None:
+    def __init__(self, database: Database, account: str, pipeline: str) -> None:
         self._db = database
         self._account = account
+        self._pipeline = pipeline
 
     def start(self, worker_id: str, *, run_id: str) -> None:
         """Register a worker of a run; its first heartbeat is now."""
         with self._db.write() as connection:
             now = self._db.now(connection)
-            row = {"id": worker_id, "account": self._account, "run_id": run_id}
+            row = {"id": worker_id, "account": self._account, "pipeline": self._pipeline}
+            row["run_id"] = run_id
             times = dict.fromkeys(("started_at", "heartbeat_at", "served_at"), now)
             upsert(connection, worker, [row | times])
             long_dead = worker.c.heartbeat_at < now - _FORGOTTEN_SECONDS
@@ -59,9 +61,14 @@ class Workers:
         return worker_id in self.alive()
 
     def run_is_dead(self, run_id: str) -> bool:
-        """True if a run had a worker that died; not if it ended by itself or has not begun."""
+        """True if a run of the pipeline had a worker that died.
+
+        Not if it ended by itself or has not begun.
+        """
         query = sa.select(_is_recent(self._db.now()).label("lives")).where(
-            worker.c.account == self._account, worker.c.run_id == run_id
+            worker.c.account == self._account,
+            worker.c.pipeline == self._pipeline,
+            worker.c.run_id == run_id,
         )
         workers = self._db.rows(query)
         return bool(workers) and not any(row.lives for row in workers)

@@ -19,8 +19,9 @@ class Known:
     """Facts of the ledger and of Dagster.
 
     Attributes:
+        pipeline: whose products are planned.
         now: seconds since the epoch, by the ledger's clock.
-        rows: task rows by work, the oldest first.
+        rows: the account's task rows by work, the oldest first.
         alive: ids of living workers.
         choices: a person's image, by (product, fingerprint of the stage it was chosen of).
         materialized: data version of the newest materialization, by (product, stage).
@@ -30,6 +31,7 @@ class Known:
     """
 
     account: str
+    pipeline: str
     now: float
     rows: Mapping[str, Sequence[TaskGlance]]
     alive: frozenset[str]
@@ -52,6 +54,7 @@ def load_known(
     last_made = cache(lambda: ledger.tasks.last_made_all(results_of=read))
     return Known(
         account=ledger.account,
+        pipeline=ledger.pipeline,
         now=ledger.now(),
         rows=ledger.tasks.glances(results_of=read),
         alive=frozenset(ledger.workers.alive()),

@@ -281,6 +281,7 @@ class _Planner:
         generation = generation_of(
             rows,
             product_id,
+            pipeline=self.known.pipeline,
             force=self.force,
             root_run_id=_A_RUN_TO_COME,
             last_made=lambda: self.known.last_made_ids.get((product_id, item.stage.key)),

@@ -51,6 +51,7 @@ class ResultRecord(BaseModel, frozen=True):
     """
 
     account: str
+    pipeline: str  # whose product this is
     product_id: str
     stage: str
     work: str  # the ledger's name of product and stage without the generation
