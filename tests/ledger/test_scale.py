@@ -34,7 +34,7 @@ def everything_a_product_asks(ledger: Ledger) -> None:
 
 
 def reads_all(detail: str) -> bool:
-    """Whether a step looks at every row, or at a stage's or pipeline's, of a table that grows with products."""
+    """Whether a step looks at every row, or at one stage's or pipeline's, of a growing table."""
     grows = any(word.startswith(("task", "other")) for word in detail.split()[1:2])
     found_by = detail.partition("(")[2]
     of_a_stage = found_by.startswith("account=? AND stage=?")

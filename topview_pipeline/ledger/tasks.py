@@ -397,7 +397,9 @@ class Tasks:
             of_stage = task.c.stage == row.stage
             reports = self._reports([newest], task_event.c.product_id == product_id, of_stage)
             of_product = self._is_own, task.c.product_id == product_id, of_stage
-            attempts = self._events([newest], "reserved", *of_product)
+            tried = sa.select(task.c.id).where(task.c.account == self._account, *of_product)
+            begun = task_event.c.what == "reserved", task_event.c.task_id.in_(tried)
+            attempts = sa.select(newest).where(*begun)
             own = connection.scalar(reports.where(task.c.id == task_id))
             last = max(connection.scalar(query) or 0 for query in (reports, attempts))
             if own is None or own < last:
@@ -458,15 +460,10 @@ class Tasks:
 
     def _reports(self, columns: Iterable[Any], *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
         """Select from the reports of the pipeline's products, each with its row."""
-        return self._events(columns, _REPORTED, task_event.c.pipeline == self._pipeline, *which)
-
-    def _events(
-        self, columns: Iterable[Any], what: str, *which: sa.ColumnElement[bool]
-    ) -> sa.Select[Any]:
-        """Select from the events of a kind, each with its row."""
         query = sa.select(*columns).select_from(task_event)
         query = query.join(task, task.c.id == task_event.c.task_id)
-        return query.where(task_event.c.account == self._account, task_event.c.what == what, *which)
+        of_pipeline = task_event.c.account == self._account, task_event.c.pipeline == self._pipeline
+        return query.where(*of_pipeline, task_event.c.what == _REPORTED, *which)
 
 
 def _update(task_id: int) -> sa.Update:
