@@ -29,13 +29,20 @@ from tests.engine.world import (
 )
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import Made
-from topview_pipeline.ledger import DEAD_AFTER_SECONDS, LedgerUnavailable, TaskState
+from topview_pipeline.ledger import (
+    DEAD_AFTER_SECONDS,
+    DEFAULT_PIPELINE,
+    Ledger,
+    LedgerUnavailable,
+    TaskState,
+)
 from topview_pipeline.topview.errors import TopviewError
 
 _NAMES = ("a", "b", "twin of a")
 _UNFINISHED = (TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED, TaskState.OVERDUE)
 _PAID = ALL_STAGES[1:]
 _SLOTS = 2
+_OTHER = "acme"
 
 names = st.lists(st.sampled_from(_NAMES), min_size=1, max_size=3, unique=True)
 stages = st.sampled_from([(), (), ("bgRemovedImage",), ("replacedImages", "finishedVideo")])
@@ -43,7 +50,10 @@ waits = st.sampled_from([0.0, 30.0, 1800.0])
 
 
 class BadDays(RuleBasedStateMachine):
-    """Three products, two of which share a photo, and two slots."""
+    """Two pipelines with products of the same ids, and two slots.
+
+    In each two of three products share a photo, and not the same two.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,55 +61,81 @@ class BadDays(RuleBasedStateMachine):
         be_quick(self.patch)
         self.folder = Path(tempfile.mkdtemp())
         self.world = World(self.folder, concurrency=_SLOTS, forget_after=6 * HOUR)
+        self.world.other(_OTHER)
         self.scripts = dict.fromkeys(_NAMES, "Hello.")
 
-    def _products(self, chosen: list[str] | tuple[str, ...]) -> list[Product]:
+    def _products(
+        self, chosen: list[str] | tuple[str, ...], ledger: Ledger | None = None
+    ) -> list[Product]:
+        is_other = ledger is not None and ledger.pipeline == _OTHER
+        photos = dict(zip(_NAMES, "aab" if is_other else "aba", strict=True))
         return [
-            product(name, image=f"photo of {name[-1]}", script=self.scripts[name])
+            product(name, image=f"photo of {photos[name]}", script=self.scripts[name])
             for name in chosen
         ]
 
-    def _run(self, chosen: list[str], **options: Any) -> None:
+    def _ledger(self, of_other: bool) -> Ledger:
+        return self.world.others[0] if of_other else self.world.ledger
+
+    def _run(self, chosen: list[str], *, of_other: bool = False, **options: Any) -> None:
+        ledger = self._ledger(of_other)
         # The first question may meet a fault: then nothing is sent.
         with contextlib.suppress(TopviewError):
-            self.world.run(self._products(chosen), **options)
+            self.world.run(self._products(chosen, ledger), ledger=ledger, **options)
 
     # What runs do, and how they end.
 
-    @rule(chosen=names, stages=stages, wait=waits)
-    def run(self, chosen: list[str], stages: tuple[str, ...], wait: float) -> None:
-        self._run(chosen, stages=stages, wait_seconds=wait)
+    @rule(chosen=names, stages=stages, wait=waits, of_other=st.booleans())
+    def run(self, chosen: list[str], stages: tuple[str, ...], wait: float, of_other: bool) -> None:
+        self._run(chosen, of_other=of_other, stages=stages, wait_seconds=wait)
 
-    @rule(chosen=names, stages=stages)
-    def force(self, chosen: list[str], stages: tuple[str, ...]) -> None:
-        self._run(chosen, stages=stages, force=True)
+    @rule(chosen=names, stages=stages, of_other=st.booleans())
+    def force(self, chosen: list[str], stages: tuple[str, ...], of_other: bool) -> None:
+        self._run(chosen, of_other=of_other, stages=stages, force=True)
 
     @rule(
         chosen=names,
         write=st.integers(1, 45),
         after_commit=st.booleans(),
         sensor=st.booleans(),
+        of_other=st.booleans(),
     )
-    def kill(self, chosen: list[str], write: int, after_commit: bool, sensor: bool) -> None:
-        products = self._products(chosen)
+    def kill(
+        self, chosen: list[str], write: int, after_commit: bool, sensor: bool, of_other: bool
+    ) -> None:
+        ledger = self._ledger(of_other)
+        products, how = self._products(chosen, ledger), {"sensor": sensor, "ledger": ledger}
         with contextlib.suppress(TopviewError):
-            self.world.kill_at(write, products, after_commit=after_commit, sensor=sensor)
+            self.world.kill_at(write, products, after_commit=after_commit, **how)
 
     @rule(chosen=names, seconds=st.floats(0.0, 60.0))
     def stop(self, chosen: list[str], seconds: float) -> None:
         self._run(chosen, stop_after=seconds)
 
-    @rule(chosen=names, other=names, wait=waits, write=st.integers(1, 60), after=st.booleans())
+    @rule(
+        chosen=names,
+        other=names,
+        wait=waits,
+        write=st.integers(1, 60),
+        after=st.booleans(),
+        pipeline=st.sampled_from([DEFAULT_PIPELINE, _OTHER]),
+    )
     def overlap(
-        self, chosen: list[str], other: list[str], wait: float, write: int, after: bool
+        self,
+        chosen: list[str],
+        other: list[str],
+        wait: float,
+        write: int,
+        after: bool,
+        pipeline: str,
     ) -> None:
         """Of two runs at once one is killed, if it comes to so many writes."""
         world = self.world
-        dying = world.open_ledger()
+        dying = world.open_ledger(pipeline)
 
         async def die() -> None:
             with contextlib.suppress(Killed, LedgerUnavailable):
-                await world.run_async(self._products(chosen), ledger=dying)
+                await world.run_async(self._products(chosen, dying), ledger=dying)
 
         async def together() -> None:
             await asyncio.gather(die(), world.run_async(self._products(other), wait_seconds=wait))
@@ -112,10 +148,11 @@ class BadDays(RuleBasedStateMachine):
         dying.close()
         world.later(DEAD_AFTER_SECONDS + 1.0)
 
-    @rule()
-    def sensor(self) -> None:
+    @rule(of_other=st.booleans())
+    def sensor(self, of_other: bool) -> None:
+        ledger = self._ledger(of_other)
         with contextlib.suppress(TopviewError):
-            self.world.resume(self._products(_NAMES))
+            self.world.resume(self._products(_NAMES, ledger), ledger=ledger)
 
     # What time does: ids are forgotten after 6 hours, and what was finished is thrown away after
     # 7 days.
@@ -199,11 +236,18 @@ class BadDays(RuleBasedStateMachine):
         # The last look is after Topview has thrown away what it finished.
         for seconds in (2 * HOUR, 2 * HOUR, 9 * DAY, 2 * HOUR):
             world.later(seconds)
-            events = world.run(self._products(_NAMES))
-            world.resume(self._products(_NAMES))
+            last = {}
+            for ledger in (world.ledger, *world.others):
+                products = self._products(_NAMES, ledger)
+                last[ledger] = world.run(products, ledger=ledger)
+                world.resume(products, ledger=ledger)
         self.nothing_is_paid_twice()
-        assert set(fates(events)) >= {(name, stage) for name in _NAMES for stage in ALL_STAGES}
-        assert all(isinstance(one, Made) or (one.what and one.fix) for one in events)
+        for ledger, events in last.items():
+            assert set(fates(events)) >= {(name, stage) for name in _NAMES for stage in ALL_STAGES}
+            assert all(isinstance(one, Made) or (one.what and one.fix) for one in events)
+            made = {key for key, how in fates(events).items() if how == "made"}
+            assert made <= set(ledger.tasks.last_made_ids())
+            assert ledger.tasks.orphans() == []
         # Every success is stored or named.
         rows = world.rows()
         assert [row for row in rows if row.state in _UNFINISHED] == []

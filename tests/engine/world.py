@@ -33,6 +33,7 @@ from topview_pipeline.engine import (
 )
 from topview_pipeline.ledger import (
     DEAD_AFTER_SECONDS,
+    DEFAULT_PIPELINE,
     Ledger,
     LedgerUnavailable,
     Task,
@@ -164,31 +165,39 @@ class World:
         self.stages = stages
         self.ledger_url = ledger_url or f"sqlite:///{folder}/ledger.db"
         self.ledger = self.open_ledger()
+        self.others: list[Ledger] = []
+        """Of other pipelines of the account."""
         self.store = Store(str(folder / "store"))
         self.files = FakeFiles()
         self.config = PipelineConfig.model_construct(
             **{**DEFAULTS, "slots": self.settings.concurrency, **(config or {})}
         )
         self.runs = 0
-        self.observed: dict[tuple[str, str], list[str]] = {}
-        """Data versions in the order of their observation, by (source, product)."""
+        self.observed: dict[tuple[str, str, str], list[str]] = {}
+        """Data versions in the order of their observation, by (pipeline, source, product)."""
 
     def machine(self) -> float:
         """The wall clock of our machine."""
         return self.clock() + self.skew
 
-    def open_ledger(self) -> Ledger:
+    def open_ledger(self, pipeline: str = DEFAULT_PIPELINE) -> Ledger:
         """The ledger, as another process opens it; without fsync, as no power cut is tested."""
-        uid = self.settings.uid
-        ledger = Ledger(self.ledger_url, base_url=BASE_URL, uid=uid, clock=self.machine)
+        of = {"base_url": BASE_URL, "uid": self.settings.uid, "pipeline": pipeline}
+        ledger = Ledger(self.ledger_url, clock=self.machine, **of)
         engine = ledger._database.engine
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", lambda it, _: it.execute("PRAGMA synchronous=OFF"))
             engine.dispose()
         return ledger
 
+    def other(self, pipeline: str) -> Ledger:
+        """The ledger as another pipeline of the account sees it, for `run` and `resume`."""
+        self.others.append(self.open_ledger(pipeline))
+        return self.others[-1]
+
     def close(self) -> None:
-        self.ledger.close()
+        for ledger in (self.ledger, *self.others):
+            ledger.close()
         self.app.state.world.close()
         self.clock.close()
 
@@ -212,7 +221,7 @@ class World:
     def resume(self, products: Sequence[Product] = (), **options: Any) -> list[Outcome]:
         """The sensor's run: orphans, and failed tasks that are due again."""
         by_id = {one.product_id: one for one in products}
-        tasks = self.ledger.tasks
+        tasks = (options.get("ledger") or self.ledger).tasks
         works = [
             ProductWork(by_id[row.product_id], (row.stage,), retry_of=row)
             for row in tasks.retries_due()
@@ -248,7 +257,7 @@ class World:
         """
         death = Death(write, after_commit)
         run = self.resume if options.pop("sensor", False) else self.run
-        with death.of(self.ledger._database):
+        with death.of((options.get("ledger") or self.ledger)._database):
             run(products, **options)
         if death.came:
             self.later(DEAD_AFTER_SECONDS + 1.0)
@@ -313,22 +322,28 @@ class World:
                 async for event in stream:
                     if isinstance(event, Observed):
                         for source, version in event.versions.items():
-                            seen = self.observed.setdefault((source, event.product_id), [])
+                            of = ledger.pipeline, source, event.product_id
+                            seen = self.observed.setdefault(of, [])
                             seen.append(version)
                         continue
                     events.append(event)
                     if isinstance(event, Made):
-                        self._check_observed(event)
+                        self._check_observed(event, ledger.pipeline)
                         if report:
                             ledger.tasks.reported(event.task.id, event.product_id, who=run_id)
         ledger.workers.end(worker)
         return events
 
-    def _check_observed(self, made: Made) -> None:
-        """What it was made from was observed before; else it would be stale at once."""
+    def _check_observed(self, made: Made, pipeline: str) -> None:
+        """What it was made from was observed before; else it would be stale at once.
+
+        An orphan is the pipeline's own: the event names one of its products.
+        """
         source = next(stage.source for stage in self.stages if stage.key == made.stage)
         if made.wanted:
-            assert made.inputs[source] == self.observed[source, made.product_id][-1]
+            assert made.inputs[source] == self.observed[pipeline, source, made.product_id][-1]
+        else:
+            assert made.task.pipeline == pipeline
 
     def control(self, method: str, path: str, **body: Any) -> Any:
         """Steer the sandbox."""
@@ -355,8 +370,10 @@ class World:
         self.control("PUT", "faults", **probabilities)
 
     def rows(self, *states: TaskState) -> list[Task]:
-        """The ledger's task rows, of these states or all."""
-        return self.ledger.tasks.in_state(states or tuple(TaskState))
+        """The ledger's task rows, of these states or all, of all pipelines."""
+        ledgers = self.ledger, *self.others
+        rows = [row for one in ledgers for row in one.tasks.in_state(states or tuple(TaskState))]
+        return sorted(rows, key=lambda row: row.id)
 
     def assert_nothing_paid_twice(self) -> None:
         """No second success for the same paid work, and never more tasks than slots."""

@@ -1,0 +1,229 @@
+"""Two pipelines of one account with products of the same ids: the work is shared, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.ledger.conftest import (
+    STAGE,
+    VIDEO,
+    Clock,
+    ask,
+    bring,
+    open_at,
+    record_of,
+    reserve,
+    row_in,
+)
+from topview_pipeline.ledger import (
+    DEAD_AFTER_SECONDS,
+    AlreadyLive,
+    Ledger,
+    NoSlot,
+    OverLimit,
+    Task,
+    TaskState,
+)
+from topview_pipeline.ledger.health import health
+from topview_pipeline.prices import CostSeen
+
+THEIRS = {"worker": "other", "work": "their work"}
+
+
+@pytest.fixture
+def acme(ledger: Ledger, ledger_url: str, clock: Clock) -> Iterator[Ledger]:
+    """The ledger as another pipeline sees it, in which its worker "other" is alive."""
+    opened = open_at(ledger_url, clock, pipeline="acme")
+    opened.workers.start("other", run_id="their run")
+    yield opened
+    opened.close()
+
+
+def stored(ledger: Ledger, **changes: Any) -> Task:
+    """A stored row of the mug, reported by the ledger's pipeline."""
+    row = row_in(ledger, TaskState.STORED, "mug", **changes)
+    ledger.tasks.reported(row.id, "mug", who="me")
+    return ledger.tasks.get(row.id)
+
+
+# What is the account's.
+
+
+@pytest.mark.parametrize("state", [TaskState.PENDING, TaskState.UNKNOWN, TaskState.STORED])
+def test_work_that_another_pipeline_asked_for_is_not_sent_again(
+    ledger: Ledger, acme: Ledger, state: TaskState
+) -> None:
+    row = row_in(ledger, state, "mug", work="w")
+    assert ask(acme, "cup", worker="other", work="w") == AlreadyLive(row.id)
+    assert acme.tasks.of_work("w") == [row]
+    assert [glance.pipeline for glance in acme.tasks.glances()["w"]] == ["topview"]
+
+
+def test_slots_and_the_days_limit_are_shared(ledger: Ledger, acme: Ledger) -> None:
+    reserve(ledger, "mug", estimate=6.0)
+    assert ask(acme, "mug", slots=1, **THEIRS) == NoSlot(1)
+    answer = ask(acme, "mug", credits_a_day=10.0, estimate=5.0, **THEIRS)
+    assert isinstance(answer, OverLimit)
+    assert acme.budget.today().total == 6.0
+    found = health(acme, credits_a_day=10.0)["credits_used_up"]
+    assert found.count == 1
+    assert "6 of today's 10 credits" in found.sample[0].what
+
+
+def test_lost_answers_are_looked_for_by_whoever_looks(ledger: Ledger, acme: Ledger) -> None:
+    row = row_in(ledger, TaskState.UNKNOWN, "mug")
+    assert acme.unknowns.rows() == [row]
+    assert acme.unknowns.is_due(acme.now())
+    acme.unknowns.note_look([row.id], topview_time=1.0, who="other")
+    assert not ledger.unknowns.is_due(ledger.now())
+
+
+def test_prices_and_times_are_learnt_from_both(ledger: Ledger, acme: Ledger) -> None:
+    stored(ledger)
+    assert acme.history.cost_seen(STAGE, None) == CostSeen(2.0, None)
+    assert len(acme.history.seconds(STAGE)) == 1
+
+
+# What is the pipeline's.
+
+LOOKS: dict[str, tuple[TaskState, Callable[[Ledger], list[Task]]]] = {
+    "orphans at Topview": (TaskState.PENDING, lambda of: of.tasks.orphans()),
+    "orphans in the store": (TaskState.STORED, lambda of: of.tasks.orphans()),
+    "retries": (TaskState.FAILED, lambda of: of.tasks.retries_due()),
+    "troubles": (TaskState.EXPIRED, lambda of: of.tasks.unmade()),
+    "states": (TaskState.OVERDUE, lambda of: of.tasks.in_state([TaskState.OVERDUE])),
+    "list of tasks": (TaskState.FAILED, lambda of: of.history.page(limit=9)[0]),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_each_sees_its_own_products_rows_and_not_their_namesakes(
+    ledger: Ledger, acme: Ledger, look: str
+) -> None:
+    state, rows_of = LOOKS[look]
+    mine = row_in(ledger, state, "mug", work="my work")
+    assert rows_of(acme) == []
+    # A newer row of the namesake takes nothing's place.
+    theirs = row_in(acme, state, "mug", **THEIRS)
+    ledger.workers.end("me")
+    acme.workers.end("other")
+    assert [row.id for row in rows_of(ledger)] == [mine.id]
+    assert [row.id for row in rows_of(acme)] == [theirs.id]
+
+
+def test_namesakes_stand_each_on_its_own_row(ledger: Ledger, acme: Ledger) -> None:
+    mine = stored(ledger, work="my work")
+    assert acme.tasks.last_made("mug", STAGE) is None
+    assert acme.tasks.last_made_all() == {}
+    theirs = stored(acme, **THEIRS)
+    for of, row in ((ledger, mine), (acme, theirs)):
+        assert of.tasks.last_made("mug", STAGE) == row
+        assert of.tasks.last_made_ids() == {("mug", STAGE): row.id}
+        (glance,) = of.tasks.last_made_all().values()
+        assert (glance.id, glance.pipeline) == (row.id, of.pipeline)
+
+
+def test_a_namesakes_result_does_not_make_up_for_a_failure(ledger: Ledger, acme: Ledger) -> None:
+    failed = row_in(ledger, TaskState.FAILED, "mug", work="my work")
+    stored(acme, **THEIRS)
+    assert ledger.tasks.unmade() == [failed]
+    assert acme.tasks.unmade() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "question"),
+    [
+        (TaskState.UNKNOWN, "tasks_unknown"),
+        (TaskState.OVERDUE, "tasks_overdue"),
+        (TaskState.EXPIRED, "results_about_to_expire"),
+    ],
+)
+def test_health_names_the_pipelines_own_troubles(
+    ledger: Ledger, acme: Ledger, state: TaskState, question: str
+) -> None:
+    row_in(ledger, state, "mug")
+    sick = {name for name, found in health(ledger, credits_a_day=None).items() if found.count}
+    assert sick == {question}
+    assert not any(found.count for found in health(acme, credits_a_day=None).values())
+
+
+def test_a_choice_is_the_pipelines(ledger: Ledger, acme: Ledger) -> None:
+    """Both show the same scene, and each shop has a taste of its own."""
+    scene = stored(ledger)
+    acme.tasks.reported(scene.id, "mug", who="other")
+    ledger.choices.choose("mug", scene.fingerprint, 2, who="ann", why="")
+    assert acme.choices.image_for("mug", scene.fingerprint) is None
+    acme.choices.choose("mug", scene.fingerprint, 3, who="bob", why="")
+    assert ledger.choices.all() == {("mug", scene.fingerprint): 2}
+    assert acme.choices.all() == {("mug", scene.fingerprint): 3}
+
+
+def test_a_run_of_another_pipeline_is_not_called_dead(
+    ledger: Ledger, acme: Ledger, clock: Clock
+) -> None:
+    clock.now += DEAD_AFTER_SECONDS + 1.0
+    assert acme.workers.run_is_dead("their run")
+    assert not ledger.workers.run_is_dead("their run")
+
+
+# A row that both stand on.
+
+
+def test_a_row_that_another_pipeline_brought_home_is_reported_by_its_own_too(
+    ledger: Ledger, acme: Ledger
+) -> None:
+    """The worker that submitted it died, and the other pipeline wanted the same work."""
+    row = row_in(ledger, TaskState.PENDING, "mug", work="w")
+    ledger.workers.end("me")
+    assert acme.tasks.adopt(row.id, worker="other") is not None
+    assert ledger.tasks.orphans() == []
+    acme.tasks.succeeded(row.id, result={}, cost_credits=2.0, who="other")
+    acme.tasks.stored(row.id, artifacts=[], who="other")
+    acme.tasks.reported(row.id, "cup", who="other")
+    assert acme.tasks.last_made_ids() == {("cup", STAGE): row.id}
+    acme.tasks.release(row.id, worker="other")
+    assert [orphan.id for orphan in ledger.tasks.orphans()] == [row.id]
+    assert acme.tasks.orphans() == []
+    ledger.tasks.reported(row.id, "mug", who="me")
+    assert ledger.tasks.orphans() == []
+    assert ledger.tasks.last_made_ids() == {("mug", STAGE): row.id}
+
+
+def test_reporting_the_same_every_night_writes_one_event_for_each(
+    ledger: Ledger, acme: Ledger
+) -> None:
+    row = stored(ledger)
+    for _ in range(3):
+        acme.tasks.reported(row.id, "mug", who="other")
+        ledger.tasks.reported(row.id, "mug", who="me")
+    reports = [event for event in ledger.history.events(row.id) if event.what == "reported"]
+    assert [event.who for event in reports] == ["me", "other"]
+
+
+def test_a_failure_is_tried_again_by_the_pipeline_that_tried_last(
+    ledger: Ledger, acme: Ledger
+) -> None:
+    row_in(ledger, TaskState.FAILED, "mug", work="w")
+    again = reserve(acme, "cup", worker="other", work="w", attempt=2)
+    assert ledger.tasks.retries_due() == []
+    bring(acme, again, TaskState.FAILED)
+    assert ledger.tasks.retries_due() == []
+    assert [row.id for row in acme.tasks.retries_due()] == [again.id]
+
+
+def test_a_result_that_only_the_store_knows_is_its_own_pipelines_again(
+    ledger: Ledger, acme: Ledger, new_url: str
+) -> None:
+    row = row_in(ledger, TaskState.STORED, "mug", stage=VIDEO, work="w")
+    lost = open_at(new_url, pipeline="acme")
+    healed = lost.tasks.heal(record_of(row))
+    assert (healed.pipeline, healed.product_id) == ("topview", "mug")
+    lost.tasks.reported(healed.id, "cup", who="other")
+    assert lost.tasks.last_made("cup", VIDEO) == healed
+    mine = open_at(new_url)
+    assert [orphan.id for orphan in mine.tasks.orphans()] == [healed.id]
+    for opened in (lost, mine):
+        opened.close()
