@@ -1,0 +1,175 @@
+"""Two pipelines of one account, with products of the same ids, over one ledger and one store."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.conftest import MakeWorld
+from tests.engine.test_heal import lose_ledger
+from tests.engine.world import (
+    ALL_STAGES,
+    Death,
+    World,
+    everything,
+    fates,
+    product,
+)
+from topview_pipeline.engine import Made
+from topview_pipeline.ledger import DEAD_AFTER_SECONDS, Ledger, TaskState
+
+CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
+AB = [product(name) for name in "ab"]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest, make_world: MakeWorld) -> World:
+    if request.param == "sqlite":
+        return make_world()
+    return make_world(ledger_url=request.getfixturevalue("postgres").emptied())
+
+
+@pytest.fixture
+def acme(world: World) -> Ledger:
+    """The other pipeline."""
+    return world.other("acme")
+
+
+def files_of(world: World) -> dict[Path, bytes]:
+    found = world.folder.glob("store/*/*/*/*/*")
+    return {path: path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_identical_work_is_paid_once_and_each_has_its_own_products(
+    world: World, acme: Ledger, at_once: bool
+) -> None:
+    if at_once:
+        mine, theirs = world.run_together((AB, {}), (AB, {"ledger": acme}))
+    else:
+        mine, theirs = world.run(AB), world.run(AB, ledger=acme)
+    assert fates(mine) == fates(theirs) == everything("made", *"ab")
+    assert world.submits() == 2 * len(ALL_STAGES)
+    world.assert_nothing_paid_twice()
+    for ledger in (world.ledger, acme):
+        assert set(ledger.tasks.last_made_ids()) == set(everything("made", *"ab"))
+        assert ledger.tasks.orphans() == []
+
+
+def test_namesakes_of_other_contents_keep_their_files(world: World, acme: Ledger) -> None:
+    """Both call a product "a", and nobody's video becomes the other shop's."""
+    world.run(AB)
+    before = files_of(world)
+    others = [product(name, image=f"another photo of {name}") for name in "ab"]
+    assert fates(world.run(others, ledger=acme)) == everything("made", *"ab")
+    assert world.submits() == 4 * len(ALL_STAGES)
+    after = files_of(world)
+    assert {path: after[path] for path in before} == before
+    assert len(after) == 2 * len(before) > 0
+    for stage in ALL_STAGES:
+        mine, theirs = (of.tasks.last_made("a", stage) for of in (world.ledger, acme))
+        assert mine is not None
+        assert theirs is not None
+        assert (mine.pipeline, theirs.pipeline) == ("topview", "acme")
+        assert mine.artifacts != theirs.artifacts
+
+
+@pytest.mark.parametrize(
+    ("write", "wait"),
+    [(7, 1800.0), (9, 1800.0), (14, 1800.0), (7, 0.0)],
+    ids=["pending", "stored and not reported", "succeeded", "the other does not wait"],
+)
+def test_a_kill_of_the_one_that_pays_costs_neither_a_second_task(
+    world: World, acme: Ledger, write: int, wait: float
+) -> None:
+    """The other waits for its row, brings it home, and the dead one's next run has its own."""
+    dying = world.open_ledger()
+    death = Death(write, after_commit=True)
+
+    async def die() -> None:
+        with death.of(dying._database):
+            await world.run_async(AB, ledger=dying)
+
+    async def together() -> list[Any]:
+        started = asyncio.ensure_future(die())
+        await asyncio.sleep(1.0)
+        theirs = await world.run_async(AB, ledger=acme, wait_seconds=wait)
+        await asyncio.wait({started})
+        return theirs
+
+    theirs = world.clock.run(together())
+    assert death.came
+    if wait:
+        assert fates(theirs) == everything("made", *"ab")
+        assert {row.pipeline for row in world.rows()} == {"topview", "acme"}
+    world.later(DEAD_AFTER_SECONDS + 1.0)
+    # Its resume reports what the other brought home, as its own products', and the run the rest.
+    resumed = world.resume(AB)
+    assert {event.task.pipeline for event in resumed if isinstance(event, Made)} <= {"topview"}
+    if wait:
+        assert resumed
+    assert fates(world.run(AB)) == everything("made", *"ab")
+    assert fates(world.run(AB, ledger=acme)) == everything("made", *"ab")
+    assert world.submits() == 2 * len(ALL_STAGES)
+    world.assert_nothing_paid_twice()
+    world.assert_nothing_lost()
+    assert world.ledger.tasks.orphans() == acme.tasks.orphans() == []
+    dying.close()
+
+
+def test_each_resume_brings_home_its_own(world: World, acme: Ledger) -> None:
+    others = [product(name, image=f"another photo of {name}") for name in "ab"]
+    world.run(AB, wait_seconds=0.0, **CUT_OUT)
+    world.run(others, ledger=acme, wait_seconds=0.0, **CUT_OUT)
+    assert fates(world.resume(ledger=acme)) == {(name, "bgRemovedImage"): "made" for name in "ab"}
+    assert {row.pipeline for row in world.rows(TaskState.STORED)} == {"acme"}
+    assert fates(world.resume()) == {(name, "bgRemovedImage"): "made" for name in "ab"}
+    assert world.submits() == 4
+
+
+def test_slots_that_anothers_dead_run_holds_come_free_and_its_events_stay_its_own(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(concurrency=1)
+    acme = world.other("acme")
+    world.run([product("a")], wait_seconds=0.0)
+    assert world.ledger.tasks.slots_taken() == 1
+    events = world.run([product("c")], ledger=acme)
+    assert fates(events) == everything("made", "c")
+    assert [row.state for row in world.rows()] == [TaskState.STORED] * 4
+    assert fates(world.resume()) == {("a", "bgRemovedImage"): "made"}
+    assert world.resume() == []
+
+
+@pytest.mark.parametrize("payer", [0, 1])
+def test_force_in_one_pipeline_never_makes_the_other_pay(
+    world: World, acme: Ledger, payer: int
+) -> None:
+    ledgers = [world.ledger, acme]
+    mine, other = ledgers[payer], ledgers[1 - payer]
+    world.run(AB, ledger=mine)
+    world.run(AB, ledger=other)
+    paid = world.submits()
+    world.run(AB, ledger=other, force=True, **CUT_OUT)
+    assert world.submits() == paid + 2
+    before = mine.tasks.last_made_ids()
+    assert fates(world.run(AB, ledger=mine)) == everything("made", *"ab")
+    assert mine.tasks.last_made_ids() == before
+    assert world.submits() == paid + 2
+
+
+def test_the_store_heals_the_work_of_both(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.run(AB)
+    paid = world.submits()
+    lose_ledger(world)
+    acme = world.other("acme")
+    namesakes = [product("b", image="photo of a", script="This is a.")]
+    assert fates(world.run(namesakes, ledger=acme)) == everything("made", "b")
+    assert fates(world.run(AB)) == everything("made", *"ab")
+    assert world.submits() == paid
+    assert {row.pipeline for row in world.rows()} == {"topview"}
+    assert world.ledger.tasks.orphans() == []
