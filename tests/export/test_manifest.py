@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.export.reports import ALL_FILES, artifact, product_report
-from tests.export.shop import Shop
-from topview_pipeline.export import ProductReport, manifest
+from tests.export.shop import Shop, catalogue_of
+from topview_pipeline.export import ProductReport, build_report, manifest, publish_manifest
 from topview_pipeline.export.manifest import (
     COLUMNS,
     CSV,
@@ -143,6 +143,26 @@ def test_the_two_files_are_written_and_the_rest_is_named(shop: Shop) -> None:
     assert row["status"] == READY
     assert all(row[name] for name in ("video", "poster", "scene", "cutout", "made_at"))
     assert file_of(shop, CSV).read_text(encoding="utf-8").count("\n") == 2
+
+
+def test_two_pipelines_of_an_account_publish_each_its_own_products(shop: Shop) -> None:
+    """Both have a mug, and neither shop imports the other's video."""
+    mug, other_mug, shoe = shop.product(), shop.product(photo="red"), shop.product("shoe")
+    acme = shop.other("acme")
+    shop.run([mug])
+    assert shop.publish(mug).videos == 1
+    ours = file_of(shop, JSONL).read_bytes()
+    report = build_report(catalogue_of(other_mug, shoe), acme, shop.stages)
+    assert {one.status for one in report.products} == {"new"}
+    shop.run([other_mug], ledger=acme)
+    report = build_report(catalogue_of(other_mug, shoe), acme, shop.stages)
+    published = publish_manifest(report, shop.store, acme.account, pipeline="acme", media_url=None)
+    assert (published.videos, published.left_out) == (1, {"shoe": "no finished video"})
+    own = file_of(shop, JSONL).parent / "acme" / JSONL
+    assert published.addresses[JSONL] == own.as_uri()
+    assert file_of(shop, JSONL).read_bytes() == ours
+    (row,) = [json.loads(line) for line in own.read_text(encoding="utf-8").splitlines()]
+    assert row["video"] != rows_in(shop)[0]["video"]
 
 
 def test_the_version_changes_with_the_content_and_only_then(shop: Shop) -> None:

@@ -165,6 +165,18 @@ def test_a_forced_generation_is_what_counts_from_then_on(situation: Situation) -
     assert situation.plan() == []
 
 
+def test_what_another_pipeline_paid_is_free_and_its_force_costs_a_namesake_nothing(
+    situation: Situation,
+) -> None:
+    situation.row(CUT_OUT, TaskState.STORED, pipeline="other")
+    first = situation.plan(wanted=[CUT_OUT])
+    assert summary(first) == [("bgRemovedImage", "in the store, not yet reported", 0.0)]
+    situation.rows.clear()
+    situation.done(*STAGES)
+    situation.row(SCENE, TaskState.STORED, generation=1, pipeline="other")
+    assert situation.plan() == []
+
+
 def test_a_stage_alone_goes_by_what_was_last_made_even_when_that_is_stale(
     situation: Situation,
 ) -> None:
