@@ -10,6 +10,7 @@ import pytest
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.test_heal import lose_ledger
+from tests.engine.test_reconcile import lose
 from tests.engine.world import (
     ALL_STAGES,
     Death,
@@ -128,6 +129,29 @@ def test_each_resume_brings_home_its_own(world: World, acme: Ledger) -> None:
     assert {row.pipeline for row in world.rows(TaskState.STORED)} == {"acme"}
     assert fates(world.resume()) == {(name, "bgRemovedImage"): "made" for name in "ab"}
     assert world.submits() == 4
+
+
+def test_what_another_brought_home_can_be_reported_while_that_one_goes_on(
+    world: World, acme: Ledger
+) -> None:
+    """Its run may take days."""
+    world.run(AB, wait_seconds=0.0, **CUT_OUT)
+    seen: list[str] = []
+    look = world.ledger.tasks.orphans
+    world.clock.loop.call_later(15.0, lambda: seen.extend(row.state for row in look()))
+    assert fates(world.run(AB, ledger=acme)) == everything("made", *"ab")
+    assert seen == [TaskState.STORED] * 2
+
+
+def test_a_lost_answer_of_another_is_found_and_its_task_left_to_its_own_run(world: World) -> None:
+    lose(world, "a")
+    acme = world.other("acme")
+    events = world.run([product("b")], ledger=acme, account_exclusive=True)
+    assert fates(events) == everything("made", "b")
+    (orphan,) = world.ledger.tasks.orphans()
+    assert (orphan.product_id, orphan.state) == ("a", TaskState.PENDING)
+    assert fates(world.resume()) == {("a", "replacedImages"): "made"}
+    world.assert_nothing_paid_twice()
 
 
 def test_slots_that_anothers_dead_run_holds_come_free_and_its_events_stay_its_own(
