@@ -47,6 +47,7 @@ _REPEATED: Final = tuple(
 _AT_ONCE: Final = 500
 _RETRIED_SECONDS: Final = 86400.0
 _REPORTED: Final = "reported"
+_OF_EVENT: Final = task.c.id == task_event.c.task_id
 Json = Mapping[str, Any]
 
 
@@ -187,7 +188,9 @@ class Tasks:
         made = self._reports([sa.func.max(task_event.c.id)], task.c.state.in_(_MADE))
         newest = made.group_by(task_event.c.product_id, task.c.stage)
         columns = _glance_columns(results_of, task_event, task.c.inputs)
-        query = self._reports(columns, task_event.c.id.in_(newest))
+        # By number alone: each condition more makes PostgreSQL expect fewer rows, until it loops.
+        of_events = sa.select(*columns).join_from(task_event, task, _OF_EVENT)
+        query = of_events.where(task_event.c.id.in_(newest))
         return {(glance.product_id, glance.stage): glance for glance in self._glances(query)}
 
     def glances(self, *, results_of: Collection[str] = ()) -> dict[str, list[TaskGlance]]:
@@ -460,8 +463,7 @@ class Tasks:
 
     def _reports(self, columns: Iterable[Any], *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
         """Select from the reports of the pipeline's products, each with its row."""
-        query = sa.select(*columns).select_from(task_event)
-        query = query.join(task, task.c.id == task_event.c.task_id)
+        query = sa.select(*columns).join_from(task_event, task, _OF_EVENT)
         of_pipeline = task_event.c.account == self._account, task_event.c.pipeline == self._pipeline
         return query.where(*of_pipeline, task_event.c.what == _REPORTED, *which)
 
