@@ -31,11 +31,11 @@ from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import Made
 from topview_pipeline.ledger import (
     DEAD_AFTER_SECONDS,
-    DEFAULT_PIPELINE,
     Ledger,
     LedgerUnavailable,
     TaskState,
 )
+from topview_pipeline.settings import DEFAULT_NAME
 from topview_pipeline.topview.errors import TopviewError
 
 _NAMES = ("a", "b", "twin of a")
@@ -118,7 +118,7 @@ class BadDays(RuleBasedStateMachine):
         wait=waits,
         write=st.integers(1, 60),
         after=st.booleans(),
-        pipeline=st.sampled_from([DEFAULT_PIPELINE, _OTHER]),
+        pipeline=st.sampled_from([DEFAULT_NAME, _OTHER]),
     )
     def overlap(
         self,

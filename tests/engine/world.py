@@ -33,7 +33,6 @@ from topview_pipeline.engine import (
 )
 from topview_pipeline.ledger import (
     DEAD_AFTER_SECONDS,
-    DEFAULT_PIPELINE,
     Ledger,
     LedgerUnavailable,
     Task,
@@ -43,7 +42,7 @@ from topview_pipeline.ledger.database import Database
 from topview_pipeline.sandbox.api.app import create_app
 from topview_pipeline.sandbox.api.faults import FAULTS
 from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig
 from topview_pipeline.stages import STAGES, Stage
 from topview_pipeline.store import Store
 from topview_pipeline.topview.client import TopviewClient
@@ -180,7 +179,7 @@ class World:
         """The wall clock of our machine."""
         return self.clock() + self.skew
 
-    def open_ledger(self, pipeline: str = DEFAULT_PIPELINE) -> Ledger:
+    def open_ledger(self, pipeline: str = DEFAULT_NAME) -> Ledger:
         """The ledger, as another process opens it; without fsync, as no power cut is tested."""
         of = {"base_url": BASE_URL, "uid": self.settings.uid, "pipeline": pipeline}
         ledger = Ledger(self.ledger_url, clock=self.machine, **of)

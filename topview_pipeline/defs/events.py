@@ -111,7 +111,8 @@ class Reporter:
     def _made(self, made: Made) -> Iterator[DagsterEvent]:
         task = self._ledger.tasks.get(made.task.id)
         reused = task.reported_at is not None or task.pipeline != self._ledger.pipeline
-        yield from self._adoption(made, task)
+        if not reused:
+            yield from self._adoption(made, task)
         verdict = self._verdict(made, task)
         yield self._materialization(made, task, verdict, reused=reused)
         if verdict is not None:
@@ -169,8 +170,7 @@ class Reporter:
 
     def _adoption(self, made: Made, task: Task) -> Iterator[dg.AssetObservation]:
         """A mark, once a product, when another run submitted what this one brings home first."""
-        is_news = task.reported_at is None and task.run_id != self._run_id
-        if is_news and made.product_id not in self._adopted:
+        if task.run_id != self._run_id and made.product_id not in self._adopted:
             self._adopted.add(made.product_id)
             yield _mark(
                 self._key(made.stage),

@@ -20,8 +20,8 @@ from functools import partial
 from typing import Any, Final
 
 from topview_pipeline.export.report import ProductReport, Report
-from topview_pipeline.ledger import DEFAULT_PIPELINE
 from topview_pipeline.media.probe import MediaError, MediaInfo, probe_video
+from topview_pipeline.settings import DEFAULT_NAME
 from topview_pipeline.stages.video import COVER_FILE, VIDEO_FILE
 from topview_pipeline.store import Artifact, Store, StoreError
 from topview_pipeline.store.slugs import product_slug
@@ -84,7 +84,7 @@ def publish_manifest(
         StoreError: the store does not answer or cannot be written.
     """
     folder = f"{account}/manifest"
-    if pipeline != DEFAULT_PIPELINE:
+    if pipeline != DEFAULT_NAME:
         folder = f"{folder}/{product_slug(pipeline)}"
     keys = {name: f"{folder}/{name}" for name in (CSV, JSONL)}
     known = _measured_before(store.read_file(keys[JSONL]))

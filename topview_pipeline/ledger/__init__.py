@@ -6,7 +6,7 @@
 from topview_pipeline.ledger.budget import limit_reached, without_price
 from topview_pipeline.ledger.database import LedgerError, LedgerUnavailable, LedgerVersion
 from topview_pipeline.ledger.history import TaskEvent
-from topview_pipeline.ledger.ledger import DEFAULT_PIPELINE, Ledger, account_id
+from topview_pipeline.ledger.ledger import Ledger, account_id
 from topview_pipeline.ledger.task_row import (
     LIVE,
     MOVES,
@@ -28,7 +28,6 @@ __all__ = [
     "ASK_OVERDUE_SECONDS",
     "ATTEMPTS_BY_ITSELF",
     "DEAD_AFTER_SECONDS",
-    "DEFAULT_PIPELINE",
     "HEARTBEAT_SECONDS",
     "LIVE",
     "MOVES",

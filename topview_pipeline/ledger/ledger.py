@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -22,8 +21,7 @@ from topview_pipeline.ledger.tasks import Tasks
 from topview_pipeline.ledger.unknowns import Unknowns
 from topview_pipeline.ledger.uploads import Uploads
 from topview_pipeline.ledger.workers import Workers
-
-DEFAULT_PIPELINE: Final = "topview"
+from topview_pipeline.settings import DEFAULT_NAME
 
 
 def account_id(base_url: str, uid: str) -> str:
@@ -51,7 +49,7 @@ class Ledger:
         *,
         base_url: str,
         uid: str,
-        pipeline: str = DEFAULT_PIPELINE,
+        pipeline: str = DEFAULT_NAME,
         clock: Callable[[], float] | None = None,
     ) -> None:
         """Open (and on first use create) the ledger.
