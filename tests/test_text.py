@@ -16,6 +16,7 @@ from topview_pipeline.text import (
     bare_url,
     forms_of,
     hide_queries_in_http_logs,
+    in_common,
     in_few_lines,
     masked,
     one_line,
@@ -95,6 +96,15 @@ def test_few_similar_troubles_get_a_line_each_and_many_get_one() -> None:
     assert lines(few) == few
     many = [f"row {number} is bad" for number in range(20_000)]
     assert lines([*many, "x"]) == ["20000 of row 0 is bad", "x"]
+
+
+def test_what_many_have_in_common_names_none_of_them() -> None:
+    """A hundred photos that hang were one line that named the first one's."""
+    urls = [f"127.0.0.1/{number}.png: sent nothing for 8 s" for number in range(100)]
+    assert in_common(urls) == "127.0.0.1/….png: sent nothing for 8 s"
+    assert in_common(urls[:1]) == urls[0]
+    assert in_common(["1 of 2", "1.5 of 2"]) == "… of 2"
+    assert in_common(["no number", "no number"]) == "no number"
 
 
 def test_thousands_of_different_troubles_are_twenty_lines() -> None:

@@ -10,6 +10,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 from typing import Final, TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -100,7 +101,7 @@ LISTED_ONE_BY_ONE: Final = 5
 """A larger group of similar texts gets one line."""
 _MOST_LINES: Final = 20
 _MOST_ADMITTED: Final = 100
-_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
 
 
 def alike(items: Iterable[T], text_of: Callable[[T], str]) -> list[list[T]]:
@@ -109,6 +110,14 @@ def alike(items: Iterable[T], text_of: Callable[[T], str]) -> list[list[T]]:
     for item in items:
         groups.setdefault(_NUMBER.sub("0", text_of(item)), []).append(item)
     return sorted(groups.values(), key=len, reverse=True)
+
+
+def in_common(texts: Iterable[str]) -> str:
+    """Return what texts say that differ by numbers only, with "…" for each number that differs."""
+    first, *others = texts
+    numbers = zip(*map(_NUMBER.findall, [first, *others]), strict=True)
+    shown = ["…" if len(set(some)) > 1 else some[0] for some in numbers]
+    return "".join(chain(*zip(_NUMBER.split(first), [*shown, ""], strict=True)))
 
 
 def in_few_lines(

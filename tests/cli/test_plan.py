@@ -15,7 +15,8 @@ def test_the_plan_names_what_is_made_why_and_for_how_much_and_spends_nothing(
 
     ran = project.run("plan", TOPVIEW_API_KEY="")
 
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.returncode == 2
+    assert "TOPVIEW_API_KEY: it is not set" in ran.stderr
     assert "product-2" in ran.stdout
     assert "the ids of voices and captions, were not checked" in ran.stdout
     assert "9 new tasks, about" in ran.stdout

@@ -15,7 +15,10 @@ from PIL import Image
 from tests.catalogue.test_files import bomb, cut, image, wav
 from tests.cli.conftest import GOOD, Invoke, Project
 from topview_pipeline.definitions import topview
+from topview_pipeline.defs.events import Planned
 from topview_pipeline.engine import Failed, Held, Made
+from topview_pipeline.ledger.ledger import account_id
+from topview_pipeline.stages import VIDEO
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -90,6 +93,14 @@ def refused_before(project: Project, invoke: Invoke) -> None:
     assert invoke("run").exit_code == 1
 
 
+def store_without_room(project: Project, _: Invoke) -> None:
+    """As root nothing is unwritable, so a file stands in the way instead."""
+    project.products(1)
+    store = project.home / "store"
+    store.mkdir(parents=True)
+    (store / account_id(project.sandbox.base_url, project.sandbox.uid)).touch()
+
+
 def two_good(project: Project, _: Invoke) -> None:
     project.products(2)
 
@@ -136,11 +147,13 @@ SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], 
     "no more than one": (two_good, ("--limit", "1"), {}),
     "a product that there is not": (two_good, ("--product", "nobody"), {}),
     "a stage that there is not": (two_good, ("--stage", "video"), {}),
+    "no key": (two_good, (), {"TOPVIEW_API_KEY": ""}),
+    "the store takes no file": (store_without_room, (), {}),
     "a wrong key": (two_good, (), {"TOPVIEW_API_KEY": "wrong"}),
     "no catalogue": (two_good, (), {"TOPVIEW_CATALOGUE": "gone.csv"}),
     "all is well": (two_good, (), {}),
 }  # fmt: skip
-QUICK = {"the photo is a text file", "the voice is unknown"}
+QUICK = {"the photo is a text file", "the voice is unknown", "no key", "the store takes no file"}
 
 
 def fates_of_plan(result: Result) -> tuple[Fates, dict[str, str]]:
@@ -184,6 +197,8 @@ def test_plan_and_run_say_the_same(project: Project, invoke: Invoke, situation: 
     finally:
         topview.listeners.remove(events.append)
     assert planned.exit_code == ran.exit_code, planned.output + ran.output
+    if changes.get("TOPVIEW_API_KEY") == "":
+        assert json.loads(planned.stdout)["rows"], "the plan is shown all the same"
     if ran.exit_code == 2:
         assert planned.stderr.splitlines()[-1] in ran.stderr
         return
@@ -191,8 +206,24 @@ def test_plan_and_run_say_the_same(project: Project, invoke: Invoke, situation: 
     assert plan == fates
     assert set(why) == set(why_not)
     for product, words in why.items():
+        assert without_run(words)
         # A run says when it was refused, and has an id.
         assert without_run(why_not[product]).startswith(without_run(words))
+    check_credits(json.loads(planned.stdout), events)
+
+
+def check_credits(document: dict[str, Any], events: list[Any]) -> None:
+    """The plan's credits are those that the run says at its start, and those that it books."""
+    (begun,) = (event.forecast for event in events if isinstance(event, Planned))
+    if not document["troubles"]:
+        assert (document["tasks"], document["credits"]) == (begun.tasks, begun.credits)
+    booked = {(one.product_id, one.stage): one.task for one in events if isinstance(one, Made)}
+    for row in document["rows"]:
+        if row["submits"] and row["outcome"] is None:
+            cost = booked[row["product_id"], row["stage"]].cost_credits
+            # How long a voice speaks is an estimate, upwards; all else is exact.
+            is_exact = row["stage"] != VIDEO.key
+            assert cost == row["credits"] if is_exact else cost <= row["credits"], row
 
 
 def without_run(words: str) -> str:

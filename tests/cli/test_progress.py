@@ -202,6 +202,17 @@ def test_one_cause_of_many_products_is_one_entry_that_names_them() -> None:
         "30 products, bgRemovedImage held: 1.5 of 2 are spent.",
         f"  Products: {names} and 10 more",
     ]
+    hung = progress_of(
+        *(
+            failed(f"p{number}", what=f"p{number}.png hangs", fix=f"fix p{number}")
+            for number in range(6)
+        )
+    )
+    assert outcome(hung)[2:] == [
+        "6 products, bgRemovedImage failed: p….png hangs.",
+        "  Products: p0, p1, p2, p3, p4, p5",
+        "  What to do: fix p…",
+    ], "not as if the first one's photo were everybody's"
     two = progress_of(failed("a", what="the account was refused"), failed("b", what="another"))
     assert [line for line in outcome(two) if line.startswith(("a ", "b "))]
 

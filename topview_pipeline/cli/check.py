@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Final
 import click
 from rich.console import Console
 
-from topview_pipeline.cli.console import NOTHING_COULD_START, in_credits, say, say_json
+from topview_pipeline.cli.console import (
+    NOTHING_COULD_START,
+    SOME_FAILED,
+    CannotStart,
+    in_credits,
+    say,
+    say_json,
+)
 from topview_pipeline.cli.environment import call_topview, open_instance, pipeline
 from topview_pipeline.defs.instance import missing_settings
 from topview_pipeline.defs.resources import TopviewResource
@@ -33,16 +40,21 @@ _ENOUGH_BYTES: Final = 2e9
 
 @dataclass(frozen=True)
 class Finding:
-    """One part of the surroundings: what is there, and what to do when it is not as it must be."""
+    """One part of the surroundings: what is there, and what to do when it is not as it must be.
+
+    Attributes:
+        can_run: a run starts with it; without `ok` it does not go as it should.
+    """
 
     name: str
     ok: bool
     what: str
     fix: str = ""
+    can_run: bool = True
 
 
 class NotReady(PipelineError):
-    """A part can be looked at, and a run could not start with it."""
+    """A run starts with the part as it is, and does not go as it should."""
 
 
 @click.command()
@@ -53,14 +65,16 @@ def check(context: click.Context, as_json: bool) -> None:
 
     It spends nothing. It makes the ledger and the dagster.yaml when there is none.
 
-    Exit codes: 0 ready, 2 a line says what to fix.
+    Exit codes: 0 ready, 1 a run could start, and a line says what to fix, 2 it could not.
     """
     findings = list(_findings())
     if as_json:
         say_json([asdict(finding) for finding in findings])
     else:
         _say(findings)
-    context.exit(0 if all(finding.ok for finding in findings) else NOTHING_COULD_START)
+    if not all(finding.can_run for finding in findings):
+        context.exit(NOTHING_COULD_START)
+    context.exit(0 if all(finding.ok for finding in findings) else SOME_FAILED)
 
 
 def _say(findings: list[Finding]) -> None:
@@ -113,7 +127,7 @@ def _looked(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, True, look())
     except PipelineError as error:
         what = f"{error.where}: {error.what}" if error.where else error.what
-        return Finding(name, False, what, error.fix)
+        return Finding(name, False, what, error.fix, can_run=isinstance(error, NotReady))
 
 
 def _settings() -> Finding:
@@ -123,7 +137,7 @@ def _settings() -> Finding:
     try:
         pipeline()
     except PipelineError as error:
-        return Finding("settings", False, f"{error.where}: {error.what}", error.fix)
+        return Finding("settings", False, f"{error.where}: {error.what}", error.fix, can_run=False)
     unknown = unknown_variables(os.environ)
     if not unknown:
         return Finding("settings", True, place)
@@ -156,7 +170,8 @@ def _catalogue(topview: TopviewResource) -> str:
     if len(found.problems) > _SHOWN_PROBLEMS:
         shown.append(f"... and {len(found.problems) - _SHOWN_PROBLEMS} more")
     what = f"{counted(good, 'good row')}, {counted(bad, 'bad row')}"
-    raise NotReady(what, found.source, "\n".join(shown))
+    refusal = NotReady if good else CannotStart
+    raise refusal(what, found.source, "\n".join(shown))
 
 
 def _store(topview: TopviewResource) -> str:
@@ -187,5 +202,7 @@ def _account(topview: TopviewResource) -> str:
     config = topview.config
     where = f"{config.uid} at {config.base_url}"
     if detail.remain_credit is not None and detail.remain_credit <= 0:
-        raise NotReady("no credits are left", where, "Buy some, or wait until there are new ones.")
+        raise CannotStart(
+            "no credits are left", where, "Buy some, or wait until there are new ones."
+        )
     return f"{where}: the key is accepted, {left} left, {counted(config.slots, 'slot')}"

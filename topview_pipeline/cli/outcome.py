@@ -14,7 +14,7 @@ from topview_pipeline.cli.progress import Key, Progress
 from topview_pipeline.cli.watcher import AT_TOPVIEW
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.ledger import Ledger, Task, TaskState
-from topview_pipeline.text import LISTED_ONE_BY_ONE, alike, counted, one_line
+from topview_pipeline.text import LISTED_ONE_BY_ONE, alike, counted, in_common, one_line
 
 _MOST_ENTRIES: Final = 20
 _MOST_NAMES: Final = 20
@@ -89,7 +89,7 @@ def _in_groups(entries: Sequence[Entry]) -> Iterator[str]:
         groups += [group] if is_one else [[entry] for entry in group]
     for group in groups[:_MOST_ENTRIES]:
         names = [one_line(entry.cause.product) for entry in group]
-        first, *more = group[0].lines
+        first, *more = in_common("\n".join(entry.lines) for entry in group).split("\n")
         if len(names) == 1:
             yield f"{names[0]} {first}"
         else:

@@ -1,7 +1,7 @@
 """`topview-pipeline plan`: what `run` would do with the same options, without the spending.
 
-It asks Topview for the account and the ids that products name, which is free; without a key it goes
-on without.
+It asks Topview for the account and the ids that products name, which is free. Without a key it
+shows the plan all the same, and ends as a run that cannot start.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ from topview_pipeline.plan.trial import (
     with_lengths,
     within_limits,
 )
+from topview_pipeline.settings import SettingsError
 from topview_pipeline.stages import STAGES, ProofLists, stages_named
-from topview_pipeline.text import counted, in_few_lines, one_line
+from topview_pipeline.text import counted, in_common, in_few_lines, one_line
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, InputFiles
@@ -151,6 +152,7 @@ def plan(
                 files=files,
                 patience=_PATIENCE_SECONDS,
             )
+            refusal = _without_key(topview) or refusal
             found = _tried(topview, ledger, catalogue, files, planned, config.credit_limit)
     if as_json:
         code = found.exit_code(bad_rows=has_bad_rows)
@@ -161,6 +163,14 @@ def plan(
     if refusal is not None:
         raise refusal
     context.exit(found.exit_code(bad_rows=has_bad_rows))
+
+
+def _without_key(topview: TopviewResource) -> SettingsError | None:
+    try:
+        topview.config.require_account()
+    except SettingsError as error:
+        return error
+    return None
 
 
 def _tried(
@@ -262,7 +272,8 @@ def say_plan(console: Console, found: Plan, show_all: bool) -> None:
         _in_words,
         one=lambda one: f"{one.product_id} {one.stage} {_in_words(one)}",
         many=lambda some: (
-            f"{len(some)} {_in_words(some[0])} ({', '.join(one.product_id for one in some)})"
+            f"{len(some)} {in_common(map(_in_words, some))} "
+            f"({', '.join(one.product_id for one in some)})"
         ),
     ):
         say(one_line(line), console)

@@ -13,7 +13,7 @@ import dagster as dg
 from topview_pipeline.defs.dagster_private import report_planned
 from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.text import LISTED_ONE_BY_ONE, alike
+from topview_pipeline.text import LISTED_ONE_BY_ONE, alike, in_common
 
 if TYPE_CHECKING:
     from topview_pipeline.defs.outline import Outline
@@ -83,12 +83,12 @@ def trouble_table(troubles: Iterable[Trouble]) -> dg.TableMetadataValue:
 
 def _lines(group: Sequence[Trouble]) -> list[str]:
     """A line for each of few, one for all of many: a refused account is said once."""
-    first = group[0]
-    what_and_fix = f"{_sentence(first.what)} What to do: {_sentence(first.fix)}"
     if len(group) > LISTED_ONE_BY_ONE:
+        what = in_common(trouble.what for trouble in group)
+        what_and_fix = f"{_sentence(what)} What to do: {_sentence(group[0].fix)}"
         stages = " and ".join(dict.fromkeys(trouble.stage for trouble in group))
         named = ", ".join(dict.fromkeys(trouble.product for trouble in group[:LISTED_ONE_BY_ONE]))
-        return [f"{len(group)} {first.outcome}, {stages} of {named} and others: {what_and_fix}"]
+        return [f"{len(group)} {group[0].outcome}, {stages} of {named} and others: {what_and_fix}"]
     return [
         f"{trouble.product} / {trouble.stage} {trouble.outcome}: {_sentence(trouble.what)} "
         f"What to do: {_sentence(trouble.fix)}"

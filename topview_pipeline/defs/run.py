@@ -222,7 +222,7 @@ def pair(
     """Check that ledger and store know each other; a new pair gets to know each other.
 
     Args:
-        write: False: only look; else the store must also take a file.
+        write: False: a new pair stays new. The store must take a file all the same.
 
     Raises:
         StoreError: they do not belong together, or the store takes no file: nothing may be
@@ -241,10 +241,8 @@ def pair(
         store=store.location,
         ledger=ledger.where,
     )
-    if not write:
-        return
     store.check_writable(ledger.account)
-    if is_new:
+    if is_new and write:
         identity = store.identity(create=True)
         if identity is not None:
             ledger.remember_store(identity, who="first run")
