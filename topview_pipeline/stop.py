@@ -25,6 +25,7 @@ _AT_ONCE: Final = (
     "was just being sent is then in: topview-pipeline tasks list --state unknown"
 )
 _AFTERWARDS: Final = "Stopped. The run was over."
+_LAST_SECONDS: Final = 1.0
 _ONE_PRESS_SECONDS: Final = 0.5
 """Signals so close together are one: a key that repeats, or a shell that sends it twice."""
 
@@ -39,6 +40,7 @@ class Stop:
     def __init__(self) -> None:
         self.code: int | None = None
         self._callback: Callable[[], None] | None = None
+        self._before_end: Callable[[], None] | None = None
         self._otherwise = _NOTHING_SENT
         self._stopped_at = 0.0
         self._lock = threading.Lock()
@@ -61,13 +63,18 @@ class Stop:
                 signal.signal(number, signal.SIG_DFL)
 
     @contextlib.contextmanager
-    def calling(self, callback: Callable[[], None]) -> Iterator[None]:
+    def calling(
+        self, callback: Callable[[], None], before_end: Callable[[], None] | None = None
+    ) -> Iterator[None]:
         """While the block runs the first signal calls back, from another thread, at once.
 
         The process goes on then; a second signal ends it.
+
+        Args:
+            before_end: gets a second before the second signal ends the process.
         """
         with self._lock:
-            self._callback = callback
+            self._callback, self._before_end = callback, before_end
         try:
             yield
         finally:
@@ -86,6 +93,10 @@ class Stop:
             if self.code is not None:
                 if now - self._stopped_at < _ONE_PRESS_SECONDS:
                     return
+                if self._before_end is not None:
+                    last = threading.Thread(target=self._before_end, daemon=True)
+                    last.start()
+                    last.join(_LAST_SECONDS)
                 self._end(_AT_ONCE)
             self.code, self._stopped_at = 128 + number, now
             if self._callback is None:

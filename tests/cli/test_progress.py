@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from topview_pipeline.cli.console import Speech
 from topview_pipeline.cli.outcome import Left, say_outcome
 from topview_pipeline.cli.progress import Progress, summary_of, table_of
+from topview_pipeline.cli.watcher import Watcher
 from topview_pipeline.defs.events import Planned
-from topview_pipeline.engine import Failed, Held, HoldReason, Made
-from topview_pipeline.ledger import Task, TaskState
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.engine import Failed, Held, HoldReason, Made, Observed
+from topview_pipeline.ledger import LedgerError, Task, TaskState
 from topview_pipeline.plan import Forecast
+from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages import STAGES
 
 RUN = "this run"
@@ -73,11 +82,25 @@ def outcome(progress: Progress) -> list[str]:
 
 def test_a_product_waits_for_a_slot_only_when_the_stage_before_is_there() -> None:
     progress = progress_of(made())
+    progress.add(Observed("mug", {"productScene": "1"}))
     assert {key: dict(one) for key, one in progress.phases(()).items()} == {
         CUT_OUT: {"done": 1},
         SCENE: {"queued": 1},
         VIDEO: {"later": 1},
     }
+
+
+def test_a_photo_that_hangs_is_not_waiting_for_a_slot() -> None:
+    """With one such photo a run was "waiting for a slot; about 0 s left" for 20 s."""
+    progress = Progress(RUN)
+    progress.add(planned("mug"))
+    phases = progress.phases(())
+    assert summary_of(phases) == (
+        "3 to make: 1 reading photos and other files, 2 waiting for the stage before"
+    )
+    file = io.StringIO()
+    Console(file=file, width=60).print(table_of(phases, "0 credits", 60))
+    assert "queued: waits for its files or a slot" in file.getvalue()
 
 
 def test_what_topview_finished_is_running_until_dagster_has_it() -> None:
@@ -170,7 +193,7 @@ def test_a_log_has_a_line_for_each_stage_that_ended_and_one_for_each_failed_prod
     assert progress.add(why) == "shoe replacedImages failed: no face was found"
     assert progress.add(failed("shoe", VIDEO, "replacedImages of this product failed")) is None
     assert summary_of(progress.phases(())) == (
-        "6 to make: 2 done, 1 waiting for a slot, 1 held, 2 failed"
+        "6 to make: 2 done, 1 reading photos and other files, 1 held, 2 failed"
     )
 
 
@@ -240,6 +263,74 @@ def test_a_stop_says_what_is_on_the_way_apart_from_what_was_never_sent() -> None
     unpriced = stopped(replace(TASK, cost_credits=None))[0]
     assert unpriced.endswith("1 task, about 0 credits and 1 of unknown price.")
     assert stopped()[0] == "Stopped. No task of this run is on the way at Topview."
+
+
+@pytest.mark.parametrize("state", [TaskState.PENDING, TaskState.OVERDUE])
+def test_a_product_that_shares_anothers_task_was_sent(state: TaskState) -> None:
+    """The task of two products with one photo counted as sent for the first alone."""
+    progress = Progress(RUN)
+    prints = {("mug", CUT_OUT): "f", ("cup", CUT_OUT): "f", ("pan", CUT_OUT): "g"}
+    progress.add(replace(planned("mug", "cup", "pan"), fingerprints=prints))
+    row = replace(TASK, state=state, cost_credits=None, estimate=0.5)
+    asked: list[TaskState] = []
+
+    def in_state(states: tuple[TaskState, ...]) -> list[Task]:
+        asked.extend(states)
+        return [row, replace(row, id=2, product_id="pot", run_id="other", fingerprint="h")]
+
+    ledger: Any = SimpleNamespace(tasks=SimpleNamespace(in_state=in_state))
+    for first in ("mug", "pot"):  # another run may have sent it, for a product that is not wanted
+        row = replace(row, product_id=first, run_id="other")
+        left = Left.of(progress, ledger, RUN)
+        assert state in asked
+        assert [task.id for task in left.at_topview] == [1]
+        unsent = {product for product, stage in left.unsent if stage == CUT_OUT}
+        assert unsent == {"pan"}
+    assert next(left.lines(has_daemon=False)).endswith("Topview: 1 task, about 0.5 credits.")
+
+
+def watched(speech: Speech, capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
+    """What a watcher prints each second of two minutes, of which the last 80 s have a plan."""
+    now = 0.0
+    topview = TopviewResource(PipelineConfig())
+    console = Console(width=200)
+    watcher = Watcher(topview, RUN, console, speech, lambda: now)
+    ledger: Any = SimpleNamespace(
+        tasks=SimpleNamespace(in_state=lambda _: locked() if now > 80 else [])
+    )
+
+    def locked() -> list[Task]:
+        raise LedgerError("it is locked")
+
+    for second in range(120):
+        now = float(second)
+        if second == 40:
+            watcher._take(planned("mug"))
+            watcher.follow(ledger)
+        watcher._show(now)
+        yield capsys.readouterr().out
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_pipe_has_a_sign_every_ten_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    """While the ledger was locked, nothing was said at all."""
+    coming = SimpleNamespace(seconds=15.0)
+    monkeypatch.setattr("topview_pipeline.cli.watcher.forecast_plan", lambda *_: coming)
+    said = list(watched(Speech(as_json=as_json), capsys))
+    spoke = [second for second, text in enumerate(said) if text]
+    assert max(after - before for before, after in pairwise([0, *spoke, 120])) <= 10
+    lines = "".join(said).splitlines()
+    if as_json:
+        kinds = {json.loads(line)["event"] for line in lines}
+        assert kinds == {"planned", "progress"}
+        assert any(json.loads(line).get("reading") == 1 for line in lines)
+    else:
+        assert lines[0] == "Reading the catalogue: 9 s so far"
+        assert "about 6 s left" in lines[5]
+        assert not [line for line in lines if "about 0 s left" in line]
+        assert lines[-1] == "Waiting for the ledger"
 
 
 def test_nothing_to_do_is_said() -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import threading
+import time
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from tests.catalogue.server import FileServer, serving
-from tests.cli.conftest import Invoke, Project, ProjectOf, wait_for
+from tests.cli.conftest import Invoke, Project, ProjectOf, unsigned, wait_for
 from topview_pipeline.ledger import TaskState
 
 pytestmark = pytest.mark.timeout(240)
@@ -31,6 +35,7 @@ def test_a_second_run_pays_nothing_and_says_so(project: Project) -> None:
 
     assert second.returncode == 0
     assert "nothing was paid" in second.stdout
+    assert f"Files: {project.home}/store (" in second.stdout
     assert project.counters()["charged"] == paid
 
 
@@ -288,7 +293,39 @@ def test_a_ledger_that_another_program_locks_starts_nothing(
         other.execute("ROLLBACK")
     assert ran.exit_code == 2, ran.output
     assert "locked" in ran.output
-    assert len(ran.output.splitlines()) == 2, "the first word, and why not"
+    assert len(unsigned(ran.output).splitlines()) == 2, "the first word, and why not"
     assert project.counters()["submits"] == {"remove_background": 1}
     assert project.run(*FREE).returncode == 0
     assert project.counters()["duplicates"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("plan", "--json"), ("run", "--json"), ("tasks", "void", "1")])
+def test_a_locked_ledger_is_waited_for_with_a_sign_of_life(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    """A script heard nothing for 30 s."""
+    with closing(sqlite3.connect(_made_once(project), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        process = project.command(*command)
+        spoke: list[tuple[float, str]] = []
+
+        def listen(stream: IO[str]) -> None:
+            spoke.extend((time.monotonic() - began, line) for line in stream)
+
+        assert process.stdout is not None
+        assert process.stderr is not None
+        threads = [
+            threading.Thread(target=listen, args=[stream])
+            for stream in (process.stdout, process.stderr)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert process.wait(10) == 2
+    times = [0.0, *sorted(at for at, _ in spoke)]
+    assert times[1] < 2.5, spoke  # a second, and the start of Python
+    assert max(after - before for before, after in pairwise(times)) < 10.5, spoke
+    assert times[-1] > 20.0, "it was locked"

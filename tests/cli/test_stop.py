@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -103,6 +104,31 @@ def test_what_is_said_after_a_stop_is_what_the_ledger_knows(
         assert not has_daemon(instance)
 
 
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_at_once_and_dagster_knows(project: Project) -> None:
+    """Dagster's run was CANCELING for ever."""
+    environment = {**os.environ, **project.environment}
+    with on_terminal("run", cwd=project.folder, environment=environment) as terminal:
+        terminal.until(lambda: accepted(project) >= 2)
+        # What is on its way cannot be written down: the first Ctrl-C waits.
+        with closing(sqlite3.connect(project.home / "ledger.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            terminal.press()
+            terminal.until(lambda: "Stopping" in terminal.text)
+            terminal.read(1.0)
+            terminal.press()
+            pressed = time.monotonic()
+            code = terminal.end(5.0)
+            assert time.monotonic() - pressed < 2.0
+            other.execute("ROLLBACK")
+    assert code == 130, terminal.text
+    assert "Ended at once. A later run collects what is at Topview" in terminal.text
+    assert not [word for word in _FOREIGN if word in terminal.text], terminal.text
+    with dg.DagsterInstance.from_config(project.environment["DAGSTER_HOME"]) as instance:
+        (record,) = instance.get_run_records()
+        assert record.dagster_run.status is dg.DagsterRunStatus.CANCELED
+
+
 IN_A_COLLECTORS_CALLBACK = """
 class Thing: pass
 thing = Thing()
@@ -126,9 +152,18 @@ with stop.calling(lambda: print("called", flush=True)):
 """
 
 
+AFTER_THE_RUN = """
+with stop.calling(lambda: print("called", flush=True)):
+    pass
+print("ready", flush=True)
+time.sleep(30)
+"""
+
+
 @pytest.mark.parametrize(
     ("code", "count", "said"),
     [
+        (AFTER_THE_RUN, 1, "Stopped. The run was over."),
         (IN_A_COLLECTORS_CALLBACK, 1, "Stopped. Nothing was sent."),
         (IN_C_CODE, 1, "Stopped. Nothing was sent."),
         (WHILE_SOMETHING_IS_ON_ITS_WAY, 2, "Ended at once."),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from topview_pipeline.cli.console import SOME_FAILED, CannotStart, Speech, say, say_json, terminal
 from topview_pipeline.cli.demo import program
 from topview_pipeline.cli.environment import (
+    OPENING,
+    READING_FILES,
     call_topview,
     loggers,
     open_instance,
@@ -28,7 +30,7 @@ from topview_pipeline.defs.dagster_private import (
 )
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
 from topview_pipeline.defs.run import STOPPED, pair
-from topview_pipeline.stages import VIDEO, stages_named
+from topview_pipeline.stages import stages_named
 from topview_pipeline.stop import stop
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def catch_up(
     """Execute the job catch_up here, show its progress, and return the exit code.
 
     Args:
-        say_where: say where the videos are.
+        say_where: say where the files are.
         more: further fields of the job's config.
 
     Raises:
@@ -66,7 +68,7 @@ def catch_up(
         catalogue = usable_catalogue(topview, products, run_id=run_id)
         watcher.doing = "Asking Topview for the account"
         call_topview(topview, lambda client: client.check_account())
-        watcher.doing = "Opening the ledger and Dagster's history"
+        watcher.doing = OPENING
         config = catch_up_config(
             products=list(products),
             stages=list(stages),
@@ -79,8 +81,8 @@ def catch_up(
             pair(instance, ledger, topview)
             bad_rows = say_problems(console, catalogue, products)
             watcher.follow(ledger)
-            watcher.doing = "Planning"
-            with stop.calling(topview.stop):
+            watcher.doing = READING_FILES
+            with stop.calling(topview.stop, lambda: report_stopped(instance, run_id)):
                 ended = _execute(instance, config, run_id, watcher)
                 watcher.close()
                 progress = watcher.progress
@@ -107,9 +109,9 @@ def catch_up(
 
 
 def _say_where(console: Console, progress: Progress) -> None:
-    if any(stage == VIDEO.key for _, stage in progress.made):
-        export = f"{program()} export FOLDER writes them under readable names"
-        say(f"Videos: {topview.config.store} ({export})", console)
+    if progress.made or not progress.wanted:
+        export = f"{program()} export FOLDER writes the videos under readable names"
+        say(f"Files: {topview.config.store} ({export})", console)
 
 
 def _execute(

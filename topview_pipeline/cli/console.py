@@ -16,7 +16,9 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Collection, Iterable, Sequence
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 SOME_FAILED: Final = 1
 NOTHING_COULD_START: Final = 2
 SOME_PENDING: Final = 3
+SILENT_SECONDS: Final = 9.0
+"""A command prints something at least every ten seconds."""
+_FIRST_SECONDS: Final = 0.8
+_LOOK_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,53 @@ class OneSentence(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it."""
         click.echo(f"topview-pipeline: {printable(self.message)}", file=file or sys.stderr)
+
+
+class SignOfLife:
+    """Says on standard error what is waited for: after a second, then every ten.
+
+    Attributes:
+        doing: what the command does.
+    """
+
+    def __init__(self) -> None:
+        self.doing = "Loading"
+        self._due = 0.0
+        self._ended = threading.Event()
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """While the block runs, or until `end`."""
+        began, ended = time.monotonic(), threading.Event()
+        self.doing, self._due, self._ended = "Loading", began + _FIRST_SECONDS, ended
+
+        def show() -> None:
+            while not ended.wait(_LOOK_SECONDS):
+                now = time.monotonic()
+                if now >= self._due:
+                    so_far = span(now - began)
+                    self.spoken()
+                    click.echo(f"{printable(self.doing)} ... ({so_far})", err=True)
+
+        thread = threading.Thread(target=show, name="sign of life", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def spoken(self, *, wait: bool = False) -> None:
+        """Something was printed just now; `wait`: and a person has the word."""
+        self._due = math.inf if wait else time.monotonic() + SILENT_SECONDS
+
+    def end(self) -> None:
+        """Something else tells from now on."""
+        self._ended.set()
+
+
+sign: Final = SignOfLife()
+"""Of the command of this process."""
 
 
 class _Descriptor(io.RawIOBase):
@@ -192,8 +245,10 @@ def ask(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise CannotStart(f"{question} There is nobody to ask: add --yes. Nothing was done.")
+    sign.spoken(wait=True)
     if not click.confirm(f"{question} Go on?"):
         raise CannotStart("nothing was done")
+    sign.spoken()
 
 
 def person() -> str:

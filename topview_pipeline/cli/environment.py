@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, say
+from topview_pipeline.cli.console import CannotStart, say, sign
 from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import PipelineConfig, project_root
-from topview_pipeline.text import counted, one_line
+from topview_pipeline.text import counted, one_line, without_queries
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from topview_pipeline.topview.client import TopviewClient
 
 T = TypeVar("T")
+OPENING: Final = "Opening the ledger and Dagster's history"
+READING_FILES: Final = "Reading the products' photos and other files"
 _SHOWN_PROBLEMS: Final = 20
 _MOST_REASON: Final = 200
 """Characters of an error of Dagster's, which may hold the whole schema of a file."""
@@ -32,6 +34,7 @@ _MOST_REASON: Final = 200
 
 def pipeline() -> TopviewResource:
     """The pipeline that the settings describe. Raises SettingsError when one cannot be used."""
+    sign.doing = "Opening the ledger"
     return TopviewResource(PipelineConfig.from_environment())
 
 
@@ -43,6 +46,8 @@ def loggers(level: str = "CRITICAL") -> dict[str, object]:
 def call_topview(topview: TopviewResource, call: Callable[[TopviewClient], Awaitable[T]]) -> T:
     """The result of a call with an open client. A sandbox that does not answer is named."""
     from topview_pipeline.topview.errors import Unavailable
+
+    sign.doing = f"Asking {topview.config.base_url}"
 
     async def with_client() -> T:
         async with topview.client() as client:
@@ -65,6 +70,7 @@ def usable_catalogue(
 
     A run goes on with what was read for its id. Raises PipelineError.
     """
+    sign.doing = f"Reading the catalogue {without_queries(topview.config.catalogue or '')}"
     catalogue = topview.catalogue(run_id=run_id)
     unknown = [name for name in products if name not in catalogue.product_ids]
     if unknown:
@@ -139,6 +145,7 @@ def open_instance(*, advise: bool = True) -> DagsterInstance:
     from topview_pipeline.defs.dagster_private import open_without_compute_logs
 
     prepare_home()
+    sign.doing = OPENING
     try:
         instance = open_without_compute_logs(os.environ["DAGSTER_HOME"])
     except Exception as error:

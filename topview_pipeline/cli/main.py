@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from topview_pipeline.cli.console import OneSentence
+from topview_pipeline.cli.console import OneSentence, sign
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.stop import INTERRUPTED, stop
 
@@ -33,6 +33,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
 }
 _END_IN_THEIR_OWN_WAY: Final = frozenset({"gallery", "sandbox", "ui"})
 """Servers. All else is ended at once by a signal: nothing that it does is half done then."""
+_SPEAK_THEMSELVES: Final = frozenset({"demo", "gallery", "init", "sandbox", "ui"})
+"""All else has a sign of life."""
 _ASK_TOPVIEW: Final = frozenset({"run", "plan", "check", "voices", "captions", "avatars"})
 """On the demo they have its local Topview."""
 
@@ -64,7 +66,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with sign.shown():
+                return super().invoke(ctx)
         except PipelineError as error:
             raise OneSentence(str(error)) from error
         except KeyboardInterrupt:
@@ -83,6 +86,8 @@ def main(context: click.Context, demo: bool) -> None:
     """
     if context.invoked_subcommand in _END_IN_THEIR_OWN_WAY:
         stop.release()
+    if context.invoked_subcommand in _SPEAK_THEMSELVES:
+        sign.end()
     # Dagster warns of its own use of its preview features.
     warnings.filterwarnings("ignore", message=".* is currently in (beta|preview)")
     if demo:

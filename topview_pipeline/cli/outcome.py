@@ -119,16 +119,23 @@ class Left:
     @classmethod
     def of(cls, progress: Progress, ledger: Ledger, run_id: str) -> Left:
         """Look into the ledger."""
-        wanted = set(progress.open)
+        prints = {key: progress.fingerprints.get(key) for key in progress.open}
+        shared = set(prints.values())
         rows = [
             row
             for row in ledger.tasks.in_state((*AT_TOPVIEW, TaskState.OVERDUE, TaskState.UNKNOWN))
-            if row.run_id == run_id or (row.product_id, row.stage) in wanted
+            if row.run_id == run_id
+            or (row.product_id, row.stage) in prints
+            or row.fingerprint in shared
         ]
-        sent = {(row.product_id, row.stage) for row in rows}
+        sent: set[Key | str | None] = {(row.product_id, row.stage) for row in rows}
+        # Another product's task may be this one's, too.
+        sent |= {row.fingerprint for row in rows} | {prints[key] for key in prints if key in sent}
+        sent.discard(None)
+        unsent = [key for key, print_ in prints.items() if not sent & {key, print_}]
         unknown = sum(row.state is TaskState.UNKNOWN for row in rows)
         at_topview = [row for row in rows if row.state is not TaskState.UNKNOWN]
-        return cls(at_topview, unknown, [key for key in progress.open if key not in sent])
+        return cls(at_topview, unknown, unsent)
 
     def lines(self, *, has_daemon: bool) -> Iterator[str]:
         """Say what is left, and who takes care of it."""

@@ -7,9 +7,7 @@ shows the plan all the same, and ends as a run that cannot start.
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +15,6 @@ import click
 from rich.console import Console
 
 from topview_pipeline.catalogue import check_gone
-from topview_pipeline.catalogue.references import shown
 from topview_pipeline.cli.console import (
     NOTHING_COULD_START,
     SOME_FAILED,
@@ -26,9 +23,11 @@ from topview_pipeline.cli.console import (
     say,
     say_json,
     say_rows,
+    sign,
     span,
 )
 from topview_pipeline.cli.environment import (
+    READING_FILES,
     call_topview,
     open_instance,
     pipeline,
@@ -63,8 +62,7 @@ _SHOWN: Final = 20
 _PATIENCE_SECONDS: Final = 25.0
 """Longer than a server may be silent: what a run fails with is said, where a run does not wait."""
 _PROOF_SECONDS: Final = 60.0
-_SILENT_SECONDS: Final = 1.0
-_OF_RUN: Final = ("products", "stages", "limit", "force", "credit_limit", "accept_change")
+_OF_RUN: Final = ("products", "stages", "limit", "force", "credit_limit", "accept_change", "quiet")
 _NO_KEY: Final = (
     "TOPVIEW_API_KEY is not set: the account, and the ids of voices and captions, were not checked."
 )
@@ -111,6 +109,7 @@ def plan(
     stages: tuple[str, ...],
     show_all: bool,
     as_json: bool,
+    quiet: bool,
     **options: Any,
 ) -> None:
     """Show what `run` would do with the same options. Nothing is sent, nothing is paid.
@@ -119,6 +118,8 @@ def plan(
     not start, 3 some would be held, or could not be looked at.
     """
     console = Console(quiet=as_json)
+    if quiet:
+        sign.end()
     stages_named(stages)
     config = CatchUpConfig(
         products=list(products),
@@ -127,11 +128,9 @@ def plan(
         **options,
     )
     topview = pipeline()
-    with _sign_of_life(f"Reading the catalogue {shown(topview.config.catalogue or '')}"):
-        catalogue = usable_catalogue(topview, products)
+    catalogue = usable_catalogue(topview, products)
     if topview.config.api_key is not None:
-        with _sign_of_life(f"Asking {topview.config.base_url} for the account"):
-            call_topview(topview, lambda client: client.check_account())
+        call_topview(topview, lambda client: client.check_account())
     with open_instance() as instance, topview.ledger() as ledger:
         pair(instance, ledger, topview, write=False)
         has_bad_rows = say_problems(console, catalogue, products) > 0
@@ -142,24 +141,24 @@ def plan(
             where=catalogue.source,
         )
         files = topview.files(ledger)
-        with _sign_of_life("Looking at the products' files"):
-            planned, refusal = plan_run(
-                instance,
-                topview,
-                ledger,
-                catalogue,
-                config,
-                files=files,
-                patience=_PATIENCE_SECONDS,
-            )
-            refusal = _without_key(topview) or refusal
-            found = _tried(topview, ledger, catalogue, files, planned, config.credit_limit)
+        sign.doing = READING_FILES
+        planned, not_accepted = plan_run(
+            instance,
+            topview,
+            ledger,
+            catalogue,
+            config,
+            files=files,
+            patience=_PATIENCE_SECONDS,
+        )
+        refusal = _without_key(topview) or not_accepted
+        found = _tried(topview, ledger, catalogue, files, planned, config.credit_limit)
     if as_json:
         code = found.exit_code(bad_rows=has_bad_rows)
         code = code if refusal is None else NOTHING_COULD_START
         say_json(_document(found, catalogue, products, code))
     else:
-        say_plan(console, found, show_all)
+        say_plan(console, found, show_all=show_all, quiet=quiet)
     if refusal is not None:
         raise refusal
     context.exit(found.exit_code(bad_rows=has_bad_rows))
@@ -232,21 +231,27 @@ def _with_words(one: PlannedStage, words: tuple[str, str] | None) -> PlannedStag
     return one if words is None else replace(one, reason=words[0], fix=words[1])
 
 
-@contextmanager
-def _sign_of_life(what: str) -> Iterator[None]:
-    """Say on standard error what is waited for, when it takes longer than a second."""
-    timer = threading.Timer(_SILENT_SECONDS, click.echo, [f"{what} ..."], {"err": True})
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def say_plan(console: Console, found: Plan, show_all: bool) -> None:
+def say_plan(console: Console, found: Plan, *, show_all: bool, quiet: bool = False) -> None:
     """Print what is planned for each product, the sums of each stage, and the troubles."""
-    planned, coming = found.planned, found.coming
+    if not quiet:
+        _say_stages(console, found.planned, found.coming, show_all)
+    for note in found.notes:
+        say(note, console)
+    for line in in_few_lines(
+        found.troubles,
+        _in_words,
+        one=lambda one: f"{one.product_id} {one.stage} {_in_words(one)}",
+        many=lambda some: (
+            f"{len(some)} {in_common(map(_in_words, some))} "
+            f"({', '.join(one.product_id for one in some)})"
+        ),
+    ):
+        say(one_line(line), console)
+
+
+def _say_stages(
+    console: Console, planned: Sequence[PlannedStage], coming: Forecast, show_all: bool
+) -> None:
     if not planned:
         say("Everything is up to date: there is nothing to make.", console)
         return
@@ -265,18 +270,6 @@ def say_plan(console: Console, found: Plan, show_all: bool) -> None:
     unpriced = f" and {coming.unpriced} of unknown price" if coming.unpriced else ""
     cost = f"about {in_credits(coming.credits)}{unpriced}"
     say(f"{tasks}, {cost}, about {span(coming.seconds)} at the account's slots.", console)
-    for note in found.notes:
-        say(note, console)
-    for line in in_few_lines(
-        found.troubles,
-        _in_words,
-        one=lambda one: f"{one.product_id} {one.stage} {_in_words(one)}",
-        many=lambda some: (
-            f"{len(some)} {in_common(map(_in_words, some))} "
-            f"({', '.join(one.product_id for one in some)})"
-        ),
-    ):
-        say(one_line(line), console)
 
 
 def _in_words(one: PlannedStage) -> str:

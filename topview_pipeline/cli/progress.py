@@ -14,22 +14,26 @@ from rich.table import Table
 from topview_pipeline.cli.console import SOME_FAILED, SOME_PENDING, in_credits, span
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.defs.failures import Trouble, trouble_of
-from topview_pipeline.engine import Failed, Held, Made
+from topview_pipeline.engine import Failed, Held, Made, Observed
 from topview_pipeline.ledger import Task
 from topview_pipeline.stages import STAGES
 from topview_pipeline.text import counted, one_line
 
-Phase = Literal["done", "running", "queued", "later", "held", "failed"]
-"""queued waits for a slot of the account; later waits for the stage before it."""
+Phase = Literal["done", "running", "reading", "queued", "later", "held", "failed"]
+"""reading waits for its photos and other files, queued for a slot of the account, and later for the
+stage before it."""
 Phases = dict[str, Counter[Phase]]
 """How many products are in each phase, by stage."""
 Key = tuple[str, str]
 """(product, stage)."""
 
 _WIDE: Final = 80
+_STAGES: Final[Mapping[str, str]] = {stage.source: stage.key for stage in STAGES}
+"""By the source of their own inputs."""
 _WORDS: Final[Mapping[Phase, str]] = {
     "done": "done",
     "running": "running",
+    "reading": "reading photos and other files",
     "queued": "waiting for a slot",
     "later": "waiting for the stage before",
     "held": "held",
@@ -45,6 +49,7 @@ class Progress:
         made: True for what a task of this run made, False for what was reused.
         troubled: what was not made.
         credits: that Topview booked for tasks of this run.
+        fingerprints: as planned: two products may share a task.
     """
 
     def __init__(self, run_id: str) -> None:
@@ -57,6 +62,8 @@ class Progress:
         self._paid: set[int] = set()
         self._submitted: set[Key] = set()
         self._failed: set[str] = set()
+        self._read: set[Key] = set()
+        self.fingerprints: Mapping[Key, str] = {}
 
     def add(self, event: object) -> str | None:
         """Take in the plan or an event of the engine; a log's line on it, if it is worth one.
@@ -64,9 +71,11 @@ class Progress:
         No event is kept: those of 10,000 products would fill the memory.
         """
         if isinstance(event, Planned):
-            self.was_planned = True
+            self.was_planned, self.fingerprints = True, event.fingerprints
             self.wanted = [(product, key) for product, keys in event.wanted.items() for key in keys]
             return self._planned_line(event) if self.wanted else None
+        if isinstance(event, Observed):
+            self._read.update((event.product_id, _STAGES[source]) for source in event.versions)
         if isinstance(event, Made):
             return self._add_made(event.product_id, event.stage, event.task)
         if isinstance(event, (Failed, Held)):
@@ -121,32 +130,37 @@ class Progress:
         stages: Phases = {stage.key: Counter() for stage in STAGES}
         waiting: set[str] = set()
         for key in self.wanted:
-            phase: Phase = "later" if key[0] in waiting else "queued"
+            phase: Phase = "queued" if key in self._read else "reading"
             if key in self.made:
                 phase = "done"
             elif key in self.troubled:
                 phase = self.troubled[key].outcome
-            else:
+            elif key in self._submitted:
+                phase = "running"
+            elif key[0] in waiting:
+                phase = "later"
+            if phase in ("running", "reading", "queued"):
                 waiting.add(key[0])
-                phase = "running" if key in self._submitted else phase
             stages[key[1]][phase] += 1
         return {key: counts for key, counts in stages.items() if counts}
 
 
 def table_of(phases: Phases, caption: str, width: int = _WIDE) -> Table:
     """The live table, readable in 60 columns; wider ones have a bar."""
-    legend = "queued: waits for a slot; later: waits for the stage before"
+    legend = "queued: waits for its files or a slot; later: for the stage before"
     caption = f"{caption}\n{legend}"
     table = Table(
         box=None, collapse_padding=True, pad_edge=False, caption=caption, caption_justify="left"
     )
     bars = [""] if width >= _WIDE else []
-    for name in ("stage", *bars, *_WORDS):
+    columns = [name for name in _WORDS if name != "reading"]  # narrow terminals have no room
+    for name in ("stage", *bars, *columns):
         is_left = name in ("stage", "")
         table.add_column(name, justify="left" if is_left else "right", no_wrap=True)
     for stage, counts in phases.items():
         total, done = counts.total(), counts["done"]
-        others = [str(counts[name] or "-") for name in _WORDS if name != "done"]
+        shown = {**counts, "queued": counts["queued"] + counts["reading"]}
+        others = [str(shown.get(name) or "-") for name in columns if name != "done"]
         bar = [ProgressBar(total=total, completed=done, width=10)] if bars else []
         table.add_row(stage, *bar, f"{done}/{total}", *others)
     return table

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from topview_pipeline.cli.completion import complete_product, complete_stage
-from topview_pipeline.cli.console import Credits, Speech, ask, say
+from topview_pipeline.cli.console import Credits, Speech, ask, sign
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -50,7 +50,9 @@ _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 @click.option("--yes", is_flag=True, help="Do not ask before the whole catalogue is forced.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines, then a summary.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only what needs a person.")
-@click.option("-v", "--verbose", is_flag=True, help="As --log-level info.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="As --log-level info; with --dry-run every row."
+)
 @click.option(
     "--log-level",
     type=click.Choice(_LEVELS, case_sensitive=False),
@@ -82,15 +84,18 @@ def run(
     if dry_run:
         from topview_pipeline.cli.plan import plan
 
-        options |= {"force": force, "as_json": as_json}
+        options |= {"force": force, "as_json": as_json, "quiet": quiet, "show_all": verbose}
         context.invoke(plan, products=products, stages=stages, **options)
     if force and not products:
         what = "--force without --product makes the whole catalogue again, and pays for all of it."
         ask(what, yes=yes)
     level = log_level or ("info" if verbose else None)
     speech = Speech(as_json=as_json, quiet=quiet, log_level=level)
-    if not (as_json or quiet):
-        say("Reading the catalogue ...")
+    if quiet:
+        sign.end()
+    else:
+        click.echo("Reading the catalogue ...", err=as_json)
+        sign.spoken()
 
     from topview_pipeline.cli.catch_up import catch_up
 

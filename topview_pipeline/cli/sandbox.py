@@ -11,6 +11,7 @@ import click
 
 from topview_pipeline.cli.console import CannotStart
 from topview_pipeline.cli.demo import free_port
+from topview_pipeline.sandbox.api.faults import FAULTS
 from topview_pipeline.settings import project_root
 
 
@@ -25,7 +26,13 @@ from topview_pipeline.settings import project_root
     "--concurrency", type=int, default=4, show_default=True, help="Task slots of the account."
 )
 @click.option("--media", type=click.Choice(["real", "tiny"]), default="real", show_default=True)
-@click.option("--fault", "faults", multiple=True, metavar="NAME=PROB", help="Inject a fault.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME=PROB",
+    help=f"Inject a fault: {', '.join(FAULTS)}.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of durations and faults.")
 @click.option("--forget-after", type=float, metavar="SECONDS", help="When ids die.")
 @click.option("--credits", type=float, default=10_000.0, show_default=True, help="On the account.")

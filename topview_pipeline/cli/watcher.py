@@ -6,14 +6,22 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from topview_pipeline.cli.console import Speech, in_credits, say, say_json, span
+from topview_pipeline.cli.console import (
+    SILENT_SECONDS,
+    Speech,
+    in_credits,
+    say,
+    say_json,
+    sign,
+    span,
+)
 from topview_pipeline.cli.progress import (
     Phase,
     Phases,
@@ -30,7 +38,6 @@ if TYPE_CHECKING:
     from topview_pipeline.defs.resources import TopviewResource
 
 _LOOK_SECONDS: Final = 1.0
-_SILENT_SECONDS: Final = 9.0
 _SUMMARY_SECONDS: Final = 60.0
 _SUMMARY_ENDED: Final = 25
 """A log has a summary after so many silent seconds, a minute, or so many stages that ended."""
@@ -48,7 +55,12 @@ class Watcher:
     """
 
     def __init__(
-        self, topview: TopviewResource, run_id: str, console: Console, speech: Speech
+        self,
+        topview: TopviewResource,
+        run_id: str,
+        console: Console,
+        speech: Speech,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.progress = Progress(run_id)
         self.doing = "Reading the catalogue"
@@ -58,7 +70,8 @@ class Watcher:
         self._speech = speech
         self._events: deque[object] = deque()
         self._listener = self._events.append
-        now = time.monotonic()
+        self._clock = clock
+        now = clock()
         self._began = self._printed_at = self._summarized_at = self._moved_at = now
         self._summarized = 0
         self._stopping = False
@@ -75,6 +88,7 @@ class Watcher:
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> Watcher:
+        sign.end()
         self._topview.listeners.append(self._listener)
         self._thread.start()
         return self
@@ -104,7 +118,7 @@ class Watcher:
     def say(self, text: str) -> None:
         """Print a line of the command's own."""
         if not (self._speech.as_json or self._speech.quiet):
-            self._printed_at = time.monotonic()
+            self._printed_at = self._clock()
             say(text, self._console)
 
     def _watch(self) -> None:
@@ -114,16 +128,16 @@ class Watcher:
             while self._events:
                 self._take(self._events.popleft())
             if not is_over:
-                self._show(time.monotonic())
+                self._show(self._clock())
 
     def _take(self, event: object) -> None:
-        self._moved_at = time.monotonic()
+        self._moved_at = self._clock()
         if isinstance(event, Planned):
             self.doing = "Storing what was made"
         line = self.progress.add(event)
         document = document_of(event, self.progress)
         if self._speech.as_json and document is not None:
-            self._printed_at = time.monotonic()
+            self._printed_at = self._clock()
             say_json(document)
         elif line is not None:
             self.say(line)
@@ -131,7 +145,7 @@ class Watcher:
     def _show(self, now: float) -> None:
         ended = len(self.progress.made) + len(self.progress.troubled)
         is_due = (
-            now - self._printed_at >= _SILENT_SECONDS
+            now - self._printed_at >= SILENT_SECONDS
             or now - self._summarized_at >= _SUMMARY_SECONDS
             or ended - self._summarized >= _SUMMARY_ENDED
         )
@@ -143,7 +157,9 @@ class Watcher:
             return
         try:
             phases, cost_and_time = self._look(now)
-        except LedgerError:  # the run itself says so
+        except LedgerError:  # the run itself says why
+            if is_due:
+                self._summarize("Waiting for the ledger", {})
             return
         if self._live is not None:
             caption = f"{cost_and_time}, {span(now - self._began)} so far"
@@ -161,8 +177,10 @@ class Watcher:
         # The time that a plan of what is open takes, from the last stage that ended.
         planned = [PlannedStage(*key, "", None, submits=True) for key in self.progress.open]
         seconds = forecast_plan(self._topview.config, planned, self._ledger).seconds
-        left = span(max(seconds - (now - self._moved_at), 0.0))
-        return phases, f"{in_credits(self.progress.credits)}, about {left} left"
+        left = seconds - (now - self._moved_at)
+        # What takes longer than planned has no end that could be foretold.
+        also = f", about {span(left)} left" if left >= 1.0 else ""
+        return phases, f"{in_credits(self.progress.credits)}{also}"
 
     def _draw(self, table: Table) -> None:
         assert self._live is not None  # noqa: S101
@@ -173,7 +191,7 @@ class Watcher:
         self._live.update(table, refresh=True)
 
     def _summarize(self, line: str, counts: Mapping[Phase, int]) -> None:
-        self._printed_at = self._summarized_at = time.monotonic()
+        self._printed_at = self._summarized_at = self._clock()
         if self._speech.as_json:
             known: dict[str, object] = {"doing": self.doing, "credits": self.progress.credits}
             known |= {str(phase): count for phase, count in counts.items()}

@@ -39,10 +39,12 @@ class Planned:
 
     Attributes:
         wanted: keys of the stages by product id.
+        fingerprints: by product id and stage, of what can be made.
     """
 
     wanted: Mapping[str, Sequence[str]]
     forecast: Forecast
+    fingerprints: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass

@@ -141,7 +141,8 @@ def plan_catch_up(
     wanted: dict[str, list[str]] = {}
     for one in planned:
         wanted.setdefault(one.product_id, []).append(one.stage)
-    topview.notify(Planned(wanted, coming))
+    prints = {(one.product_id, one.stage): one.fingerprint for one in planned if one.fingerprint}
+    topview.notify(Planned(wanted, coming, prints))
     return {
         "wanted": list(wanted.items()),  # JSON keeps the order of a list
         "asked": [stage.value for stage in config.stages] or list(BY_KEY),

@@ -51,6 +51,8 @@ class PlannedStage:
         made_with: an earlier product of the plan whose new task makes this one's, too.
         mode: Topview's mode of the task.
         is_read: its files were looked at; if not, a run finds out what there is to do.
+        fingerprint: of what is to be made; None when it cannot be. While the stage before is made,
+            it is good only to compare stages of one plan.
     """
 
     product_id: str
@@ -65,6 +67,7 @@ class PlannedStage:
     made_with: str | None = None
     mode: str | None = None
     is_read: bool = True
+    fingerprint: str | None = None
 
     @property
     def moves(self) -> bool:
@@ -351,6 +354,7 @@ class _Planner:
             made_with=None if payer == product.product_id else payer,
             mode=look.mode,
             is_read=is_read,
+            fingerprint=look.fingerprint,
         )
 
     def _next(self, stage: Stage, look: _Look, upstream: _Next) -> _Next:
