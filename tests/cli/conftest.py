@@ -150,9 +150,9 @@ def invoke(project: Project, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Runs `topview-pipeline` in this process, in the project's folder."""
     monkeypatch.chdir(project.folder)
 
-    def run(*arguments: str, **changes: str) -> Result:
+    def run(*arguments: str, stdin: str | None = None, **changes: str) -> Result:
         environment = {**dict.fromkeys(VARIABLES), **project.environment, **changes}
-        return CliRunner().invoke(main, arguments, env=environment)
+        return CliRunner().invoke(main, arguments, stdin, environment)
 
     return run
 

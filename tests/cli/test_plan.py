@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.cli.conftest import Invoke, Project
@@ -43,3 +45,32 @@ def test_a_dry_run_is_the_plan(project: Project, invoke: Invoke) -> None:
 def test_a_stage_that_does_not_exist_is_one_sentence_and_exit_2(project: Project) -> None:
     project.products(1)
     assert "there is no stage 'video'" in project.refused("plan", "--stage", "video")
+
+
+def test_products_come_from_a_file_or_another_command(project: Project, invoke: Invoke) -> None:
+    """For a hundred of a thousand products a script had to build the command line."""
+    project.products(4)
+    (project.folder / "some.txt").write_text("\ufeffproduct-1\r\n\nproduct-2\n", "utf-8")
+    named = invoke("plan", "--json", "--product", "@some.txt", "--product", "product-2")
+    rows = json.loads(named.stdout)["rows"]
+    assert {row["product_id"] for row in rows} == {"product-1", "product-2"}
+    piped = invoke("plan", "--json", "--product", "-", stdin="product-3\n")
+    assert {row["product_id"] for row in json.loads(piped.stdout)["rows"]} == {"product-3"}
+    for name, stdin in (("@gone.txt", ""), ("-", "\n"), ("@.", "")):
+        ran = invoke("plan", "--product", name, stdin=stdin)
+        assert ran.exit_code == 2
+        assert name in ran.stderr, "not the whole catalogue"
+
+
+@pytest.mark.parametrize(
+    ("option", "has_rows", "has_all"), [("-q", False, False), ("-v", True, True)]
+)
+def test_a_dry_run_says_as_much_as_is_asked_for(
+    project: Project, invoke: Invoke, option: str, has_rows: bool, has_all: bool
+) -> None:
+    project.products(8, voice_id="nobody")
+    dry = invoke("run", "--dry-run", option)
+    assert dry.exit_code == 1
+    assert "would fail" in dry.stdout
+    assert ("new task" in dry.stdout, "--all shows them" not in dry.stdout) == (has_rows, True)
+    assert ("product-7\tfinishedVideo" in dry.stdout) == has_all

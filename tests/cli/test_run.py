@@ -300,15 +300,13 @@ def test_a_ledger_that_another_program_locks_starts_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [("plan", "--json"), ("run", "--json"), ("tasks", "void", "1")])
-def test_a_locked_ledger_is_waited_for_with_a_sign_of_life(
-    project: Project, command: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_locked_ledger_is_waited_for_with_a_sign_of_life(project: Project, command: str) -> None:
     """A script heard nothing for 30 s."""
     with closing(sqlite3.connect(_made_once(project), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
-        process = project.command(*command)
+        process = project.command(command, "--json")
         spoke: list[tuple[float, str]] = []
 
         def listen(stream: IO[str]) -> None:
@@ -324,8 +322,8 @@ def test_a_locked_ledger_is_waited_for_with_a_sign_of_life(
             thread.start()
         for thread in threads:
             thread.join(60)
-        assert process.wait(10) == 2
-    times = [0.0, *sorted(at for at, _ in spoke)]
+        assert process.wait(10) == 2, spoke
+    times = [0.0, *sorted(at for at, _ in spoke), time.monotonic() - began]
     assert times[1] < 2.5, spoke  # a second, and the start of Python
     assert max(after - before for before, after in pairwise(times)) < 10.5, spoke
-    assert times[-1] > 20.0, "it was locked"
+    assert times[-1] > 20.0, spoke

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from topview_pipeline.cli import main
+from topview_pipeline.sandbox.api.faults import FAULTS
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,8 @@ def test_a_sandbox_that_cannot_be_meant_does_not_start(
     assert ran.exit_code == 2
     assert said in ran.output
     assert ran.output.startswith("topview-pipeline: ")
+
+
+def test_the_help_names_the_faults() -> None:
+    said = CliRunner().invoke(main, ["sandbox", "--help"]).output
+    assert not [name for name in FAULTS if name not in said]

@@ -72,19 +72,19 @@ class SignOfLife:
     """Says on standard error what is waited for: after a second, then every ten.
 
     Attributes:
-        doing: what the command does.
+        spoke_at: when something was printed last, until `end`.
     """
 
     def __init__(self) -> None:
-        self.doing = "Loading"
-        self._due = 0.0
+        self.spoke_at: float | None = None
+        self._doing, self._due = "", 0.0
         self._ended = threading.Event()
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
         """While the block runs, or until `end`."""
         began, ended = time.monotonic(), threading.Event()
-        self.doing, self._due, self._ended = "Loading", began + _FIRST_SECONDS, ended
+        self._doing, self._due, self._ended = "Loading", began + _FIRST_SECONDS, ended
 
         def show() -> None:
             while not ended.wait(_LOOK_SECONDS):
@@ -92,22 +92,28 @@ class SignOfLife:
                 if now >= self._due:
                     so_far = span(now - began)
                     self.spoken()
-                    click.echo(f"{printable(self.doing)} ... ({so_far})", err=True)
+                    click.echo(f"{printable(self._doing)} ... ({so_far})", err=True)
 
         thread = threading.Thread(target=show, name="sign of life", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            ended.set()
+            self.end()
             thread.join()
+
+    def now(self, doing: str) -> None:
+        """From now on the command does this."""
+        self._doing, self._due = doing, min(self._due, time.monotonic() + _FIRST_SECONDS)
 
     def spoken(self, *, wait: bool = False) -> None:
         """Something was printed just now; `wait`: and a person has the word."""
-        self._due = math.inf if wait else time.monotonic() + SILENT_SECONDS
+        self.spoke_at = time.monotonic()
+        self._due = math.inf if wait else self.spoke_at + SILENT_SECONDS
 
     def end(self) -> None:
         """Something else tells from now on."""
+        self.spoke_at = None
         self._ended.set()
 
 

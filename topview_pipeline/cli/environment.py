@@ -34,7 +34,7 @@ _MOST_REASON: Final = 200
 
 def pipeline() -> TopviewResource:
     """The pipeline that the settings describe. Raises SettingsError when one cannot be used."""
-    sign.doing = "Opening the ledger"
+    sign.now("Opening the ledger")
     return TopviewResource(PipelineConfig.from_environment())
 
 
@@ -47,7 +47,7 @@ def call_topview(topview: TopviewResource, call: Callable[[TopviewClient], Await
     """The result of a call with an open client. A sandbox that does not answer is named."""
     from topview_pipeline.topview.errors import Unavailable
 
-    sign.doing = f"Asking {topview.config.base_url}"
+    sign.now(f"Asking {topview.config.base_url}")
 
     async def with_client() -> T:
         async with topview.client() as client:
@@ -70,7 +70,7 @@ def usable_catalogue(
 
     A run goes on with what was read for its id. Raises PipelineError.
     """
-    sign.doing = f"Reading the catalogue {without_queries(topview.config.catalogue or '')}"
+    sign.now(f"Reading the catalogue {without_queries(topview.config.catalogue or '')}")
     catalogue = topview.catalogue(run_id=run_id)
     unknown = [name for name in products if name not in catalogue.product_ids]
     if unknown:
@@ -145,7 +145,7 @@ def open_instance(*, advise: bool = True) -> DagsterInstance:
     from topview_pipeline.defs.dagster_private import open_without_compute_logs
 
     prepare_home()
-    sign.doing = OPENING
+    sign.now(OPENING)
     try:
         instance = open_without_compute_logs(os.environ["DAGSTER_HOME"])
     except Exception as error:

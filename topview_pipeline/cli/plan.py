@@ -141,7 +141,7 @@ def plan(
             where=catalogue.source,
         )
         files = topview.files(ledger)
-        sign.doing = READING_FILES
+        sign.now(READING_FILES)
         planned, not_accepted = plan_run(
             instance,
             topview,

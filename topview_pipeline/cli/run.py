@@ -15,6 +15,25 @@ from topview_pipeline.cli.console import Credits, Speech, ask, sign
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 
+def _products(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids that are named, and those in the lines of an @file or, for `-`, of standard input."""
+    found: list[str] = []
+    for name in given:
+        if name != "-" and not name.startswith("@"):
+            found.append(name)
+            continue
+        try:
+            with click.open_file(name.removeprefix("@"), encoding="utf-8-sig") as file:
+                text = file.read()
+        except (OSError, UnicodeError) as error:
+            raise click.BadParameter(f"{name}: {getattr(error, 'strerror', error)}") from error
+        ids = [line.strip() for line in text.splitlines() if line.strip()]
+        if not ids:
+            raise click.BadParameter(f"{name} names no product; write an id in each line.")
+        found += ids
+    return tuple(dict.fromkeys(found))
+
+
 @click.command()
 @click.option(
     "--product",
@@ -22,7 +41,8 @@ _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
     multiple=True,
     metavar="ID",
     shell_complete=complete_product,
-    help="Only this product.",
+    callback=_products,
+    help="Only this product. @FILE: those in its lines; -: those of standard input. Repeatable.",
 )
 @click.option(
     "--stage",
@@ -30,7 +50,7 @@ _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
     multiple=True,
     metavar="ASSET_KEY",
     shell_complete=complete_stage,
-    help="Only this stage.",
+    help="Only this stage. Repeatable.",
 )
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Stop after this many products that need work."

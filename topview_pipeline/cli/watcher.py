@@ -72,7 +72,8 @@ class Watcher:
         self._listener = self._events.append
         self._clock = clock
         now = clock()
-        self._began = self._printed_at = self._summarized_at = self._moved_at = now
+        self._began = self._summarized_at = self._moved_at = now
+        self._printed_at = sign.spoke_at or now
         self._summarized = 0
         self._stopping = False
         self._ended = threading.Event()
