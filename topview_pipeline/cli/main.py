@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final
@@ -88,8 +87,6 @@ def main(context: click.Context, demo: bool) -> None:
         stop.release()
     if context.invoked_subcommand in _SPEAK_THEMSELVES:
         sign.end()
-    # Dagster warns of its own use of its preview features.
-    warnings.filterwarnings("ignore", message=".* is currently in (beta|preview)")
     if demo:
         from topview_pipeline.cli.demo import DemoHome
 
