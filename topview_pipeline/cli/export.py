@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from topview_pipeline.cli.completion import complete_product
 from topview_pipeline.cli.console import SOME_FAILED, CannotStart, say
 from topview_pipeline.cli.environment import pipeline, usable_catalogue
+from topview_pipeline.cli.run import products_option
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export import build_report
 from topview_pipeline.stages import STAGES, VIDEO
@@ -36,14 +36,7 @@ class Exported:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--product",
-    "products",
-    multiple=True,
-    metavar="ID",
-    shell_complete=complete_product,
-    help="Only this product.",
-)
+@products_option
 @click.pass_context
 def export(context: click.Context, folder: Path, products: tuple[str, ...]) -> None:
     """Copy each product's finished video to FOLDER, as its product_id.mp4.

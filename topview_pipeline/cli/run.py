@@ -15,10 +15,12 @@ from topview_pipeline.cli.console import Credits, Speech, ask, sign
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 
-def _products(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+def _products(
+    context: click.Context, _: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
     """The ids that are named, and those in the lines of an @file or, for `-`, of standard input."""
     found: list[str] = []
-    for name in given:
+    for name in given if not context.resilient_parsing else ():  # completion reads nothing
         if name != "-" and not name.startswith("@"):
             found.append(name)
             continue
@@ -34,8 +36,7 @@ def _products(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
     return tuple(dict.fromkeys(found))
 
 
-@click.command()
-@click.option(
+products_option: Final = click.option(
     "--product",
     "products",
     multiple=True,
@@ -44,6 +45,10 @@ def _products(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
     callback=_products,
     help="Only this product. @FILE: those in its lines; -: those of standard input. Repeatable.",
 )
+
+
+@click.command()
+@products_option
 @click.option(
     "--stage",
     "stages",
