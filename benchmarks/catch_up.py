@@ -30,7 +30,13 @@ def _make(instance: dg.DagsterInstance, **config: int) -> None:
     job = defs.resolve_job_def(CATCH_UP)
     run_id = str(uuid.uuid4())
     config_of_run = catch_up_config(**config)
-    ended = execute_as_launched(job, instance, run_config=config_of_run, run_id=run_id)
+    ended = execute_as_launched(
+        job,
+        instance,
+        module="topview_pipeline.definitions",
+        run_config=config_of_run,
+        run_id=run_id,
+    )
     if not ended.success:
         raise RuntimeError(f"run {run_id}: {ended.failures}")
 

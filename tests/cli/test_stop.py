@@ -229,6 +229,7 @@ def test_ctrl_c_ends_a_command_that_reads_a_catalogue_that_hangs(project: Projec
 def test_a_plan_that_takes_long_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashing thousands of photos cannot be cut off, and sends nothing."""
     from topview_pipeline.cli import catch_up
+    from topview_pipeline.cli.environment import code_location
 
     never = threading.Event()
 
@@ -243,7 +244,7 @@ def test_a_plan_that_takes_long_is_left_behind(monkeypatch: pytest.MonkeyPatch) 
     try:
         with dg.DagsterInstance.ephemeral() as instance:
             began = time.monotonic()
-            catch_up._execute(instance, {}, run_id, watcher)
+            catch_up._execute(code_location(), instance, {}, run_id, watcher)
             assert time.monotonic() - began < 5
             run = instance.get_run_by_id(run_id)
     finally:

@@ -12,7 +12,9 @@ from topview_pipeline.cli.demo import program
 from topview_pipeline.cli.environment import (
     OPENING,
     READING_FILES,
+    CodeLocation,
     call_topview,
+    code_location,
     loggers,
     open_instance,
     say_problems,
@@ -20,7 +22,6 @@ from topview_pipeline.cli.environment import (
 )
 from topview_pipeline.cli.outcome import Left, say_outcome, summary_document
 from topview_pipeline.cli.watcher import Watcher
-from topview_pipeline.definitions import defs, topview
 from topview_pipeline.defs.dagster_private import (
     Ended,
     execute_as_launched,
@@ -64,6 +65,8 @@ def catch_up(
     run_id = str(uuid.uuid4())
     console = terminal(to_stderr=speech.as_json)
     stages_named(stages)
+    location = code_location()
+    topview = location.topview
     with Watcher(topview, run_id, console, speech) as watcher:
         catalogue = usable_catalogue(topview, products, run_id=run_id)
         watcher.doing = "Asking Topview for the account"
@@ -83,7 +86,7 @@ def catch_up(
             watcher.follow(ledger)
             watcher.doing = READING_FILES
             with stop.calling(topview.stop, lambda: report_stopped(instance, run_id)):
-                ended = _execute(instance, config, run_id, watcher)
+                ended = _execute(location, instance, config, run_id, watcher)
                 watcher.close()
                 progress = watcher.progress
                 left = None if stop.code is None else Left.of(progress, ledger, run_id)
@@ -101,30 +104,40 @@ def catch_up(
                         if why != STOPPED:
                             say(why, console, style="red")
                 elif say_where and not speech.quiet:
-                    _say_where(console, progress)
+                    _say_where(console, topview.config.store, progress)
                 if speech.as_json:
                     sums = {"exit_code": code, "bad_rows": bad_rows}
                     say_json(summary_document(progress, run_id, left) | sums)
     return code
 
 
-def _say_where(console: Console, progress: Progress) -> None:
+def _say_where(console: Console, store: str, progress: Progress) -> None:
     if progress.made or not progress.wanted:
         export = f"{program()} export FOLDER writes the videos under readable names"
-        say(f"Files: {topview.config.store} ({export})", console)
+        say(f"Files: {store} ({export})", console)
 
 
 def _execute(
-    instance: DagsterInstance, config: dict[str, object], run_id: str, watcher: Watcher
+    location: CodeLocation,
+    instance: DagsterInstance,
+    config: dict[str, object],
+    run_id: str,
+    watcher: Watcher,
 ) -> Ended:
     """Execute the run beside the main thread, where Dagster puts in no signal handlers of its own.
 
     Stopped by a person it sends nothing more and ends by itself, except in its planning, which may
     take long and sends nothing: that is left behind, and ends with the process.
     """
-    job = defs.resolve_job_def(CATCH_UP)
+    topview = location.topview
+    job = location.defs.resolve_job_def(topview.outline.of(CATCH_UP))
     run = ThreadPoolExecutor(1, "run").submit(
-        execute_as_launched, job, instance, run_config=config, run_id=run_id
+        execute_as_launched,
+        job,
+        instance,
+        module=location.module,
+        run_config=config,
+        run_id=run_id,
     )
     while stop.code is None:
         if wait([run], _LOOK_SECONDS).done:

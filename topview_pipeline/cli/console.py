@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -186,6 +186,12 @@ class Credits(click.FloatRange):
         if not math.isfinite(amount):
             self.fail(f"{value!r} is not an amount of credits; give a number from 0.", param, ctx)
         return amount
+
+
+def given(option: Literal["defs", "pipeline"]) -> str | None:
+    """The value of `--defs` or `--pipeline`, wherever it stands on the command line."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(f"topview.{option}")
 
 
 def say(text: str, console: Console | None = None, *, style: str = "") -> None:

@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 import click
 
-from topview_pipeline.cli.console import CannotStart
+from topview_pipeline.cli.console import CannotStart, given
 from topview_pipeline.settings import project_root
 
 PROGRAM: Final = "topview-pipeline"
@@ -156,8 +156,12 @@ class DemoHome:
 def program() -> str:
     """The words before a subcommand, to go on with what this command works on."""
     context = click.get_current_context(silent=True)
-    on_demo = context is not None and context.find_root().params.get("demo", False)
-    return DEMO_PROGRAM if on_demo else PROGRAM
+    if context is None:
+        return PROGRAM
+    if context.find_root().params.get("demo", False):
+        return DEMO_PROGRAM
+    options = (("--defs", given("defs")), ("--pipeline", given("pipeline")))
+    return " ".join([PROGRAM, *(f"{name} {value}" for name, value in options if value)])
 
 
 def sample_catalogue() -> Path:

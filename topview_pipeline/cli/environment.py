@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, say, sign
+from topview_pipeline.cli.console import CannotStart, given, say, sign
 from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import PipelineConfig, project_root
 from topview_pipeline.text import counted, one_line, without_queries
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterInstance, Definitions
     from rich.console import Console
 
     from topview_pipeline.catalogue import Catalogue
@@ -27,15 +28,68 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 OPENING: Final = "Opening the ledger and Dagster's history"
 READING_FILES: Final = "Reading the products' photos and other files"
+_OURS: Final = "topview_pipeline.definitions"
 _SHOWN_PROBLEMS: Final = 20
 _MOST_REASON: Final = 200
 """Characters of an error of Dagster's, which may hold the whole schema of a file."""
 
 
+@dataclass(frozen=True)
+class CodeLocation:
+    """The definitions that a command works on, and the one pipeline of them.
+
+    Attributes:
+        module: that has the definitions.
+    """
+
+    module: str
+    defs: Definitions
+    topview: TopviewResource
+
+
+def code_location() -> CodeLocation:
+    """The code location of `--defs`, else the one that the environment describes.
+
+    Raises:
+        CannotStart: there is no such module, or no such pipeline in it.
+    """
+    from topview_pipeline.defs.dagster_private import definitions_in
+
+    module = given("defs") or _OURS
+    try:
+        defs = definitions_in(module)
+    except Exception as error:
+        # The module is a person's own: anything may come.
+        reason = f"{type(error).__name__}: {one_line(without_queries(str(error)))[:_MOST_REASON]}"
+        fix = "Name the module that `dagster dev -m` or `dg dev` loads, from where it can be found."
+        raise CannotStart(f"its definitions cannot be loaded ({reason})", module, fix) from error
+    found = [one for one in (defs.resources or {}).values() if isinstance(one, TopviewResource)]
+    return CodeLocation(module, defs, _chosen(found, module))
+
+
 def pipeline() -> TopviewResource:
-    """The pipeline that the settings describe. Raises SettingsError when one cannot be used."""
+    """The pipeline that a command works on. Raises PipelineError when there is none."""
     sign.now("Opening the ledger")
-    return TopviewResource(PipelineConfig.from_environment())
+    if given("defs") is not None:
+        return code_location().topview
+    # Without Dagster's definitions, which take as long to load as all else.
+    return _chosen([TopviewResource(PipelineConfig.from_environment())], "the environment")
+
+
+def _chosen(found: Sequence[TopviewResource], where: str) -> TopviewResource:
+    """The pipeline of `--pipeline`, else the only one."""
+    name, names = given("pipeline"), ", ".join(one.outline.name for one in found)
+    if not found:
+        fix = "Make one with topview_pipeline.build_definitions, or as a component."
+        raise CannotStart("there is no pipeline", where, fix)
+    if name is None and len(found) > 1:
+        fix = f"Name one: --pipeline {found[0].outline.name}"
+        raise CannotStart(f"there are the pipelines {names}", where, fix)
+    chosen = [one for one in found if name in (None, one.outline.name)]
+    if not chosen:
+        fix = f"There is {names}." if len(found) == 1 else f"There are {names}."
+        raise CannotStart(f"there is no pipeline {name!r}", where, fix)
+    return chosen[0]
 
 
 def loggers(level: str = "CRITICAL") -> dict[str, object]:

@@ -34,11 +34,27 @@ _END_IN_THEIR_OWN_WAY: Final = frozenset({"gallery", "sandbox", "ui"})
 """Servers. All else is ended at once by a signal: nothing that it does is half done then."""
 _SPEAK_THEMSELVES: Final = frozenset({"demo", "gallery", "init", "sandbox", "ui"})
 """All else has a sign of life."""
+_WITHOUT_PIPELINE: Final = frozenset({"demo", "init", "sandbox", "ui"})
 _ASK_TOPVIEW: Final = frozenset({"run", "plan", "check", "voices", "captions", "avatars"})
 """On the demo they have its local Topview."""
 
 _MODULES: Final = dict.fromkeys(("voices", "captions", "avatars"), "lists")
 """Of commands that share one."""
+
+
+def _keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Keep the value for `environment.given`; the one nearest to the command counts."""
+    if value is not None:
+        context.meta[f"topview.{option.name}"] = value
+
+
+_PIPELINE: Final = click.Option(
+    ["--pipeline"],
+    metavar="NAME",
+    expose_value=False,
+    callback=_keep,
+    help="The pipeline to work on, where there are several.",
+)
 
 
 class _Commands(click.Group):
@@ -49,6 +65,11 @@ class _Commands(click.Group):
             return None
         module = import_module(f"topview_pipeline.cli.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = getattr(module, cmd_name)
+        if cmd_name not in _WITHOUT_PIPELINE:
+            many = command.commands.values() if isinstance(command, click.Group) else (command,)
+            for one in many:
+                if _PIPELINE not in one.params:
+                    one.params.append(_PIPELINE)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -75,6 +96,14 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="topview-pipeline")
+@click.option(
+    "--defs",
+    metavar="MODULE",
+    expose_value=False,
+    callback=_keep,
+    help="The module with the definitions of your own project. Default: the pipeline of the "
+    "settings.",
+)
 @click.option("--demo", is_flag=True, help="Work on what `make demo` made, not on your settings.")
 @click.pass_context
 def main(context: click.Context, demo: bool) -> None:
@@ -99,6 +128,9 @@ def main(context: click.Context, demo: bool) -> None:
 
     load_settings()
     warn_of_unknown_variables()
+
+
+main.params.append(_PIPELINE)
 
 
 def load_settings() -> None:

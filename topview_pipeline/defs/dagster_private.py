@@ -1,18 +1,20 @@
 """Everything that this package takes from Dagster's private modules, in one place.
 
 No public name gives the tags of data versions, the event that plans a materialization, the end of a
-run whose process died or was stopped, the origin of a run, the daemon's heartbeat, the files in
-which SQLite keeps events, what dagster.yaml has set, or an instance without compute logs. Nearly
-all are written into Dagster's storage, so they change rarely.
+run whose process died or was stopped, the origin of a run, a module's definitions, the daemon's
+heartbeat, the files in which SQLite keeps events, what dagster.yaml has set, or an instance without
+compute logs. Nearly all are written into Dagster's storage, so they change rarely.
 `tests/defs/test_dagster_private.py` pins what is relied on, and finds what is used elsewhere.
 """
 
 import contextlib
 import sqlite3
+import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,11 +36,14 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.workspace.autodiscovery import loadable_targets_from_loaded_module
+from dagster.components.definitions import LazyDefinitions
 
 __all__ = [
     "CODE_VERSION_TAG",
     "DATA_VERSION_TAG",
     "Ended",
+    "definitions_in",
     "event_log_kept_open",
     "execute_as_launched",
     "get_input_data_version_tag",
@@ -58,7 +63,6 @@ __all__ = [
 ]
 
 
-_LOCATION: Final = "topview_pipeline"
 _REPOSITORY: Final = "__repository__"
 """The name of the one repository that Dagster makes of Definitions."""
 _INDEX_SHARD: Final = "index"
@@ -82,29 +86,48 @@ class Ended:
     failures: tuple[str, ...]
 
 
+def definitions_in(module: str) -> dg.Definitions:
+    """The definitions of a module, as Dagster finds and loads them.
+
+    Raises whatever the module does, and Dagster's error where it has none.
+    """
+    here = str(Path.cwd())  # as Dagster's own commands do
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    target = loadable_targets_from_loaded_module(import_module(module))[0].target_definition
+    found = target() if isinstance(target, LazyDefinitions) else target
+    if not isinstance(found, dg.Definitions):
+        raise TypeError(f"it has a {type(found).__name__} and no Definitions")
+    return found
+
+
 def execute_as_launched(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     *,
+    module: str,
     run_config: Mapping[str, object],
     run_id: str,
 ) -> Ended:
-    """Execute a job of this code location here, as a run that the UI could have launched.
+    """Execute a job of a module here, as a run that the UI could have launched.
+
+    The code location is taken to have the name of the module's package, as in a project of `dg`.
 
     `execute_in_process` gives a run no origin, so the UI shows it without a link to the job and
     cannot execute it again. It keeps op outputs in memory, so re-execution from failure would not
     find them. And it keeps every event: 10,000 products have 90,000. Here only failures are kept.
     """
+    location = module.partition(".")[0]
     origin = RemoteJobOrigin(
         RemoteRepositoryOrigin(
             ManagedGrpcPythonEnvCodeLocationOrigin(
-                LoadableTargetOrigin(module_name=f"{_LOCATION}.definitions"), _LOCATION
+                LoadableTargetOrigin(module_name=module), location
             ),
             _REPOSITORY,
         ),
         job.name,
     )
-    tags: dict[str, Any] = {**job.run_tags, ".dagster/repository": f"{_REPOSITORY}@{_LOCATION}"}
+    tags: dict[str, Any] = {**job.run_tags, ".dagster/repository": f"{_REPOSITORY}@{location}"}
     run = instance.create_run_for_job(
         job_def=job, run_id=run_id, run_config=run_config, tags=tags, remote_job_origin=origin
     )

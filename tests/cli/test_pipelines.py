@@ -1,0 +1,89 @@
+"""Several pipelines in a project of one's own: --defs and --pipeline."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Project
+
+BRANDS = """
+from pathlib import Path
+import dagster as dg
+from topview_pipeline.defs.pipeline import build_definitions
+from topview_pipeline.settings import PipelineConfig
+
+settings = dict(base_url={base_url!r}, uid={uid!r}, api_key={api_key!r}, poll_seconds=0.05)
+
+@dg.definitions
+def brands():
+    return dg.Definitions.merge(*(
+        build_definitions(PipelineConfig(name=name, catalogue=f"{{name}}.csv", **settings))
+        for name in {names!r}
+    ))
+"""
+
+
+@pytest.fixture
+def brands(project: Project) -> Project:
+    """Two brands in a module of the project; nothing is in the environment."""
+    for name, count in (("zeta", 2), ("acme", 1)):
+        project.products(count)
+        (project.folder / "catalogue.csv").rename(project.folder / f"{name}.csv")
+    write_module(project, "two_brands", ("acme", "zeta"))
+    write_module(project, "one_brand", ("acme",))
+    write_module(project, "none", ())
+    (project.folder / "broken.py").write_text("import no_such_module\n", encoding="utf-8")
+    project.environment = {"DAGSTER_HOME": project.environment["DAGSTER_HOME"]}
+    return project
+
+
+def write_module(project: Project, module: str, names: tuple[str, ...]) -> None:
+    sandbox = project.sandbox
+    account = {"base_url": sandbox.base_url, "uid": sandbox.uid, "api_key": sandbox.api_key}
+    code = BRANDS.format(names=names, **account)
+    (project.folder / f"{module}.py").write_text(code, encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_each_command_works_on_the_pipeline_that_is_named(brands: Project) -> None:
+    ran = brands.run("--defs", "two_brands", "run", "--pipeline", "zeta", "--json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    summary = json.loads(ran.stdout.splitlines()[-1])
+    assert summary["made"] == 6
+
+    # Acme's one product is the same as zeta's first: it is there, and nothing is paid.
+    for which in (("--defs", "two_brands", "--pipeline", "acme"), ("--defs", "one_brand")):
+        plan = brands.run(*which, "plan", "--json")
+        planned = json.loads(plan.stdout)
+        assert planned["credits"] == 0, planned
+    for name, rows in (("zeta", 6), ("acme", 0)):
+        tasks = brands.run("--defs", "two_brands", "tasks", "list", "--pipeline", name, "--json")
+        assert json.loads(tasks.stdout)["total"] == rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("two_brands",), "two_brands: there are the pipelines acme, zeta. Name one: --pipeline"),
+        (("two_brands", "--pipeline", "nilo"), "there is no pipeline 'nilo'. There are acme, zeta"),
+        (("one_brand", "--pipeline", "zeta"), "there is no pipeline 'zeta'. There is acme."),
+        (("none",), "none: there is no pipeline. Make one with topview_pipeline.build_definitions"),
+        (("broken",), "broken: its definitions cannot be loaded (ModuleNotFoundError: No module"),
+        (("nowhere",), "nowhere: its definitions cannot be loaded (ModuleNotFoundError"),
+        (("json",), "json: its definitions cannot be loaded"),
+    ],
+)
+def test_what_cannot_be_found_is_named_with_what_there_is(
+    brands: Project, arguments: tuple[str, ...], says: str
+) -> None:
+    assert says in brands.refused("--defs", *arguments, "plan")
+
+
+@pytest.mark.slow
+def test_the_environments_pipeline_has_a_name_too(project: Project) -> None:
+    project.products(1)
+    assert "There is topview." in project.refused("plan", "--pipeline", "acme")
+    assert project.run("plan", "--pipeline", "topview").returncode == 0
