@@ -20,15 +20,13 @@ from PIL import Image
 
 from topview_pipeline.cli import main
 from topview_pipeline.ledger import Ledger
-from topview_pipeline.sandbox.api.control import Control
-from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.serve import Running, running
 from topview_pipeline.settings import VARIABLES
+from topview_pipeline.testing import VOICE, Sandbox, sandbox
 
 QUAD = "[[0.2, 0.2], [0.6, 0.2], [0.6, 0.8], [0.2, 0.8]]"
 GOOD = {
     "template_image": "template.png",
-    "voice_id": "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t",
+    "voice_id": VOICE,
     "caption_id": "3cfcb29df99746d4b438e169dda47647",
     "mode": "avatar2",
 }
@@ -45,7 +43,7 @@ class Project:
     """The folder of a person who runs the command line."""
 
     folder: Path
-    sandbox: Running
+    sandbox: Sandbox
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -90,17 +88,12 @@ class Project:
 
     def refused(self, *arguments: str, **changes: str) -> str:
         """The sentence of a command that does nothing and submits nothing."""
-        submits = self.counters()["submits"]
+        submits = self.sandbox.counters()["submits"]
         ran = self.run(*arguments, **changes)
         assert ran.returncode == 2, ran.stdout + ran.stderr
         assert ran.stderr.startswith(("topview-pipeline: ", "Usage: "))
-        assert self.counters()["submits"] == submits
+        assert self.sandbox.counters()["submits"] == submits
         return ran.stderr
-
-    def counters(self) -> dict[str, Any]:
-        """The sandbox's report."""
-        with Control(self.sandbox.base_url) as control:
-            return control.counters()
 
     def ledger(self) -> Ledger:
         """The project's ledger, opened from outside."""
@@ -117,17 +110,16 @@ def project_of(tmp_path: Path) -> Iterator[ProjectOf]:
     with ExitStack() as sandboxes:
 
         def make(**settings: Any) -> Project:
-            config = SandboxConfig(**{"media": "tiny", "speed": 50.0, **settings})
-            sandbox = sandboxes.enter_context(running(config))
+            topview = sandboxes.enter_context(sandbox(**{"speed": 50.0, **settings}))
             (tmp_path / "workspace.yaml").write_text("load_from: []\n", encoding="utf-8")
             Image.new("RGB", (36, 64), "white").save(tmp_path / "template.png")
             return Project(
                 tmp_path,
-                sandbox,
+                topview,
                 {
-                    "TOPVIEW_BASE_URL": sandbox.base_url,
-                    "TOPVIEW_UID": sandbox.uid,
-                    "TOPVIEW_API_KEY": sandbox.api_key,
+                    "TOPVIEW_BASE_URL": topview.base_url,
+                    "TOPVIEW_UID": topview.uid,
+                    "TOPVIEW_API_KEY": topview.api_key,
                     "TOPVIEW_CATALOGUE": "catalogue.csv",
                     "TOPVIEW_POLL_SECONDS": "0.05",
                     "DAGSTER_HOME": str(tmp_path / "dagster"),

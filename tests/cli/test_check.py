@@ -25,7 +25,7 @@ def test_a_project_that_is_ready_says_so_line_by_line(project: Project, invoke: 
     assert {one["name"]: one["ok"] for one in found} == dict.fromkeys(
         ["versions", "settings", "dagster", "catalogue", "account", "store", "ledger"], True
     )
-    assert project.counters()["submits"] == {}
+    assert project.sandbox.counters()["submits"] == {}
 
 
 BAD: dict[str, tuple[dict[str, str | None], str, str]] = {

@@ -21,7 +21,7 @@ def two_scenes(project: Project) -> Project:
 def test_a_choice_is_reported_at_once_and_the_next_run_pays_for_its_video_alone(
     two_scenes: Project,
 ) -> None:
-    before = two_scenes.counters()["accepted"]
+    before = two_scenes.sandbox.counters()["accepted"]
     chosen = two_scenes.run("choose", "product-0", "2", "--why", "her hand")
 
     assert chosen.returncode == 0, chosen.stderr
@@ -31,7 +31,7 @@ def test_a_choice_is_reported_at_once_and_the_next_run_pays_for_its_video_alone(
         filters = dg.AssetRecordsFilter(dg.AssetKey("productScript"))
         assert len(instance.fetch_observations(filters, limit=9).records) == 2
     assert two_scenes.run("run").returncode == 0
-    after = two_scenes.counters()["accepted"]
+    after = two_scenes.sandbox.counters()["accepted"]
     assert after == {**before, "image2Video": before["image2Video"] + 1}
 
     again = two_scenes.run("choose", "product-0", "2")

@@ -25,7 +25,7 @@ def _files(folder: Path) -> set[Path]:
 
 
 def test_a_lost_ledger_is_refused_adopted_and_healed_without_paying(finished: Project) -> None:
-    paid = finished.counters()["charged"]
+    paid = finished.sandbox.counters()["charged"]
     for file in finished.home.glob("ledger.db*"):
         file.unlink()
     said = finished.refused("run")
@@ -50,12 +50,12 @@ def test_a_lost_ledger_is_refused_adopted_and_healed_without_paying(finished: Pr
     ran = finished.run("run")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "0 made, 6 reused at no cost, 0 credits." in ran.stdout
-    assert finished.counters()["charged"] == paid
-    assert finished.counters()["duplicate_tasks"] == []
+    assert finished.sandbox.counters()["charged"] == paid
+    assert finished.sandbox.counters()["duplicate_tasks"] == []
 
 
 def test_an_unmounted_store_is_refused_until_it_is_back(finished: Project) -> None:
-    paid, mount = finished.counters(), finished.home / "store"
+    paid, mount = finished.sandbox.counters(), finished.home / "store"
     disk = mount.with_name("the disk")
     mount.rename(disk)
     mount.mkdir()
@@ -65,14 +65,14 @@ def test_an_unmounted_store_is_refused_until_it_is_back(finished: Project) -> No
         assert "mounted" in ran.stdout + ran.stderr
     assert _files(mount) == set()
     for what in ("submits", "charged", "uploads"):
-        assert finished.counters()[what] == paid[what]
+        assert finished.sandbox.counters()[what] == paid[what]
     mount.rmdir()
     disk.rename(mount)
     assert finished.run("run").returncode == 0
 
 
 def test_a_store_that_is_really_new_is_taken_when_somebody_says_so(finished: Project) -> None:
-    paid = finished.counters()["charged"]
+    paid = finished.sandbox.counters()["charged"]
     new = {"TOPVIEW_STORE": str(finished.folder / "new store")}
     assert "Is it mounted" in finished.refused("run", **new)
     taken = finished.run("ledger", "adopt", "--yes", **new)
@@ -81,5 +81,5 @@ def test_a_store_that_is_really_new_is_taken_when_somebody_says_so(finished: Pro
     finished.products(3)
     assert finished.run("run", **new).returncode == 0
     assert "Is it mounted" in finished.refused("run"), "the old one is another one now"
-    assert finished.counters()["charged"] == pytest.approx(paid * 3 / 2)
-    assert finished.counters()["duplicate_tasks"] == []
+    assert finished.sandbox.counters()["charged"] == pytest.approx(paid * 3 / 2)
+    assert finished.sandbox.counters()["duplicate_tasks"] == []

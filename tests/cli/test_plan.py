@@ -23,7 +23,7 @@ def test_the_plan_names_what_is_made_why_and_for_how_much_and_spends_nothing(
     assert "the ids of voices and captions, were not checked" in ran.stdout
     assert "9 new tasks, about" in ran.stdout
     assert "at the account's slots" in ran.stdout
-    assert sum(project.counters()["submits"].values()) == 0
+    assert sum(project.sandbox.counters()["submits"].values()) == 0
 
     assert project.run("run", "--limit", "1").returncode == 0
     after = project.run("plan", "--force", "--product", "product-0").stdout
@@ -39,7 +39,7 @@ def test_a_dry_run_is_the_plan(project: Project, invoke: Invoke) -> None:
     planned, dry = invoke("plan", *options), invoke("run", "--dry-run", *options)
     assert (dry.exit_code, dry.stdout) == (planned.exit_code, planned.stdout) == (0, planned.stdout)
     assert "1 new task, about 0 credits" in planned.stdout
-    assert project.counters()["submits"] == {}
+    assert project.sandbox.counters()["submits"] == {}
 
 
 def test_a_stage_that_does_not_exist_is_one_sentence_and_exit_2(project: Project) -> None:

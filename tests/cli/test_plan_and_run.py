@@ -185,11 +185,11 @@ def fates_of_run(events: list[Any]) -> tuple[Fates, dict[str, str]]:
 def test_plan_and_run_say_the_same(project: Project, invoke: Invoke, situation: str) -> None:
     build, options, changes = SITUATIONS[situation]
     build(project, invoke)
-    before = project.counters()["submits"]
+    before = project.sandbox.counters()["submits"]
 
     planned = invoke("plan", "--json", *options, **changes)
 
-    assert project.counters()["submits"] == before, "a plan sends nothing"
+    assert project.sandbox.counters()["submits"] == before, "a plan sends nothing"
     events: list[Any] = []
     topview.listeners.append(events.append)
     try:

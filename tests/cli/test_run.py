@@ -28,7 +28,7 @@ def test_a_second_run_pays_nothing_and_says_so(project: Project) -> None:
     assert (first.returncode, first.stderr) == (0, "")
     assert "6 made" in first.stdout
     assert "product-0 finishedVideo made in" in first.stdout
-    paid = project.counters()["charged"]
+    paid = project.sandbox.counters()["charged"]
     assert f"{paid:g} credits." in first.stdout
 
     second = project.run("run")
@@ -36,7 +36,7 @@ def test_a_second_run_pays_nothing_and_says_so(project: Project) -> None:
     assert second.returncode == 0
     assert "nothing was paid" in second.stdout
     assert f"Files: {project.home}/store (" in second.stdout
-    assert project.counters()["charged"] == paid
+    assert project.sandbox.counters()["charged"] == paid
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_good_rows_go_on_beside_bad_ones(project: Project) -> None:
     assert "gone bgRemovedImage failed" in ran.stdout
     assert "gone.png" in ran.stdout
     assert "gone replacedImages failed" not in ran.stdout, "one cause is one line"
-    submits = project.counters()["submits"]
+    submits = project.sandbox.counters()["submits"]
     assert submits["remove_background"] == 1, "one photo, made once for all three"
     assert len(list(project.home.joinpath("store").rglob("result.json"))) == 3
     named = project.run("run", "--product", "bad")
@@ -125,7 +125,7 @@ def test_a_stage_without_the_one_before_it_says_what_to_do(project: Project) -> 
 
     assert ran.returncode == 1
     assert "What to do: Materialize replacedImages first" in ran.stdout
-    assert project.counters()["submits"] == {}
+    assert project.sandbox.counters()["submits"] == {}
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_wait_0_submits_what_fits_and_says_3_and_the_next_run_finishes(project: 
     assert ran.returncode == 3
     assert "Products not finished: 2 held." in ran.stdout
     assert project.run("run").returncode == 0
-    counters = project.counters()
+    counters = project.sandbox.counters()
     assert counters["duplicates"] == 0
     assert counters["accepted"]["image2Video"] == 2
 
@@ -193,7 +193,7 @@ def test_kill_9_in_the_middle_then_run_again_pays_nothing_twice(project_of: Proj
     process = project.command("run", **slots)
 
     def both_slots_hold_scenes() -> bool:
-        counters = project.counters()
+        counters = project.sandbox.counters()
         scenes = counters["accepted"].get("image_replace", 0)
         return counters["slots"]["busy"] == 2 and scenes >= 2 and _pending(project) == 2
 
@@ -205,7 +205,7 @@ def test_kill_9_in_the_middle_then_run_again_pays_nothing_twice(project_of: Proj
 
     assert again.returncode == 0, again.stdout + again.stderr
     assert "reused at no cost" in again.stdout
-    counters = project.counters()
+    counters = project.sandbox.counters()
     assert counters["duplicates"] == 0
     assert counters["orphans"] == 0
     assert counters["succeeded"]["image2Video"] == 3
@@ -218,7 +218,7 @@ def test_ctrl_c_sends_nothing_more_and_the_next_run_collects_what_is_at_topview(
     project = project_of(speed=10.0)
     project.products(4)
     process = project.command("run", TOPVIEW_SLOTS="1")
-    wait_for(lambda: project.counters()["accepted"].get("image_replace", 0) >= 1, process)
+    wait_for(lambda: project.sandbox.counters()["accepted"].get("image_replace", 0) >= 1, process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
 
@@ -234,7 +234,7 @@ def test_ctrl_c_sends_nothing_more_and_the_next_run_collects_what_is_at_topview(
     )
     assert said in out
     assert project.run("run").returncode == 0
-    counters = project.counters()
+    counters = project.sandbox.counters()
     assert (counters["duplicates"], counters["orphans"]) == (0, 0)
 
 
@@ -294,9 +294,9 @@ def test_a_ledger_that_another_program_locks_starts_nothing(
     assert ran.exit_code == 2, ran.output
     assert "locked" in ran.output
     assert len(unsigned(ran.output).splitlines()) == 2, "the first word, and why not"
-    assert project.counters()["submits"] == {"remove_background": 1}
+    assert project.sandbox.counters()["submits"] == {"remove_background": 1}
     assert project.run(*FREE).returncode == 0
-    assert project.counters()["duplicates"] == 0
+    assert project.sandbox.counters()["duplicates"] == 0
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def project(project_of: ProjectOf) -> Project:
 
 def accepted(project: Project) -> int:
     """Tasks that the sandbox has accepted so far."""
-    return sum(project.counters()["accepted"].values())
+    return sum(project.sandbox.counters()["accepted"].values())
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_what_is_said_after_a_stop_is_what_the_ledger_knows(
     project: Project, number: signal.Signals
 ) -> None:
     process = project.command("run")
-    wait_for(lambda: project.counters()["accepted"].get("image_replace", 0) >= 2, process)
+    wait_for(lambda: project.sandbox.counters()["accepted"].get("image_replace", 0) >= 2, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
 

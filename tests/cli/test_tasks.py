@@ -12,7 +12,7 @@ from click.testing import Result
 from tests.cli.conftest import Invoke, Project
 from tests.ledger.conftest import row_in
 from topview_pipeline.ledger import Ledger, Task, TaskState
-from topview_pipeline.sandbox.api.control import Control
+from topview_pipeline.testing import Sandbox
 
 SCENE = "pa2_replace_product_image"
 Tasks = Callable[..., Result]
@@ -27,9 +27,8 @@ def ledger(project: Project) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def control(project: Project) -> Iterator[Control]:
-    with Control(project.sandbox.base_url) as control:
-        yield control
+def control(project: Project) -> Sandbox:
+    return project.sandbox
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def lose(ledger: Ledger, product_id: str = "a", **changes: object) -> Task:
 
 @pytest.mark.slow
 def test_a_lost_answer_is_found_shown_and_adopted_and_nothing_is_paid_twice(
-    project: Project, control: Control, ledger: Ledger, tasks: Tasks
+    project: Project, control: Sandbox, ledger: Ledger, tasks: Tasks
 ) -> None:
     project.products(1)
     assert project.run("run", "--stage", "bgRemovedImage").returncode == 0
@@ -83,14 +82,14 @@ def test_a_lost_answer_is_found_shown_and_adopted_and_nothing_is_paid_twice(
     assert (event.what, event.detail["why"]) == ("pending", "the same cup")
     assert "@" in event.who
 
-    submitted = project.counters()["submits"]["image_replace"]
+    submitted = project.sandbox.counters()["submits"]["image_replace"]
     assert project.run("run").returncode == 0
-    counters = project.counters()
+    counters = project.sandbox.counters()
     assert counters["submits"]["image_replace"] == submitted
     assert (counters["duplicates"], counters["orphan_tasks"]) == (0, [])
 
 
-def _wait_for_charge(control: Control) -> str:
+def _wait_for_charge(control: Sandbox) -> str:
     """The id of the lost task, once Topview has finished it."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -102,7 +101,7 @@ def _wait_for_charge(control: Control) -> str:
 
 
 def test_reconcile_says_what_came_of_each_row(
-    control: Control, ledger: Ledger, tasks: Tasks
+    control: Sandbox, ledger: Ledger, tasks: Tasks
 ) -> None:
     first, second = lose(ledger, "a"), lose(ledger, "b")
     charged = control.add_credit_entry(SCENE, 2.0)
@@ -115,7 +114,7 @@ def test_reconcile_says_what_came_of_each_row(
 
 
 def test_a_log_that_cannot_be_read_is_exit_1_and_settles_nothing(
-    control: Control, ledger: Ledger, tasks: Tasks
+    control: Sandbox, ledger: Ledger, tasks: Tasks
 ) -> None:
     control.revoke()
     ran = tasks("reconcile")
@@ -127,7 +126,7 @@ def test_a_log_that_cannot_be_read_is_exit_1_and_settles_nothing(
     assert ledger.tasks.get(row.id).state is TaskState.UNKNOWN
 
 
-def test_void_says_what_was_booked_and_asks(control: Control, ledger: Ledger, tasks: Tasks) -> None:
+def test_void_says_what_was_booked_and_asks(control: Sandbox, ledger: Ledger, tasks: Tasks) -> None:
     row = lose(ledger)
     charged = control.add_credit_entry(SCENE, 2.0)
     asked = tasks("void", str(row.id), "--why", "not ours")
@@ -220,7 +219,7 @@ def test_programs_read_the_rows_as_json(ledger: Ledger, tasks: Tasks) -> None:
 
 
 def test_the_key_is_in_nothing_that_is_said_or_saved(
-    project: Project, control: Control, ledger: Ledger, tasks: Tasks
+    project: Project, control: Sandbox, ledger: Ledger, tasks: Tasks
 ) -> None:
     row = lose(ledger)
     control.add_credit_entry(SCENE, 2.0)

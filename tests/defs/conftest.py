@@ -10,26 +10,17 @@ import dagster as dg
 import pytest
 
 from tests.defs.shop import Shop
-from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.serve import Running, running
+from topview_pipeline.testing import sandbox
 
 MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Running]:
-    config = SandboxConfig(media="tiny", speed=1000.0, sigma=0.1, forget_after=3600.0)
-    with running(config) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def shop(tmp_path: Path, sandbox: Running) -> Iterator[Shop]:
+def shop(tmp_path: Path) -> Iterator[Shop]:
     """Its ledger is in memory where that is possible: each write waits for the disk."""
     with (
         TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else tmp_path) as folder,
         dg.DagsterInstance.ephemeral() as instance,
+        sandbox(sigma=0.1, forget_after=3600.0) as topview,
     ):
-        shop = Shop(Path(folder), sandbox, instance)
-        with shop.control:
-            yield shop
+        yield Shop(Path(folder), topview, instance)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +14,6 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
-from PIL import Image
 
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
 from topview_pipeline.defs.outline import PIPELINE_TAG, Outline
@@ -24,9 +21,8 @@ from topview_pipeline.defs.pipeline import definitions_of
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.ledger import DEAD_AFTER_SECONDS, Ledger, Task, TaskState
 from topview_pipeline.ledger.schema import task, worker
-from topview_pipeline.sandbox.api.control import Control
-from topview_pipeline.sandbox.serve import Running
 from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.testing import ProductRows, Sandbox
 
 Patch = pytest.MonkeyPatch
 ASSETS = ("bgRemovedImage", "replacedImages", "finishedVideo")
@@ -34,7 +30,6 @@ CUT_OUT = ["bgRemovedImage"]
 OUTLINE = Outline()
 PRODUCTS = OUTLINE.partition_set
 FIVE = ("mug", "shoe", "bag", "cap", "pen")
-VOICE = "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t"
 NO_SUCH_ID = "0" * 32
 REFUSED = {"template_image": "", "avatar_id": NO_SUCH_ID}
 """Cells of a product whose scene Topview refuses."""
@@ -53,66 +48,27 @@ def pipeline(topview: TopviewResource) -> dg.Definitions:
     )
 
 
-class Shop:
-    """`rows` is the catalogue, written before every run; `settings` are the variables."""
+class Shop(ProductRows):
+    """`rows` are written before every run; `settings` are the variables."""
 
-    def __init__(self, folder: Path, sandbox: Running, instance: dg.DagsterInstance) -> None:
-        self.folder = folder
-        self.catalogue = folder / "catalogue.csv"
+    def __init__(self, folder: Path, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        super().__init__(folder)
         self.store = folder / "home" / "store"
-        self.sandbox = sandbox
-        self.control = Control(sandbox.base_url)
+        self.control = sandbox
         self.instance = instance
         self.mine = dg.Definitions()
         """Of a user's own project, merged with the pipeline's."""
-        self.rows: dict[str, dict[str, str]] = {}
         self.settings = {
             "TOPVIEW_BASE_URL": sandbox.base_url,
             "TOPVIEW_UID": sandbox.uid,
             "TOPVIEW_API_KEY": sandbox.api_key,
             "TOPVIEW_HOME": str(folder / "home"),
-            "TOPVIEW_CATALOGUE": str(self.catalogue),
+            "TOPVIEW_CATALOGUE": str(self.path),
             "TOPVIEW_POLL_SECONDS": "0.02",
             "TOPVIEW_WAIT_SECONDS": "20",
             "TOPVIEW_PREVIEWS": "false",
             "TOPVIEW_CHECKS": "false",
         }
-        self.picture("template.png", (200, 200, 200))
-
-    # The catalogue.
-
-    def picture(self, name: str, colour: tuple[int, int, int]) -> str:
-        file = io.BytesIO()
-        Image.new("RGB", (16, 16), colour).save(file, "PNG")
-        (self.folder / name).write_bytes(file.getvalue())
-        return str(self.folder / name)
-
-    def add(self, *product_ids: str, **cells: str) -> None:
-        """Products with a photo of their own, in one template, that speak their name."""
-        for product_id in product_ids:
-            number = len(self.rows) + 1
-            photo = cells.get("image") or self.picture(f"photo{number}.png", (number, 0, 0))
-            self.rows[product_id] = {
-                "image": photo,
-                "template_image": str(self.folder / "template.png"),
-                "script": f"This is {product_id}.",
-                "voice_id": VOICE,
-                **cells,
-            }
-
-    def remove(self, *product_ids: str) -> None:
-        for product_id in product_ids:
-            del self.rows[product_id]
-
-    def write(self) -> None:
-        columns = sorted({name for row in self.rows.values() for name in row})
-        with self.catalogue.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["product_id", *columns])
-            writer.writeheader()
-            writer.writerows({"product_id": key, **row} for key, row in self.rows.items())
-
-    def register(self) -> None:
-        self.instance.add_dynamic_partitions(PRODUCTS, list(self.rows))
 
     # Runs. Each has a resource of its own, as a process of its own has.
 
@@ -144,7 +100,7 @@ class Shop:
     ) -> dg.ExecuteInProcessResult:
         """A run over one product, the products from first to last, or no partition."""
         self.write()
-        self.register()
+        self.register(self.instance, PRODUCTS)
         if first is not None and last is not None:
             name = "dagster/asset_partition_range"
             options["tags"] = {f"{name}_start": first, f"{name}_end": last}

@@ -323,8 +323,8 @@ def test_half_a_catalogue_is_held_until_it_is_another_one(shop: Shop, monkeypatc
     shop.add(*(f"p{number}" for number in range(12)))
     shop.write()
     before = tick(shop)
-    whole = shop.catalogue.read_bytes()
-    shop.catalogue.write_bytes(whole[: len(whole) // 2])
+    whole = shop.path.read_bytes()
+    shop.path.write_bytes(whole[: len(whole) // 2])
 
     held = tick(shop, before.cursor)
 
@@ -334,16 +334,16 @@ def test_half_a_catalogue_is_held_until_it_is_another_one(shop: Shop, monkeypatc
     with monkeypatch.context() as patch:
         forbid_reading(patch)
         assert tick(shop, held.cursor).said == held.said
-    shop.catalogue.write_bytes(whole)
+    shop.path.write_bytes(whole)
     back = tick(shop, held.cursor)
     assert back.said.startswith("12 products")
     assert not shop.held_catalogue()
 
-    away = shop.catalogue.rename(shop.folder / "away.csv")
+    away = shop.path.rename(shop.folder / "away.csv")
     gone = tick(shop, back.cursor)
     assert "no such file" in gone.said
     assert shop.held_catalogue()
-    away.rename(shop.catalogue)
+    away.rename(shop.path)
     tick(shop, gone.cursor)
     assert not shop.held_catalogue(), "at once, though it is the catalogue of before"
 

@@ -124,7 +124,7 @@ class BadDay:
 
     def at_the_shop(self, name: str) -> str:
         """A signed URL of a file at the shop's own server."""
-        base = self.shop.sandbox.base_url.replace("//", f"//shop:{quote(PASSWORD)}@")
+        base = self.shop.control.base_url.replace("//", f"//shop:{quote(PASSWORD)}@")
         query = f"X-Amz-Signature={PHOTO_SIGNATURE}&token={quote(PASSWORD)}"
         return f"{base}/shop/{name}?{query}"
 

@@ -23,9 +23,7 @@ from topview_pipeline.catalogue import Product
 from topview_pipeline.defs.instance import DAGSTER_YAML
 from topview_pipeline.engine import Timing
 from topview_pipeline.ledger import DEAD_AFTER_SECONDS, Ledger, Task, TaskState
-from topview_pipeline.sandbox.api.control import Control
-from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.serve import Running, running
+from topview_pipeline.testing import Sandbox, sandbox
 
 SLOTS = 2
 MUG = product("mug")
@@ -38,7 +36,7 @@ class Workshop:
     """Lets processes live, one after the other or together, against one sandbox."""
 
     folder: Path
-    sandbox: Running
+    sandbox: Sandbox
     config: Mapping[str, Any] = field(default_factory=lambda: dict(_QUICK))
     timing: Timing = _QUICK_TIMING
     lives: int = 0
@@ -48,8 +46,7 @@ class Workshop:
     def later(self, seconds: float = DEAD_AFTER_SECONDS + 1.0) -> None:
         """Time passes, here and at Topview; by default until a killed worker counts as dead."""
         self.ahead += seconds
-        with self.control() as control:
-            control.advance_clock(seconds)
+        self.sandbox.advance_clock(seconds)
 
     def life(self, *products: Product, **given: Any) -> Life:
         """A life over these products, by default the mug; `given` are fields of Life."""
@@ -108,20 +105,11 @@ class Workshop:
 
     def submits(self) -> int:
         """How many submits reached Topview, whatever became of them."""
-        return sum(self.counters()["submits"].values())
-
-    def counters(self) -> dict[str, Any]:
-        """What the sandbox counted."""
-        with self.control() as control:
-            return control.counters()
-
-    def control(self) -> Control:
-        """Steers the sandbox; close it."""
-        return Control(self.sandbox.base_url)
+        return sum(self.sandbox.counters()["submits"].values())
 
     def assert_nothing_paid_twice_nor_lost(self) -> None:
         """No second success of paid work; every paid success is here, or named as unknown."""
-        counters = self.counters()
+        counters = self.sandbox.counters()
         assert counters["duplicate_tasks"] == []
         assert len(counters["orphan_tasks"]) <= len(self.rows(TaskState.UNKNOWN))
         assert counters["slots"]["peak"] <= counters["slots"]["concurrency"]
@@ -131,13 +119,13 @@ class Workshop:
 class MakeWorkshop(Protocol):
     """Opens a workshop whose sandbox has these settings."""
 
-    def __call__(self, **sandbox: Any) -> Workshop: ...
+    def __call__(self, **settings: Any) -> Workshop: ...
 
 
 class MakeShop(Protocol):
     """Opens a shop whose sandbox has these settings."""
 
-    def __call__(self, **sandbox: Any) -> Shop: ...
+    def __call__(self, **settings: Any) -> Shop: ...
 
 
 @pytest.fixture
@@ -148,14 +136,13 @@ def make_shop(tmp_path: Path) -> Iterator[MakeShop]:
     (home / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
     with ExitStack() as stack:
 
-        def make(**sandbox: Any) -> Shop:
+        def make(**given: Any) -> Shop:
             # The clock may be moved by months: nothing signed may run out by that.
             lasting = {"url_seconds": 10**8, "upload_url_seconds": 10**8}
-            settings = {"media": "tiny", "sigma": 0.01, "concurrency": SLOTS, **lasting, **sandbox}
-            served = stack.enter_context(running(SandboxConfig(**settings)))
+            settings = {"speed": 1.0, "sigma": 0.01, "concurrency": SLOTS, **lasting, **given}
+            topview = stack.enter_context(sandbox(**settings))
             instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
-            shop = Shop(tmp_path, served, instance)
-            stack.enter_context(shop.control)
+            shop = Shop(tmp_path, topview, instance)
             shop.settings["TOPVIEW_SLOTS"] = str(settings["concurrency"])
             return shop
 
@@ -166,10 +153,10 @@ def make_shop(tmp_path: Path) -> Iterator[MakeShop]:
 def make_workshop(tmp_path: Path) -> Iterator[MakeWorkshop]:
     with ExitStack() as stack:
 
-        def make(**sandbox: Any) -> Workshop:
+        def make(**given: Any) -> Workshop:
             medians = dict.fromkeys(("remove_background", "image_replace", "image2Video"), 0.02)
-            settings = {"media": "tiny", "medians": medians, "concurrency": SLOTS, **sandbox}
-            return Workshop(tmp_path, stack.enter_context(running(SandboxConfig(**settings))))
+            settings = {"speed": 1.0, "medians": medians, "concurrency": SLOTS, **given}
+            return Workshop(tmp_path, stack.enter_context(sandbox(**settings)))
 
         yield make
 

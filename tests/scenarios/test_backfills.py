@@ -56,7 +56,7 @@ def filled(shop: Shop) -> Shop:
     shop.settings["TOPVIEW_WAIT_SECONDS"] = "300"
     shop.add(*PRODUCTS)
     shop.write()
-    shop.register()
+    shop.register(shop.instance)
     return shop
 
 

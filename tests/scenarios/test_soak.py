@@ -20,8 +20,7 @@ from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import Timing
 from topview_pipeline.ledger import ATTEMPTS_BY_ITSELF, Ledger, Task, TaskState
 from topview_pipeline.sandbox.api.faults import FAULTS
-from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.serve import running
+from topview_pipeline.testing import sandbox
 
 PRODUCTS = 300
 SLOTS = 16
@@ -38,8 +37,9 @@ _MODERATED = "6001"
 @pytest.fixture
 def workshop(tmp_path: Path) -> Iterator[Workshop]:
     """One with a sandbox whose CPU time is its own, and with every fault on."""
-    config = SandboxConfig(
-        media="tiny",
+    faulty = sandbox(
+        where="process",
+        speed=1.0,
         media_workers=0,
         medians=_MEDIANS,
         concurrency=SLOTS,
@@ -56,8 +56,8 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
         "deadline_seconds": _DEADLINES,
         "account_exclusive": True,
     }
-    with running(config, where="process") as sandbox:
-        yield Workshop(tmp_path, sandbox, quick, Timing(retry=0.2, busy=0.2, network=0.05))
+    with faulty as topview:
+        yield Workshop(tmp_path, topview, quick, Timing(retry=0.2, busy=0.2, network=0.05))
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_every_product_is_finished_or_named_with_a_reason_of_its_own(
     with workshop.ledger() as ledger:
         reasons = _reasons(workshop, ledger, products, ends)
         unknown = ledger.unknowns.rows()
-    counters = workshop.counters()
+    counters = workshop.sandbox.counters()
     with capsys.disabled():
         sys.stdout.write(f"\n{_numbers(reasons, counters, workshop.lives, seconds)}\n")
     assert set(counters["faults"]) == set(FAULTS)
@@ -133,8 +133,7 @@ def _reasons(
     workshop: Workshop, ledger: Ledger, products: Sequence[Product], ends: Fates
 ) -> Counter[str]:
     """How many products ended how; each reason is proven to be the product's own."""
-    with workshop.control() as control:
-        at_topview = {task["id"]: task["status"] for task in control.tasks()}
+    at_topview = {task["id"]: task["status"] for task in workshop.sandbox.tasks()}
     events = set(workshop.events())
     rows = ledger.tasks.in_state(tuple(TaskState))
     reasons: Counter[str] = Counter()

@@ -106,8 +106,7 @@ def test_a_process_that_ends_around_a_failed_task(
 ) -> None:
     workshop = make_workshop(faults={"fail": 1.0})
     workshop.ended_at(window, 1, by)
-    with workshop.control() as control:
-        control.set_faults()
+    workshop.sandbox.set_faults()
     assert workshop.run(workshop.life()) == everything("made", "mug")
     failed = workshop.rows(TaskState.FAILED)
     assert [(row.stage, row.attempt) for row in failed] == [("bgRemovedImage", 1)]
@@ -130,8 +129,7 @@ def test_a_process_that_ends_around_a_refused_submit(
     """Nothing was created. A process killed before it wrote that down cannot know it any more."""
     workshop = make_workshop(faults={fault: 1.0})
     workshop.ended_at(window, 1, by)
-    with workshop.control() as control:
-        control.set_faults()
+    workshop.sandbox.set_faults()
 
     ends = workshop.run(workshop.life())
 
@@ -141,7 +139,7 @@ def test_a_process_that_ends_around_a_refused_submit(
         _assert_settled_by_the_credit_log(workshop)
     elif fault == "moderation":
         assert ends == everything("failed", "mug")  # the same request is not sent again
-        assert workshop.counters()["submits"] == {"remove_background": 1}
+        assert workshop.sandbox.counters()["submits"] == {"remove_background": 1}
     else:
         assert ends == everything("made", "mug")
     workshop.assert_nothing_paid_twice_nor_lost()
@@ -189,7 +187,7 @@ def test_a_forced_run_that_is_killed_and_started_again_pays_once(
     again = workshop.life(force=True, root_run_id=killed.run_id)
 
     assert workshop.run(again) == everything("made", "mug")
-    assert set(workshop.counters()["submits"].values()) == {2}
+    assert set(workshop.sandbox.counters()["submits"].values()) == {2}
     stored = [row.stage for row in workshop.rows(TaskState.STORED)]
     assert sorted(stored) == sorted(2 * ALL_STAGES)
 
@@ -197,7 +195,7 @@ def test_a_forced_run_that_is_killed_and_started_again_pays_once(
 def _assert_all_made(workshop: Workshop) -> None:
     assert {row.stage for row in workshop.rows(TaskState.STORED)} == set(ALL_STAGES)
     assert set(workshop.events()) == {("mug", stage) for stage in ALL_STAGES}
-    counters = workshop.counters()
+    counters = workshop.sandbox.counters()
     assert counters["repeats"] == counters["orphans"] == 0
     assert set(counters["submits"].values()) == {1}
     with workshop.ledger() as ledger:
@@ -220,7 +218,7 @@ def _assert_settled_by_the_credit_log(workshop: Workshop) -> None:
     assert ends == everything("made", "mug")
     stored = workshop.rows(TaskState.STORED)
     assert {row.stage for row in stored} == set(ALL_STAGES)
-    counters = workshop.counters()
+    counters = workshop.sandbox.counters()
     # The free kind is in no log: when its answer was lost it is sent once more.
     assert counters["repeats"] <= 1
     assert {counters["accepted"][kind] for kind in ("image_replace", "image2Video")} == {1}
