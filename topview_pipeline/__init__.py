@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import CatalogueError, CatalogueSource
+    from topview_pipeline.defs.io_manager import TopviewResults
+    from topview_pipeline.defs.pipeline import build_definitions
+    from topview_pipeline.defs.resources import TopviewResource
     from topview_pipeline.errors import PipelineError
     from topview_pipeline.settings import CatalogueDefaults, PipelineConfig, SettingsError
     from topview_pipeline.stages import (
@@ -33,7 +36,10 @@ __all__ = [
     "Scene",
     "SettingsError",
     "StoredFile",
+    "TopviewResource",
+    "TopviewResults",
     "__version__",
+    "build_definitions",
 ]
 
 _MODULES: Final = {
@@ -48,6 +54,9 @@ _MODULES: Final = {
     "Scene": "stages",
     "SettingsError": "settings",
     "StoredFile": "stages",
+    "TopviewResource": "defs.resources",
+    "TopviewResults": "defs.io_manager",
+    "build_definitions": "defs.pipeline",
 }
 """The module of each name."""
 

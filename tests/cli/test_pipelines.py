@@ -11,8 +11,7 @@ from tests.cli.conftest import Project
 BRANDS = """
 from pathlib import Path
 import dagster as dg
-from topview_pipeline.defs.pipeline import build_definitions
-from topview_pipeline.settings import PipelineConfig
+from topview_pipeline import PipelineConfig, build_definitions
 
 settings = dict(base_url={base_url!r}, uid={uid!r}, api_key={api_key!r}, poll_seconds=0.05)
 

@@ -6,8 +6,7 @@ import os
 import dagster as dg
 
 from tests.scenarios import quick  # before the engine reads its heartbeat
-from topview_pipeline.defs.pipeline import build_definitions
-from topview_pipeline.settings import PipelineConfig
+from topview_pipeline import PipelineConfig, build_definitions
 
 assert quick
 _BRANDS = json.loads(os.environ["BRANDS"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -19,8 +20,7 @@ from tests.scenarios.dagster_processes import (
 )
 from topview_pipeline.defs.outline import PIPELINE_TAG, Outline
 from topview_pipeline.ledger import TaskState
-from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.serve import running
+from topview_pipeline.testing import sandbox
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -40,15 +40,18 @@ ON_ONE_ACCOUNT = ("acme", "zeta", "mora")
 def shops(make_shop: MakeShop, tmp_path: Path) -> Iterator[dict[str, Shop]]:
     """The brands: all sell a mug and a shoe, which are the same ones at acme's and zeta's."""
     first = make_shop(medians=_MEDIANS, faults=_FAULTS)
-    config = SandboxConfig(
-        media="tiny", medians=_MEDIANS, faults=_FAULTS, concurrency=SLOTS, uid="another"
-    )
-    with running(config) as other:
+    another: dict[str, Any] = {
+        "medians": _MEDIANS,
+        "faults": _FAULTS,
+        "concurrency": SLOTS,
+        "uid": "another",
+    }
+    with sandbox(**another) as other:
         shops = {}
         for name in BRANDS:
             folder = tmp_path / name
             folder.mkdir()
-            shop = Shop(folder, first.sandbox if name in ON_ONE_ACCOUNT else other, first.instance)
+            shop = Shop(folder, first.control if name in ON_ONE_ACCOUNT else other, first.instance)
             home = tmp_path / ("shared" if name in ON_ONE_ACCOUNT else name)
             shop.settings |= {"TOPVIEW_NAME": name, "TOPVIEW_HOME": str(home)}
             shop.settings |= {"TOPVIEW_SLOTS": str(SLOTS), "TOPVIEW_WAIT_SECONDS": "300"}
