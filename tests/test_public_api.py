@@ -12,13 +12,17 @@ import pytest
 import topview_pipeline
 from topview_pipeline.catalogue import Catalogue, InputFiles
 from topview_pipeline.ledger import Ledger
+from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages.stage import StageResult
 from topview_pipeline.store import Artifact, Store
 from topview_pipeline.topview.client import TopviewClient
 
 LATE = {
     one.__name__: one
-    for one in (Artifact, Catalogue, InputFiles, Ledger, StageResult, Store, TopviewClient)
+    for one in (
+        *(Artifact, Catalogue, InputFiles, Ledger, PipelineConfig),
+        *(StageResult, Store, TopviewClient),
+    )
 }
 """Rooms that the stages and the definitions load without, and users are given from."""
 NAMES = [name for name in topview_pipeline.__all__ if name != "__version__"]
