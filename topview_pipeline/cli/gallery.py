@@ -107,7 +107,7 @@ def write_page(
     topview = pipeline()
     with topview.ledger() as ledger:
         report = build_report(topview.catalogue(), ledger, STAGES)
-    folder = (folder or topview.config.home / "gallery").absolute()
+    folder = (folder or topview.config.home / topview.outline.of("gallery")).absolute()
     link, name = partial(topview.store.address, base_url=served_at), SERVED_FILE
     if served_at is None:
         # A store on this machine is seen from the page's folder, a remote one has URLs.
