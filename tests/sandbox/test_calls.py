@@ -1,9 +1,11 @@
 """The way of every call: credentials, careless addresses, the date."""
 
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 import pytest
 
+from topview_pipeline.sandbox.contract import Contract
 from topview_pipeline.sandbox.kinds import Kind
 
 from .conftest import MakeRig, Rig, path_of, picture
@@ -24,8 +26,9 @@ DETAIL = "/user/credit/detail"
 def test_bad_credentials_answer_http_401_or_code_401(
     make_rig: MakeRig, change: dict[str, str]
 ) -> None:
-    for style, status in (("http", 401), ("code", 200)):
-        rig = make_rig(auth_errors=style)
+    styles: tuple[tuple[Literal["http", "code"], int], ...] = (("http", 401), ("code", 200))
+    for style, status in styles:
+        rig = make_rig(contract=Contract(auth_errors=style))
         response = rig.request("GET", "/user/credit/logs", headers=rig.headers | change)
         assert response.status_code == status
         assert response.json()["code"] == "401"

@@ -42,9 +42,9 @@ def test_the_log_is_searched_by_type_and_time(rig: Rig) -> None:
 
 
 def test_space_is_what_uploads_and_outputs_take(rig: Rig) -> None:
-    assert rig.get("/user/space")["result"]["usedSpace"] == 0
-    rig.upload(picture())
-    assert rig.get("/user/space")["result"]["usedSpace"] == len(picture())
+    assert rig.get("/user/space")["result"]["usedDiskSpace"] == {"size": 0, "unit": "MB"}
+    rig.upload(bytes(3 * 2**20))
+    assert rig.get("/user/space")["result"]["usedDiskSpace"] == {"size": 3, "unit": "MB"}
 
 
 def test_a_format_that_nobody_uploads_is_refused(rig: Rig) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from .api.faults import check_probabilities
+from .contract import Contract
 from .kinds import FACTS, Kind
 
 
@@ -53,8 +54,8 @@ class SandboxConfig:
     """Seconds after which a finished task's media are gone."""
     url_seconds: int = 86_400
     upload_url_seconds: int = 3_600
-    auth_errors: Literal["http", "code"] = "http"
-    """Bad credentials answer HTTP 401, or HTTP 200; the body code is "401" either way."""
+    contract: Contract = field(default_factory=Contract)
+    """The points on which Topview's documents leave a choice."""
 
     state_dir: Path | None = None
     """Folder in which state outlives the process; None keeps it in memory."""

@@ -1,6 +1,5 @@
-"""The three kinds of task, the modes of videos, and prices, as Topview's documents have them."""
+"""The three kinds of task and the modes of videos, as Topview's documents have them."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -79,19 +78,3 @@ MODES: Mapping[str, Mode] = MappingProxyType(
     }
 )
 """The prices of avatar2, avatar4 and avatar4Fast are Photo Avatar's; the others are inferred."""
-
-SCENES_PER_MODE: Mapping[str, int] = MappingProxyType({"manual": 2, "auto": 1})
-"""Images that one image_replace task returns, as in the getting-started document's examples."""
-
-
-def image_replace_credits(version: str, images: int) -> float:
-    """Credits of one image_replace task: one per returned image (the points rules).
-
-    A task of API version "v3" costs half a credit (the official client).
-    """
-    return 0.5 if version == "v3" else float(images)
-
-
-def video_credits(mode: str, seconds: float) -> float:
-    """Credits of one image2Video task, by its mode and each started second of its video."""
-    return round(MODES[mode].credits_per_second * max(1, math.ceil(seconds)), 2)

@@ -77,16 +77,18 @@ def api_route(
         world = world_of(request)
         world.settle()
         try:
-            call = Call(request, world, _authenticate(request, world, bearer_alone))
+            may_lack_uid = bearer_alone and world.config.contract.bearer_alone
+            call = Call(request, world, _authenticate(request, world, may_lack_uid))
             if not own_faults:
                 fault = call_fault(
                     world.faults, request.scope["path"], world.config.retry_after_seconds
                 )
                 if fault is not None:
                     raise fault
-            return answer(await handler(call))
+            contract = world.config.contract
+            return answer(contract.reshaped(path, await handler(call)))
         except ApiError as error:
-            return refusal(error)
+            return refusal(error, world.config.contract.codes)
         except FaultStruck as fault:
             if fault.response is None:
                 await hang_up(request)
@@ -101,7 +103,7 @@ def _authenticate(request: Request, world: World, bearer_alone: bool) -> Account
     uid = request.headers.get("topview-uid", "")
     named = account is not None and (uid == account.uid or (bearer_alone and not uid))
     if account is None or not named or account.revoked:
-        status = 401 if world.config.auth_errors == "http" else 200
+        status = 401 if world.config.contract.auth_errors == "http" else 200
         raise ApiError("401", http_status=status)
     return account
 

@@ -94,7 +94,7 @@ class Task:
 
 @dataclass
 class CreditEntry:
-    """One line of the credit log, dated when its task succeeded."""
+    """One line of the credit log, dated as the contract's `log_date` says."""
 
     uid: str
     api_key: str = field(repr=False)

@@ -51,11 +51,16 @@ def task_result(
     }[task.kind]
     files = [world.state.files[file_id] for file_id in task.outputs]
     kept = [file for file in files if not world.state.forgotten(file)]
-    result = {"taskId": task.id, "status": world.tasks.status(task), **describe(task, kept, url)}
+    result = {"taskId": task.id, "status": _word(world, task), **describe(task, kept, url)}
     result |= {"errorMsg": task.error, "costCredit": task.cost}
     if task.version == "v3":
         result |= {"boardId": None, "boardTaskId": None}
     return result
+
+
+def _word(world: World, task: Task) -> str:
+    status = world.tasks.status(task)
+    return world.config.contract.status_words.get(status, status)
 
 
 def _cutout(_task: Task, files: list[File], url: _Url) -> dict[str, Any]:
@@ -146,7 +151,7 @@ class Notices:
             "uuid": task.notice_uuid,
             "bizType": FACTS[task.kind].biz_type,
             "taskId": task.id,
-            "status": world.tasks.status(task),
+            "status": _word(world, task),
             "errorMsg": task.error,
             "result": task_result(world, task, task.base, cloudfront=False),
         }

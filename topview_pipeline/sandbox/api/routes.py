@@ -30,7 +30,8 @@ _STRANGE_STATUS = "queueing"
 """A status word that no document knows."""
 
 _LOG_TIME = "%Y-%m-%d %H:%M:%S"
-_SPACE_BYTES = 100 * 1024**3
+_ISO_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_SPACE_GB = 100
 _SUBSCRIPTION_ENDS = "2099-12-31T23:59:59Z"
 
 _Reader = Callable[[Mapping[str, Any], State, str], Submission]
@@ -67,7 +68,7 @@ def _accept(call: Call, submission: Submission) -> dict[str, Any]:
     return {
         "taskId": task.id,
         # Accepted, not finished: what the real submit answers.
-        "status": "success",
+        "status": world.config.contract.submit_status,
         "errorMsg": None,
         "noticeUuid": task.notice_uuid,
     }
@@ -162,6 +163,8 @@ async def _upload_check(call: Call) -> bool:
         raise ApiError("4004", f"fileId {file_id}")
     if file.sha256 is not None and state.forgotten(file):
         raise ApiError("4004", f"fileId {file_id}")
+    if file.sha256 is None and call.world.config.contract.check_before_put == "4004":
+        raise ApiError("4004", f"fileId {file_id}")
     return file.sha256 is not None
 
 
@@ -175,19 +178,22 @@ async def _credit_detail(call: Call) -> dict[str, Any]:
 
 
 async def _credit_logs(call: Call) -> dict[str, Any]:
-    """Charged tasks, newest first, by `taskType` and between `startTime` and `endTime` (UTC)."""
+    """Charged tasks, by `taskType` and between `startTime` and `endTime` (UTC)."""
+    contract = call.world.config.contract
+    form = _ISO_TIME if contract.log_iso else _LOG_TIME
+    sign = -1 if contract.log_newest_first else 1
     task_type = query_text(call.request, "taskType")
     start, end = _log_time(call, "startTime"), _log_time(call, "endTime")
     found = [
         {
             "uid": entry.uid,
             "apiKey": entry.api_key,
-            "date": datetime.fromtimestamp(entry.at, timezone.utc).strftime(_LOG_TIME),
+            "date": datetime.fromtimestamp(entry.at, timezone.utc).strftime(form),
             "costCredit": entry.cost,
             "taskId": entry.task_id,
             "taskType": entry.task_type,
         }
-        for entry in sorted(call.world.state.entries, key=lambda entry: -entry.at)
+        for entry in sorted(call.world.state.entries, key=lambda entry: sign * entry.at)
         if entry.uid == call.account.uid
         and (not task_type or entry.task_type == task_type)
         and (start is None or int(entry.at) >= start)
@@ -206,10 +212,14 @@ def _log_time(call: Call, name: str) -> float | None:
         raise ApiError("4001", f"{name} is not yyyy-MM-dd HH:mm:ss") from error
 
 
-async def _space(call: Call) -> dict[str, int]:
+async def _space(call: Call) -> dict[str, Any]:
     files = call.world.state.files.values()
     used = sum(file.size for file in files if file.uid == call.account.uid)
-    return {"usedSpace": used, "maxSpace": _SPACE_BYTES}
+    return {
+        "uid": call.account.uid,
+        "usedDiskSpace": {"size": round(used / 1024**2, 2), "unit": "MB"},
+        "maxDiskSpace": {"size": _SPACE_GB, "unit": "GB"},
+    }
 
 
 async def _check_notice_url(call: Call) -> bool:

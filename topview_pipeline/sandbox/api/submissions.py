@@ -10,13 +10,7 @@ from typing import Any
 import av
 
 from topview_pipeline.sandbox.draws import fingerprint
-from topview_pipeline.sandbox.kinds import (
-    MODES,
-    SCENES_PER_MODE,
-    Kind,
-    image_replace_credits,
-    video_credits,
-)
+from topview_pipeline.sandbox.kinds import MODES, Kind
 
 from .library import CAPTION_IDS, VOICE_IDS
 from .records import File
@@ -53,8 +47,9 @@ def remove_background(
     """v1 remove_background: one image."""
     name = "productImageFileId"
     product = state.usable(uid, required(body, name), FILE_ROLES, name)
+    estimate = state.contract.prices.get(Kind.REMOVE_BACKGROUND.value, 0.0)
     return Submission(
-        Kind.REMOVE_BACKGROUND, version, {"product": product}, {}, 0.0, notice_url(body)
+        Kind.REMOVE_BACKGROUND, version, {"product": product}, {}, estimate, notice_url(body)
     )
 
 
@@ -66,13 +61,11 @@ def image_replace(body: Mapping[str, Any], state: State, uid: str, version: str)
     if version == "v2":
         required(body, "generateImageMode")
     mode = choice(body, "generateImageMode", ("manual", "auto"), "auto")
-    params: dict[str, Any] = {
-        "mode": mode,
-        "prompt": text(body, "imageEditPrompt"),
-        "count": SCENES_PER_MODE[mode],
-    }
+    images = state.contract.image_count(mode)
+    prompt = text(body, "imageEditPrompt")
+    params: dict[str, Any] = {"mode": mode, "prompt": prompt, "count": images}
     if mode == "manual":
-        params["location"] = _location(body)
+        params["location"] = _location(body, version)
     if version == "v3":
         params |= _v3_params(body, mode)
     return Submission(
@@ -80,7 +73,7 @@ def image_replace(body: Mapping[str, Any], state: State, uid: str, version: str)
         version=version,
         inputs=_scene_inputs(body, state, uid, version),
         params=params,
-        estimate=image_replace_credits(version, SCENES_PER_MODE[mode]),
+        estimate=state.contract.image_replace_credits(version, images),
         notice_url=notice_url(body),
     )
 
@@ -89,10 +82,13 @@ def _v3_params(body: Mapping[str, Any], mode: str) -> dict[str, Any]:
     model = choice(body, "version", ("v3", "v4"), "v3")
     if mode == "manual" and model != "v4":
         raise ApiError("4000", "manual mode needs version v4")
+    size = body.get("productSize")
+    if isinstance(size, int) and not isinstance(size, bool):  # as the official client sends it
+        size = str(size)
     return {
         "version": model,
         "keep_target": choice(body, "keepTarget", ("model", "product"), "model"),
-        "product_size": choice(body, "productSize", _PRODUCT_SIZES, "2"),
+        "product_size": choice({"productSize": size}, "productSize", _PRODUCT_SIZES, "2"),
     }
 
 
@@ -119,17 +115,31 @@ def _scene_inputs(body: Mapping[str, Any], state: State, uid: str, version: str)
     return inputs
 
 
-def _location(body: Mapping[str, Any]) -> list[list[float]]:
-    """Four [x, y] points, fractions of the template; 4003 without, 4000 for anything else."""
+def _location(body: Mapping[str, Any], version: str) -> list[list[float]]:
+    """Four [x, y] points, fractions of the template; 4003 without, 4000 for anything else.
+
+    v3 also takes what the official client's help shows: two corners, and percents.
+    """
     points = body.get("location")
     if points is None or points == [] or points == "":
         raise ApiError("4003", "location")
-    if not isinstance(points, list) or len(points) != 4 or not all(map(_is_point, points)):
+    is_v3 = version == "v3"
+    counts, most = ((2, 4), 100.0) if is_v3 else ((4,), 1.0)
+    if (
+        not isinstance(points, list)
+        or len(points) not in counts
+        or not all(_is_point(point, most) for point in points)
+    ):
         raise ApiError("4000", "location is not four [x, y] points between 0 and 1")
-    return [[float(x), float(y)] for x, y in points]
+    scale = 100.0 if is_v3 and any(number > 1.0 for point in points for number in point) else 1.0
+    corners = [[x / scale, y / scale] for x, y in points]
+    if len(corners) == 4:
+        return corners
+    (left, top), (right, bottom) = corners
+    return [[left, top], [right, top], [right, bottom], [left, bottom]]
 
 
-def _is_point(point: object) -> bool:
+def _is_point(point: object, most: float) -> bool:
     return (
         isinstance(point, list)
         and len(point) == 2
@@ -137,7 +147,7 @@ def _is_point(point: object) -> bool:
             isinstance(number, (int, float))
             and not isinstance(number, bool)
             and math.isfinite(number)
-            and 0.0 <= number <= 1.0
+            and 0.0 <= number <= most
             for number in point
         )
     )
@@ -152,14 +162,16 @@ def image2video(body: Mapping[str, Any], state: State, uid: str, version: str) -
         raise ApiError("4000", f"the image has no face: mode avatar2 only, not {mode}")
     inputs = {"scene": scene}
     script_mode = choice(body, "scriptMode", ("text", "audio"), "text")
-    caption_id = text(body, "captionId")
+    must = state.contract.required
+    caption_id = required(body, "captionId") if "captionId" in must else text(body, "captionId")
     if caption_id and caption_id not in CAPTION_IDS:
         raise ApiError("4004", f"captionId {caption_id}")
     if script_mode == "audio":
         inputs["audio"] = _audio(body, state, uid, mode)
         script, voice_id = "", text(body, "voiceId")
     else:
-        script, voice_id = required(body, "ttsText"), required(body, "voiceId")
+        script = required(body, "ttsText")
+        voice_id = required(body, "voiceId") if "voiceId" in must else text(body, "voiceId")
     if voice_id and voice_id not in VOICE_IDS:
         raise ApiError("4004", f"voiceId {voice_id}")
     return Submission(
@@ -168,7 +180,9 @@ def image2video(body: Mapping[str, Any], state: State, uid: str, version: str) -
         inputs=inputs,
         params={"mode": mode, "text": script, "voice_id": voice_id, "caption_id": caption_id},
         # A video that lasts as long as its script lasts at least a second.
-        estimate=video_credits(mode, MODES[mode].longest_seconds if MODES[mode].fixed else 1.0),
+        estimate=state.contract.video_credits(
+            mode, MODES[mode].longest_seconds if MODES[mode].fixed else 1.0
+        ),
         notice_url=notice_url(body),
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.draws import lognormal
-from topview_pipeline.sandbox.kinds import FACTS, Kind, image_replace_credits, video_credits
+from topview_pipeline.sandbox.kinds import Kind
 from topview_pipeline.sandbox.media.engine import MediaEngine, MediaError
 
 from .faults import Faults
@@ -251,18 +251,23 @@ class Tasks:
         return True
 
     def _charge(self, task: Task, outcome: Outcome, at: float) -> None:
-        task_type = FACTS[task.kind].task_type
-        if task_type is None:
+        contract = self._config.contract
+        word = contract.word_of(task.kind)
+        if word is None:
             return
         if task.kind is Kind.IMAGE_REPLACE:
-            task.cost = image_replace_credits(task.version, len(outcome.files))
+            task.cost = contract.image_replace_credits(task.version, len(outcome.files))
+        elif task.kind is Kind.IMAGE2VIDEO:
+            task.cost = contract.video_credits(task.params["mode"], outcome.video_seconds)
         else:
-            task.cost = video_credits(task.params["mode"], outcome.video_seconds)
+            task.cost = contract.prices[task.kind.value]
+        if contract.log_date == "creation":
+            at = task.accepted_at
         account = self._state.account_of(task.uid)
         account.credits = round(account.credits - task.cost, 4)
         self._state.save_account(account)
         self._state.save_entry(
-            CreditEntry(account.uid, account.api_key, at, task.cost, task.id, task_type)
+            CreditEntry(account.uid, account.api_key, at, task.cost, task.id, word)
         )
 
     def status(self, task: Task) -> str:

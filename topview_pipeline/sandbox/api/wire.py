@@ -19,12 +19,18 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
         "401": "Unauthorized, need to login again",
         "4000": "Request parameter error",
         "4001": "Request data format does not match!",
+        "4002": "Request digital signature does not match!",
         "4003": "Required parameter cannot be null",
         "4004": "Resource not found!",
+        "4005": "Name duplicated",
+        "4006": "Request refuse",
         "4007": "Exists unfinished task, please wait until the previous task is completed.",
         "4100": "Credit not enough",
         "5000": "Internal server error!",
+        "5001": "Feign invoke error",
         "5003": "Server is busy, please try again later!",
+        "5004": "I/O error occurred",
+        "5005": "Unknown error occurred",
         "6001": "Security problem detect",
     }
 )
@@ -46,9 +52,11 @@ def answer(result: Any) -> Response:
     return _envelope("200", MESSAGES["200"], result, 200)
 
 
-def refusal(error: ApiError) -> Response:
-    """The envelope of an error."""
-    return _envelope(error.code, error.message, None, error.http_status)
+def refusal(error: ApiError, codes: Mapping[str, str] = MappingProxyType({})) -> Response:
+    """The envelope of an error; `codes` are those that take another's place."""
+    code = codes.get(error.code, error.code)
+    message = error.message if code == error.code else MESSAGES.get(code, error.message)
+    return _envelope(code, message, None, error.http_status)
 
 
 def _envelope(code: str, message: str, result: Any, http_status: int) -> Response:
