@@ -34,6 +34,7 @@ KEY, OTHER_KEY = SecretStr("sk-ours"), SecretStr("sk-other")
 SCENE, VIDEO = "pa2_replace_product_image", "pa2_image2video"
 OURS = {"known": "replacedImages"}
 """A charge of the log that a row of ours has."""
+OURS_THRICE = {f"ours {number}": "replacedImages" for number in range(3)}
 
 
 def row(number: int = 1, submitted: float = NOW - 60.0, **changes: Any) -> Task:
@@ -49,6 +50,21 @@ def charge(task_id: str | None = "x", at: float | None = NOW - 30.0, **changes: 
     return CreditLogEntry(task_id=task_id, date=date, **values)
 
 
+def booked(*lags: float, took: float = 60.0) -> list[CreditLogEntry]:
+    """Charges of OURS_THRICE, dated so long after the hours at which they were accepted."""
+    lags = lags or (took, took, took)
+    return [
+        charge(f"ours {number}", LONG_AGO - (number + 2) * HOUR + lag)
+        for number, lag in enumerate(lags)
+    ]
+
+
+def spans(took: float = 60.0) -> dict[str, tuple[float, float]]:
+    """When the rows of OURS_THRICE were accepted, and when they were finished."""
+    starts = {f"ours {number}": LONG_AGO - (number + 2) * HOUR for number in range(3)}
+    return {name: (start, start + took) for name, start in starts.items()}
+
+
 def found(
     rows: Sequence[Task],
     charges: Sequence[CreditLogEntry] = (),
@@ -59,11 +75,12 @@ def found(
     topview_time: float | None = NOW,
     first_looks: dict[int, float] | None = None,
     others: Sequence[Task] = (),
+    spans: dict[str, tuple[float, float]] | None = None,
 ) -> list[Finding]:
     return judge(
         rows,
         CreditLog(charges, whole, topview_time),
-        KnownRows(ours or {}, [*rows, *others], first_looks or {}),
+        KnownRows(ours or {}, [*rows, *others], first_looks or {}, spans or {}),
         rules,
         stages=BY_KEY,
         is_own_key=lambda key: key == KEY,
@@ -105,7 +122,11 @@ def test_a_row_of_a_moment_ago(
     [
         ([], {}, "void"),
         ([charge(task_type=VIDEO)], {}, "void"),
-        ([charge(task_type="voice_clone")], {}, "void"),
+        # Topview's newer tools book under words of no list: a word is another tool's once three
+        # rows of ours were booked under theirs.
+        ([charge(task_type="photo_avatar4")], {"ours": OURS}, "booked as photo_avatar4"),
+        ([charge(task_type="photo_avatar4"), *booked()], {"ours": OURS_THRICE}, "void"),
+        ([charge(task_type=None), *booked()], {"ours": OURS_THRICE}, "booked as nothing"),
         ([charge("known")], {"ours": OURS}, "void"),
         ([], {"whole": False}, "not read to its end"),
         ([], {"first_looks": {1: NOW - 2 * DEADLINE + 1}}, "not in the credit log yet"),
@@ -132,6 +153,41 @@ def test_a_row_that_was_looked_for_two_deadlines_ago(
     options = {"first_looks": {1: NOW - 2 * DEADLINE}, **options}
     (finding,) = found([row(1, LONG_AGO)], charges, **options)
     assert verdict in _words(finding)
+
+
+BY_CREATION, BY_SUCCESS = (1.0, 2.0, 3.0), (61.0, 62.0, 63.0)
+
+
+@pytest.mark.parametrize(
+    ("lags", "took", "is_clear"),
+    [
+        (BY_CREATION, 60.0, True),
+        (BY_SUCCESS, 60.0, False),
+        ((1.0, 2.0, 63.0), 60.0, False),  # now the one, now the other
+        ((1.0, 2.0, 35.0), 80.0, False),  # too far apart for one meaning
+        (BY_CREATION, 10.0, False),  # too quick to tell
+        ((1.0, 2.0), 60.0, False),  # too few
+    ],
+)
+def test_two_lost_answers_are_told_apart_where_the_log_dates_by_creation(
+    lags: tuple[float, ...], took: float, is_clear: bool
+) -> None:
+    """Both were charged; the first's task was the slower one."""
+    rows = [row(1, NOW - 900.0), row(2, NOW - 500.0)]
+    charges = [charge("first", NOW - 890.0), charge("second", NOW - 490.0), *booked(*lags)]
+    one, other = map(_words, found(rows, charges, ours=OURS_THRICE, spans=spans(took)))
+    if is_clear:
+        assert (one, other) == ("adopt first", "adopt second")
+    else:
+        assert "2 charges" in one
+        assert not other.startswith("adopt")
+
+
+def test_a_charge_in_the_windows_of_two_rows_stays_in_doubt() -> None:
+    rows = [row(1, NOW - 500.0), row(2, NOW - 490.0)]
+    charges = [charge("x", NOW - 480.0), *booked(*BY_CREATION)]
+    both = found(rows, charges, ours=OURS_THRICE, spans=spans())
+    assert ["may also be" in _words(finding) for finding in both] == [True, True]
 
 
 def _words(finding: Finding) -> str:

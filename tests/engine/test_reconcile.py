@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from tests.engine.conftest import MakeWorld
 from tests.engine.gateway import Late, Raw
 from tests.engine.world import HOUR, World, everything, fates, product
 from topview_pipeline.engine import Held
 from topview_pipeline.engine.judge import Leave, Rules
 from topview_pipeline.engine.reconcile import Report, reconcile
 from topview_pipeline.ledger import TaskState
+from topview_pipeline.sandbox.contract import Contract, Date
 
 SCENE_DEADLINE = 1200.0
 A_MOMENT = 300.0
@@ -57,6 +59,28 @@ def test_on_an_account_of_ours_alone_the_lost_task_comes_home(world: World) -> N
     assert world.counters()["submits"]["image_replace"] == 1
     world.assert_nothing_paid_twice()
     assert world.counters()["orphan_tasks"] == []
+
+
+@pytest.mark.parametrize("log_date", ["creation", "success"])
+def test_two_lost_answers_come_home_apart_where_the_log_dates_by_creation(
+    make_world: MakeWorld, log_date: Date
+) -> None:
+    medians = {"remove_background": 3.0, "image_replace": 100.0, "image2Video": 45.0}
+    world = make_world(contract=Contract(log_date=log_date), medians=medians)
+    world.run([product(name) for name in "cde"])  # from these the meaning is learnt
+    world.run([product(name) for name in "ab"], **CUT_OUT)
+    world.set_faults(drop_submit=1.0)
+    for name in "ab":
+        world.run([product(name)])
+        world.later(A_MOMENT)
+    world.set_faults()
+    fate = fates(world.run([product("a"), product("b")], account_exclusive=True))
+    if log_date == "creation":
+        assert fate == everything("made", "a") | everything("made", "b")
+    else:
+        assert fate["a", "replacedImages"] == fate["b", "replacedImages"] == "held"
+    assert world.counters()["submits"]["image_replace"] == 5
+    world.assert_nothing_paid_twice()
 
 
 def test_a_shared_account_leaves_it_to_a_person_and_the_run_names_the_charge(world: World) -> None:
@@ -155,7 +179,7 @@ def _break_page(world: World, page: int, status: int) -> None:
 def test_a_log_that_breaks_off_settles_nothing(world: World, page: int, status: int) -> None:
     lose_uncharged(world)
     for number in range(150):
-        entry = {"task_type": "m2v", "cost": 2.0, "task_id": f"other {number}"}
+        entry = {"task_type": "pa2_image2video", "cost": 2.0, "task_id": f"other {number}"}
         world.control("POST", "credit_entries", **entry)
     world.later(3 * SCENE_DEADLINE)
     _break_page(world, page, status)

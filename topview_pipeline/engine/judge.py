@@ -1,13 +1,16 @@
 """Verdicts on rows whose answer was lost, from Topview's credit log. Pure.
 
-The log lists charged tasks only, dated when they succeeded: a task that still runs, failed, or is
-free is not in it. So a charge that fits is found at once, and its absence says something only when
-there was time enough. `reconcile.py` asks Topview and moves the rows.
+The log lists charged tasks only: a task that still runs, failed, or is free is not in it. So a
+charge that fits is found at once, and its absence says something only when there was time enough.
+Topview's pages disagree if a charge is dated when its task was created or when it succeeded, and
+list no word of its kind for good: both are learnt from rows of our own. `reconcile.py` asks Topview
+and moves the rows.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -24,20 +27,14 @@ CLOCKS_SECONDS: Final = 300.0
 """The largest difference between two clocks that counts as none."""
 LEAD_IN_SECONDS: Final = 86400.0 + CLOCKS_SECONDS
 """The log is read from this long before a submit, to cover wrong clocks."""
-_OTHER_WORDS: Final = frozenset(
-    {
-        "m2v",
-        "common_task_image2video",
-        "video_avatar",
-        "product_avatar_image2video",
-        "voice_clone",
-        "product_anyfit",
-        "pa_download_without_watermark",
-        "product_anyfit_v2_product_model",
-    }
-)
-"""Words of the log (taskType) for what this pipeline does not make. An unlisted word may mean
-anything."""
+_ENOUGH_ROWS: Final = 3
+"""Booked rows of our own from which the log's ways are learnt: its words, and what it dates."""
+_CLEAR_SECONDS: Final = 20.0
+"""A task must last so long until its dates at creation and at success can be told apart."""
+_SPREAD_SECONDS: Final = 30.0
+"""The most by which dates of the same meaning differ from our own times of the same moment."""
+_SUBMIT_SECONDS: Final = 150.0
+"""The longest time from a reservation until its task is created: that of a submit."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +62,14 @@ class KnownRows:
         nameless: all rows whose task id is not known (`Unknowns.without_task_id`): each may be
             what a charge was made for.
         first_looks: when a row was first looked for, by Topview's clock, by row number.
+        spans: when Topview had accepted a task and when it had finished it, by its task id, for
+            logged charges of known rows.
     """
 
     stages: Mapping[str, str]
     nameless: Sequence[Task]
     first_looks: Mapping[int, float] = field(default_factory=dict)
+    spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A charge that may be a row's task. `at`: when it succeeded, in seconds since the epoch."""
+    """A charge that may be a row's task. `at`: its date, in seconds since the epoch."""
 
     topview_task_id: str
     at: float
@@ -176,13 +176,22 @@ class _Judge:
         self._now = now
         self._stages = stages
         self._words = _words_of(log, books, stages)
-        self._all_words = _OTHER_WORDS.union(*self._words.values())
+        self._all_words = frozenset().union(*self._words.values())
+        worded = {one.task_id or "" for one in log.entries if _word(one)}
+        self._booked = Counter(books.stages[id_] for id_ in worded if id_ in books.stages)
+        self._lag = _creation_lag(log, books)
         self._our_key_since = self._first_charge_with_our_key()
         self._unclaimed = [entry for entry in log.entries if entry.task_id not in books.stages]
         self._claims: dict[str, set[int]] = {}
+        in_window: dict[str, set[int]] = {}
         for row in books.nameless:
-            for candidate in self._candidates(row):
+            for candidate in self._fitting(row):
                 self._claims.setdefault(candidate.topview_task_id, set()).add(row.id)
+                if self._is_in_window(candidate, row):
+                    in_window.setdefault(candidate.topview_task_id, set()).add(row.id)
+        # A charge that only one row can have been created for is that row's.
+        self._owners = {id_: rows for id_, rows in in_window.items() if len(rows) == 1}
+        self._claims |= self._owners
 
     def finding(self, row: Task) -> Finding:
         if self._stages[row.stage].free:
@@ -241,6 +250,20 @@ class _Judge:
         )
 
     def _candidates(self, row: Task) -> Iterator[Candidate]:
+        for candidate in self._fitting(row):
+            if row.id in self._claims.get(candidate.topview_task_id, {row.id}):
+                yield candidate
+
+    def _is_in_window(self, candidate: Candidate, row: Task) -> bool:
+        """Where charges are dated by creation: the task can have been created by this submit."""
+        if self._lag is None:
+            return False
+        least, most = (row.reserved_at + lag for lag in self._lag)
+        latest = most + _SUBMIT_SECONDS + _SPREAD_SECONDS
+        return least - _SPREAD_SECONDS <= candidate.at <= latest
+
+    def _fitting(self, row: Task) -> Iterator[Candidate]:
+        """Charges of the row's kind from its submit on."""
         seen: set[str] = set()
         for entry in self._unclaimed:
             if entry.task_id is None or entry.date is None or entry.task_id in seen:
@@ -263,9 +286,12 @@ class _Judge:
 
     def _doubts_of(self, entry: CreditLogEntry, row: Task) -> Iterator[str]:
         is_of_kind = self._is_of_kind(entry, row)
-        is_another_kind = not is_of_kind and _word(entry) in self._all_words
+        # A word that no row of ours was ever booked under is another tool's.
+        is_learnt = bool(_word(entry)) and self._booked[row.stage] >= _ENOUGH_ROWS
+        is_another_kind = not is_of_kind and (_word(entry) in self._all_words or is_learnt)
         key = self._key(entry, row)
-        if is_another_kind or key is _Key.ANOTHERS:
+        is_another_rows = row.id not in self._owners.get(entry.task_id or "", {row.id})
+        if is_another_kind or is_another_rows or key is _Key.ANOTHERS:
             return
         if entry.task_id is None or entry.date is None:
             yield "a charge in the credit log has no task id or no date"
@@ -319,6 +345,25 @@ def _words_of(
         if stage in words and _word(entry):
             words[stage].add(_word(entry))
     return {key: frozenset(found) for key, found in words.items()}
+
+
+def _creation_lag(log: CreditLog, books: KnownRows) -> tuple[float, float] | None:
+    """The least and the most seconds from an accepted submit to its charge's date.
+
+    None unless our own rows show that the log dates charges by creation.
+    """
+    lags = {}
+    for entry in log.entries:
+        accepted, finished = books.spans.get(entry.task_id or "", (0.0, 0.0))
+        if entry.task_id is None or entry.date is None or finished - accepted < _CLEAR_SECONDS:
+            continue
+        lag = entry.date.timestamp() - accepted
+        if abs(lag) > (finished - accepted) / 2:
+            return None
+        lags[entry.task_id] = lag
+    if len(lags) < _ENOUGH_ROWS or max(lags.values()) - min(lags.values()) > _SPREAD_SECONDS:
+        return None
+    return min(lags.values()), max(lags.values())
 
 
 def _utc(seconds: float) -> str:

@@ -120,8 +120,13 @@ async def look(
         log, trouble = await _read(client, since, seconds=seconds, clock=ledger.now)
     # In this order: a row that is accepted in between is then in one of the two, not in none.
     nameless = unknowns.without_task_id({row.stage for row in paid})
-    charged = unknowns.stages_of({entry.task_id for entry in log.entries if entry.task_id})
-    books = KnownRows(charged, nameless, unknowns.first_looks([row.id for row in paid]))
+    logged = {entry.task_id for entry in log.entries if entry.task_id}
+    books = KnownRows(
+        unknowns.stages_of(logged),
+        nameless,
+        unknowns.first_looks([row.id for row in paid]),
+        unknowns.spans_of(logged),
+    )
     new = [row.id for row in paid if row.id not in books.first_looks]
     unknowns.note_look(new, topview_time=log.topview_time, who=who)
     findings = judge(

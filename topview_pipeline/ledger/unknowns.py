@@ -100,6 +100,26 @@ class Unknowns:
             found |= {row.topview_task_id: row.stage for row in rows}
         return found
 
+    def spans_of(self, topview_task_ids: Collection[str]) -> dict[str, tuple[float, float]]:
+        """When these Topview tasks were accepted, and when they were seen finished.
+
+        Not of adopted ones: nobody knows when they were accepted.
+        """
+        adopted = sa.exists().where(
+            task_event.c.task_id == task.c.id, task_event.c.what == TaskState.UNKNOWN.value
+        )
+        mine = sa.select(task.c.topview_task_id, task.c.pending_at, task.c.succeeded_at).where(
+            task.c.account == self._account,
+            task.c.pending_at.is_not(None),
+            task.c.succeeded_at.is_not(None),
+            ~adopted,
+        )
+        found: dict[str, tuple[float, float]] = {}
+        for some in portions(set(topview_task_ids)):
+            rows = self._db.rows(mine.where(task.c.topview_task_id.in_(some)))
+            found |= {row.topview_task_id: (row.pending_at, row.succeeded_at) for row in rows}
+        return found
+
     def adopt(self, task_id: int, topview_task_id: str, *, why: str, who: str) -> Task:
         """This is the task that the lost answer named: the next worker polls it.
 
