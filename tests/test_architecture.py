@@ -37,7 +37,7 @@ EXCEPTIONS = {
 }
 ISLAND = "sandbox"
 DAGSTER_ROOMS = {"defs", "definitions", "cli", "testing"}
-SHARED = {"check", "errors", "events", "plan", "run", "gallery", "ledger", "tasks"}
+SHARED = {"check", "errors", "events", "plan", "run", "gallery", "ledger", "probe", "tasks"}
 """Events are the engine's and Dagster's; a command is named as what it shows."""
 
 

@@ -29,13 +29,14 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "demo": "Make the sample catalogue's videos, without an account.",
     "ui": "Open the Dagster UI on the demo's history.",
     "sandbox": "Run a local Topview.",
+    "probe": "Find out how Topview really answers.",
 }
 _END_IN_THEIR_OWN_WAY: Final = frozenset({"gallery", "sandbox", "ui"})
 """Servers. All else is ended at once by a signal: nothing that it does is half done then."""
 _SPEAK_THEMSELVES: Final = frozenset({"demo", "gallery", "init", "sandbox", "ui"})
 """All else has a sign of life."""
 _WITHOUT_PIPELINE: Final = frozenset({"demo", "init", "sandbox", "ui"})
-_ASK_TOPVIEW: Final = frozenset({"run", "plan", "check", "voices", "captions", "avatars"})
+_ASK_TOPVIEW: Final = frozenset({"run", "plan", "check", "probe", "voices", "captions", "avatars"})
 """On the demo they have its local Topview."""
 
 _MODULES: Final = dict.fromkeys(("voices", "captions", "avatars"), "lists")

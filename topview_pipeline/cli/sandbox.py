@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,28 @@ from topview_pipeline.settings import project_root
 @click.option("--forget-after", type=float, metavar="SECONDS", help="When ids die.")
 @click.option("--credits", type=float, default=10_000.0, show_default=True, help="On the account.")
 @click.option(
+    "--contract",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Answer as this file of `topview-pipeline probe` says.",
+)
+@click.option(
+    "--strict", is_flag=True, help="A video needs voice and caption, as its page marks them."
+)
+@click.option(
     "--state",
     "state_dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep state in this folder. Default: .sandbox in a project folder whose settings lead to "
     "this sandbox, else none is kept.",
 )
-def sandbox(port: int | None, faults: tuple[str, ...], state_dir: Path | None, **more: Any) -> None:
+def sandbox(
+    port: int | None,
+    faults: tuple[str, ...],
+    state_dir: Path | None,
+    contract: Path | None,
+    strict: bool,
+    **more: Any,
+) -> None:
     """Run a local Topview until Ctrl-C. Nothing of it is real, and nothing is paid."""
     from topview_pipeline.sandbox.config import SandboxConfig
     from topview_pipeline.sandbox.serve import serve
@@ -53,6 +69,7 @@ def sandbox(port: int | None, faults: tuple[str, ...], state_dir: Path | None, *
     if is_own:
         port, state_dir = own, state_dir or project_root() / ".sandbox"
     try:
+        more |= _settings(contract, strict)
         config = SandboxConfig(faults=dict(map(_fault, faults)), state_dir=state_dir, **more)
         if port and free_port(port) != port:
             fix = "Stop what uses it, or name another one with --port."
@@ -70,6 +87,26 @@ def sandbox(port: int | None, faults: tuple[str, ...], state_dir: Path | None, *
         serve(config, port=port)
     except (ValueError, OSError) as error:
         raise CannotStart(f"the sandbox cannot start: {error}") from error
+
+
+def _settings(path: Path | None, strict: bool) -> dict[str, Any]:
+    """The settings of a sandbox that a file of `probe` describes."""
+    from topview_pipeline.sandbox.contract import Contract
+
+    settings: dict[str, Any] = {}
+    if path is not None:
+        try:
+            settings = dict(json.loads(path.read_text(encoding="utf-8"))["sandbox"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            fix = "Name a file that `topview-pipeline probe` wrote."
+            raise CannotStart(f"it is no contract ({error})", str(path), fix) from error
+    switches = dict(settings.get("contract", {}))
+    if strict:
+        switches["required"] = ("voiceId", "captionId")
+    try:
+        return {**settings, "contract": Contract(**switches)}
+    except TypeError as error:
+        raise CannotStart(f"it has no such switch ({error})", str(path)) from error
 
 
 def _own_port() -> int | None:

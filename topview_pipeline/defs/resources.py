@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from topview_pipeline.settings import PipelineConfig
     from topview_pipeline.store import Store
     from topview_pipeline.topview.client import TopviewClient
+    from topview_pipeline.topview.http import OnAnswer
 
 
 class TopviewResource:
@@ -64,7 +65,7 @@ class TopviewResource:
 
         return Store(self.config.store)
 
-    def client(self) -> TopviewClient:
+    def client(self, on_answer: OnAnswer | None = None) -> TopviewClient:
         """A client of the account, not yet open: `async with topview.client() as client`.
 
         Raises:
@@ -75,7 +76,9 @@ class TopviewResource:
 
         uid, key = self.config.require_account()
         try:
-            return TopviewClient(base_url=self.config.base_url, uid=uid, api_key=key)
+            return TopviewClient(
+                base_url=self.config.base_url, uid=uid, api_key=key, on_answer=on_answer
+            )
         except ValueError as error:
             raise SettingsError(
                 str(error), "TOPVIEW_BASE_URL", "Set it to Topview's API."

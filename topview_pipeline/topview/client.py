@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from topview_pipeline.topview import transfers
 from topview_pipeline.topview.envelope import Call, Phase, parse_result
 from topview_pipeline.topview.errors import AccountError, Unavailable
-from topview_pipeline.topview.http import DEFAULT_TIMEOUTS, Connections, Sleep, Timeouts
+from topview_pipeline.topview.http import DEFAULT_TIMEOUTS, Connections, OnAnswer, Sleep, Timeouts
 from topview_pipeline.topview.models import (
     Avatar,
     Caption,
@@ -60,6 +60,7 @@ class TopviewClient:
         transport: httpx.AsyncBaseTransport | None = None,
         media_transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
+        on_answer: OnAnswer | None = None,
     ) -> None:
         """
         Args:
@@ -67,6 +68,7 @@ class TopviewClient:
             transport, media_transport: Carry the API calls, and storage PUTs and downloads, instead
                 of the network.
             sleep: Waits between attempts, in seconds.
+            on_answer: Called with each answer of the API; not with those of storage.
 
         Raises:
             ValueError: The base URL is plain http, and not on this machine.
@@ -83,6 +85,7 @@ class TopviewClient:
             transport=transport,
             media_transport=media_transport,
             sleep=sleep,
+            on_answer=on_answer,
         )
 
     def __repr__(self) -> str:

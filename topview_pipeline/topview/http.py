@@ -31,6 +31,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 Params = Mapping[str, str | int]
 Sleep = Callable[[float], Awaitable[object]]
+OnAnswer = Callable[[httpx.Response], Awaitable[None]]
+"""Sees each answer of the API before it is read. An exception of it counts as a lost answer."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class Connections:
         transport: httpx.AsyncBaseTransport | None,
         media_transport: httpx.AsyncBaseTransport | None,
         sleep: Sleep,
+        on_answer: OnAnswer | None,
     ) -> None:
         self._base = base = httpx.URL(base_url)
         is_outside = base.host not in _LOOPBACK
@@ -143,6 +146,7 @@ class Connections:
         self.media = httpx.AsyncClient(limits=_KEPT, transport=media_transport, **common)
         headers = {"Topview-Uid": uid, "Authorization": f"Bearer {api_key}"}
         common |= {"base_url": base, "headers": headers, "transport": transport}
+        common |= {"event_hooks": {"response": [] if on_answer is None else [on_answer]}}
         self._submits = httpx.AsyncClient(limits=_FRESH, **common)
         self._reads = httpx.AsyncClient(limits=_KEPT, **common)
         self.timeouts = timeouts

@@ -1,0 +1,485 @@
+"""`topview-pipeline probe`: asks the configured Topview how it really answers.
+
+What it pays for goes through the ledger and the engine, as all work does. `contract` judges what
+was seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import click
+
+from topview_pipeline.cli.console import (
+    SOME_FAILED,
+    SOME_PENDING,
+    CannotStart,
+    Credits,
+    in_credits,
+    say,
+    say_rows,
+    terminal,
+)
+from topview_pipeline.cli.contract import QUERIES, RUNGS, Exchange, FileFacts, Seen
+from topview_pipeline.cli.demo import sample_catalogue
+from topview_pipeline.cli.environment import call_topview, open_instance, pipeline
+from topview_pipeline.cli.findings import DIFFERENT, NOT_SEEN, document
+from topview_pipeline.defs.run import pair
+from topview_pipeline.engine import Context, Engine, Failed, Held, Made, ProductWork, RunInfo
+from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.settings import DEFAULT_PRICES, CatalogueDefaults
+from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, STAGES, VIDEO
+from topview_pipeline.stop import stop
+from topview_pipeline.topview.errors import QueryError
+
+if TYPE_CHECKING:
+    import httpx
+
+    from topview_pipeline.catalogue import Product
+    from topview_pipeline.defs.resources import TopviewResource
+    from topview_pipeline.topview.client import TopviewClient
+
+PRODUCT: Final = "topview-probe"
+"""The product id of the probe's work in ledger and store."""
+_SAMPLE: Final = "aqua-bottle"
+_SCRIPT: Final = "Hello there."
+_MODE: Final = "avatar4Fast"
+"""The cheapest mode with a published price."""
+_REFUSALS: Final = frozenset({"4000", "4001", "4003"})
+"""Codes of a submit that lacks a field: nothing was created."""
+_LOG_SECONDS: Final = 30.0
+"""How long a charge may take to come into the credit log."""
+_MARKS: Final[Mapping[str, bytes]] = {
+    "C2PA": b"c2pa",
+    "XMP": b"<x:xmpmeta",
+    "says that it is made by a model": b"trainedAlgorithmicMedia",
+}
+
+
+@click.command()
+@click.option(
+    "--spend",
+    type=Credits(),
+    metavar="CREDITS",
+    help="Also make one scene and one short video, for at most so many credits. Default: nothing.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="contract.json",
+    show_default=True,
+    help="The file to write; what it has already and is not seen again stays.",
+)
+@click.pass_context
+def probe(context: click.Context, spend: float | None, out: Path) -> None:
+    """Find out how Topview really answers where its documents leave it open.
+
+    Without --spend it only reads, uploads a sample photo and cuts it out, which is free. What it
+    makes is kept in the store and never paid twice: probe again for what is still missing.
+
+    Exit codes: 0 all done, 1 some failed, 2 nothing could start, 3 some still pending or held.
+    """
+    topview = pipeline()
+    before = _earlier(out, topview.config.base_url)
+    call_topview(topview, lambda client: client.check_account())
+    with open_instance() as instance, topview.ledger() as ledger:
+        pair(instance, ledger, topview)
+        probing = _Probe(topview, ledger, spend or 0.0)
+        asyncio.run(probing.run())
+    now = datetime.now(timezone.utc)
+    found = document(
+        probing.seen, base_url=topview.config.base_url, at=now, spent=probing.spent, before=before
+    )
+    try:
+        out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        fix = "Name another file with --out, and probe again: nothing is paid twice."
+        raise CannotStart(f"it cannot be written ({error.strerror})", str(out), fix) from error
+    _say(found, out, probing.spent)
+    context.exit(stop.code or probing.code)
+
+
+def _earlier(out: Path, base_url: str) -> Mapping[str, Any]:
+    """What the file says already, of the same Topview."""
+    try:
+        found = json.loads(out.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        found = {}
+    except (OSError, ValueError) as error:
+        fix = "Name another file with --out."
+        raise CannotStart("it is there, and it is no contract", str(out), fix) from error
+    if not isinstance(found, dict) or found.get("base_url", base_url) != base_url:
+        fix = "Name another file with --out."
+        raise CannotStart("it is there, and it is no contract of this Topview", str(out), fix)
+    if not out.absolute().parent.is_dir():
+        raise CannotStart("there is no such folder", str(out.parent), "Make it first.")
+    return found
+
+
+def _say(found: Mapping[str, Any], out: Path, spent: float) -> None:
+    console = terminal()
+    findings = found["findings"]
+    rows = [
+        (name, one["verdict"], one["seen"])
+        for name, one in findings.items()
+        if one["verdict"] != NOT_SEEN
+    ]
+    say_rows(console, ("point", "verdict", "what was seen"), rows)
+    unseen = [name for name, one in findings.items() if one["verdict"] == NOT_SEEN]
+    say(f"Not seen: {', '.join(unseen) or 'nothing'}.", console)
+    different = sum(one["verdict"] == DIFFERENT for one in findings.values())
+    say(
+        f"{different} of {len(findings)} points are different. Spent: {in_credits(spent)}.", console
+    )
+    believed = DEFAULT_PRICES.find
+    news = [
+        f"{name}={text}"
+        for name, text in found["prices"].items()
+        if (price := believed(*name.split("/"))) is None
+        or f"{price.credits:g}{'/s' if price.a_second else ''}" != text
+    ]
+    if news:
+        say(f'For another ledger than this one: TOPVIEW_PRICES="{", ".join(news)}"', console)
+    say(f"{out} has it all; a sandbox follows it: sandbox --contract {out}", console)
+
+
+class _Probe:
+    """One probe. Use it once.
+
+    Attributes:
+        code: the exit code, as far as products decide it.
+        spent: credits that were booked for this probe.
+    """
+
+    def __init__(self, topview: TopviewResource, ledger: Ledger, spend: float) -> None:
+        self._topview = topview
+        self._ledger = ledger
+        self._spend = spend
+        self._run_id = str(uuid.uuid4())
+        self._root = urlsplit(topview.config.base_url).path.rstrip("/")
+        self.seen = Seen()
+        self.code = 0
+
+    @property
+    def spent(self) -> float:
+        """Credits of the rows that this probe paid for."""
+        mine = (row for row in self.seen.rows.values() if row.root_run_id == self._run_id)
+        return round(sum(row.cost_credits or 0.0 for row in mine), 4)
+
+    async def run(self) -> None:
+        """Ask everything, the free calls first."""
+        async with self._topview.client(self._note) as client, self._http() as http:
+            say("Asking what is free ...")
+            voice, caption = await self._lists(client)
+            await self._questions(http)
+            product = _product()
+            await self._make(client, product, CUT_OUT.key)
+            await self._about_cut_out(http)
+            if self._spend and CUT_OUT.key in self.seen.rows:
+                await self._make(client, product, SCENE.key)
+                if SCENE.key in self.seen.rows:
+                    await self._climb(client, product, voice, caption)
+            for key in (SCENE.key, VIDEO.key):
+                if key in self.seen.rows:
+                    task_id = self.seen.rows[key].topview_task_id or ""
+                    await self._ask(http, f"query {key}", QUERIES[key], {"taskId": task_id})
+            await self._read_log(client, http)
+            with contextlib.suppress(QueryError):
+                await client.check_account()
+            self._look_at_files()
+
+    # Free questions
+
+    def _http(self, **headers: str) -> httpx.AsyncClient:
+        """Asks what the pipeline itself never asks; its answers are noted, too."""
+        import httpx
+
+        uid, key = self._topview.config.require_account()
+        own = {"Topview-Uid": uid, "Authorization": f"Bearer {key.get_secret_value()}"}
+        url = self._topview.config.base_url
+        return httpx.AsyncClient(
+            base_url=url,
+            headers=headers or own,
+            timeout=60.0,
+            trust_env=urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"),
+            event_hooks={"response": [self._note]},
+        )
+
+    async def _note(self, response: httpx.Response) -> None:
+        """Note an answer of the API; a submit must not get lost by it."""
+        await response.aread()
+        try:
+            answer = response.json()
+        except (ValueError, RecursionError):
+            answer = None
+        skew = None
+        with contextlib.suppress(ValueError, TypeError):
+            skew = parsedate_to_datetime(response.headers.get("date", "")).timestamp() - time.time()
+        path = response.request.url.path.removeprefix(self._root)
+        call = f"{response.request.method} {path}"
+        self.seen.exchanges.append(Exchange(call, response.status_code, answer, skew))
+
+    async def _ask(
+        self,
+        http: httpx.AsyncClient,
+        name: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, str] | None = None,
+    ) -> Exchange | None:
+        """Ask one question, and remember the answer by its name; None when there is none."""
+        import httpx
+
+        try:
+            await http.request("GET" if body is None else "POST", path, params=params, json=body)
+        except httpx.HTTPError as error:
+            say(f"{path} gave no answer ({type(error).__name__})")
+            return None
+        self.seen.asked[name] = self.seen.exchanges[-1]
+        return self.seen.exchanges[-1]
+
+    async def _lists(self, client: TopviewClient) -> tuple[str | None, str | None]:
+        """Read the lists; a voice and a caption style of them, the same each time."""
+        voices, captions = [], []
+        with contextlib.suppress(QueryError):
+            voices = await client.voices()
+        with contextlib.suppress(QueryError):
+            captions = await client.captions()
+        with contextlib.suppress(QueryError):
+            await client.avatars()
+        english = [one for one in voices if (one.language or "").lower().startswith("en")]
+        ids = sorted(one.voice_id for one in english or voices)
+        styles = sorted(one.caption_id for one in captions)
+        return next(iter(ids), None), next(iter(styles), None)
+
+    async def _questions(self, http: httpx.AsyncClient) -> None:
+        detail, nobody = "/user/credit/detail", "0" * 32
+        _, key = self._topview.config.require_account()
+        async with self._http(Authorization=f"Bearer {key.get_secret_value()}") as alone:
+            await self._ask(alone, "key alone", detail)
+        uid = self._topview.config.require_uid()
+        headers = {"Topview-Uid": uid, "Authorization": f"Bearer {secrets.token_hex(16)}"}
+        async with self._http(**headers) as wrong:
+            await self._ask(wrong, "wrong key", detail)
+        await self._ask(http, "space", "/user/space")
+        await self._ask(http, "unknown task", QUERIES[CUT_OUT.key], {"taskId": nobody})
+        submit = QUERIES[CUT_OUT.key].replace("/query", "/submit")
+        await self._ask(http, "no photo", submit, body={"productImageFileId": ""})
+        given = await self._ask(http, "upload", "/v1/upload/credential", {"format": "png"})
+        params = {"format": "png", "needAccelerateUrl": "true"}
+        await self._ask(http, "accelerated upload", "/v1/upload/credential", params)
+        if given is not None and given.fields.get("fileId"):
+            params = {"fileId": str(given.fields["fileId"])}
+            await self._ask(http, "check before PUT", "/v1/upload/check", params)
+
+    async def _about_cut_out(self, http: httpx.AsyncClient) -> None:
+        """Questions about a finished task, which a free one answers as well."""
+        row = self.seen.rows.get(CUT_OUT.key)
+        if row is None or row.topview_task_id is None:
+            return
+        path, params = QUERIES[CUT_OUT.key], {"taskId": row.topview_task_id}
+        await self._ask(http, "other path", QUERIES[SCENE.key], params)
+        first = await self._ask(http, "query", path, params)
+        await asyncio.sleep(1.1)  # a signature is of its second
+        await self._ask(http, "query again", path, params)
+        flag = {"needCloudFrontUrl": "true"}
+        await self._ask(http, "query cloudfront", path, {**params, **flag})
+        url = first.fields.get("bgRemovedImagePath") if first is not None else None
+        if isinstance(url, str) and "Signature" in url:
+            await self._change_signature(url)
+
+    async def _change_signature(self, url: str) -> None:
+        import httpx
+
+        head, _, signature = url.partition("Signature=")
+        forged = f"{head}Signature={'0' if signature[:1] != '0' else '1'}{signature[1:]}"
+        is_local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+        with contextlib.suppress(httpx.HTTPError):
+            async with httpx.AsyncClient(trust_env=not is_local, timeout=60.0) as storage:
+                answer = await storage.get(forged, headers={"Range": "bytes=0-0"})
+            self.seen.asked["changed signature"] = Exchange("GET", answer.status_code, None)
+
+    # Work
+
+    async def _make(
+        self, client: TopviewClient, product: Product, key: str
+    ) -> Made | Failed | Held:
+        """Have the engine make the product up to this stage; what was made before is taken."""
+        made = self._ledger.tasks.last_made(PRODUCT, key)
+        if made is not None and made.state is TaskState.STORED:
+            self.seen.rows[key] = made
+            return Made(PRODUCT, key, made, {})
+        say(f"Making {BY_KEY[key].label.lower()} ...")
+        keys = [stage.key for stage in STAGES]
+        wanted = tuple(keys[: keys.index(key) + 1])
+        last: Made | Failed | Held | None = None
+        worker = secrets.token_hex(16)
+        self._ledger.workers.start(worker, run_id=self._run_id)
+        try:
+            engine, loop = Engine(self._context(client, worker)), asyncio.get_running_loop()
+
+            def end() -> None:
+                loop.call_soon_threadsafe(engine.stop)
+
+            with stop.calling(end):
+                async for event in engine.run(_only(ProductWork(product, wanted))):
+                    if isinstance(event, (Made, Failed, Held)) and event.product_id == PRODUCT:
+                        last = self._note_event(event)
+        finally:
+            self._ledger.workers.end(worker)
+        if last is None:  # a person stopped it
+            last = Failed(PRODUCT, key, "stopped", "probe again")
+        if not isinstance(last, Made) and not _is_refusal(last):
+            self.code = max(self.code, SOME_PENDING if isinstance(last, Held) else SOME_FAILED)
+            say(f"{last.stage}: {last.what}. {last.fix[:1].upper()}{last.fix[1:]}.")
+        return last
+
+    def _note_event(self, event: Made | Failed | Held) -> Made | Failed | Held:
+        if isinstance(event, Made):
+            self.seen.rows[event.stage] = event.task
+            self._ledger.tasks.reported(event.task.id, PRODUCT, who="probe")
+        return event
+
+    def _context(self, client: TopviewClient, worker: str) -> Context:
+        ahead = self._ledger.now() - time.time()
+        changes: dict[str, Any] = {"when_no_face": "avatar2"}
+        return Context(
+            client=client,
+            ledger=self._ledger,
+            store=self._topview.store,
+            files=self._topview.files(self._ledger),
+            run=RunInfo(self._run_id, self._run_id, credit_limit=self._spend),
+            config=self._topview.config.model_copy(update=changes),
+            worker=worker,
+            submit_seconds=client.timeouts.submit_total,
+            clock=lambda: time.time() + ahead,
+        )
+
+    async def _climb(
+        self, client: TopviewClient, product: Product, voice: str | None, caption: str | None
+    ) -> None:
+        """Send the video with as few fields as Topview takes.
+
+        Only a plain refusal, by which nothing was created, leads to the next rung.
+        """
+        ids = {"voiceId": voice, "captionId": caption}
+        for rung, fields in RUNGS.items():
+            given = {name: ids[name] if name in fields else None for name in ids}
+            if any(given[name] is None for name in fields):
+                continue  # its list is empty
+            one = replace(product, voice_id=given["voiceId"], caption_id=given["captionId"])
+            end = await self._make(client, one, VIDEO.key)
+            if isinstance(end, Made):
+                sent = end.task.request or {}
+                taken = tuple(name for name in ids if sent.get(name))
+                self.seen.rung = next(name for name, names in RUNGS.items() if names == taken)
+                return
+            if not _is_refusal(end) or end.task is None:
+                return
+            self.seen.refused[rung] = end.task
+        self.code = max(self.code, SOME_FAILED)
+        say("Topview took no video, with voice and caption neither: contract.json has the codes.")
+
+    # What remains of it
+
+    async def _read_log(self, client: TopviewClient, http: httpx.AsyncClient) -> None:
+        """Read the log until it has the paid tasks, which may take a while."""
+        rows = [row for key, row in self.seen.rows.items() if not BY_KEY[key].free]
+        now = datetime.now(timezone.utc)
+        oldest = min((row.reserved_at for row in rows), default=now.timestamp())
+        since = datetime.fromtimestamp(oldest, timezone.utc) - timedelta(days=1)
+        give_up = time.monotonic() + _LOG_SECONDS
+        while True:
+            try:
+                self.seen.log = [one async for one in client.credit_log(start=since)]
+            except QueryError as error:
+                say(str(error))
+                return
+            if all(self.seen.charge(row.stage) for row in rows) or time.monotonic() > give_up:
+                break
+            await asyncio.sleep(3.0)
+        for row in rows:
+            charge = self.seen.charge(row.stage)
+            if charge is not None and charge.date is not None:
+                date = charge.date.strftime("%Y-%m-%d %H:%M:%S")
+                params = {"startTime": date, "endTime": date, "taskType": charge.task_type or ""}
+                await self._ask(http, "log at a date", "/user/credit/logs", params)
+                return
+
+    def _look_at_files(self) -> None:
+        from topview_pipeline.store import Artifact, StoreError
+
+        for key, row in self.seen.rows.items():
+            for one in map(Artifact.from_json, row.artifacts or ()):
+                try:
+                    facts = file_facts(one.name, self._topview.store.read_bytes(one))
+                except StoreError as error:
+                    say(str(error))
+                    continue
+                self.seen.files.append(facts)
+                if key == VIDEO.key and facts.seconds:
+                    self.seen.seconds_of_video = facts.seconds
+
+
+def _is_refusal(event: Failed | Held) -> bool:
+    """True if Topview refused the request itself, for what it lacks: nothing was created."""
+    row: Task | None = event.task
+    return (
+        isinstance(event, Failed)
+        and row is not None
+        and row.stage == VIDEO.key
+        and row.topview_task_id is None
+        and row.error_code in _REFUSALS
+    )
+
+
+async def _only(work: ProductWork) -> AsyncIterator[ProductWork]:
+    yield work
+
+
+def _product() -> Product:
+    """The sample's product with the shortest script; its scene shows what a location costs."""
+    from topview_pipeline.catalogue import open_source, read_catalogue
+
+    found = read_catalogue(open_source(str(sample_catalogue())), CatalogueDefaults())
+    sample = found.products[_SAMPLE]
+    return replace(
+        sample, product_id=PRODUCT, script=_SCRIPT, mode=_MODE, voice_id=None, caption_id=None
+    )
+
+
+def file_facts(name: str, data: bytes) -> FileFacts:
+    """Codec, size and length of a file, and the marks in its bytes."""
+    from topview_pipeline.media.probe import MediaError, opened_image, opened_video, seconds_of
+
+    marks = tuple(mark for mark, text in _MARKS.items() if text in data)
+    try:
+        if not name.endswith(".mp4"):
+            with opened_image(data) as image:
+                return FileFacts(name, image.format or "", *image.size, marks=marks)
+        with opened_video(data) as container:
+            context = container.streams.video[0].codec_context
+            sound = [one.codec_context.name for one in container.streams.audio]
+            return FileFacts(
+                name,
+                context.name,
+                context.width,
+                context.height,
+                round(seconds_of(container), 2),
+                ", ".join(sound),
+                marks,
+            )
+    except MediaError as error:
+        return FileFacts(name, str(error), 0, 0, marks=marks)
