@@ -23,8 +23,8 @@ from topview_pipeline.sandbox.serve import running
 from topview_pipeline.settings import VARIABLES
 
 DETAIL, SPACE = "/user/credit/detail", "/user/space"
-MEDIANS = {"remove_background": 20.0, "image_replace": 20.0, "image2Video": 130.0}
-"""At the speed of these tests a video takes so long that the log's dates can be told apart."""
+MEDIANS = {"remove_background": 20.0, "image_replace": 110.0, "image2Video": 130.0}
+"""At the speed of these tests paid tasks take so long that the log's dates can be told apart."""
 
 
 class Probed:
@@ -102,7 +102,7 @@ ALTERED: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
         {
             "prices": ("different", "remove_background=0.1, image_replace/manual=1.5"),
             "C1": ("different", "3 images cost 1.5"),
-            "image_replace v2": ("different", "3 images"),
+            "v2 image_replace": ("different", "3 images"),
             "C8": ("different", "image_replace as pa9"),
         },
     ),
@@ -137,6 +137,7 @@ ALTERED: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
         {
             "C5": ("different", "neither: taken"),
             "C9": ("different", "missing: uid"),
+            "disk space": ("different", "missing: uid"),
             "C12": ("different", f"GET {DETAIL}: unknown: creditOfMonth"),
             "upload check": ("different", "4004"),
         },
@@ -161,8 +162,25 @@ def believed(tmp_path: Path) -> dict[str, str]:
 
 def test_every_point_of_the_contract_gets_a_verdict() -> None:
     names = findings(Seen())
-    assert {f"C{number}" for number in range(1, 21)} <= names.keys()
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    table = page.partition("| part |")[2].partition("\n\n")[0].splitlines()[2:]
+    parts = {line.split("|")[1].strip().strip("`") for line in table}
+    assert len(parts) > 20
+    assert names.keys() == parts | {f"C{number}" for number in range(1, 21)}
     assert {one.verdict for one in names.values()} == {"not seen"}
+
+
+def test_without_a_limit_nothing_is_paid(tmp_path: Path) -> None:
+    with probed(tmp_path, speed=500.0) as project:
+        ran = project.probe()
+        assert ran.exit_code == 0, ran.output
+        counters = project.counters()
+        assert (counters["charged"], counters["accepted"]) == (0, {"remove_background": 1})
+        assert project.contract["spent"] == 0
+        assert (project.verdicts["credentials"], project.verdicts["C1"]) == (
+            "confirmed",
+            "not seen",
+        )
 
 
 @pytest.mark.slow
@@ -180,10 +198,8 @@ def test_the_probe_finds_each_difference_and_no_other(
             assert found[point]["verdict"] == verdict, point
             assert words in found[point]["seen"]
             assert point in ran.output
-        others = {point: verdict for point, verdict in project.verdicts.items()}
-        assert {point: others[point] for point in believed if point not in expected} == {
-            point: verdict for point, verdict in believed.items() if point not in expected
-        }
+        others = project.verdicts
+        assert {point for point in believed if others[point] != believed[point]} <= {*expected}
         learnt = project.contract["sandbox"]["contract"]
         assert {field: learnt[field] for field in switches} == switches
         assert project.counters()["charged"] <= 3.0
@@ -209,8 +225,6 @@ def test_a_sandbox_of_the_contract_answers_as_the_probed_one(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_the_limit_holds_and_nothing_is_paid_twice(tmp_path: Path) -> None:
     with probed(tmp_path) as project:
-        assert project.probe().exit_code == 0  # without --spend
-        assert project.counters()["submits"] == {"remove_background": 2}  # one lacks its photo
         ran = project.probe("--spend", "1.9")
         assert (ran.exit_code, project.counters()["charged"]) == (3, 0)
         assert "limit" in ran.output

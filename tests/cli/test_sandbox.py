@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from topview_pipeline.cli import main
+from topview_pipeline.sandbox import serve
 from topview_pipeline.sandbox.api.faults import FAULTS
+from topview_pipeline.sandbox.config import SandboxConfig
 
 
 @pytest.mark.parametrize(
@@ -30,3 +35,41 @@ def test_a_sandbox_that_cannot_be_meant_does_not_start(
 def test_the_help_names_the_faults() -> None:
     said = CliRunner().invoke(main, ["sandbox", "--help"]).output
     assert not [name for name in FAULTS if name not in said]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file"),
+        ("[]", "it is no contract"),
+        ('{"sandbox": {"contract": {"music": 1}}}', "unknown switch, music"),
+        ('{"sandbox": {"contract": {"log_date": "payment"}}}', "log_date"),
+        ('{"sandbox": {"moons": 1}}', "unknown switch, moons"),
+    ],
+)
+def test_a_contract_that_cannot_be_read_starts_no_sandbox(
+    tmp_path: Path, text: str | None, said: str
+) -> None:
+    file = tmp_path / "contract.json"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    ran = CliRunner().invoke(main, ["sandbox", "--contract", str(file)])
+    assert (ran.exit_code, said in ran.output) == (2, True), ran.output
+    assert ran.output.startswith("topview-pipeline: ")
+
+
+def test_a_contract_of_the_probe_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[SandboxConfig] = []
+    monkeypatch.setattr(serve, "serve", lambda config, **_: served.append(config))
+    file = tmp_path / "contract.json"
+    sandbox = {"contract": {"log_date": "creation"}, "medians": {"image_replace": 90.0}}
+    file.write_text(json.dumps({"sandbox": sandbox}), encoding="utf-8")
+    options = ["--contract", str(file), "--strict", "--speed", "10"]
+    ran = CliRunner().invoke(main, ["sandbox", *options], env={"TOPVIEW_BASE_URL": None})
+    assert ran.exit_code == 0, ran.output
+    (config,) = served
+    assert config.contract.log_date == "creation"
+    assert {*config.contract.required} == {"voiceId", "captionId"}
+    assert (config.speed, config.medians) == (10.0, {"image_replace": 90.0})

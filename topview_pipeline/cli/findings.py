@@ -39,7 +39,7 @@ _TYPICAL: Final = {CUT_OUT.key: 20.0, SCENE.key: 90.0, VIDEO.key: 210.0}
 _SANDBOX: Final = {CUT_OUT.key: 3.0, SCENE.key: 20.0, VIDEO.key: 45.0}
 """Seconds that a task takes: by the vendor's words, and in the sandbox."""
 _UNSEEN: Final = {
-    "image_replace v3": "the pipeline uses v2",
+    "v3 image_replace": "the pipeline uses v2",
     "slots": "only many paid tasks at once would show it",
     "retention": "only a week would show it",
     "forget_after": "only days would show it",
@@ -140,7 +140,7 @@ def _of_tasks(seen: Seen) -> _Verdicts:
         near = all(typical[key] / 3 <= took <= typical[key] * 3 for key, took in times.items())
         yield name, _is(near if times else None), said
     count = seen.image_count or None
-    yield "image_replace v2", _is(count and count == 2), f"a location gives {count} images"
+    yield "v2 image_replace", _is(count and count == 2), f"a location gives {count} images"
     row = seen.rows.get(VIDEO.key)
     yield "image2Video", _is(None if row is None else True), f"mode {row.mode}" if row else ""
     refusals = "; ".join(
@@ -216,7 +216,8 @@ def _of_shapes(seen: Seen) -> _Verdicts:
 
     space = "GET /user/space"
     odd = unlike(space) if space in found else None
-    yield "C9", _is(None if odd is None else not odd), odd or ""
+    for name in ("disk space", "C9"):
+        yield name, _is(None if odd is None else not odd), odd or ""
     odd = "; ".join(f"{call}: {unlike(call)}" for call in found if unlike(call))
     yield "C12", _is(not odd if found else None), odd
     left = [

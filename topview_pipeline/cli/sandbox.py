@@ -91,6 +91,7 @@ def sandbox(
 
 def _settings(path: Path | None, strict: bool) -> dict[str, Any]:
     """The settings of a sandbox that a file of `probe` describes."""
+    from topview_pipeline.sandbox.config import SandboxConfig
     from topview_pipeline.sandbox.contract import Contract
 
     settings: dict[str, Any] = {}
@@ -101,12 +102,13 @@ def _settings(path: Path | None, strict: bool) -> dict[str, Any]:
             fix = "Name a file that `topview-pipeline probe` wrote."
             raise CannotStart(f"it is no contract ({error})", str(path), fix) from error
     switches = dict(settings.get("contract", {}))
+    known = {(SandboxConfig, name) for name in settings} | {(Contract, name) for name in switches}
+    for kind, name in sorted(known, key=str):
+        if name not in kind.__dataclass_fields__:
+            raise CannotStart(f"it has an unknown switch, {name}", str(path))
     if strict:
         switches["required"] = ("voiceId", "captionId")
-    try:
-        return {**settings, "contract": Contract(**switches)}
-    except TypeError as error:
-        raise CannotStart(f"it has no such switch ({error})", str(path)) from error
+    return {**settings, "contract": Contract(**switches)}
 
 
 def _own_port() -> int | None:
