@@ -48,6 +48,7 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
     "WHEN_NO_FACE": "avatar2",
     "PREVIEWS": "No",
     "CHECKS": "off",
+    "ACCELERATE_UPLOADS": "on",
     "MEDIA_URL": "https://shop.example/media/",
     "DEFAULT_TEMPLATE_IMAGE": "templates/hand.png",
     "DEFAULT_USER_FACE_IMAGE": "https://host/face.jpg",

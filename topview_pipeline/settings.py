@@ -357,6 +357,11 @@ class PipelineConfig(BaseModel):
     checks: bool = Field(
         True, description="Results are measured as asset checks; one that fails is not exported."
     )
+    accelerate_uploads: bool = Field(
+        False,
+        description="Ask Topview for upload addresses near this machine (needAccelerateUrl): worth "
+        "a try far from the USA.",
+    )
     media_url: PlainUrl | None = Field(
         None,
         description="URL at which a web server of yours shows the store to browsers, for the links "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from tests.cli.conftest import ProjectOf, wait_for
 from topview_pipeline.cli import main
 from topview_pipeline.cli.contract import Seen, shape
 from topview_pipeline.cli.findings import findings
@@ -262,6 +264,25 @@ def test_a_video_whose_answer_is_lost_leads_to_no_other_try(tmp_path: Path) -> N
             ran = project.probe("--spend", "3")
             assert ran.exit_code == 3, ran.output
         assert project.counters()["submits"]["image2Video"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_probe_that_ends_in_the_middle_is_gone_on_with(
+    project_of: ProjectOf, sent: signal.Signals, code: int
+) -> None:
+    project = project_of(medians={"image_replace": 200.0})
+    process = project.command("probe", "--spend", "3")
+    wait_for(lambda: bool(project.counters()["accepted"].get("image_replace")), process)
+    process.send_signal(sent)
+    process.communicate(timeout=60)
+    assert process.returncode == code
+    again = project.run("probe", "--spend", "3")
+    assert again.returncode == 0, again.stdout + again.stderr
+    counters = project.counters()
+    assert counters["submits"]["image_replace"] == 1
+    assert (counters["duplicates"], counters["orphans"]) == (0, 0)
+    assert counters["charged"] == 2.06
 
 
 @pytest.mark.parametrize(

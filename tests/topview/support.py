@@ -67,6 +67,7 @@ def client(
     base_url: str = BASE,
     sleep: Pauses | None = None,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    accelerate_uploads: bool = False,
 ) -> TopviewClient:
     """A client whose API and storage are handlers."""
     return TopviewClient(
@@ -77,6 +78,7 @@ def client(
         transport=httpx.MockTransport(api),
         media_transport=httpx.MockTransport(media),
         sleep=sleep if sleep is not None else Pauses(),
+        accelerate_uploads=accelerate_uploads,
     )
 
 

@@ -54,8 +54,8 @@ class Topview:
         self.calls: list[str] = []
         self.pauses = Pauses()
 
-    def upload(self) -> str:
-        http = client(self._api, self._storage, sleep=self.pauses)
+    def upload(self, *, accelerate: bool = False) -> str:
+        http = client(self._api, self._storage, sleep=self.pauses, accelerate_uploads=accelerate)
         return using(http, lambda http: http.upload(PNG, format="png"))
 
     def _api(self, request: httpx.Request) -> httpx.Response:
@@ -66,6 +66,12 @@ class Topview:
     def _storage(self, request: httpx.Request) -> httpx.Response:
         self.calls.append(request.method)
         return self.storage(request)
+
+
+def test_an_upload_from_afar_asks_for_a_near_address() -> None:
+    topview = Topview()
+    assert topview.upload(accelerate=True) == FILE
+    assert topview.calls[0] == "credential?format=png&needAccelerateUrl=true"
 
 
 def test_an_upload_is_credential_put_and_check_and_storage_gets_no_api_headers() -> None:

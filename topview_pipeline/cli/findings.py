@@ -118,7 +118,11 @@ def _of_calls(seen: Seen) -> _Verdicts:
     ]
     is_other = len(hosts) == 2 and hosts[0] != hosts[1]
     words = "another host" if is_other else "the same host as without it"
-    yield "C19", _is(None if len(hosts) < 2 else is_other), f"needAccelerateUrl=true gives {words}"
+    yield (
+        "C19",
+        _is(None if len(hosts) < 2 else is_other),
+        f"needAccelerateUrl=true gives {words}",
+    )
 
 
 def _of_tasks(seen: Seen) -> _Verdicts:

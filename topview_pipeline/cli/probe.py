@@ -321,6 +321,8 @@ class _Probe:
         if made is not None and made.state is TaskState.STORED:
             self.seen.rows[key] = made
             return Made(PRODUCT, key, made, {})
+        if stop.code is not None:
+            return Failed(PRODUCT, key, "stopped", "probe again")
         say(f"Making {BY_KEY[key].label.lower()} ...")
         keys = [stage.key for stage in STAGES]
         wanted = tuple(keys[: keys.index(key) + 1])

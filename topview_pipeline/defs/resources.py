@@ -77,7 +77,11 @@ class TopviewResource:
         uid, key = self.config.require_account()
         try:
             return TopviewClient(
-                base_url=self.config.base_url, uid=uid, api_key=key, on_answer=on_answer
+                base_url=self.config.base_url,
+                uid=uid,
+                api_key=key,
+                accelerate_uploads=self.config.accelerate_uploads,
+                on_answer=on_answer,
             )
         except ValueError as error:
             raise SettingsError(

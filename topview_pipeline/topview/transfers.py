@@ -6,7 +6,7 @@ Not here: retries of a download, and storage.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -57,15 +57,17 @@ def media_type(head: bytes) -> str | None:
     return None
 
 
-async def upload(connections: Connections, data: bytes, extension: str) -> str:
+async def upload(connections: Connections, data: bytes, params: Mapping[str, str]) -> str:
     """Get a credential, PUT the bytes to storage, check; each step may be repeated safely.
 
     See TopviewClient.upload.
+
+    Args:
+        params: of the credential: the file's format at least.
     """
-    doing = f"uploading {len(data)} bytes of {extension}"
+    doing = f"uploading {len(data)} bytes of {params['format']}"
     call = Call(Phase.UPLOAD, doing)
-    path, params = "/v1/upload/credential", {"format": extension}
-    credential = await connections.read(call, path, params, UploadCredential)
+    credential = await connections.read(call, "/v1/upload/credential", params, UploadCredential)
     url = read_url(credential.upload_url)
     if url is None or not connections.allows(url):
         raise UploadRejected("the upload URL is neither https nor the API's own", doing=doing)
