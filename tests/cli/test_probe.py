@@ -15,9 +15,8 @@ from PIL import Image
 
 from tests.cli.conftest import ProjectOf, wait_for
 from topview_pipeline.cli import main
-from topview_pipeline.cli.contract import Seen, shape
+from topview_pipeline.cli.contract import Seen, file_facts, shape
 from topview_pipeline.cli.findings import findings
-from topview_pipeline.cli.probe import file_facts
 from topview_pipeline.sandbox.api.control import Control
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.contract import Contract

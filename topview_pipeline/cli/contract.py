@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from topview_pipeline.ledger import Task
+from topview_pipeline.media.probe import MediaError, opened_image, opened_video, seconds_of
 from topview_pipeline.prices import FIXED_SECONDS
 from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, VIDEO
 from topview_pipeline.topview.models import CreditLogEntry
@@ -36,6 +37,11 @@ RUNGS: Final[Mapping[str, tuple[str, ...]]] = {
 _PAGE: Final = "total pageNo pageSize data"
 _SUBMIT: Final = "taskId status errorMsg noticeUuid"
 _TASK: Final = "taskId status errorMsg costCredit"
+_MARKS: Final[Mapping[str, bytes]] = {
+    "C2PA": b"c2pa",
+    "XMP": b"<x:xmpmeta",
+    "says that it is made by a model": b"trainedAlgorithmicMedia",
+}
 FIELDS: Final[Mapping[str, frozenset[str]]] = {
     call: frozenset(names.split())
     for call, names in {
@@ -157,6 +163,32 @@ class Seen:
         """Images of the scene's task."""
         row = self.rows.get(SCENE.key)
         return len(((row and row.result) or {}).get("replaceProductResult") or ())
+
+
+# Files
+
+
+def file_facts(name: str, data: bytes) -> FileFacts:
+    """Codec, size and length of a file, and the marks in its bytes."""
+    marks = tuple(mark for mark, text in _MARKS.items() if text in data)
+    try:
+        if not name.endswith(".mp4"):
+            with opened_image(data) as image:
+                return FileFacts(name, image.format or "", *image.size, marks=marks)
+        with opened_video(data) as container:
+            context = container.streams.video[0].codec_context
+            sound = [one.codec_context.name for one in container.streams.audio]
+            return FileFacts(
+                name,
+                context.name,
+                context.width,
+                context.height,
+                round(seconds_of(container), 2),
+                ", ".join(sound),
+                marks,
+            )
+    except MediaError as error:
+        return FileFacts(name, str(error), 0, 0, marks=marks)
 
 
 # Shapes

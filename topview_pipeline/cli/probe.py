@@ -32,7 +32,7 @@ from topview_pipeline.cli.console import (
     say_rows,
     terminal,
 )
-from topview_pipeline.cli.contract import QUERIES, RUNGS, Exchange, FileFacts, Seen
+from topview_pipeline.cli.contract import QUERIES, RUNGS, Exchange, Seen, file_facts
 from topview_pipeline.cli.demo import sample_catalogue
 from topview_pipeline.cli.environment import call_topview, open_instance, pipeline
 from topview_pipeline.cli.findings import DIFFERENT, NOT_SEEN, document
@@ -61,11 +61,6 @@ _REFUSALS: Final = frozenset({"4000", "4001", "4003"})
 """Codes of a submit that lacks a field: nothing was created."""
 _LOG_SECONDS: Final = 30.0
 """How long a charge may take to come into the credit log."""
-_MARKS: Final[Mapping[str, bytes]] = {
-    "C2PA": b"c2pa",
-    "XMP": b"<x:xmpmeta",
-    "says that it is made by a model": b"trainedAlgorithmicMedia",
-}
 
 
 @click.command()
@@ -460,28 +455,3 @@ def _product() -> Product:
     return replace(
         sample, product_id=PRODUCT, script=_SCRIPT, mode=_MODE, voice_id=None, caption_id=None
     )
-
-
-def file_facts(name: str, data: bytes) -> FileFacts:
-    """Codec, size and length of a file, and the marks in its bytes."""
-    from topview_pipeline.media.probe import MediaError, opened_image, opened_video, seconds_of
-
-    marks = tuple(mark for mark, text in _MARKS.items() if text in data)
-    try:
-        if not name.endswith(".mp4"):
-            with opened_image(data) as image:
-                return FileFacts(name, image.format or "", *image.size, marks=marks)
-        with opened_video(data) as container:
-            context = container.streams.video[0].codec_context
-            sound = [one.codec_context.name for one in container.streams.audio]
-            return FileFacts(
-                name,
-                context.name,
-                context.width,
-                context.height,
-                round(seconds_of(container), 2),
-                ", ".join(sound),
-                marks,
-            )
-    except MediaError as error:
-        return FileFacts(name, str(error), 0, 0, marks=marks)
