@@ -272,13 +272,13 @@ def test_a_probe_that_ends_in_the_middle_is_gone_on_with(
 ) -> None:
     project = project_of(medians={"image_replace": 200.0})
     process = project.command("probe", "--spend", "3")
-    wait_for(lambda: bool(project.counters()["accepted"].get("image_replace")), process)
+    wait_for(lambda: bool(project.sandbox.counters()["accepted"].get("image_replace")), process)
     process.send_signal(sent)
     process.communicate(timeout=60)
     assert process.returncode == code
     again = project.run("probe", "--spend", "3")
     assert again.returncode == 0, again.stdout + again.stderr
-    counters = project.counters()
+    counters = project.sandbox.counters()
     assert counters["submits"]["image_replace"] == 1
     assert (counters["duplicates"], counters["orphans"]) == (0, 0)
     assert counters["charged"] == 2.06
