@@ -47,14 +47,8 @@ def silent_server() -> Iterator[SilentServer]:
             connection.close()
 
 
-@pytest.mark.parametrize(
-    ("urls", "hosts"),
-    [
-        (1, 1),
-        pytest.param(100, 1, marks=pytest.mark.slow),
-        pytest.param(100, 100, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("urls", "hosts"), [(1, 1), (100, 1), (100, 100)])
 def test_photos_that_hang_hold_up_their_own_products_only(
     project: Project,
     invoke: Invoke,

@@ -40,9 +40,8 @@ def environment_of(project: Project, **changes: str) -> dict[str, str]:
     return {**inherited, "TERM": "xterm-256color", **project.environment, **changes}
 
 
-@pytest.mark.parametrize(
-    "columns", [80, *(pytest.param(width, marks=pytest.mark.slow) for width in (60, 120))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [60, 80, 120])
 def test_the_table_appears_and_every_product_is_named_above_it(
     slow_project: Project, columns: int
 ) -> None:
