@@ -16,6 +16,7 @@ PACKAGE = "topview_pipeline"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("definitions", "testing"),
+    ("pipelines",),
     ("cli",),
     ("defs",),
     ("export", "plan"),

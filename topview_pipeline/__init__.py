@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import CatalogueError, CatalogueSource
+    from topview_pipeline.defs.component import TopviewCatalogue
     from topview_pipeline.defs.io_manager import TopviewResults
     from topview_pipeline.defs.pipeline import build_definitions
     from topview_pipeline.defs.resources import TopviewResource
@@ -36,6 +37,7 @@ __all__ = [
     "Scene",
     "SettingsError",
     "StoredFile",
+    "TopviewCatalogue",
     "TopviewResource",
     "TopviewResults",
     "__version__",
@@ -54,6 +56,7 @@ _MODULES: Final = {
     "Scene": "stages",
     "SettingsError": "settings",
     "StoredFile": "stages",
+    "TopviewCatalogue": "defs.component",
     "TopviewResource": "defs.resources",
     "TopviewResults": "defs.io_manager",
     "build_definitions": "defs.pipeline",

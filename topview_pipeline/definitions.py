@@ -1,6 +1,9 @@
-"""The code location: the pipeline that the environment describes."""
+"""The code location: the pipeline that the environment describes, and what dg scaffolded."""
 
 import os
+from pathlib import Path
+
+import dagster as dg
 
 from topview_pipeline.defs.outline import FIELDS, Outline
 from topview_pipeline.defs.pipeline import definitions_of
@@ -22,3 +25,6 @@ def _outline() -> Outline:
 warn_of_unknown_variables()
 topview = TopviewResource(PipelineConfig.from_environment, _outline())
 defs = definitions_of(topview)
+_mine = Path(__file__).parent / "pipelines"
+if any(path.name not in ("__init__.py", "__pycache__") for path in _mine.iterdir()):
+    defs = dg.Definitions.merge(defs, dg.load_from_defs_folder(path_within_project=_mine))

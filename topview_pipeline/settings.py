@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
@@ -26,6 +26,7 @@ from pydantic import (
     Field,
     HttpUrl,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -69,7 +70,7 @@ _log = logging.getLogger(__name__)
 
 
 class SettingsError(PipelineError):
-    """A setting that is missing or cannot be used; `where` is its variable."""
+    """A setting that is missing or cannot be used; `where` is its variable, or its YAML key."""
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -249,7 +250,7 @@ class CatalogueDefaults(BaseModel):
     mode: Mode = Field("avatar2", description="Video mode of rows without one.")
 
 
-class _Deadlines(BaseModel):
+class Deadlines(BaseModel):
     """Variables of `deadline_seconds`."""
 
     remove_background: float | None = Field(
@@ -369,6 +370,7 @@ class PipelineConfig(BaseModel):
         "addresses, in Dagster only http and https.",
     )
     defaults: CatalogueDefaults = CatalogueDefaults()
+    _unset: dict[str, SettingsError] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def from_environment(
@@ -384,11 +386,11 @@ class PipelineConfig(BaseModel):
 
     def require_uid(self) -> str:
         """Return the uid, by which the ledger is kept. Raises SettingsError when it is unset."""
-        return _required(self.uid, "TOPVIEW_UID", _COPY)
+        return self._required(self.uid, "uid", _COPY)
 
     def require_account(self) -> tuple[str, SecretStr]:
         """Return uid and key. Raises SettingsError when one is unset."""
-        return self.require_uid(), _required(self.api_key, "TOPVIEW_API_KEY", _COPY)
+        return self.require_uid(), self._required(self.api_key, "api_key", _COPY)
 
     def require_catalogue(self) -> str:
         """Return where the catalogue is. Raises SettingsError when that is unset."""
@@ -396,7 +398,20 @@ class PipelineConfig(BaseModel):
             "Set it to the path or URL of your catalogue (CSV or JSON Lines), or begin with one "
             "that `topview-pipeline init` makes."
         )
-        return _required(self.catalogue, "TOPVIEW_CATALOGUE", fix)
+        return self._required(self.catalogue, "catalogue", fix)
+
+    def unset(self, field: str, fix: str = "") -> SettingsError:
+        """Return the error of a field that is needed and not set."""
+        return self._unset.get(field) or SettingsError("it is not set", _variable(field), fix)
+
+    def explain_unset(self, errors: Mapping[str, SettingsError]) -> None:
+        """Let these be the errors of fields that are not set, in place of their variables."""
+        self._unset.update(errors)
+
+    def _required(self, value: _T | None, field: str, fix: str) -> _T:
+        if not value:
+            raise self.unset(field, fix)
+        return value
 
     @model_validator(mode="wrap")
     @classmethod
@@ -407,21 +422,21 @@ class PipelineConfig(BaseModel):
         try:
             return handler(values)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-        what, fix, value = first["msg"], "", first["input"]
-        if first["type"] == "value_error":
-            what, fix = first["ctx"]["error"].args
-        elif what.startswith("Input should be ") and first["type"] != "string_type":
-            for theirs, plain in _PLAIN_WORDS.items():
-                what = what.replace(theirs, plain)
-            what, fix = f"{value!r} cannot be used", f"It must be {what.split(', unable')[0]}."
-        raise SettingsError(what, _variable(*map(str, first["loc"])), fix)
+            explanation = explained(error, _variable)
+        raise explanation
 
 
-def _required(value: _T | None, variable: str, fix: str) -> _T:
-    if not value:
-        raise SettingsError("it is not set", variable, fix)
-    return value
+def explained(error: ValidationError, place: Callable[..., str]) -> SettingsError:
+    """Return the first of pydantic's errors in plain words, at the place of a value."""
+    first = error.errors(include_url=False)[0]
+    what, fix, value = first["msg"], "", first["input"]
+    if first["type"] == "value_error":
+        what, fix = first["ctx"]["error"].args
+    elif what.startswith("Input should be ") and first["type"] != "string_type":
+        for theirs, plain in _PLAIN_WORDS.items():
+            what = what.replace(theirs, plain)
+        what, fix = f"{value!r} cannot be used", f"It must be {what.split(', unable')[0]}."
+    return SettingsError(what, place(*map(str, first["loc"])), fix)
 
 
 def _variable(*place: str) -> str:
@@ -433,7 +448,7 @@ def _variable(*place: str) -> str:
 def _places() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
     """Yield the place in PipelineConfig of every value that has a variable, and its field."""
     groups: dict[str, type[BaseModel]]
-    groups = {"deadline_seconds": _Deadlines, "defaults": CatalogueDefaults}
+    groups = {"deadline_seconds": Deadlines, "defaults": CatalogueDefaults}
     for name, field in PipelineConfig.model_fields.items():
         if name not in groups:
             yield (name,), field
@@ -486,7 +501,7 @@ def _by_field(variables: Mapping[str, str]) -> dict[str, Any]:
             defer_build=True,
         )
         default: CatalogueDefaults
-        deadline: _Deadlines
+        deadline: Deadlines
 
     source = EnvSettingsSource(Environment)
     source.env_vars = {name.lower(): value for name, value in variables.items()}

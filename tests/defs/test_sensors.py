@@ -208,7 +208,7 @@ def test_no_run_is_started_that_could_only_fail(shop: Shop, daemon: Daemon) -> N
     shop.add("mug")
     shop.leave_pending()
     key = shop.settings.pop("TOPVIEW_API_KEY")
-    assert str(daemon.tick()).startswith("TOPVIEW_API_KEY is not set")
+    assert str(daemon.tick()).endswith("TOPVIEW_API_KEY: it is not set")
     shop.settings["TOPVIEW_API_KEY"] = key
     away = shop.store.rename(shop.store.with_name("unmounted"))
     assert "this is not the store" in str(daemon.tick())
@@ -220,7 +220,7 @@ def test_no_run_is_started_that_could_only_fail(shop: Shop, daemon: Daemon) -> N
 @pytest.mark.parametrize(
     ("variable", "value", "pending", "catalogue"),
     [
-        ("TOPVIEW_UID", "", "TOPVIEW_UID: it is not set", "TOPVIEW_UID is not set, so"),
+        ("TOPVIEW_UID", "", "TOPVIEW_UID: it is not set", "no product is retired: TOPVIEW_UID: it"),
         ("TOPVIEW_LEDGER_URL", "sqlite:////proc/no/ledger.db", "ledger", "ledger"),
         ("TOPVIEW_SLOTS", "many", "TOPVIEW_SLOTS", "TOPVIEW_SLOTS"),
         ("TOPVIEW_CATALOGUE", "", NOTHING, "TOPVIEW_CATALOGUE: it is not set"),

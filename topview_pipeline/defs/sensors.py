@@ -136,7 +136,8 @@ def _finish(
     if busy is not None:
         return dg.SkipReason(f"run {busy} is at it: {found}")
     if topview.config.api_key is None:
-        return dg.SkipReason(f"TOPVIEW_API_KEY is not set, and no run can do without it: {found}")
+        unset = topview.config.unset("api_key")
+        return dg.SkipReason(f"{found}, but {unset}")
     now, work = ledger.now(), work_of(orphans, retries)
     backoff = Backoff.parse(context.cursor)
     wait = 0.0 if backoff is None else backoff.wait(work, now=now)
@@ -320,7 +321,7 @@ def _follow(
         first = next(iter(looked.unreadable.values()))
         said.append(f"{counted(len(looked.unreadable), 'product')} not observed: {first}")
     if topview.config.uid is None:
-        said.append("TOPVIEW_UID is not set, so no product is retired")
+        said.append(f"no product is retired: {topview.config.unset('uid')}")
     return dg.SensorResult(
         asset_events=observations,
         skip_reason="; ".join(said),
