@@ -53,7 +53,24 @@ def _as(name: str, model: type[BaseModel] = PipelineConfig, **more: Any) -> Any:
     return Field(description=field.description, **more)
 
 
-class Account(dg.Model, dg.Resolvable):
+class _Described(dg.Model, dg.Resolvable):
+    """Keys of a YAML mapping, whose schema has their descriptions; an error shows no value."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    @classmethod
+    def model(cls) -> type[BaseModel]:
+        """Return the model of the YAML. Dagster leaves out the description of what has a default."""
+        model = super().model()
+        if "hide_input_in_errors" not in model.model_config:
+            model.model_config["hide_input_in_errors"] = True
+            for name, field in cls.model_fields.items():
+                model.model_fields[name].description = field.description
+            model.model_rebuild(force=True)
+        return model
+
+
+class Account(_Described):
     """The Topview account, with what all its pipelines together may use."""
 
     uid: str | None = _as("uid", default=...)
@@ -64,7 +81,7 @@ class Account(dg.Model, dg.Resolvable):
     exclusive: bool = _as("account_exclusive")
 
 
-class Nightly(dg.Model, dg.Resolvable):
+class Nightly(_Described):
     """The schedule `nightly_catch_up`."""
 
     cron: str = _as("nightly_cron")
@@ -76,7 +93,7 @@ class Nightly(dg.Model, dg.Resolvable):
     )
 
 
-class Defaults(dg.Model, dg.Resolvable):
+class Defaults(_Described):
     """Values for empty cells of the catalogue."""
 
     template_image: str | None = _as("template_image", CatalogueDefaults)
@@ -89,7 +106,7 @@ class Defaults(dg.Model, dg.Resolvable):
     mode: Mode = _as("mode", CatalogueDefaults)
 
 
-class DeadlineSeconds(dg.Model, dg.Resolvable):
+class DeadlineSeconds(_Described):
     """Seconds until a task is overdue, by its kind."""
 
     remove_background: float | None = _as("remove_background", Deadlines)
@@ -149,7 +166,7 @@ attributes:
 
 
 @dg.scaffold_with(_Scaffolder)
-class TopviewCatalogue(dg.Component, dg.Model, dg.Resolvable):
+class TopviewCatalogue(dg.Component, _Described):
     """A product catalogue that becomes product videos, made by Topview.ai.
 
     Each row of the catalogue is a partition of the assets `bgRemovedImage`, `replacedImages` and
@@ -175,8 +192,6 @@ class TopviewCatalogue(dg.Component, dg.Model, dg.Resolvable):
     Relative paths are seen from the project's root. A variable that is not set stops only what
     needs it: the pipeline loads, and its runs, sensors and checks name the variable.
     """
-
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     name: str = _as("name", default=...)
     key_prefix: list[str] | None = _as("key_prefix")

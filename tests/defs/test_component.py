@@ -1,0 +1,234 @@
+"""A pipeline as YAML in a dg project: what is wrong is said at once, and secrets stay references."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from topview_pipeline.defs.component import _FIELDS, TopviewCatalogue
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.settings import CatalogueDefaults, PipelineConfig, SettingsError
+
+Attributes = dict[str, Any]
+Load = Callable[..., dg.Definitions]
+SECRET = "geheim-1f3a"
+_numbers = count()
+
+
+def brand(name: str, **more: Any) -> Attributes:
+    account = {"uid": "{{ env.ACME_UID }}", "api_key": "{{ env.ACME_KEY }}"}
+    return {"name": name, "catalogue": "catalogue.csv", "account": account} | more
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Loads a project whose defs folder has a folder for each component."""
+
+    def load(**components: Attributes) -> dg.Definitions:
+        name = f"project{next(_numbers)}"
+        root = tmp_path / name
+        defs = root / name / "defs"
+        defs.mkdir(parents=True)
+        (root / "pyproject.toml").write_text(f"[tool.dg.project]\nroot_module = '{name}'\n")
+        for folder in (defs.parent, defs):
+            (folder / "__init__.py").touch()
+        for component, attributes in components.items():
+            file = {"type": "topview_pipeline.TopviewCatalogue", "attributes": attributes}
+            (defs / component).mkdir()
+            (defs / component / "defs.yaml").write_text(yaml.safe_dump(file))
+        monkeypatch.syspath_prepend(root)
+        try:
+            return dg.load_from_defs_folder(path_within_project=root)
+        finally:
+            monkeypatch.chdir(tmp_path)
+            for module in [module for module in sys.modules if module.split(".")[0] == name]:
+                del sys.modules[module]
+
+    return load
+
+
+def cause(caught: pytest.ExceptionInfo[BaseException]) -> str:
+    error: BaseException = caught.value
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)
+
+
+def config_of(defs: dg.Definitions, name: str = "acme") -> PipelineConfig:
+    topview = (defs.resources or {})[f"{name}_topview"]
+    assert isinstance(topview, TopviewResource)
+    return topview.config
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "said"),
+    [
+        ({"nightly": {"cron": "often"}}, "nightly.cron", "'often' is no cron schedule"),
+        ({"nightly": {"cron": "99 2 * * *"}}, "nightly.cron", "'99 2 * * *' is no cron schedule"),
+        ({"nightly": {"timezone": "Europe/Berln"}}, "nightly.timezone", "is no time zone"),
+        ({"key_prefix": ["acme/eu"]}, "key_prefix", "'acme/eu' is no part of an asset key"),
+        ({"name": "ac-me"}, "name", "'ac-me' is no name"),
+        ({"owners": ["bob"]}, "owners", "'bob' is no owner"),
+        ({"account": {"uid": "u", "slots": "many"}}, "account.slots", "a whole number"),
+        ({"account": {"uid": "u", "slots": 0}}, "account.slots", "at least 1"),
+        ({"account": {"uid": "u", "credits_a_day": -1}}, "account.credits_a_day", "at least 0"),
+        ({"account": {"uid": "u", "base_url": "ftp://x"}}, "account.base_url", "not an http"),
+        ({"defaults": {"mode": "avatar9"}}, "defaults.mode", "It must be 'lite'"),
+        (
+            {"defaults": {"avatar_id": "a", "template_image": "b"}},
+            "defaults.avatar_id",
+            "defaults.",
+        ),
+        ({"deadline_seconds": {"image2video": 0}}, "deadline_seconds.image2video", "greater than"),
+        ({"prices": {"cake": 1}}, "prices", "'cake=1.0' names no kind of task"),
+        ({"store": "memory://x"}, "store", "Name a folder, or a bucket"),
+        ({"name": "{{ env.NO_NAME }}"}, "name", "the variable NO_NAME is not set"),
+    ],
+)
+def test_a_wrong_value_stops_the_load_with_file_key_and_fix(
+    load: Load, more: Attributes, key: str, said: str
+) -> None:
+    with pytest.raises(Exception, match="Error while") as caught:
+        load(acme=brand("acme") | more)
+    assert cause(caught).startswith(f"{key} in project") and said in cause(caught)
+    assert f"{Path('defs/acme/defs.yaml')}: " in cause(caught)
+
+
+@pytest.mark.parametrize("more", [{"ownerz": []}, {"account": {"uid": "u", "key": "k"}}])
+def test_an_unknown_key_stops_the_load(load: Load, more: Attributes) -> None:
+    (wrong,) = {"ownerz", "key"} & {*more, *more.get("account", {})}
+    with pytest.raises(Exception, match="Error while") as caught:
+        load(acme=brand("acme") | more)
+    assert wrong in cause(caught) and "Extra inputs are not permitted" in cause(caught)
+
+
+def test_a_variable_that_is_not_set_stops_only_what_needs_it(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACME_UID", "u")
+    defs = load(acme=brand("acme"), zeta=brand("zeta", account={"uid": "u", "api_key": SECRET}))
+    assert config_of(defs).require_uid() == "u"
+    with pytest.raises(SettingsError) as caught:
+        config_of(defs).require_account()
+    assert str(caught.value).startswith("account.api_key in project")
+    assert "defs.yaml: the variable ACME_KEY is not set. Set it where" in str(caught.value)
+    assert config_of(defs, "zeta").require_account()[0] == "u"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"ledger": "{{ env.NO_URL }}"}, "ledger in .*: the variable NO_URL is not set"),
+        ({"store": "s3://{{ env.NO_BUCKET }}/x"}, "store in .*: the variable NO_BUCKET is not set"),
+        ({"home": "{{ env('NO_HOME') }}"}, "home in .*: the variable NO_HOME is not set"),
+        ({"ledger": "mysql://h/x"}, "ledger in .*: mysql is not supported"),
+    ],
+)
+def test_a_place_that_is_missing_is_said_when_it_is_needed(
+    load: Load, more: Attributes, said: str
+) -> None:
+    defs = load(acme=brand("acme", **more))
+    with pytest.raises(SettingsError, match=said):
+        config_of(defs)
+
+
+def test_a_variable_is_its_text_and_an_expression_is_dagsters(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jinja makes a number of digits: a key of 1_000 would be another one."""
+    for name, text in (("ACME_UID", "0123"), ("ACME_KEY", "1_000"), ("SLOTS", "7")):
+        monkeypatch.setenv(name, text)
+    account = brand("")["account"] | {"slots": "{{ env.SLOTS }}"}
+    more = {"account": account, "store": "s3://{{ env('BUCKET', 'mine') }}/x"}
+    config = config_of(load(acme=brand("acme", **more)))
+    uid, key = config.require_account()
+    assert (uid, key.get_secret_value(), config.slots) == ("0123", "1_000", 7)
+    assert config.store == "s3://mine/x"
+
+
+def test_no_secret_is_in_a_repr_or_a_message(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_UID", "u")
+    monkeypatch.setenv("ACME_KEY", f"{SECRET} x")
+    monkeypatch.setenv("LEDGER", f"mysql://u:{SECRET}@h/x")
+    with pytest.raises(Exception, match="Error while") as caught:
+        load(acme=brand("acme"))
+    assert cause(caught).startswith("account.api_key in") and SECRET not in cause(caught)
+    monkeypatch.setenv("ACME_KEY", SECRET)
+    defs = load(acme=brand("acme", ledger="{{ env.LEDGER }}"))
+    with pytest.raises(SettingsError) as wrong:
+        config_of(defs)
+    account = {"uid": "u", "api_key": SECRET}
+    component = TopviewCatalogue.from_attributes_dict(attributes=brand("acme", account=account))
+    assert SECRET not in f"{wrong.value} {component!r} {component.model_dump()}"
+
+
+@pytest.mark.parametrize(
+    ("acme", "zeta", "key"),
+    [
+        ({"name": "same"}, {"name": "same"}, "name"),
+        ({"key_prefix": ["shop"]}, {"key_prefix": ["shop"]}, "key_prefix"),
+        ({}, {"store": "elsewhere"}, "store"),
+        ({}, {"ledger": "sqlite:///elsewhere.db"}, "ledger"),
+        ({}, {"home": "elsewhere", "store": ".topview/store"}, "ledger"),
+    ],
+)
+def test_what_two_pipelines_cannot_share_or_must_share_is_refused_with_both_files(
+    load: Load, acme: Attributes, zeta: Attributes, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACME_UID", "u")
+    with pytest.raises(Exception, match="Error while") as caught:
+        load(acme=brand("acme") | acme, zeta=brand("zeta") | zeta)
+    said = cause(caught)
+    assert said.startswith(f"{key} in ") and "acme/defs.yaml and " in said, said
+    assert "zeta/defs.yaml: " in said
+
+
+def test_pipelines_of_two_accounts_may_have_all_of_their_own(load: Load) -> None:
+    accounts = ({"uid": name, "api_key": "k"} for name in ("one", "two"))
+    acme, zeta = (
+        brand(name, account=account, home=name)
+        for name, account in zip("az", accounts, strict=True)
+    )
+    defs = load(acme=acme, zeta=zeta)
+    assert {*(defs.resources or {})} >= {"a_topview", "z_topview"}
+
+
+def test_relative_paths_are_seen_from_the_root_of_the_project(load: Load, tmp_path: Path) -> None:
+    """The process may have started anywhere."""
+    config = config_of(load(acme=brand("acme", ledger="sqlite:///db/l.db", account={"uid": "u"})))
+    (root,) = tmp_path.glob("project*")
+    assert config.home == root / ".topview" and config.store == str(root / ".topview" / "store")
+    assert config.catalogue == str(root / "catalogue.csv")
+    assert config.ledger_url == f"sqlite:///{root}/db/l.db"
+
+
+def test_every_setting_has_a_key_with_its_default_and_every_key_a_description() -> None:
+    component = TopviewCatalogue.model_validate(
+        {"name": "acme", "catalogue": "/c", "account": {"uid": "u"}}
+    )
+    schema = TopviewCatalogue.model().model_json_schema()
+    keys: set[str] = set()
+    for name, model in (("", schema), *schema["$defs"].items()):
+        group = {"AccountModel": "account.", "NightlyModel": "nightly."}.get(name, "")
+        if name not in ("DefaultsModel", "DeadlineSecondsModel"):
+            keys |= {f"{group}{key}" for key in model["properties"]}
+        for key, described in model["properties"].items():
+            assert described.get("description"), key
+    fields = {_FIELDS.get(key, key) for key in keys - {"account", "nightly"}}
+    assert fields == {*PipelineConfig.model_fields}
+    assert {*schema["$defs"]["DefaultsModel"]["properties"]} == {*CatalogueDefaults.model_fields}
+    root = Path("/project")
+    ours = component._config(root)
+    plain = PipelineConfig.model_validate(
+        {"name": "acme", "catalogue": "/c", "uid": "u"}, context=root
+    )
+    assert ours == plain
+    written = TopviewCatalogue.model_validate(component.model_dump())
+    assert written._config(root) == plain, "the defaults that are shown are those that count"

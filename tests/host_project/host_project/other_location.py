@@ -1,0 +1,39 @@
+"""Another code location: it has no pipeline, and loads what one made."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from topview_pipeline.defs.io_manager import TopviewResults
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.stages import FinishedVideo
+
+
+@dg.asset(
+    ins={"video": dg.AssetIn(["acme", "finishedVideo"], input_manager_key="acme_videos")},
+    partitions_def=dg.DynamicPartitionsDefinition(name="acme_products"),
+    io_manager_key="values",
+)
+def newsletter(video: FinishedVideo) -> str:
+    return f"{video.product_id}: {video.video.uri}"
+
+
+def _acme() -> PipelineConfig:
+    """Reads need no key and no catalogue."""
+    return PipelineConfig(
+        name="acme",
+        uid=os.environ["HOST_UID"],
+        base_url=os.environ["HOST_URL"],
+        home=Path(os.environ["HOST_FOLDER"]) / "home",
+    )
+
+
+defs = dg.Definitions(
+    assets=[newsletter],
+    resources={
+        "acme_videos": TopviewResults(TopviewResource(_acme)),
+        "values": dg.mem_io_manager,
+    },
+)
