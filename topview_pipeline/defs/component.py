@@ -44,13 +44,22 @@ _REQUIRED_WHEN_USED: Final = ("uid", "api_key", "catalogue")
 Secret = Annotated[SecretStr | None, dg.Resolver.default(model_field_type=str | None)]
 
 
+def _key(variable: re.Match[str]) -> str:
+    """Return the YAML key that stands for a variable."""
+    field = variable[1].lower()
+    for prefix, group in (("default_", "defaults"), ("deadline_", "deadline_seconds")):
+        if field.startswith(prefix):
+            return f"{group}.{field.removeprefix(prefix)}"
+    return _KEYS.get(field, field)
+
+
 def _as(name: str, model: type[BaseModel] = PipelineConfig, **more: Any) -> Any:
-    """Describe a key as the field that it becomes; without `default` it has the field's."""
+    """Describe a key as the field that it becomes; `more` says what is different."""
     field = model.model_fields[name]
-    if not more:
-        plain = isinstance(field.default, (str, int, float))
-        more["default"] = field.default if plain else None
-    return Field(description=field.description, **more)
+    plain = isinstance(field.default, (str, int, float))
+    description = _VARIABLE.sub(_key, field.description or "")
+    given = {"default": field.default if plain else None, "description": description}
+    return Field(**(given | more))
 
 
 class _Described(dg.Model, dg.Resolvable):
@@ -194,16 +203,23 @@ class TopviewCatalogue(dg.Component, _Described):
     """
 
     name: str = _as("name", default=...)
-    key_prefix: list[str] | None = _as("key_prefix")
+    key_prefix: list[str] | None = _as(
+        "key_prefix", description="Parts of the prefix of its asset keys. Unset: the name."
+    )
     catalogue: str | None = _as("catalogue", default=...)
     account: Account = Field(description="The Topview account.")
     ledger: Secret = _as("ledger_url")
     store: str | None = _as("store")
-    home: str = Field(".topview", description=PipelineConfig.model_fields["home"].description)
+    home: str = _as("home", default=".topview")
     nightly: Nightly = Field(Nightly(), description="When `nightly_catch_up` runs, and its limit.")
     defaults: Defaults = Field(Defaults(), description="Values for empty cells of the catalogue.")
     owners: list[str] = Field(["team:content"], description="Owners: addresses or team:NAME.")
-    prices: dict[str, float | str] | None = _as("prices")
+    prices: dict[str, float | str] | None = _as(
+        "prices",
+        description="Credits of a task by kind or kind/mode, such as image2video/lite: 0.5, or "
+        "0.4/s by the second of speech: added to the default, as the estimate until such a task "
+        "was paid.",
+    )
     poll_seconds: float = _as("poll_seconds")
     wait_seconds: float = _as("wait_seconds")
     deadline_seconds: DeadlineSeconds = Field(
@@ -348,15 +364,6 @@ def _flat(values: Mapping[str, Any], *groups: str) -> Iterator[tuple[str, Any]]:
             yield from ((f"{key}.{name}", inner) for name, inner in value.items())
         else:
             yield key, value
-
-
-def _key(variable: re.Match[str]) -> str:
-    """Return the YAML key that stands for a variable."""
-    field = variable[1].lower()
-    for prefix, group in (("default_", "defaults"), ("deadline_", "deadline_seconds")):
-        if field.startswith(prefix):
-            return f"{group}.{field.removeprefix(prefix)}"
-    return _KEYS.get(field, field)
 
 
 def _where(key: str, file: str) -> str:
