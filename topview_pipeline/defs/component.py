@@ -58,8 +58,8 @@ def _as(name: str, model: type[BaseModel] = PipelineConfig, **more: Any) -> Any:
     field = model.model_fields[name]
     plain = isinstance(field.default, (str, int, float))
     description = _VARIABLE.sub(_key, field.description or "")
-    given = {"default": field.default if plain else None, "description": description}
-    return Field(**(given | more))
+    given: dict[str, Any] = {"default": field.default if plain else None}
+    return Field(**(given | {"description": description} | more))
 
 
 class _Described(dg.Model, dg.Resolvable):
@@ -69,7 +69,7 @@ class _Described(dg.Model, dg.Resolvable):
 
     @classmethod
     def model(cls) -> type[BaseModel]:
-        """Return the model of the YAML. Dagster leaves out the description of what has a default."""
+        """Return the model of the YAML. Dagster's own describes only what has no default."""
         model = super().model()
         if "hide_input_in_errors" not in model.model_config:
             model.model_config["hide_input_in_errors"] = True

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import dagster as dg
+
 from host_project.shop import host
 
 SOURCES = dg.AssetSelection.assets(

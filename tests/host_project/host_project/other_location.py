@@ -10,10 +10,13 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages import FinishedVideo
 
+OF_ACME = dg.DynamicPartitionsDefinition(name="acme_products")
+finished_video = dg.AssetSpec(["acme", "finishedVideo"], partitions_def=OF_ACME)
+
 
 @dg.asset(
-    ins={"video": dg.AssetIn(["acme", "finishedVideo"], input_manager_key="acme_videos")},
-    partitions_def=dg.DynamicPartitionsDefinition(name="acme_products"),
+    ins={"video": dg.AssetIn(finished_video.key, input_manager_key="acme_videos")},
+    partitions_def=OF_ACME,
     io_manager_key="values",
 )
 def newsletter(video: FinishedVideo) -> str:
@@ -31,7 +34,7 @@ def _acme() -> PipelineConfig:
 
 
 defs = dg.Definitions(
-    assets=[newsletter],
+    assets=[finished_video, newsletter],
     resources={
         "acme_videos": TopviewResults(TopviewResource(_acme)),
         "values": dg.mem_io_manager,
