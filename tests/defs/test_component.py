@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -139,6 +140,10 @@ def test_a_place_that_is_missing_is_said_when_it_is_needed(
     defs = load(acme=brand("acme", **more))
     with pytest.raises(SettingsError, match=said):
         config_of(defs)
+    sensor = defs.resolve_sensor_def("acme_catalogue_sensor")
+    with dg.DagsterInstance.ephemeral() as instance:
+        tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, definitions=defs))
+    assert re.search(said, tick.skip_message or "")
 
 
 def test_a_variable_is_its_text_and_an_expression_is_dagsters(
@@ -189,8 +194,8 @@ def test_what_two_pipelines_cannot_share_or_must_share_is_refused_with_both_file
     with pytest.raises(Exception, match="Error while") as caught:
         load(acme=brand("acme") | acme, zeta=brand("zeta") | zeta)
     said = cause(caught)
-    assert said.startswith(f"{key} in ") and "acme/defs.yaml
-    assert " in said
+    assert said.startswith(f"{key} in ")
+    assert "acme/defs.yaml and " in said
     assert "zeta/defs.yaml: " in said
 
 

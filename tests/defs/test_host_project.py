@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,8 +24,9 @@ SOURCES = ("productImage", "productScene", "productScript")
 CREDITS = 100.0
 
 
-def dg_command(project: Path, *arguments: str, **environment: str) -> str:
-    env = os.environ | {"PYTHONPATH": f"{project}{os.pathsep}{ROOT}"} | environment
+def dg_command(project: Path, *arguments: str, path: str = "", **environment: str) -> str:
+    places = os.pathsep.join(filter(None, (str(project), path, str(ROOT))))
+    env = os.environ | {"PYTHONPATH": places} | environment
     command = [str(Path(sys.executable).with_name("dg")), *arguments]
     done = subprocess.run(
         command, cwd=project, env=env, capture_output=True, text=True, check=False
@@ -45,6 +47,43 @@ def test_the_project_is_checked_by_dg_without_any_variable_and_shows_no_secret(
     listed = dg_command(project, "list", "defs", "--json", **secrets)
     assert "acme/finishedVideo" in listed
     assert "geheim" not in listed
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> str:
+    """PYTHONPATH with this distribution's entry points, as they are when it is installed."""
+    group = "dagster_dg_cli.registry_modules"
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'[project.entry-points."{group}"]\ntopview_pipeline = "topview_pipeline"\n' in text
+    info = tmp_path / "registry" / "topview_pipeline-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: topview-pipeline\nVersion: 0\n")
+    points = f"[{group}]\ntopview_pipeline = topview_pipeline\n"
+    (info / "entry_points.txt").write_text(points, encoding="utf-8")
+    return str(info.parent)
+
+
+@pytest.mark.slow
+def test_the_component_is_listed_and_what_is_scaffolded_is_loaded(
+    registry: str, tmp_path: Path
+) -> None:
+    """In somebody's project, and in the one that this repository is."""
+    assert "topview_pipeline.TopviewCatalogue" in dg_command(
+        TWO_BRANDS, "list", "components", "--json", path=registry
+    )
+    theirs = tmp_path / "theirs"
+    shutil.copytree(TWO_BRANDS, theirs)
+    ours = tmp_path / "ours"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "topview_pipeline", ours / "topview_pipeline", ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", ours)
+    for project in (theirs, ours):
+        scaffold = ("scaffold", "defs", "topview_pipeline.TopviewCatalogue", "new-brand")
+        dg_command(project, *scaffold, path=registry)
+        assert "successfully" in dg_command(project, "check", "yaml", path=registry)
+        assert "new_brand/finishedVideo" in dg_command(
+            project, "list", "defs", "--json", path=registry
+        )
 
 
 def test_a_second_brand_is_at_most_twenty_lines() -> None:

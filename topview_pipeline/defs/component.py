@@ -129,9 +129,7 @@ class _Scaffolder(dg.Scaffolder[Any]):
         if request.scaffold_format != "yaml":
             dg.scaffold_component(request)
             return
-        name = re.sub(
-            r"\W", "_", request.target_path.stem if request.append else request.target_path.name
-        )
+        name = re.sub(r"\W", "_", request.target_path.stem)
         name = f"_{name}" if name[:1].isdigit() else name
         text = _EXAMPLE.format(type=request.type_name, name=name, NAME=name.upper())
         if request.append:

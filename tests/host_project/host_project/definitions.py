@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from host_project.shop import host
+from .shop import host
 
 SOURCES = dg.AssetSelection.assets(
     *(
