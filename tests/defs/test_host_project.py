@@ -98,14 +98,14 @@ def load(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., tuple[dg.Definitions, dg.Definitions]]]:
     """Loads the host project and its other code location, as processes of their own would."""
-    shop.catalogue = shop.folder / "acme.csv"
+    shop.path = shop.folder / "acme.csv"
 
     def load(credit_limit: float = CREDITS) -> tuple[dg.Definitions, dg.Definitions]:
         values = {
             "FOLDER": str(shop.folder),
-            "UID": shop.sandbox.uid,
-            "KEY": shop.sandbox.api_key,
-            "URL": shop.sandbox.base_url,
+            "UID": shop.control.uid,
+            "KEY": shop.control.api_key,
+            "URL": shop.control.base_url,
             "CREDITS": str(credit_limit),
         }
         for name, value in values.items():
@@ -143,7 +143,7 @@ def stock(shop: Shop, *products: str) -> None:
     """Both brands sell these, and Dagster knows of them."""
     shop.add(*products)
     shop.write()
-    (shop.folder / "zeta.csv").write_bytes(shop.catalogue.read_bytes())
+    (shop.folder / "zeta.csv").write_bytes(shop.path.read_bytes())
     for brand in ("acme", "zeta"):
         shop.instance.add_dynamic_partitions(f"{brand}_products", list(products))
 
