@@ -110,13 +110,13 @@ NOTHING = CostSeen()
 @pytest.mark.parametrize(
     ("kind", "mode", "seconds", "seen", "expected"),
     [
-        ("image_replace", "auto", None, CostSeen(4.0), Estimate(4.0, SEEN)),
-        ("image_replace", "auto", None, CostSeen(0.0), Estimate(0.0, SEEN)),
-        ("image_replace", "auto", None, NOTHING, Estimate(1.0, "a list")),
-        ("image2video", "avatar2", 5.0, CostSeen(9.0, 0.8), Estimate(4.0, SEEN)),  # at once
-        ("image2video", "avatar2", 5.0, CostSeen(0.4, 0.1), Estimate(2.0, "a list")),
-        ("image2video", "lite", 2.5, CostSeen(0.5, 0.25), Estimate(0.5, SEEN)),
-        ("image2video", "avatar4", 2.5, CostSeen(0.3, 0.1), Estimate(0.3, SEEN)),
+        ("image_replace", "auto", None, CostSeen(4.0), Estimate(4.0, SEEN, 1.0)),
+        ("image_replace", "auto", None, CostSeen(0.0, average=0.0), Estimate(0.0, SEEN, 0.0)),
+        ("image_replace", "auto", None, NOTHING, Estimate(1.0, "a list", 1.0)),
+        ("image2video", "avatar2", 5.0, CostSeen(9.0, 0.8), Estimate(4.0, SEEN, 2.0)),  # at once
+        ("image2video", "avatar2", 5.0, CostSeen(0.4, 0.1), Estimate(2.0, "a list", 2.0)),
+        ("image2video", "lite", 2.5, CostSeen(0.5, 0.25, 0.4, 0.2), Estimate(0.5, SEEN, 0.4)),
+        ("image2video", "avatar4", 2.5, CostSeen(0.3, 0.1, 0.2, 0.08), Estimate(0.3, SEEN, 0.24)),
         (
             "image2video",
             "lite",
@@ -135,7 +135,7 @@ def test_an_estimate_goes_by_what_is_known_best_and_is_never_guessed(
 ) -> None:
     assert estimate(kind, mode, seconds, free=False, seen=seen, prices=PRICES) == expected
     free = estimate(kind, mode, seconds, free=True, seen=seen, prices=PRICES)
-    assert free == Estimate(0.0, "it is free")
+    assert free == Estimate(0.0, "it is free", 0.0)
 
 
 def test_one_charge_above_its_estimate_makes_the_next_estimate_as_high() -> None:
@@ -162,15 +162,36 @@ def test_a_script_takes_as_long_as_a_slow_reader(script: str, seconds: float) ->
     assert spoken_seconds(script) == seconds
 
 
+def test_a_plan_counts_the_usual_pace_and_a_limit_a_slow_voice() -> None:
+    """A plan over the bill by the difference between voices is no plan, a limit under it none."""
+    found = estimate(
+        "image2video", "avatar2", 12.0, usual=10.0, free=False, seen=NOTHING, prices=PRICES
+    )
+    assert (found.credits, found.likely) == (4.8, 4.0)
+
+
 @pytest.mark.parametrize(
-    ("seconds", "mode", "is_recorded", "says", "certain"),
+    ("script", "seconds"),
     [
-        (28.0, "lite", False, "the script takes about 28 s to speak, and a video in mode lite", 1),
-        (10.1, "lite", False, "mode lite lasts 5 s", True),
-        (10.0, "lite", False, "mode lite lasts 5 s", False),
-        (7.5, "lite", False, None, None),  # a brisk voice
-        (21.0, "pro", False, "mode pro lasts 10 s", True),
-        (43.0, "avatar2", False, "mode avatar2 lasts at most 28 s", False),
+        ('One.<break time="10s"/>', 12.0),
+        ("One. <break time='1.5s' /> Two. <BREAK time = \"500ms\"></BREAK>", 4.0),
+        ('One.<break time="99.9s">', 101.9),
+        ("a" * 144 + '<break time="2.0s"/>', 12.0),
+    ],
+)
+def test_a_break_counts_as_its_seconds_and_its_letters_do_not(script: str, seconds: float) -> None:
+    assert spoken_seconds(script, slowly=False) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "mode", "is_recorded", "says", "refused"),
+    [
+        (28.0, "lite", False, "the script takes about 28 s to speak, and a video in mode lite", 0),
+        (5.1, "lite", False, "mode lite lasts 5 s: the end will be cut off", False),
+        (5.0, "lite", False, None, None),
+        (21.0, "pro", False, "mode pro lasts 10 s: the end", False),
+        (28.1, "avatar2", False, "mode avatar2 lasts at most 28 s", True),
+        (28.0, "avatar2", False, None, None),
         (5.4, "lite", True, None, None),
         (5.6, "lite", True, "the audio lasts 5.6 s, and a video in mode lite lasts 5 s", True),
         (28.0, "avatar2", True, None, None),
@@ -179,7 +200,7 @@ def test_a_script_takes_as_long_as_a_slow_reader(script: str, seconds: float) ->
     ],
 )
 def test_speech_that_no_video_of_the_mode_can_hold_is_said(
-    seconds: float, mode: str, is_recorded: bool, says: str | None, certain: bool | None
+    seconds: float, mode: str, is_recorded: bool, says: str | None, refused: bool | None
 ) -> None:
     found = too_long(seconds, mode, is_recorded=is_recorded)
     if says is None:
@@ -187,7 +208,7 @@ def test_speech_that_no_video_of_the_mode_can_hold_is_said(
         return
     assert found is not None
     assert says in found.what
-    assert found.is_certain == certain
+    assert found.is_refused == refused
     assert found.fix == "Shorten it, or use mode avatar4 (at most 120 s)."
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 FIXED_SECONDS: Final[Mapping[str, float]] = {"lite": 5.0, "pro": 10.0}
@@ -130,32 +130,54 @@ def _rounded(amount: float) -> float:
 
 @dataclass(frozen=True)
 class CostSeen:
-    """The highest credits of a task, and of a started second of its speech, of one mode."""
+    """The highest credits of a task, and of a started second of its speech, of one mode.
+
+    Attributes:
+        average: credits of a task; `average_a_second` of a started second of its speech.
+    """
 
     a_task: float | None = None
     a_second: float | None = None
+    average: float | None = None
+    average_a_second: float | None = None
 
     def of(self, mode: str | None, seconds: float | None) -> float | None:
         """The credits for so many seconds of speech; where they do not count, for a whole task."""
-        started = _started_seconds(mode, seconds)
-        if seconds is None or mode in FIXED_SECONDS or self.a_second is None or started is None:
-            return self.a_task
-        return _rounded(self.a_second * started)
+        return _booked(self.a_task, self.a_second, mode, seconds)
+
+    def average_of(self, mode: str | None, seconds: float | None) -> float | None:
+        """The same by the averages."""
+        return _booked(self.average, self.average_a_second, mode, seconds)
 
     def and_of(self, credits: float, seconds: float | None) -> CostSeen:  # noqa: A002
-        """The same with one more task."""
+        """The same with one more task; the averages stay."""
         a_second = credits / math.ceil(seconds) if seconds else 0.0
-        return CostSeen(
-            max(self.a_task or 0.0, credits), max(self.a_second or 0.0, a_second) or None
+        return replace(
+            self,
+            a_task=max(self.a_task or 0.0, credits),
+            a_second=max(self.a_second or 0.0, a_second) or None,
         )
+
+
+def _booked(
+    a_task: float | None, a_second: float | None, mode: str | None, seconds: float | None
+) -> float | None:
+    started = _started_seconds(mode, seconds)
+    if seconds is None or mode in FIXED_SECONDS or a_second is None or started is None:
+        return a_task
+    return _rounded(a_second * started)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The most that a task may cost, as far as is known; `credits` is None when nothing is."""
+    """The most that a task may cost, as far as is known; `credits` is None when nothing is.
+
+    `likely` is what it will probably cost: plans add it up, limits count `credits`.
+    """
 
     credits: float | None
     source: str
+    likely: float | None = None
 
 
 def estimate(
@@ -166,6 +188,7 @@ def estimate(
     free: bool,
     seen: CostSeen,
     prices: PriceList,
+    usual: float | None = None,
 ) -> Estimate:
     """Estimate a task: free, else the most that such tasks cost so far, else the price list.
 
@@ -174,16 +197,21 @@ def estimate(
 
     Args:
         seconds: Length of the speech; None when unknown or when there is none.
+        usual: The same at the usual pace; None: there is only one.
     """
     if free:
-        return Estimate(0.0, "it is free")
+        return Estimate(0.0, "it is free", 0.0)
     price, listed = prices.find(kind, mode), prices.of(kind, mode, seconds)
+    likely = seen.average_of(mode, seconds)
+    if likely is None:
+        likely = prices.of(kind, mode, seconds if usual is None else usual)
     cost = seen.of(mode, seconds)
     is_by_speech = seconds is not None and mode not in FIXED_SECONDS
     if cost is not None and (listed is None or cost >= listed or not is_by_speech):
-        return Estimate(cost, "the most that such tasks cost so far")
+        likely = cost if likely is None else likely
+        return Estimate(cost, "the most that such tasks cost so far", likely)
     if price is not None and listed is not None:
-        return Estimate(listed, price.source)
+        return Estimate(listed, price.source, likely)
     name, in_mode = (kind, "") if mode is None else (f"{kind}/{mode}", f" in mode {mode}")
     unknown = f"nothing says what {kind}{in_mode} costs"
     return Estimate(None, f"{unknown}: add it to TOPVIEW_PRICES, for example {name}=0.5")
@@ -194,50 +222,61 @@ def estimate(
 _LETTERS_A_SECOND: Final = 12.0
 _WORDS_A_SECOND: Final = 2.5
 _IDEOGRAPHS_A_SECOND: Final = 4.0
-"""Slow speech, so that an estimate is rather too high: English is read at 14 letters a second."""
+"""Slow speech, so that an estimate is rather too high."""
+_SLOW: Final = 1.2
+"""Times the usual pace, which is 150 English words a minute: 14.4 letters a second."""
 _SHORTEST_SPEECH: Final = 2.0
 """Seconds: a single word has a pause before and after it."""
 _IDEOGRAPH: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
-_CERTAINLY: Final = 2.0
-_PERHAPS: Final = 1.5
-"""Times the length of the mode: the quickest voice needs half of a script's estimate, and a brisk
-one two thirds."""
+_BREAK: Final = re.compile(
+    r"""<break\s+time\s*=\s*["'](?P<time>\d{1,6}(\.\d{1,6})?)\s*(?P<unit>m?s)["']\s*/?>(\s*</break>)?""",
+    re.ASCII | re.IGNORECASE,
+)
 _SILENCE_SECONDS: Final = 0.5
 """A recording ends with as much, which a mode of fixed length may cut off."""
 
 
-def spoken_seconds(script: str) -> float:
-    """About how long a slow reader takes for a script."""
-    others, ideographs = _IDEOGRAPH.subn(" ", script)
+def spoken_seconds(script: str, *, slowly: bool = True) -> float:
+    """About how long a reader takes for a script; `<break time="1.0s"/>` counts as its seconds."""
+    pauses = sum(
+        float(one["time"]) / (1000.0 if one["unit"].lower() == "ms" else 1.0)
+        for one in _BREAK.finditer(script)
+    )
+    others, ideographs = _IDEOGRAPH.subn(" ", _BREAK.sub(" ", script).strip())
     letters, words = len(others) - ideographs, len(others.split())
     seconds = max(letters / _LETTERS_A_SECOND, words / _WORDS_A_SECOND)
-    return max(ideographs / _IDEOGRAPHS_A_SECOND + seconds, _SHORTEST_SPEECH)
+    seconds += ideographs / _IDEOGRAPHS_A_SECOND
+    return max(seconds if slowly else seconds / _SLOW, _SHORTEST_SPEECH) + pauses
 
 
 @dataclass(frozen=True)
 class TooLong:
-    """Speech that does not fit into a video; without `is_certain` a brisk voice may manage it."""
+    """Speech that does not fit into a video; `is_refused`: its video is not made."""
 
     what: str
     fix: str
-    is_certain: bool
+    is_refused: bool
 
 
 def too_long(seconds: float, mode: str | None, *, is_recorded: bool) -> TooLong | None:
-    """Compare the seconds of a recording, or of a script, with its mode; None: it fits."""
+    """Compare speech with its mode; None: it fits. A script is cut off where the length is fixed.
+
+    Args:
+        seconds: Of a recording, or of a script at the usual pace.
+    """
     longest = LONGEST_SECONDS.get(mode or "")
     if longest is None:
         return None
-    if is_recorded:
-        certain = doubtful = longest + (_SILENCE_SECONDS if mode in FIXED_SECONDS else 0.0)
-        takes = f"the audio lasts {seconds:.1f} s"
-    else:
-        certain, doubtful = longest * _CERTAINLY, longest * _PERHAPS
-        takes = f"the script takes about {seconds:.0f} s to speak"
-    if seconds <= doubtful:
+    is_fixed = mode in FIXED_SECONDS
+    if seconds <= longest + (_SILENCE_SECONDS if is_fixed and is_recorded else 0.0):
         return None
-    at_most = "" if mode in FIXED_SECONDS else "at most "
+    takes = f"the script takes about {seconds:.0f} s to speak"
+    if is_recorded:
+        takes = f"the audio lasts {seconds:.1f} s"
+    at_most = "" if is_fixed else "at most "
     what = f"{takes}, and a video in mode {mode} lasts {at_most}{longest:g} s"
+    if is_fixed and not is_recorded:
+        what += ": the end will be cut off"
     is_longest = longest == max(LONGEST_SECONDS.values())
     fix = "Shorten it." if is_longest else "Shorten it, or use mode avatar4 (at most 120 s)."
-    return TooLong(what, fix, seconds > certain)
+    return TooLong(what, fix, is_recorded or not is_fixed)

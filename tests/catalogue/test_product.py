@@ -64,16 +64,16 @@ def test_json_lines_may_hold_real_numbers_and_lists() -> None:
         ({"template_image_file_id": "t1"}, "avatar_id"),
         ({"template_image": "t.png", "template_image_file_id": "t1"}, "template_image_file_id"),
         ({"user_face_image": "f.png", "user_face_image_file_id": "f"}, "user_face_image_file_id"),
-        ({"location": QUAD, "image_edit_prompt": "Hold it."}, "location"),
         ({"script": ""}, "script"),
         ({"audio": "a.mp3"}, "audio"),
         ({"script": None, "audio": "a.mp3", "audio_file_id": "f"}, "audio_file_id"),
         ({"voice_id": ""}, "voice_id"),
         ({"mode": "avatar3"}, "mode"),
         ({"mode": "PRO"}, "mode"),
-        ({"mode": "lite", "script": "so many words " * 18}, "script"),
-        ({"mode": "pro", "script": "字" * 81}, "script"),
-        ({"script": "many words " * 2000}, "script"),
+        ({"mode": "avatar2", "script": "a" * 404}, "script"),
+        ({"mode": "avatar2", "script": 'Hi. <break time="27s"/>'}, "script"),
+        ({"mode": "avatar4", "script": "字" * 577}, "script"),
+        ({"mode": "avatar4Fast", "script": "many words " * 2000}, "script"),
         ({"chosen_image": 2}, "chosen_image"),
         ({"chosen_image": 2, "image_edit_prompt": "Hold it."}, "chosen_image"),
         ({"chosen_image": 3, "location": QUAD}, "chosen_image"),
@@ -163,13 +163,14 @@ def test_a_mode_in_another_spelling_is_recognised_in_the_refusal(mode: str, says
     assert problem.reason.startswith(says)
 
 
-def test_a_script_that_only_a_brisk_voice_can_speak_in_time_is_a_warning() -> None:
-    """An estimate refuses only what is certain: 8.3 s at a slow pace, for a video of 5 s."""
+def test_a_script_whose_end_a_mode_of_fixed_length_cuts_off_is_a_warning() -> None:
+    """Such a video is made and paid, without the end of the speech."""
     catalogue = jsonl(row(mode="lite", script="a" * 100), row(product_id="b", script="a" * 100))
     assert list(catalogue.products) == ["mug", "b"]
     assert catalogue.warnings == (
-        "line 1, column script (product 'mug'): the script takes about 8 s to speak, and a video "
-        "in mode lite lasts 5 s; shorten it, or use mode avatar4 (at most 120 s)",
+        "line 1, column script (product 'mug'): the script takes about 7 s to speak, and a video "
+        "in mode lite lasts 5 s: the end will be cut off; shorten it, or use mode avatar4 (at most "
+        "120 s)",
     )
     many = jsonl(*(row(product_id=n, mode="lite", script="a" * 100) for n in range(50))).warnings
     assert (len(many), many[-1]) == (21, "30 more rows doubtful like these")
@@ -183,6 +184,13 @@ def test_paths_are_seen_from_the_catalogue(tmp_path: Path) -> None:
         ("s3://bucket/a/c.jsonl", "s3://bucket/a/img/mug.png"),
     ):
         assert only(parse_catalogue(data, source, CatalogueDefaults())).image == expected
+
+
+def test_a_prompt_of_the_rows_own_goes_beside_its_location_and_the_default_never() -> None:
+    """Topview takes both; a default prompt moves what was placed by hand."""
+    both = only(jsonl(row(location=QUAD, image_edit_prompt="Hold it.")))
+    assert (both.location is None, both.image_edit_prompt) == (False, "Hold it.")
+    assert only(jsonl(row(location=QUAD))).image_edit_prompt is None
 
 
 def test_empty_cells_take_the_defaults() -> None:

@@ -47,16 +47,18 @@ def test_durations_are_those_of_tasks_that_were_watched_to_their_end(
     assert ledger.history.typical_seconds(STAGE) == 20.0
 
 
-def test_the_highest_price_of_its_kind_is_what_a_task_may_cost(
+def test_the_highest_price_and_the_average_of_its_kind_are_learnt(
     ledger: Ledger, clock: Clock
 ) -> None:
     tasks = [("pro", 3.2), ("pro", 8.0), ("lite", None), ("avatar2", 4.0), ("avatar4", 0.2)]
     for number, (mode, seconds) in enumerate(tasks):
         run(ledger, clock, f"p{number}", 1.0, mode=mode, seconds=seconds)
-    assert ledger.history.cost_seen(STAGE, "pro") == CostSeen(2.0, 0.5)
-    assert ledger.history.cost_seen(STAGE, "lite") == CostSeen(2.0, None)
-    assert ledger.history.cost_seen(STAGE, "avatar2") == CostSeen(2.0, 0.5)
-    assert ledger.history.cost_seen(STAGE, "avatar4") == CostSeen(2.0, 2.0), "a started second"
+    assert ledger.history.cost_seen(STAGE, "pro") == CostSeen(2.0, 0.5, 2.0, 4 / 12)
+    assert ledger.history.cost_seen(STAGE, "lite") == CostSeen(2.0, None, 2.0)
+    assert ledger.history.cost_seen(STAGE, "avatar2") == CostSeen(2.0, 0.5, 2.0, 0.5)
+    assert ledger.history.cost_seen(STAGE, "avatar4") == CostSeen(2.0, 2.0, 2.0, 2.0), (
+        "a started second"
+    )
     assert ledger.history.cost_seen(STAGE, None) == CostSeen(None, None)
 
 

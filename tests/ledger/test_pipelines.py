@@ -83,7 +83,7 @@ def test_lost_answers_are_looked_for_by_whoever_looks(ledger: Ledger, acme: Ledg
 
 def test_prices_and_times_are_learnt_from_both(ledger: Ledger, acme: Ledger) -> None:
     stored(ledger)
-    assert acme.history.cost_seen(STAGE, None) == CostSeen(2.0, None)
+    assert acme.history.cost_seen(STAGE, None) == CostSeen(2.0, None, 2.0, None)
     assert len(acme.history.seconds(STAGE)) == 1
 
 

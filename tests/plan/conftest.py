@@ -112,8 +112,9 @@ class Situation:
         return plan(products or [MUG], STAGES, wanted, known, **options)
 
 
-def _price(stage: Stage, mode: str | None, _seconds: float | None) -> Estimate:
-    return Estimate(0.0 if stage.free else PRICES.get((stage.key, mode or "")), "a test's list")
+def _price(stage: Stage, mode: str | None, *_seconds: float | None) -> Estimate:
+    price = 0.0 if stage.free else PRICES.get((stage.key, mode or ""))
+    return Estimate(price, "a test's list", price)
 
 
 def summary(planned: list[PlannedStage]) -> list[tuple[str, str, float | None]]:

@@ -39,9 +39,9 @@ class Product:
     """One product, with the settings' defaults applied. None means: not given.
 
     Files are absolute paths or URLs; fields that end in `_id` hold ids of Topview's. Exactly one is
-    given of `image` and `product_image_file_id`; of `location` (manual placement) and
-    `image_edit_prompt` (automatic); and of `script` (with its `voice_id`), `audio` and
-    `audio_file_id`. A template or an avatar is always given.
+    given of `image` and `product_image_file_id`, and of `script` (with its `voice_id`), `audio` and
+    `audio_file_id`. A template or an avatar is always given. With a `location` it is placed by
+    hand, with a prompt as well if the row has one of its own; else by `image_edit_prompt` alone.
     """
 
     product_id: str
@@ -118,7 +118,6 @@ class _Rules:
         face = self._group(defaults, "user_face_image", "user_face_image_file_id")
         self._check_one_of("user_face_image", "user_face_image_file_id", required=False)
         location = self._location()
-        prompt = self.cells.get("image_edit_prompt", defaults.image_edit_prompt)
         self._check_one_of("script", "audio", "audio_file_id")
         mode = self.cells.get("mode", defaults.mode)
         self._check_mode(mode)
@@ -135,7 +134,9 @@ class _Rules:
             **template,
             **face,
             "location": location,
-            "image_edit_prompt": prompt if location is None else None,
+            "image_edit_prompt": self.cells.get(
+                "image_edit_prompt", None if self._is_placed else defaults.image_edit_prompt
+            ),
             "voice_id": voice_id,
             "caption_id": self.cells.get("caption_id", defaults.caption_id),
             "mode": mode,
@@ -197,9 +198,6 @@ class _Rules:
         value = self._raw.get("location")
         if not self._is_placed:
             return None
-        if "image_edit_prompt" in self.cells:
-            reason = "location places by hand, image_edit_prompt automatically; use one"
-            self._problem("location", reason)
         try:
             return _parsed_location(value)
         except ValueError as error:
@@ -231,14 +229,14 @@ class _Rules:
         self._problem("mode", f"there is no mode {excerpt(mode)}{meant}{known}")
 
     def _check_script(self, mode: str) -> None:
-        """A script that no voice can speak within the mode's video would be paid and cut off."""
+        """A script that is longer than the mode's video would be paid and refused, or cut off."""
         script = self.cells.get("script")
         if script is None:
             return
-        found = too_long(spoken_seconds(script), mode, is_recorded=False)
+        found = too_long(spoken_seconds(script, slowly=False), mode, is_recorded=False)
         if found is not None:
             reason = f"{found.what}; {found.fix[0].lower()}{found.fix[1:].rstrip('.')}"
-            (self.problems if found.is_certain else self.doubts).append(("script", reason))
+            (self.problems if found.is_refused else self.doubts).append(("script", reason))
 
     @property
     def _is_placed(self) -> bool:

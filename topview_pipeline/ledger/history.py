@@ -100,18 +100,20 @@ class History:
         return statistics.median(seconds) if seconds else None
 
     def cost_seen(self, stage: str, mode: str | None) -> CostSeen:
-        """The most credits that finished tasks like this were booked with."""
+        """The credits that finished tasks like this were booked with."""
         booked = task.c.cost_credits
         # Rounded up, as far as it matters: not every SQLite has ceil.
         started = sa.func.round(task.c.seconds + 0.4999999)
-        a_second = sa.case((task.c.seconds > 0, booked / started))
-        query = sa.select(sa.func.max(booked), sa.func.max(a_second)).where(
+        spoken = sa.and_(task.c.seconds > 0, booked.is_not(None))
+        a_second = sa.case((spoken, booked / started))
+        average = sa.func.sum(sa.case((spoken, booked))) / sa.func.sum(sa.case((spoken, started)))
+        values = sa.func.max(booked), sa.func.max(a_second), sa.func.avg(booked), average
+        query = sa.select(*values).where(
             task.c.account == self._account,
             task.c.stage == stage,
             task.c.mode.is_not_distinct_from(mode),
         )
-        ((of_a_task, of_a_second),) = self._db.rows(query)
-        return CostSeen(of_a_task, of_a_second)
+        return CostSeen(*self._db.rows(query)[0])
 
     def with_unknown_duration(self, task_ids: Collection[int] | None = None) -> frozenset[int]:
         """Rows, of these or all, whose end may have been seen long after it: how long is unknown.

@@ -41,6 +41,12 @@ class Speech:
 
     seconds: float  # of the recording, or about how long a slow reader takes
     is_recorded: bool
+    usual: float | None = None  # of a script at the usual pace
+
+    @property
+    def usual_seconds(self) -> float:
+        """Seconds at the usual pace."""
+        return self.seconds if self.usual is None else self.usual
 
 
 def check_video(video: Media, *, mode: str | None, speech: Speech | None) -> Verdict:
@@ -115,8 +121,8 @@ def _check_length(found: Findings, seen: Watched, mode: str | None, speech: Spee
     if not shortest <= seen.seconds <= longest:
         wanted = f"{shortest:.1f} to {longest:.1f} s"
         found.error(f"it is {seen.seconds:.1f} s long, and should be {wanted} long", MAKE_AGAIN)
-    if speech and (cut := too_long(speech.seconds, mode, is_recorded=speech.is_recorded)):
-        (found.error if cut.is_certain else found.warn)(
+    if speech and (cut := too_long(speech.usual_seconds, mode, is_recorded=speech.is_recorded)):
+        (found.error if cut.is_refused else found.warn)(
             f"its speech may be cut off: {cut.what}",
             "listen to its end; shorten the speech, or use a mode of longer videos",
         )

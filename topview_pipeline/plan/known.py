@@ -10,8 +10,8 @@ from topview_pipeline.ledger import Ledger, TaskGlance
 from topview_pipeline.prices import Estimate, PriceList, estimate
 from topview_pipeline.stages import Stage
 
-Estimator = Callable[["Stage", "str | None", "float | None"], Estimate]
-"""The credits of a task of (stage, mode) with so many seconds of speech."""
+Estimator = Callable[..., Estimate]
+"""The credits of a task of (stage, mode, seconds of speech slowly, and at the usual pace)."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Known:
         materialized: data version of the newest materialization, by (product, stage).
         last_made_ids: the number of the row that each product's stage stands on.
         last_made: that row, whatever the product's inputs are now.
-        estimate: of a task of (stage, mode) with so many seconds of speech.
+        estimate: of a task.
     """
 
     account: str
@@ -70,8 +70,17 @@ def estimator(ledger: Ledger, prices: PriceList) -> Estimator:
     """Estimates by what such tasks cost so far, else by the price list."""
     seen = lru_cache(ledger.history.cost_seen)
 
-    def of_task(stage: Stage, mode: str | None, seconds: float | None) -> Estimate:
-        cost_seen = seen(stage.key, mode)
-        return estimate(stage.kind, mode, seconds, free=stage.free, seen=cost_seen, prices=prices)
+    def of_task(
+        stage: Stage, mode: str | None, seconds: float | None, usual: float | None = None
+    ) -> Estimate:
+        return estimate(
+            stage.kind,
+            mode,
+            seconds,
+            free=stage.free,
+            seen=seen(stage.key, mode),
+            prices=prices,
+            usual=usual,
+        )
 
     return of_task

@@ -43,6 +43,7 @@ class PlannedStage:
     Attributes:
         reason: why, in words of the catalogue.
         credits: what it will cost; 0 when nothing will be paid for it, None when unknown.
+        most: what a limit counts for it; None: the same.
         submits: it needs a new task at Topview, free ones included.
         outcome: of a run that does not make it; None: it makes progress with it.
         fix: what to do about that.
@@ -68,6 +69,12 @@ class PlannedStage:
     mode: str | None = None
     is_read: bool = True
     fingerprint: str | None = None
+    most: float | None = None
+
+    @property
+    def reserved(self) -> float | None:
+        """The credits that a limit counts until its price is booked."""
+        return self.credits if self.most is None else self.most
 
     @property
     def moves(self) -> bool:
@@ -337,9 +344,11 @@ class _Planner:
             payer = self.payers.setdefault(look.fingerprint, payer)
         submits = look.verdict.pays and payer == product.product_id
         is_made = (product.product_id, stage.key) in self.known.materialized
-        paid = None
+        most = paid = None
         if submits:
-            paid = self.known.estimate(stage, look.mode, stage.speech_seconds(product)).credits
+            usual = stage.speech_seconds(product, slowly=False)
+            found = self.known.estimate(stage, look.mode, stage.speech_seconds(product), usual)
+            most, paid = found.credits, found.likely
         return PlannedStage(
             product.product_id,
             stage.key,
@@ -355,6 +364,7 @@ class _Planner:
             mode=look.mode,
             is_read=is_read,
             fingerprint=look.fingerprint,
+            most=most,
         )
 
     def _next(self, stage: Stage, look: _Look, upstream: _Next) -> _Next:

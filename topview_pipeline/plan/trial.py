@@ -124,7 +124,7 @@ def with_failures(planned: Sequence[PlannedStage], proved: Proved) -> list[Plann
         task, payer = unpaid.get((one.made_with or "", one.stage), (one, one.made_with))
         if task is not one and payer is None:
             unpaid[str(one.made_with), one.stage] = task, one.product_id
-            one = replace(one, submits=True, credits=task.credits)
+            one = replace(one, submits=True, credits=task.credits, most=task.most)
         found.append(replace(one, made_with=payer))
     return found
 
@@ -138,8 +138,8 @@ def with_lengths(
     for one in planned:
         seconds = proved.seconds.get((one.product_id, one.stage))
         if seconds is not None and one.submits:
-            price = estimate(by_key[one.stage], one.mode, seconds).credits
-            one = replace(one, credits=price)
+            price = estimate(by_key[one.stage], one.mode, seconds)
+            one = replace(one, credits=price.likely, most=price.credits)
         found.append(one)
     return found
 
@@ -185,7 +185,7 @@ def within_limits(
         range(len(planned)),
         key=lambda at: (batch[planned[at].product_id], depth[planned[at].stage]),
     )
-    unpriced = {it.product_id: it for it in planned if it.submits and it.credits is None}
+    unpriced = {it.product_id: it for it in planned if it.submits and it.reserved is None}
     booked = 0.0
     held: dict[str, str] = {}  # its stage, by product
     refused: dict[_Key, PlannedStage] = {}
@@ -199,7 +199,7 @@ def within_limits(
             found[at] = _not_made(one, "held", f"waits for {held[one.product_id]}", "")
         elif payer is not None:
             found[at] = _not_made(one, "held", payer.reason, payer.fix)
-        elif one.submits and one.credits != 0.0:
+        elif one.submits and one.reserved != 0.0:
             # A stage is not paid for when nothing says what a later one costs.
             task = unpriced.get(one.product_id, one)
             over = limit_reached(
@@ -210,7 +210,7 @@ def within_limits(
                 by_run=lambda: booked,  # noqa: B023
             )
             if over is None:
-                booked += one.credits or 0.0
+                booked += one.reserved or 0.0
             else:
                 found[at] = _not_made(one, "held", over.detail, _fix(over))
         if not found[at].moves:
@@ -220,7 +220,7 @@ def within_limits(
 
 
 def _priced(one: PlannedStage, limits: Limits, source_of: Callable[[PlannedStage], str]) -> Priced:
-    return Priced(one.stage, one.mode, _RUN_TO_COME, limits.of_run, one.credits, source_of(one))
+    return Priced(one.stage, one.mode, _RUN_TO_COME, limits.of_run, one.reserved, source_of(one))
 
 
 def _fix(over: OverLimit) -> str:
@@ -235,6 +235,7 @@ def _not_made(one: PlannedStage, outcome: Outcome, reason: str, fix: str) -> Pla
         outcome=outcome,
         submits=False,
         credits=0.0,
+        most=None,
         again=False,
         made_with=None,
     )

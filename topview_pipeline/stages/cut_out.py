@@ -55,7 +55,7 @@ class CutOut(Stage):
     endpoint = "remove_background"
     free = True
     deadline_seconds = 600.0
-    typical_seconds = 5.0
+    typical_seconds = 20.0
     main_file = CUT_OUT_FILE
     preview_files = (CUT_OUT_FILE,)
     label = "Cut-out"

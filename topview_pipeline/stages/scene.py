@@ -86,7 +86,7 @@ class Scenes(Stage):
     endpoint = "image_replace"
     booked_as = frozenset({"pa2_replace_product_image"})
     deadline_seconds = 1200.0
-    typical_seconds = 60.0
+    typical_seconds = 90.0
     main_file = "scene_1.png"
     preview_files = ("scene_1.png",)
     label = "Scenes"

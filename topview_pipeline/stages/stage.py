@@ -244,8 +244,8 @@ class Stage(ABC):
 
     # How long it speaks: only for stages with sound
 
-    def speech_seconds(self, product: Product) -> float | None:
-        """About how long the product's text takes to speak."""
+    def speech_seconds(self, product: Product, *, slowly: bool = True) -> float | None:
+        """About how long the product's text takes to speak, slowly or at the usual pace."""
         return None
 
     def recording(self, product: Product) -> str | None:

@@ -73,7 +73,7 @@ class Video(Stage):
     booked_as = frozenset({"pa2_image2video"})
     reads_upstream_result = True
     deadline_seconds = 3600.0
-    typical_seconds = 120.0
+    typical_seconds = 210.0
     main_file = VIDEO_FILE
     preview_files = (COVER_FILE, VIDEO_FILE)
     label = "Video"
@@ -142,8 +142,8 @@ class Video(Stage):
     def likely_mode(self, product: Product) -> str:
         return product.mode
 
-    def speech_seconds(self, product: Product) -> float | None:
-        return None if product.script is None else spoken_seconds(product.script)
+    def speech_seconds(self, product: Product, *, slowly: bool = True) -> float | None:
+        return None if product.script is None else spoken_seconds(product.script, slowly=slowly)
 
     def recording(self, product: Product) -> str | None:
         return product.audio
@@ -181,15 +181,16 @@ class Video(Stage):
         recorded: float | None = None,
         when_no_face: WhenNoFace = "fail",
     ) -> None:
-        """Check the recording's length in each mode that may be sent, the voice and the caption."""
+        """Check the length in each mode that may be sent, the voice and the caption."""
         if recorded is not None:
             self.check_recording(recorded, product.mode)
-        if recorded is not None and when_no_face == "avatar2":
+        seconds = self.speech_seconds(product, slowly=False) if recorded is None else recorded
+        if seconds is not None and when_no_face == "avatar2":
             fix = (
                 "Shorten it: a scene without a face is sent in that mode; or set "
                 "TOPVIEW_WHEN_NO_FACE=fail."
             )
-            _check_length(recorded, _FACELESS_MODE, fix=fix)
+            _check_length(seconds, _FACELESS_MODE, is_recorded=recorded is not None, fix=fix)
         if product.voice_id is not None:
             await lists.check_voice(product.voice_id)
         if product.caption_id is not None:
@@ -236,8 +237,10 @@ class Video(Stage):
     def check(self, task: Task, files: Mapping[str, Media]) -> Verdict:
         from topview_pipeline.media.video_checks import Speech, check_video
 
-        is_recorded = (task.request or {}).get("scriptMode") == "audio"
-        speech = None if task.seconds is None else Speech(task.seconds, is_recorded)
+        request = task.request or {}
+        usual = spoken_seconds(text, slowly=False) if (text := request.get("ttsText")) else None
+        is_recorded = request.get("scriptMode") == "audio"
+        speech = None if task.seconds is None else Speech(task.seconds, is_recorded, usual)
         return check_video(files[VIDEO_FILE], mode=task.mode, speech=speech)
 
     def result(self, product_id: str, task: Task, store: Store) -> FinishedVideo:
@@ -299,9 +302,11 @@ def image_sent(request: Json | None, scene_result: Json | None) -> SceneImage | 
     return next((image for image in images_of(scene_result) if image.image_id == sent), None)
 
 
-def _check_length(seconds: float, mode: str | None, *, fix: str = "") -> None:
-    found = too_long(seconds, mode, is_recorded=True)
-    if found is not None:
+def _check_length(
+    seconds: float, mode: str | None, *, is_recorded: bool = True, fix: str = ""
+) -> None:
+    found = too_long(seconds, mode, is_recorded=is_recorded)
+    if found is not None and found.is_refused:
         raise PreconditionError(found.what, fix=fix or found.fix)
 
 
