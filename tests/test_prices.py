@@ -154,12 +154,12 @@ def test_one_charge_above_its_estimate_makes_the_next_estimate_as_high() -> None
     ("script", "seconds"),
     [
         *(("a" * 120, 10.0), ("字" * 40, 10.0), ("", 2.0), ("字" * 4 + "a" * 12, 2.0)),
-        ("a b c d e f g h i j", 4.0),  # short words take time, too
+        ("a b c d e f g h i j", 4.8),  # short words take time, too
         ("Hello", 2.0),  # no video is shorter than its pauses
     ],
 )
 def test_a_script_takes_as_long_as_a_slow_reader(script: str, seconds: float) -> None:
-    assert spoken_seconds(script) == seconds
+    assert spoken_seconds(script) == pytest.approx(seconds)
 
 
 def test_a_plan_counts_the_usual_pace_and_a_limit_a_slow_voice() -> None:

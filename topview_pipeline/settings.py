@@ -354,6 +354,11 @@ class PipelineConfig(BaseModel):
     when_no_face: Literal["fail", "avatar2"] = Field(
         "fail", description="For a scene without a face: fail the product, or take mode avatar2."
     )
+    unknown_ids: Literal["warn", "fail"] = Field(
+        "warn",
+        description="For a voice, caption style or avatar that Topview's lists lack: warn, as they "
+        "may be incomplete, or fail the product before anything is paid.",
+    )
     previews: bool = Field(True, description="Small pictures on materializations in Dagster's UI.")
     checks: bool = Field(
         True, description="Results are measured as asset checks; one that fails is not exported."

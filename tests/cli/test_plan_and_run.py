@@ -9,15 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 from PIL import Image
 
 from tests.catalogue.test_files import bomb, cut, image, wav
-from tests.cli.conftest import GOOD, Invoke, Project
+from tests.cli.conftest import GOOD, QUAD, Invoke, Project, ProjectOf
+from topview_pipeline.cli import main
 from topview_pipeline.definitions import topview
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.engine import Failed, Held, Made
 from topview_pipeline.ledger.ledger import account_id
+from topview_pipeline.settings import VARIABLES
 from topview_pipeline.stages import VIDEO
 
 pytestmark = pytest.mark.timeout(120)
@@ -113,6 +115,7 @@ def huge(side: int) -> bytes:
 
 
 PHOTO = {"image": "photo.png"}
+REFUSED_IDS = {"TOPVIEW_UNKNOWN_IDS": "fail"}
 SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], dict[str, str]]] = {
     "a bad row that is named": (bad_rows, ("--product", "bad-1"), {}),
     "five bad rows of six": (bad_rows, (), {}),
@@ -140,8 +143,16 @@ SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], 
     "the recording is a web page": (
         with_file("voice.wav", b"<html></html>", audio="voice.wav", script=""), (), {},
     ),
-    "the voice is unknown": (with_columns(voice_id="nobody"), (), {}),
-    "the caption is unknown": (with_columns(caption_id="nothing"), (), {}),
+    "the voice is unknown": (with_columns(voice_id="nobody"), (), REFUSED_IDS),
+    "the caption is unknown": (with_columns(caption_id="nothing"), (), REFUSED_IDS),
+    "the avatar is unknown": (
+        with_columns(avatar_id="nobody", template_image=""), (), REFUSED_IDS,
+    ),
+    "the script is too long": (with_columns(script="so many words " * 30), (), {}),
+    "the script is cut off": (with_columns(script="so many words " * 9, mode="lite"), (), {}),
+    "the row's own prompt goes beside its location": (
+        with_columns(location=QUAD, image_edit_prompt="Hold it."), (), {},
+    ),
     "Topview refused it before": (refused_before, (), {}),
     "a stage without the one before": (two_good, ("--stage", "finishedVideo"), {}),
     "no more than one": (two_good, ("--limit", "1"), {}),
@@ -224,6 +235,34 @@ def check_credits(document: dict[str, Any], events: list[Any]) -> None:
             # How long a voice speaks is an estimate, upwards; all else is exact.
             is_exact = row["stage"] != VIDEO.key
             assert cost == row["credits"] if is_exact else cost <= row["credits"], row
+
+
+def test_both_warn_of_an_id_that_no_list_has(project: Project, invoke: Invoke) -> None:
+    """The lists may be incomplete: a refusal without a way around would stop the main job."""
+    one_of_each(project, caption_id="nothing")
+    (note,) = json.loads(invoke("plan", "--json").stdout)["notes"]
+    assert note.startswith("Topview lists no caption nothing (caption_id). If it does not exist")
+    ran = invoke("run", "--json").stdout.splitlines()
+    said = [one["what"] for one in map(json.loads, ran) if one["event"] == "warning"]
+    assert said == [note]
+
+
+@pytest.mark.parametrize(("has", "enough"), [(100.0, True), (5.0, False)])
+def test_both_say_whether_the_accounts_credits_are_enough(
+    project_of: ProjectOf, monkeypatch: pytest.MonkeyPatch, has: float, enough: bool
+) -> None:
+    """The balance for the API is one of its own, and runs out in the middle of the night."""
+    project = project_of(credits=has)
+    monkeypatch.chdir(project.folder)
+    project.products(4)
+    environment = {**dict.fromkeys(VARIABLES), **project.environment}
+    said = []
+    for command in ("plan", "run"):
+        result = CliRunner().invoke(main, [command], env=environment)
+        assert result.exit_code == (0 if enough else 3), result.output
+        said.append(" ".join(result.stdout.split()))
+    words = "100 credits for the API: enough." if enough else "not enough: they run out after about"
+    assert all(words in one for one in said), said
 
 
 def without_run(words: str) -> str:

@@ -30,6 +30,7 @@ from topview_pipeline.engine import (
     Observed,
     ProductWork,
     RunInfo,
+    Warned,
 )
 from topview_pipeline.ledger import (
     DEAD_AFTER_SECONDS,
@@ -172,6 +173,7 @@ class World:
             **{**DEFAULTS, "slots": self.settings.concurrency, **(config or {})}
         )
         self.runs = 0
+        self.warnings: list[str] = []
         self.observed: dict[tuple[str, str, str], list[str]] = {}
         """Data versions in the order of their observation, by (pipeline, source, product)."""
 
@@ -324,6 +326,9 @@ class World:
                             of = ledger.pipeline, source, event.product_id
                             seen = self.observed.setdefault(of, [])
                             seen.append(version)
+                        continue
+                    if isinstance(event, Warned):
+                        self.warnings.append(event.what)
                         continue
                     events.append(event)
                     if isinstance(event, Made):

@@ -12,7 +12,7 @@ from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.stages import Stage, Upstream, WorkItem
 from topview_pipeline.store import Artifact
 from topview_pipeline.topview.client import TopviewClient
-from topview_pipeline.topview.models import Caption, Voice
+from topview_pipeline.topview.models import Avatar, Caption, Voice
 
 QUAD = ((0.1, 0.1), (0.4, 0.1), (0.4, 0.5), (0.1, 0.5))
 SIGNED = "https://aigc.s3.amazonaws.com/folder/file?X-Amz-Signature=secret&X-Amz-Expires=86400"
@@ -93,6 +93,10 @@ class FakeClient:
 
     async def captions(self) -> list[Caption]:
         found: list[Caption] = await self._next("captions")
+        return found
+
+    async def avatars(self) -> list[Avatar]:
+        found: list[Avatar] = await self._next("avatars")
         return found
 
     async def query(self, _endpoint: str, task_id: str) -> Any:

@@ -239,6 +239,11 @@ def test_scenes_are_topviews_in_its_order(store: Store) -> None:
     found = [(scene.number, scene.image_id, scene.has_face) for scene in value.scenes]
     assert found == [(1, "image-1", True), (2, "image-2", None)]
     assert value.scenes[1].image.read() == b"bytes of scene_2.png"
+    sizes = {"bgRemovedImageWidth": 528, "bgRemovedImageHeight": 720, "maskImageWidth": None}
+    assert CUT_OUT.facts(sizes) == {"cutout_size": "528 x 720"}
+    avatar = {"aiavatarId": "a1", "aiavatarName": "Avatar_1", "previewVideoUrl": "", "type": 3}
+    assert VIDEO.facts({"aiAvatar": avatar}) == {"avatar_id": "a1", "avatar_name": "Avatar_1"}
+    assert VIDEO.facts({"aiAvatar": None}) == {}
     assert SCENE.facts(result) == {"image_ids": "image-1, image-2", "faces": "yes, not said"}
 
 

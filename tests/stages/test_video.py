@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,16 +12,18 @@ import pytest
 from tests.stages.fakes import PLAIN, FakeClient, hash_of, item_of, product, scene, scene_result
 from topview_pipeline.catalogue import Product
 from topview_pipeline.stages import (
+    SCENE,
     VIDEO,
     PreconditionError,
     ProofLists,
+    Stage,
     WhenNoFace,
     WorkItem,
     check_choice,
     image_sent,
 )
 from topview_pipeline.topview.errors import QueryError, QueryRejected, TaskUnknown, Unavailable
-from topview_pipeline.topview.models import Caption, ImageReplaceResult, Voice
+from topview_pipeline.topview.models import Avatar, Caption, ImageReplaceResult, Voice
 
 Faces = tuple[bool | None, ...]
 
@@ -174,23 +177,41 @@ KNOWN: dict[str, Any] = {
     "voices": [_voices("voice", "v2", "v3", "v4")],
     "own_voices": [_voices("cloned")],
     "captions": [[Caption(caption_id="caption")]],
+    "avatars": [[Avatar(avatar_id="avatar")]],
 }
 
 
-def _prove(answers: dict[str, Any], one: Product, **options: Any) -> None:
-    asyncio.run(VIDEO.prove(one, ProofLists(FakeClient(**answers).client), **options))
+def _prove(
+    answers: dict[str, Any],
+    one: Product,
+    *,
+    stage: Stage = VIDEO,
+    warn: Callable[[str], object] = print,
+    refuse: bool = True,
+    **options: Any,
+) -> None:
+    lists = ProofLists(FakeClient(**answers).client, refuse=refuse, warn=warn)
+    asyncio.run(stage.prove(one, lists, **options))
 
 
 @pytest.mark.parametrize(
     ("column", "path", "some"),
     [
+        ("avatar_id", "GET /v1/product_avatar/public_avatar/query", "such as avatar."),
         ("voice_id", "GET /v1/voice/query", "such as voice (name of voice, en); v2 "),
         ("caption_id", "GET /v1/caption/list", "such as caption."),
     ],
 )
 def test_an_id_that_topview_does_not_list_is_refused(column: str, path: str, some: str) -> None:
+    stage = SCENE if column == "avatar_id" else VIDEO
+    one = product(**{column: "no-such-id"})
     with pytest.raises(PreconditionError, match=rf"no-such-id \({column}\)") as caught:
-        _prove(KNOWN, product(**{column: "no-such-id"}))
+        _prove(KNOWN, one, stage=stage)
+    warnings: list[str] = []
+    _prove(KNOWN, one, stage=stage, warn=warnings.append, refuse=False)
+    (said,) = warnings
+    assert f"no-such-id ({column})" in said, "the lists may be incomplete: no refusal by itself"
+    assert "TOPVIEW_UNKNOWN_IDS=fail" in said
     assert path in caught.value.fix
     assert some in caught.value.fix
     assert "v4" not in caught.value.fix
@@ -227,6 +248,14 @@ def test_the_lists_are_read_once_for_many_products() -> None:
 
     asyncio.run(many())
     assert sorted(fake.calls) == ["captions", "own_voices", "voices"]
+
+
+def test_a_script_must_fit_the_mode_of_a_scene_without_a_face() -> None:
+    """A script of 40 s goes in avatar4, and its scene is paid before nobody is found in it."""
+    one = product(mode="avatar4", script="a" * 576)
+    _prove(KNOWN, one)
+    with pytest.raises(PreconditionError, match="TOPVIEW_WHEN_NO_FACE=fail"):
+        _prove(KNOWN, one, when_no_face="avatar2")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ class Product:
     product_id: str
     image: str | None
     product_image_file_id: str | None
+    product_image_mask_file_id: str | None = None  # corrects a bad cut-out
     template_image: str | None
     template_image_file_id: str | None
     avatar_id: str | None

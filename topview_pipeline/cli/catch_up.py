@@ -70,7 +70,8 @@ def catch_up(
     with Watcher(topview, run_id, console, speech) as watcher:
         catalogue = usable_catalogue(topview, products, run_id=run_id)
         watcher.doing = "Asking Topview for the account"
-        call_topview(topview, lambda client: client.check_account())
+        account = call_topview(topview, lambda client: client.check_account())
+        watcher.progress.credits_left = account.remain_credit
         watcher.doing = OPENING
         config = catch_up_config(
             products=list(products),

@@ -34,6 +34,7 @@ from topview_pipeline.cli.environment import (
     say_problems,
     usable_catalogue,
 )
+from topview_pipeline.cli.progress import balance
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
 from topview_pipeline.defs.run import pair
@@ -74,11 +75,13 @@ class Plan:
 
     Attributes:
         notes: what was not proved, in sentences.
+        credits_left: of the account; None when Topview did not say.
     """
 
     planned: Sequence[PlannedStage]
     coming: Forecast
     notes: Sequence[str] = ()
+    credits_left: float | None = None
 
     @property
     def troubles(self) -> list[PlannedStage]:
@@ -95,6 +98,7 @@ class Plan:
         if bad_rows or "failed" in outcomes:
             return SOME_FAILED
         is_open = "held" in outcomes or not all(one.is_read for one in self.planned)
+        is_open = is_open or self.coming.lasts(self.credits_left) is not None
         return SOME_PENDING if is_open else 0
 
 
@@ -129,8 +133,10 @@ def plan(
     )
     topview = pipeline()
     catalogue = usable_catalogue(topview, products)
+    credits_left = None
     if topview.config.api_key is not None:
-        call_topview(topview, lambda client: client.check_account())
+        account = call_topview(topview, lambda client: client.check_account())
+        credits_left = account.remain_credit
     with open_instance() as instance, topview.ledger() as ledger:
         pair(instance, ledger, topview, write=False)
         has_bad_rows = say_problems(console, catalogue, products) > 0
@@ -153,6 +159,7 @@ def plan(
         )
         refusal = _without_key(topview) or not_accepted
         found = _tried(topview, ledger, catalogue, files, planned, config.credit_limit)
+        found = replace(found, credits_left=credits_left)
     if as_json:
         code = found.exit_code(bad_rows=has_bad_rows)
         code = code if refusal is None else NOTHING_COULD_START
@@ -181,7 +188,8 @@ def _tried(
     credit_limit: float | None,
 ) -> Plan:
     """The plan once it has met what a run meets."""
-    config, notes = topview.config, []
+    config = topview.config
+    notes: list[str] = []
 
     async def proofs(client: TopviewClient | None = None) -> Proved:
         return await prove(
@@ -189,7 +197,7 @@ def _tried(
             catalogue.products,
             STAGES,
             files,
-            ProofLists(client),
+            ProofLists(client, refuse=config.unknown_ids == "fail", warn=notes.append),
             when_no_face=config.when_no_face,
             longest_seconds=_PROOF_SECONDS,
         )
@@ -235,6 +243,8 @@ def say_plan(console: Console, found: Plan, *, show_all: bool, quiet: bool = Fal
     """Print what is planned for each product, the sums of each stage, and the troubles."""
     if not quiet:
         _say_stages(console, found.planned, found.coming, show_all)
+        if words := balance(found.coming, found.credits_left).strip():
+            say(words, console)
     for note in found.notes:
         say(note, console)
     for line in in_few_lines(
@@ -302,6 +312,8 @@ def _document(
         "credits": coming.credits,
         "tasks_of_unknown_price": coming.unpriced,
         "seconds": round(coming.seconds, 1),
+        "credits_left": found.credits_left,
+        "credits_last_seconds": coming.lasts(found.credits_left),
         "stages": [asdict(stage) for stage in coming.stages],
         "troubles": [
             {

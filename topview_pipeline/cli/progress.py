@@ -14,8 +14,9 @@ from rich.table import Table
 from topview_pipeline.cli.console import SOME_FAILED, SOME_PENDING, in_credits, span
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.defs.failures import Trouble, trouble_of
-from topview_pipeline.engine import Failed, Held, Made, Observed
+from topview_pipeline.engine import Failed, Held, Made, Observed, Warned
 from topview_pipeline.ledger import Task
+from topview_pipeline.plan import Forecast
 from topview_pipeline.stages import STAGES
 from topview_pipeline.text import counted, one_line
 
@@ -50,6 +51,7 @@ class Progress:
         troubled: what was not made.
         credits: that Topview booked for tasks of this run.
         fingerprints: as planned: two products may share a task.
+        credits_left: of the account before it; None when Topview did not say.
     """
 
     def __init__(self, run_id: str) -> None:
@@ -59,6 +61,7 @@ class Progress:
         self.made: dict[Key, bool] = {}
         self.troubled: dict[Key, Trouble] = {}
         self.credits = 0.0
+        self.credits_left: float | None = None
         self._paid: set[int] = set()
         self._submitted: set[Key] = set()
         self._failed: set[str] = set()
@@ -76,6 +79,8 @@ class Progress:
             return self._planned_line(event) if self.wanted else None
         if isinstance(event, Observed):
             self._read.update((event.product_id, _STAGES[source]) for source in event.versions)
+        if isinstance(event, Warned):
+            return one_line(f"Warning: {event.what}")
         if isinstance(event, Made):
             return self._add_made(event.product_id, event.stage, event.task)
         if isinstance(event, (Failed, Held)):
@@ -94,7 +99,7 @@ class Progress:
         tasks, cost = counted(coming.tasks, "new task"), in_credits(coming.credits)
         return (
             f"To make: {stages} of {products}, {tasks}, about {cost}{unpriced}, "
-            f"about {span(coming.seconds)}."
+            f"about {span(coming.seconds)}.{balance(coming, self.credits_left)}"
         )
 
     def _add_made(self, product: str, stage: str, task: Task) -> str:
@@ -145,6 +150,20 @@ class Progress:
         return {key: counts for key, counts in stages.items() if counts}
 
 
+def balance(coming: Forecast, credits_left: float | None) -> str:
+    """A sentence on the account's credits beside a plan; empty when there is nothing to compare."""
+    if credits_left is None or not (coming.credits or coming.unpriced):
+        return ""
+    has = f" The account has {in_credits(round(credits_left, 2))} for the API"
+    seconds = coming.lasts(credits_left)
+    if seconds is not None:
+        return (
+            f"{has}, which is not enough: they run out after about {span(seconds)}, and what is "
+            "left then is held. Buy more, or make fewer with --limit."
+        )
+    return f"{has}: enough{' for all of known price' if coming.unpriced else ''}."
+
+
 def table_of(phases: Phases, caption: str, width: int = _WIDE) -> Table:
     """The live table, readable in 60 columns; wider ones have a bar."""
     legend = "queued: waits for its files or a slot; later: for the stage before"
@@ -185,7 +204,11 @@ def document_of(event: object, progress: Progress) -> dict[str, object] | None:
             "credits": forecast.credits,
             "unpriced": forecast.unpriced,
             "seconds": forecast.seconds,
+            "credits_left": progress.credits_left,
+            "credits_last_seconds": forecast.lasts(progress.credits_left),
         }
+    if isinstance(event, Warned):
+        return {"event": "warning", "what": event.what}
     if isinstance(event, Made):
         task = event.task
         return {

@@ -14,7 +14,7 @@ from topview_pipeline.defs.checks import evaluation
 from topview_pipeline.defs.data_versions import Versions, observation
 from topview_pipeline.defs.failures import Trouble, trouble_of
 from topview_pipeline.defs.metadata import made_metadata, preview_of
-from topview_pipeline.engine import Event, Failed, Held, HoldReason, Made, Observed
+from topview_pipeline.engine import Event, Failed, Held, HoldReason, Made, Observed, Warned
 from topview_pipeline.engine.check import verdict_of
 from topview_pipeline.ledger import Ledger, Task
 from topview_pipeline.media import Verdict
@@ -101,6 +101,8 @@ class Reporter:
             yield from self._observed(event)
         elif isinstance(event, Made):
             yield from self._made(event)
+        elif isinstance(event, Warned):
+            self._log.warning(event.what)
         else:
             yield from self._not_made(event)
 

@@ -2,7 +2,7 @@
 
 from topview_pipeline.engine.context import Context, ProductWork, RunInfo, Timing
 from topview_pipeline.engine.engine import Engine
-from topview_pipeline.engine.events import Event, Failed, Held, HoldReason, Made, Observed
+from topview_pipeline.engine.events import Event, Failed, Held, HoldReason, Made, Observed, Warned
 from topview_pipeline.engine.thread import EngineThread
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "ProductWork",
     "RunInfo",
     "Timing",
+    "Warned",
 ]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from topview_pipeline.catalogue import Product
-from topview_pipeline.engine.events import Event, Made
+from topview_pipeline.engine.events import Event, Made, Warned
 from topview_pipeline.engine.inputs import Files, Offload, Reader, in_thread
 from topview_pipeline.engine.poll_plan import PollPlan
 from topview_pipeline.ledger import Ledger, Task, TaskState
@@ -178,7 +178,11 @@ class Context:
         self.activity = Activity(self.ticks)
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.by_key = {stage.key: stage for stage in self.stages}
-        self.proofs = ProofLists(self.client)
+        self.proofs = ProofLists(
+            self.client,
+            refuse=self.config.unknown_ids == "fail",
+            warn=lambda what: self.emit(Warned(what)),
+        )
         # Reading, sending and downloading apart: an outage of one must not starve the others.
         self.reader = Reader(self.files, self.apart)
         self.reading = asyncio.Semaphore(8)

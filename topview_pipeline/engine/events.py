@@ -99,7 +99,14 @@ class Held:
     task: Task | None = None
 
 
-Event = Observed | Made | Failed | Held
+@dataclass(frozen=True)
+class Warned:
+    """Something is doubtful, and the run goes on."""
+
+    what: str
+
+
+Event = Observed | Made | Failed | Held | Warned
 
 FIXES: Mapping[HoldReason, str] = {
     HoldReason.ACCOUNT: "fix the account as it says there, then run again",

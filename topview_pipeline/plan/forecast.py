@@ -52,6 +52,12 @@ class Forecast:
         """Tasks whose price nothing says."""
         return sum(stage.unpriced for stage in self.stages)
 
+    def lasts(self, credits_left: float | None) -> float | None:
+        """Seconds until so many credits are used up, at the slots' pace; None: they are enough."""
+        if credits_left is None or self.credits <= credits_left:
+            return None
+        return self.seconds * max(credits_left, 0.0) / self.credits
+
 
 def forecast(
     planned: Sequence[PlannedStage],

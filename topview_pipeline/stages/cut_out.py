@@ -40,10 +40,16 @@ MASK_FILE = "mask.png"
 
 @dataclass(frozen=True)
 class BgRemovedImage(StageResult):
-    """The product without its background. `mask` has the photo's size."""
+    """The product without its background. `mask` has the photo's size.
+
+    Attributes:
+        cutout_size: width and height in pixels, as Topview says them; `mask_size` likewise.
+    """
 
     cutout: StoredFile
     mask: StoredFile
+    cutout_size: tuple[int, int] | None = None
+    mask_size: tuple[int, int] | None = None
 
 
 class CutOut(Stage):
@@ -76,18 +82,28 @@ class CutOut(Stage):
     check_description = "The cut-out is neither empty nor the whole photo."
 
     def inputs(self, product: Product, hash_of: HashOf) -> Inputs:
-        return present({"photo": file_input(product.image, product.product_image_file_id, hash_of)})
+        return present(
+            {
+                "photo": file_input(product.image, product.product_image_file_id, hash_of),
+                "mask": product.product_image_mask_file_id,
+            }
+        )
 
     def files(self, item: WorkItem) -> tuple[FileNeeded, ...]:
         product = item.product
-        return file_needed(item, "photo", product.image, product.product_image_file_id)
+        return (
+            *file_needed(item, "photo", product.image, product.product_image_file_id),
+            *file_needed(item, "mask", None, product.product_image_mask_file_id),
+        )
 
     def request(
         self, item: WorkItem, file_ids: Mapping[str, str]
     ) -> models.RemoveBackgroundRequest:
         from topview_pipeline.topview import models
 
-        return models.RemoveBackgroundRequest(product_image_file_id=file_ids["photo"])
+        return models.RemoveBackgroundRequest(
+            product_image_file_id=file_ids["photo"], product_image_mask_file_id=file_ids.get("mask")
+        )
 
     def downloads(self, answer: models.RemoveBackgroundResult) -> tuple[Download, ...] | None:
         return all_images(
@@ -101,10 +117,25 @@ class CutOut(Stage):
 
     def result(self, product_id: str, task: Task, store: Store) -> BgRemovedImage:
         files = stored_files(task, store)
+        answer = task.result or {}
         return BgRemovedImage(
-            *common_fields(product_id, task), cutout=files[CUT_OUT_FILE], mask=files[MASK_FILE]
+            *common_fields(product_id, task),
+            cutout=files[CUT_OUT_FILE],
+            mask=files[MASK_FILE],
+            cutout_size=_size(answer, "bgRemovedImage"),
+            mask_size=_size(answer, "maskImage"),
         )
 
     def facts(self, result: Json) -> dict[str, str]:
         names = {"bgRemovedImageFileId": "cutout_file_id", "maskImageFileId": "mask_file_id"}
-        return {name: str(result[key]) for key, name in names.items() if result.get(key)}
+        found = {name: str(result[key]) for key, name in names.items() if result.get(key)}
+        for name, image in (("cutout_size", "bgRemovedImage"), ("mask_size", "maskImage")):
+            if size := _size(result, image):
+                found[name] = f"{size[0]} x {size[1]}"
+        return found
+
+
+def _size(result: Json, image: str) -> tuple[int, int] | None:
+    """Width and height of an image of a kept answer."""
+    width, height = result.get(f"{image}Width"), result.get(f"{image}Height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None

@@ -55,11 +55,19 @@ _DENIALS: Final = 3
 
 @dataclass(frozen=True)
 class FinishedVideo(StageResult):
-    """The talking video. `cover` is None when Topview gave none."""
+    """The talking video. What Topview did not give is None.
+
+    Attributes:
+        avatar_id: of the avatar that Topview made of the scene.
+        preview_url: of that avatar's own video, without its signature.
+    """
 
     video: StoredFile
     cover: StoredFile | None
     mode: str | None
+    avatar_id: str | None = None
+    avatar_name: str | None = None
+    preview_url: str | None = None
 
 
 class Video(Stage):
@@ -244,13 +252,26 @@ class Video(Stage):
         return check_video(files[VIDEO_FILE], mode=task.mode, speech=speech)
 
     def result(self, product_id: str, task: Task, store: Store) -> FinishedVideo:
-        files = stored_files(task, store)
+        files, avatar = stored_files(task, store), self.facts(task.result or {})
         return FinishedVideo(
             *common_fields(product_id, task),
             video=files[VIDEO_FILE],
             cover=files.get(COVER_FILE),
             mode=task.mode,
+            avatar_id=avatar.get("avatar_id"),
+            avatar_name=avatar.get("avatar_name"),
+            preview_url=avatar.get("preview_url"),
         )
+
+    def facts(self, result: Json) -> dict[str, str]:
+        avatar = result.get("aiAvatar")
+        names = {
+            "aiavatarId": "avatar_id",
+            "aiavatarName": "avatar_name",
+            "previewVideoUrl": "preview_url",
+        }
+        given = avatar if isinstance(avatar, Mapping) else {}
+        return {name: str(given[key]) for key, name in names.items() if given.get(key)}
 
     def upstream_files(self, request: Json, upstream_result: Json) -> tuple[str, ...]:
         image = image_sent(request, upstream_result)
@@ -311,30 +332,48 @@ def _check_length(
 
 
 class ProofLists:
-    """Topview's lists of voices and captions, read at most once a run, when first asked for.
+    """Topview's lists of ids, read at most once a run, when first asked for.
 
-    A list that is empty, cannot be read in 30 seconds, or need not be whole refuses no product.
+    A list that is empty, cannot be read in 30 seconds, or need not be whole says nothing.
 
     Args:
         client: None: nobody is asked, and every id passes.
+        refuse: an id that a list lacks fails the product; else it is warned of, once.
+        warn: takes a sentence.
     """
 
-    def __init__(self, client: TopviewClient | None) -> None:
+    def __init__(
+        self,
+        client: TopviewClient | None,
+        *,
+        refuse: bool = False,
+        warn: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self._client = client
+        self._refuse = refuse
+        self._warn = warn
+        self._warned: set[str] = set()
         self._lock = asyncio.Lock()
         self._lists: dict[str, Mapping[str, str]] = {}
 
     async def check_voice(self, voice_id: str) -> None:
-        """Raise PreconditionError when Topview has no such voice."""
+        """Doubt a voice that Topview does not list."""
         if self._client is not None:
             read = partial(self._voices, self._client)
             await self._check("voice", voice_id, "/v1/voice/query", read)
 
     async def check_caption(self, caption_id: str) -> None:
-        """Raise PreconditionError when Topview has no such caption style."""
+        """Doubt a caption style that Topview does not list."""
         if self._client is not None:
             read = partial(self._captions, self._client)
             await self._check("caption", caption_id, "/v1/caption/list", read)
+
+    async def check_avatar(self, avatar_id: str) -> None:
+        """Doubt an avatar that Topview does not list."""
+        if self._client is not None:
+            read = partial(self._avatars, self._client)
+            path = "/v1/product_avatar/public_avatar/query"
+            await self._check("avatar", avatar_id, path, read)
 
     async def _check(
         self, kind: str, wanted: str, path: str, read: Callable[[], Awaitable[Mapping[str, str]]]
@@ -347,10 +386,17 @@ class ProofLists:
             return
         first = list(known.items())[:_NAMED]
         some = "; ".join(f"{one} ({name})" if name else one for one, name in first)
-        raise PreconditionError(
-            f"Topview has no {kind} {wanted} ({kind}_id), so the video could not be made",
-            fix=f"Set {kind}_id to one of those that GET {path} lists, such as {some}.",
-        )
+        what = f"Topview lists no {kind} {wanted} ({kind}_id)"
+        fix = f"Set {kind}_id to one of those that GET {path} lists, such as {some}."
+        if self._refuse:
+            fix += " Where the list lacks it by mistake, set TOPVIEW_UNKNOWN_IDS=warn."
+            raise PreconditionError(f"{what}, so nothing is made with it", fix=fix)
+        if what not in self._warned:
+            self._warned.add(what)
+            self._warn(
+                f"{what}. If it does not exist, what is made with it fails, perhaps after earlier "
+                f"stages were paid. {fix} TOPVIEW_UNKNOWN_IDS=fail refuses such products."
+            )
 
     async def _voices(self, client: TopviewClient) -> Mapping[str, str]:
         """Name and language by id: Topview's voices and the account's own."""
@@ -367,6 +413,10 @@ class ProofLists:
     async def _captions(self, client: TopviewClient) -> Mapping[str, str]:
         captions = await self._read(client.captions())
         return {caption.caption_id: "" for caption in captions or ()}
+
+    async def _avatars(self, client: TopviewClient) -> Mapping[str, str]:
+        avatars = await self._read(client.avatars())
+        return {avatar.avatar_id: "" for avatar in avatars or ()}
 
     async def _read(self, reading: Awaitable[list[Any]]) -> list[Any] | None:
         from topview_pipeline.topview.errors import QueryError

@@ -93,6 +93,7 @@ class RemoveBackgroundRequest(TaskRequest):
     """Cut the product out of its photo. Free."""
 
     product_image_file_id: Id
+    product_image_mask_file_id: str | None = None
 
 
 class ImageReplaceRequest(TaskRequest):
