@@ -156,10 +156,10 @@ SLIPS: dict[str, tuple[Callable[[], object], str, str]] = {
         "line 1, column mode (product 'mug'): there is no mode 'AVATAR4FAST'",
         "is avatar4Fast meant?",
     ),
-    "a page of text for five seconds": (
-        partial(_row, mode="lite", script="Seventy two words of it. " * 15),
-        "line 1, column script (product 'mug'): the script takes about 31 s to speak, and a video "
-        "in mode lite lasts 5 s",
+    "a page of text for half a minute": (
+        partial(_row, mode="avatar2", script="Eighty words of it. " * 20),
+        "line 1, column script (product 'mug'): the script takes about 32 s to speak, and a video "
+        "in mode avatar2 lasts at most 28 s",
         "shorten it, or use mode avatar4",
     ),
     "a template beside the avatar": (

@@ -191,7 +191,8 @@ def test_odd_answers_do_not_have_a_living_scene_paid_again(
 
 def test_a_voice_that_topview_does_not_know_is_not_the_images_fault(forgetful: World) -> None:
     changed = replace(_video_of_a_dead_scene(forgetful), voice_id=NO_SUCH_ID)
-    assert f"no voice {NO_SUCH_ID}" in _failed(forgetful.run([changed], **BOTH)).what
+    events = forgetful.run([changed], **BOTH, unknown_ids="fail")
+    assert f"no voice {NO_SUCH_ID}" in _failed(events).what
     assert _paid(forgetful) == (1, 1)
 
 
@@ -242,12 +243,18 @@ def test_an_image_chosen_of_a_dead_scene_does_not_count_for_the_new_one(forgetfu
 
 @pytest.mark.parametrize("column", ["voice_id", "caption_id"])
 def test_an_id_that_topview_does_not_list_costs_no_scene(world: World, column: str) -> None:
-    events = world.run([product("a", **{column: NO_SUCH_ID}), product("b")])
+    products = [product("a", **{column: NO_SUCH_ID}), product("b")]
+    events = world.run(products, unknown_ids="fail")
+    assert not world.warnings
     bad = {("a", stage): "failed" for stage in SCENE_AND_VIDEO}
     assert fates(events) == everything("made", "a", "b") | bad
     assert f"{NO_SUCH_ID} ({column})" in _failed(events).what
     assert str(getattr(product("b"), column)) in _failed(events).fix
     assert world.counters()["submits"]["image_replace"] == 1
+    world.run([products[0]])
+    (warning,) = world.warnings
+    assert f"{NO_SUCH_ID} ({column})" in warning, "the lists may be incomplete"
+    assert world.counters()["submits"]["image_replace"] == 2
 
 
 @pytest.mark.parametrize(
