@@ -69,7 +69,7 @@ def test_a_dry_run_says_as_much_as_is_asked_for(
     project: Project, invoke: Invoke, option: str, has_rows: bool, has_all: bool
 ) -> None:
     project.products(8, voice_id="nobody")
-    dry = invoke("run", "--dry-run", option)
+    dry = invoke("run", "--dry-run", option, TOPVIEW_UNKNOWN_IDS="fail")
     assert dry.exit_code == 1
     assert "would fail" in dry.stdout
     assert ("new task" in dry.stdout, "--all shows them" not in dry.stdout) == (has_rows, True)

@@ -226,6 +226,7 @@ class TopviewCatalogue(dg.Component, _Described):
     unknown_deadlines: int = _as("unknown_deadlines")
     when_no_face: Literal["fail", "avatar2"] = _as("when_no_face")
     accelerate_uploads: bool = _as("accelerate_uploads")
+    unknown_ids: Literal["warn", "fail"] = _as("unknown_ids")
     previews: bool = _as("previews")
     checks: bool = _as("checks")
     media_url: str | None = _as("media_url")
