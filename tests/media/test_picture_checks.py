@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tests.media.films import png
-from topview_pipeline.media import Outcome
+from topview_pipeline.media import Outcome, refused_images
 from topview_pipeline.media.picture_checks import check_cutout, check_scene
 
 PHOTO = png(Image.new("L", (400, 400)))
@@ -89,6 +89,13 @@ def test_a_scene_shows_something_and_a_face(
     assert bool(verdict.fix) is (outcome is not Outcome.PASSED)
     is_open = any("Topview does not say" in left for left in verdict.not_measured)
     assert is_open is (bool(images) and images[0][1] is None)
+
+
+def test_each_image_of_a_scene_has_its_own_verdict() -> None:
+    verdict = check_scene([(FLAT, True), (room(), False), (room(), True)])
+    assert [one.outcome.value for one in verdict.images] == ["failed", "doubtful", "passed"]
+    assert refused_images(verdict.to_json()) == {1}
+    assert "one flat colour" in verdict.images[0].why
 
 
 def test_stand_ins_among_real_images_do_not_hide_those() -> None:

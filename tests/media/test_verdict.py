@@ -17,6 +17,7 @@ verdicts = st.builds(
     st.text(),
     st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)),
     st.lists(st.text()).map(tuple),
+    st.lists(st.builds(Verdict, st.sampled_from(Outcome), st.text())).map(tuple),
 )
 
 

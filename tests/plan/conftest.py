@@ -75,6 +75,7 @@ class Situation:
             "deadline_at": NOW + 600.0,
             "last_query_at": None,
             "result": SCENES if stage is SCENE else None,
+            "quality": None,
             "inputs": item.input_versions,
         }
         row = TaskGlance(**values | more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,6 +63,27 @@ def test_the_wanted_image_else_the_first_with_a_face(
     one = product(mode=mode, chosen_image=wanted)
     item = item_of(VIDEO, one, scene(*faces), when_no_face=when_no_face)
     assert (item.mode, VIDEO.provider_ids(item)) == (sent, (f"image-{number}",))
+
+
+@pytest.mark.parametrize(
+    ("faces", "outcomes", "wanted", "number"),
+    [
+        ((True, True), ("failed", "passed"), None, 2),
+        ((True, False), ("failed", "doubtful"), None, 2),
+        ((True, True), ("doubtful", "passed"), None, 1),
+        ((True, True), ("failed", "failed"), None, 1),
+        ((True, True), ("failed", "passed"), 1, 1),  # a person's word
+    ],
+)
+def test_an_image_that_failed_its_check_is_taken_last(
+    faces: Faces, outcomes: tuple[str, ...], wanted: int | None, number: int
+) -> None:
+    quality = {"images": [{"outcome": outcome} for outcome in outcomes]}
+    upstream = replace(scene(*faces), quality=quality)
+    item = item_of(VIDEO, product(mode="avatar2"), upstream, choice=wanted)
+    assert VIDEO.provider_ids(item) == (f"image-{number}",)
+    anyway = item_of(VIDEO, product(mode="avatar2"), upstream, choice=number)
+    assert anyway.inputs == VIDEO.inputs(product(chosen_image=wanted), hash_of)
 
 
 @pytest.mark.parametrize(

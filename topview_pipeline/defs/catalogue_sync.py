@@ -225,7 +225,8 @@ class _Choices:
         chosen = {product for product, _ in self._choices}
         self._last: Mapping[tuple[str, str], TaskGlance] = {}
         if ledger is not None and chosen:
-            self._last = ledger.tasks.last_made_all(results_of=[stage.key for stage in STAGES])
+            keys = [stage.key for stage in STAGES]
+            self._last = ledger.tasks.last_made_all(results_of=keys, verdicts_of=keys)
 
     def laid_over(self, stage: Stage, product: Product, inputs: Inputs) -> Inputs:
         """The inputs as the stage's next task would have them."""
@@ -233,7 +234,7 @@ class _Choices:
         if last is None:
             return inputs
         choice = self._choices.get((product.product_id, last.fingerprint))
-        return stage.effective_inputs(inputs, choice, last.result)
+        return stage.effective_inputs(inputs, choice, last.result, last.quality)
 
 
 # What a run or a sensor says of it.

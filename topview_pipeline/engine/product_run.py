@@ -10,10 +10,11 @@ import contextlib
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Final
 
+from topview_pipeline.engine.check import verdict_of
 from topview_pipeline.engine.context import Context, ProductWork
 from topview_pipeline.engine.decide import (
     Action,
@@ -52,6 +53,7 @@ from topview_pipeline.ledger import (
     without_price,
 )
 from topview_pipeline.ledger.health import trouble_of
+from topview_pipeline.media import Verdict
 from topview_pipeline.stages import (
     FileNeeded,
     Inputs,
@@ -184,6 +186,8 @@ class ProductRun:
                 task = await self._follow(decision)
             if task is not None and task.state is TaskState.STORED:
                 break
+        if len(self.left) > 1:
+            task = await self._measured(task)
         self._results[stage.key] = task
         self._context.emit(Made(self._product_id, stage.key, task, item.input_versions))
 
@@ -202,10 +206,12 @@ class ProductRun:
                 self._product_id, stage.upstream
             )
             if task is not None:
+                task = await self._measured(task)
                 upstream = Upstream(
                     task.fingerprint,
                     task.result or {},
                     tuple(Artifact.from_json(one) for one in task.artifacts or ()),
+                    task.quality,
                 )
                 self._results[stage.upstream] = task
                 choice = ledger.choices.image_for(self._product_id, task.fingerprint)
@@ -220,6 +226,19 @@ class ProductRun:
         self._observe(stage, item.inputs)
         self._works[stage.key] = item.work
         return item
+
+    async def _measured(self, task: Task) -> Task:
+        """The stored row with its verdict, where checks are on: the next stage goes by it."""
+        context = self._context
+        if not context.config.checks or task.state is not TaskState.STORED:
+            return task
+        stage = context.by_key[task.stage]
+        with context.activity.busy():
+            verdict: Verdict = await context.offload(
+                verdict_of, stage, task, context.ledger, context.store
+            )
+        context.activity.progress()
+        return replace(task, quality=verdict.to_json())
 
     def _observe(self, stage: Stage, inputs: Inputs) -> None:
         """Report the version before anything is made from it."""

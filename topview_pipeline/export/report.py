@@ -259,7 +259,7 @@ class _Builder:
         upstream, choice = None, None
         if before is not None:
             files = tuple(map(Artifact.from_json, before.artifacts or ()))
-            upstream = Upstream(before.fingerprint, before.result or {}, files)
+            upstream = Upstream(before.fingerprint, before.result or {}, files, before.quality)
             choice = self._choices.get((product.product_id, before.fingerprint))
         try:
             item = stage.item(

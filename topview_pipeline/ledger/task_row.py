@@ -121,6 +121,7 @@ class TaskGlance(NamedTuple):
     Attributes:
         pipeline, product_id: that paid for it; in `Tasks.last_made_all` those that stand on it.
         result: of the stages whose results were asked for; None elsewhere.
+        quality: likewise of the stages whose verdicts were asked for.
         inputs: only in `Tasks.last_made_all`; empty elsewhere.
     """
 
@@ -141,6 +142,7 @@ class TaskGlance(NamedTuple):
     deadline_at: float
     last_query_at: float | None
     result: Mapping[str, Any] | None
+    quality: Mapping[str, Any] | None
     inputs: Mapping[str, str]
 
 

@@ -182,20 +182,22 @@ class Tasks:
         return {(product_id, stage): task_id for product_id, stage, task_id in rows}
 
     def last_made_all(
-        self, *, results_of: Collection[str] = ()
+        self, *, results_of: Collection[str] = (), verdicts_of: Collection[str] = ()
     ) -> dict[tuple[str, str], TaskGlance]:
-        """`last_made` of every (product, stage); with the results of these stages."""
+        """`last_made` of every (product, stage); with the results and verdicts of these stages."""
         made = self._reports([sa.func.max(task_event.c.id)], task.c.state.in_(_MADE))
         newest = made.group_by(task_event.c.product_id, task.c.stage)
-        columns = _glance_columns(results_of, task_event, task.c.inputs)
+        columns = _glance_columns(results_of, verdicts_of, task_event, task.c.inputs)
         # By number alone: each condition more makes PostgreSQL expect fewer rows, until it loops.
         of_events = sa.select(*columns).join_from(task_event, task, _OF_EVENT)
         query = of_events.where(task_event.c.id.in_(newest))
         return {(glance.product_id, glance.stage): glance for glance in self._glances(query)}
 
-    def glances(self, *, results_of: Collection[str] = ()) -> dict[str, list[TaskGlance]]:
-        """Every row of the account by its work; with the results of these stages."""
-        columns = _glance_columns(results_of, task, sa.null())
+    def glances(
+        self, *, results_of: Collection[str] = (), verdicts_of: Collection[str] = ()
+    ) -> dict[str, list[TaskGlance]]:
+        """Every row of the account by its work; with the results and verdicts of these stages."""
+        columns = _glance_columns(results_of, verdicts_of, task, sa.null())
         query = sa.select(*columns).where(task.c.account == self._account)
         found: dict[str, list[TaskGlance]] = {}
         for glance in self._glances(query.order_by(task.c.id)):
@@ -480,9 +482,17 @@ def _is_newest(*columns: str) -> sa.ColumnElement[bool]:
 
 
 def _glance_columns(
-    results_of: Collection[str], owner: sa.Table, inputs: sa.ColumnElement[Any]
+    results_of: Collection[str],
+    verdicts_of: Collection[str],
+    owner: sa.Table,
+    inputs: sa.ColumnElement[Any],
 ) -> list[sa.ColumnElement[Any]]:
     result = sa.case((task.c.stage.in_(results_of), task.c.result), else_=sa.null())
-    others: dict[str, sa.ColumnElement[Any]] = {"result": result, "inputs": inputs}
+    quality = sa.case((task.c.stage.in_(verdicts_of), task.c.quality), else_=sa.null())
+    others: dict[str, sa.ColumnElement[Any]] = {
+        "result": result,
+        "quality": quality,
+        "inputs": inputs,
+    }
     others |= {name: owner.c[name] for name in ("pipeline", "product_id")}
     return [others[name] if name in others else task.c[name] for name in TaskGlance._fields]

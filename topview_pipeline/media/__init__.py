@@ -3,6 +3,13 @@
 Works on paths and bytes alone. Importing this room loads neither Pillow nor FFmpeg: 0.3 s.
 """
 
-from topview_pipeline.media.verdict import VERSION, Outcome, Verdict, is_refused, unmeasured
+from topview_pipeline.media.verdict import (
+    VERSION,
+    Outcome,
+    Verdict,
+    is_refused,
+    refused_images,
+    unmeasured,
+)
 
-__all__ = ["VERSION", "Outcome", "Verdict", "is_refused", "unmeasured"]
+__all__ = ["VERSION", "Outcome", "Verdict", "is_refused", "refused_images", "unmeasured"]

@@ -7,6 +7,7 @@ it; a person has to look.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from topview_pipeline.media.probe import Media, is_stand_in, opened_image
@@ -60,6 +61,8 @@ def check_cutout(cutout: Media, mask: Media | None) -> Verdict:
 def check_scene(images: Sequence[tuple[Media, bool | None]]) -> Verdict:
     """Check that a scene's images are large enough, and show something and a face.
 
+    The scene fails when every image does; each image has its own verdict in `images`.
+
     Args:
         images: Each image in Topview's order, and what Topview's `faceExistence` says of it.
 
@@ -70,14 +73,15 @@ def check_scene(images: Sequence[tuple[Media, bool | None]]) -> Verdict:
     if not images:
         found.error("it has no image", MAKE_AGAIN)
         return found.verdict("")
-    flat, stand_ins, sizes = 0, 0, []
-    for media, _ in images:
+    stand_ins, sizes, each = 0, [], []
+    for media, has_face in images:
         with opened_image(media) as image:
             stand_ins += is_stand_in(image.info)
             sizes.append(image.size)
-            flat += _is_flat(image)
+            each.append(_check_image(image, has_face))
     if stand_ins == len(images):
         return STAND_IN
+    flat = sum(verdict.is_refused for verdict in each)
     width, height = min(sizes, key=min)
     found.numbers |= {"width_pixels": width, "height_pixels": height, "flat_images": flat}
     if flat == len(images):
@@ -87,7 +91,18 @@ def check_scene(images: Sequence[tuple[Media, bool | None]]) -> Verdict:
     if min(width, height) < LEAST_SCENE_SIDE:
         found.warn(f"an image is only {width} x {height} pixels", "use a larger template")
     _check_faces(found, [has_face for _, has_face in images])
-    return found.verdict(f"{len(images)} images of at least {width} x {height} pixels.")
+    verdict = found.verdict(f"{len(images)} images of at least {width} x {height} pixels.")
+    return replace(verdict, images=tuple(each))
+
+
+def _check_image(image: Image.Image, has_face: bool | None) -> Verdict:
+    found, (width, height) = Findings(), image.size
+    if _is_flat(image):
+        found.error("it is one flat colour", _ANOTHER_SCENE)
+    if min(width, height) < LEAST_SCENE_SIDE:
+        found.warn(f"it is only {width} x {height} pixels", "use a larger template")
+    _check_faces(found, [has_face])
+    return found.verdict(f"{width} x {height} pixels.")
 
 
 def _coverage(picture: Image.Image) -> float:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Raised when a rule changes; results with a verdict of another version are measured again."""
 MAKE_AGAIN: Final = "make it again with force; if it comes out the same, report it to Topview"
 
@@ -30,6 +30,7 @@ class Verdict:
     fix: str = ""
     numbers: Mapping[str, float] = field(default_factory=dict)  # by a name with its unit
     not_measured: tuple[str, ...] = ()  # what could not be measured, and why
+    images: tuple[Verdict, ...] = ()  # of each image of a scene, in Topview's order
 
     @property
     def is_refused(self) -> bool:
@@ -45,8 +46,18 @@ class Verdict:
         """The verdict that `to_json` gave; None when there is none of this version."""
         if kept is None or kept.get("version") != VERSION:
             return None
-        why, fix, numbers = kept["why"], kept["fix"], kept["numbers"]
-        return cls(Outcome(kept["outcome"]), why, fix, numbers, tuple(kept["not_measured"]))
+        return cls._of(kept)
+
+    @classmethod
+    def _of(cls, kept: Mapping[str, Any]) -> Verdict:
+        return cls(
+            Outcome(kept["outcome"]),
+            kept["why"],
+            kept["fix"],
+            kept["numbers"],
+            tuple(kept["not_measured"]),
+            tuple(map(cls._of, kept["images"])),
+        )
 
 
 class Findings:
@@ -90,6 +101,12 @@ def is_refused(kept: Mapping[str, Any] | None) -> bool:
     result is measured again.
     """
     return kept is not None and kept.get("outcome") == Outcome.FAILED.value
+
+
+def refused_images(kept: Mapping[str, Any] | None) -> frozenset[int]:
+    """The numbers, from 1, of the images that a kept verdict of a scene refuses."""
+    images = (kept or {}).get("images") or ()
+    return frozenset(number for number, image in enumerate(images, 1) if is_refused(image))
 
 
 def unmeasured(why: str) -> Verdict:

@@ -50,13 +50,14 @@ def load_known(
 ) -> Known:
     """Load what the ledger knows; `materialized` comes from Dagster."""
     read = [stage.upstream for stage in stages if stage.reads_upstream_result and stage.upstream]
+    before = [stage.upstream for stage in stages if stage.upstream]
     # With their inputs they take long: all at once, and only when the first one is asked for.
-    last_made = cache(lambda: ledger.tasks.last_made_all(results_of=read))
+    last_made = cache(lambda: ledger.tasks.last_made_all(results_of=read, verdicts_of=before))
     return Known(
         account=ledger.account,
         pipeline=ledger.pipeline,
         now=ledger.now(),
-        rows=ledger.tasks.glances(results_of=read),
+        rows=ledger.tasks.glances(results_of=read, verdicts_of=before),
         alive=frozenset(ledger.workers.alive()),
         choices=ledger.choices.all(),
         materialized=materialized,

@@ -273,7 +273,7 @@ class _Planner:
         if upstream.row is not None:
             row = upstream.row
             choice = self.known.choices.get((product.product_id, row.fingerprint))
-            made_from = Upstream(row.fingerprint, row.result or {})
+            made_from = Upstream(row.fingerprint, row.result or {}, quality=row.quality)
         elif upstream.fingerprint is not None:
             made_from = Upstream(upstream.fingerprint, {})
         return stage.item(

@@ -50,11 +50,17 @@ class PreconditionError(PipelineError):
 
 @dataclass(frozen=True)
 class Upstream:
-    """The stored result of the stage before; `result` is Topview's answer, as `kept` kept it."""
+    """The stored result of the stage before.
+
+    Attributes:
+        result: Topview's answer, as `kept` kept it.
+        quality: the verdict of its check as JSON; None until it was measured.
+    """
 
     fingerprint: str
     result: Json
     artifacts: tuple[Artifact, ...] = ()  # a plan leaves them out
+    quality: Json | None = None
 
     def artifact(self, name: str) -> Artifact | None:
         """The stored file of this name."""
@@ -205,12 +211,15 @@ class Stage(ABC):
         self.inputs(product, note)
         return found
 
-    def effective_inputs(self, inputs: Inputs, choice: int | None, result: Json | None) -> Inputs:
+    def effective_inputs(
+        self, inputs: Inputs, choice: int | None, result: Json | None, quality: Json | None = None
+    ) -> Inputs:
         """The inputs with a person's choice laid over them: what the source's data version is of.
 
         Args:
             choice: the image that a person chose of this upstream result, from 1.
             result: the upstream's kept answer; None while there is none.
+            quality: likewise its verdict.
         """
         return inputs
 

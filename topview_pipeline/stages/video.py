@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from topview_pipeline.media import refused_images
 from topview_pipeline.prices import spoken_seconds, too_long
 from topview_pipeline.stages.fingerprint import Inputs, work_of
 from topview_pipeline.stages.scene import SceneImage, images_of
@@ -88,7 +89,8 @@ class Video(Stage):
     kinds = frozenset({"topview", "video"})
     description = (
         "**The finished video**: the person in the scene speaks the script; H.264 with sound.\n\n"
-        "Made by Topview's `image2Video` (v2) from the chosen image, else the first with a face; "
+        "Made by Topview's `image2Video` (v2) from the chosen image, else the best of those that "
+        "passed their check; "
         "some minutes, priced by mode and length (`TOPVIEW_PRICES`, until one was paid).\n\n"
         "*If it fails*: without a face only mode `avatar2` works; text needs `script` and "
         "`voice_id`. What was submitted and not yet seen finished is never sent again: the "
@@ -118,11 +120,14 @@ class Video(Stage):
             }
         )
 
-    def effective_inputs(self, inputs: Inputs, choice: int | None, result: Json | None) -> Inputs:
+    def effective_inputs(
+        self, inputs: Inputs, choice: int | None, result: Json | None, quality: Json | None = None
+    ) -> Inputs:
         """A choice goes over the column `chosen_image`, unless it is of what is taken anyway."""
         if choice is None:
             return inputs
-        anyway = preferred_image(images_of(result), inputs.values.get("chosen_image"))
+        column = inputs.values.get("chosen_image")
+        anyway = preferred_image(images_of(result), column, refused_images(quality))
         if anyway is not None and anyway.number == choice:
             return inputs
         return Inputs({**inputs.values, "chosen_image": choice})
@@ -138,9 +143,10 @@ class Video(Stage):
         when_no_face: WhenNoFace = "fail",
     ) -> WorkItem:
         scene = self.required(upstream)
-        inputs = self.effective_inputs(inputs, choice, scene.result)
-        images, wanted = images_of(scene.result), inputs.values.get("chosen_image")
-        image, mode = choose_image(images, wanted, product.mode, when_no_face)
+        inputs = self.effective_inputs(inputs, choice, scene.result, scene.quality)
+        wanted, refused = inputs.values.get("chosen_image"), refused_images(scene.quality)
+        images = images_of(scene.result)
+        image, mode = choose_image(images, wanted, product.mode, when_no_face, refused)
         # The image and mode really sent shape the video, whether chosen or found.
         sent = {**inputs.values, "image": image.number, "mode": mode}
         sent.pop("chosen_image", None)
@@ -278,21 +284,34 @@ class Video(Stage):
         return () if image is None else (image.file_name,)
 
 
-def preferred_image(images: Sequence[SceneImage], wanted: int | None) -> SceneImage | None:
-    """The wanted image (a number from 1), else the first with a face, else the first."""
+def preferred_image(
+    images: Sequence[SceneImage], wanted: int | None, refused: Collection[int] = ()
+) -> SceneImage | None:
+    """The wanted image (a number from 1), else the best: not refused, with a face, the first.
+
+    Args:
+        refused: numbers of the images that failed their check.
+    """
     usable = [image for image in images if wanted in (None, image.number)]
-    with_face = (image for image in usable if image.has_face is not False)
-    return next(with_face, usable[0] if usable else None)
+    return min(
+        usable,
+        key=lambda image: (image.number in refused, image.has_face is False, image.number),
+        default=None,
+    )
 
 
 def choose_image(
-    images: Sequence[SceneImage], wanted: int | None, mode: str, when_no_face: WhenNoFace
+    images: Sequence[SceneImage],
+    wanted: int | None,
+    mode: str,
+    when_no_face: WhenNoFace,
+    refused: Collection[int],
 ) -> tuple[SceneImage, str]:
     """The image, and the mode in which it can be sent; `mode` is the row's.
 
     Raises PreconditionError when there is no such image, or no face for this mode.
     """
-    image = preferred_image(images, wanted)
+    image = preferred_image(images, wanted, refused)
     if image is None:
         raise PreconditionError(
             f"image {wanted} was chosen, and replacedImages has {len(images)}",
