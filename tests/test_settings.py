@@ -47,6 +47,7 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
     "UNKNOWN_DEADLINES": "3",
     "WHEN_NO_FACE": "avatar2",
     "UNKNOWN_IDS": "fail",
+    "GATE": "approve",
     "PREVIEWS": "No",
     "CHECKS": "off",
     "ACCELERATE_UPLOADS": "on",

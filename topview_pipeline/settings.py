@@ -41,6 +41,9 @@ from topview_pipeline.text import is_url
 Mode = Literal["lite", "pro", "avatar2", "avatar4", "avatar4Fast"]
 MODES: Final[tuple[str, ...]] = get_args(Mode)
 """Topview's video modes, smallest first."""
+Gate = Literal["off", "quality", "approve"]
+GATES: Final[tuple[str, ...]] = get_args(Gate)
+"""Why a product waits for a person: never, after a failed check, at every scene."""
 DEFAULT_NAME: Final = "topview"
 """Name of a pipeline that is alone: nothing is put before its names in Dagster."""
 PYTHON_SOURCE: Final = "python:"
@@ -367,6 +370,13 @@ class PipelineConfig(BaseModel):
         False,
         description="Ask Topview for upload addresses near this machine (needAccelerateUrl): worth "
         "a try far from the USA.",
+    )
+    gate: Gate = Field(
+        "quality",
+        description="Before a stage is paid that is made from another. quality: what failed its "
+        "check holds the product until a person approves it, and without TOPVIEW_CHECKS nothing "
+        "does. approve: every scene waits for a person. off: nothing waits. The column gate of a "
+        "row, and --gate of a run, go over it.",
     )
     media_url: PlainUrl | None = Field(
         None,

@@ -17,8 +17,9 @@ def test_a_row_with_everything_becomes_a_product_that_survives_json() -> None:
     product = only(
         csv_text(
             "product_id,image,template_image,location,user_face_image,script,voice_id,caption_id,"
-            "mode,chosen_image\n"
-            f'mug,img/mug.png,https://host/t.png,"{QUAD}",face.png,"Hello, you",v1,c1,lite,2\n'
+            "mode,chosen_image,gate\n"
+            f'mug,img/mug.png,https://host/t.png,"{QUAD}",face.png,"Hello, you",v1,c1,lite,2,'
+            "approve\n"
         )
     )
     assert product == Product(
@@ -39,6 +40,7 @@ def test_a_row_with_everything_becomes_a_product_that_survives_json() -> None:
         caption_id="c1",
         mode="lite",
         chosen_image=2,
+        gate="approve",
     )
     assert product.files == ("/data/img/mug.png", "https://host/t.png", "/data/face.png")
     kept = TypeAdapter(Product)
@@ -77,6 +79,7 @@ def test_json_lines_may_hold_real_numbers_and_lists() -> None:
         ({"chosen_image": 2}, "chosen_image"),
         ({"chosen_image": 2, "image_edit_prompt": "Hold it."}, "chosen_image"),
         ({"chosen_image": 3, "location": QUAD}, "chosen_image"),
+        ({"gate": "quick"}, "gate"),
         ({"chosen_image": 0}, "chosen_image"),
         ({"chosen_image": "-1"}, "chosen_image"),
         ({"chosen_image": "1.5"}, "chosen_image"),

@@ -18,9 +18,10 @@ from topview_pipeline.cli import main
 from topview_pipeline.definitions import topview
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.engine import Failed, Held, Made
+from topview_pipeline.ledger import Review, ReviewDecision
 from topview_pipeline.ledger.ledger import account_id
 from topview_pipeline.settings import VARIABLES
-from topview_pipeline.stages import VIDEO
+from topview_pipeline.stages import SCENE, VIDEO
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -107,6 +108,29 @@ def two_good(project: Project, _: Invoke) -> None:
     project.products(2)
 
 
+def scenes_made(project: Project, invoke: Invoke) -> None:
+    project.products(2)
+    assert invoke("run", "--gate", "approve").exit_code == 3
+
+
+def decided(project: Project, invoke: Invoke, decision: ReviewDecision) -> None:
+    """Of the first product's scene."""
+    scenes_made(project, invoke)
+    with topview.ledger() as ledger:
+        scene = ledger.tasks.last_made("product-0", SCENE.key)
+        assert scene is not None
+        key = "product-0", scene.fingerprint
+        ledger.reviews.decide({key: Review(None, decision)}, who="ann", why="")
+
+
+def rejected(project: Project, invoke: Invoke) -> None:
+    decided(project, invoke, "rejected")
+
+
+def wanted_again(project: Project, invoke: Invoke) -> None:
+    decided(project, invoke, "again")
+
+
 def huge(side: int) -> bytes:
     """Real pixels, well compressed."""
     file = io.BytesIO()
@@ -162,6 +186,11 @@ SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], 
     "the store takes no file": (store_without_room, (), {}),
     "a wrong key": (two_good, (), {"TOPVIEW_API_KEY": "wrong"}),
     "no catalogue": (two_good, (), {"TOPVIEW_CATALOGUE": "gone.csv"}),
+    "every scene waits for a person": (two_good, (), {"TOPVIEW_GATE": "approve"}),
+    "a scene that is made waits for a person": (scenes_made, (), {"TOPVIEW_GATE": "approve"}),
+    "a person rejected a scene, of this run's gate none": (rejected, ("--gate", "off"), {}),
+    "a person rejected a scene": (rejected, (), {}),
+    "a person wants another scene": (wanted_again, (), {}),
     "all is well": (two_good, (), {}),
 }  # fmt: skip
 QUICK = {"the photo is a text file", "the voice is unknown", "no key", "the store takes no file"}

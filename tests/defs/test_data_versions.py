@@ -148,7 +148,7 @@ def choose(shop: Shop, product_id: str, image: int) -> None:
     with shop.ledger() as ledger:
         scene = ledger.tasks.last_made(product_id, "replacedImages")
         assert scene is not None
-        ledger.choices.choose(product_id, scene.fingerprint, image, who="ann", why="")
+        ledger.reviews.choose(product_id, scene.fingerprint, image, who="ann", why="")
 
 
 def test_a_choice_makes_exactly_the_video_stale_until_it_is_made_again(shop: Shop) -> None:

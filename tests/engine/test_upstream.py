@@ -221,7 +221,7 @@ def test_a_persons_choice_decides_which_image_speaks(
     versions = [_script_version(world.run([one]))]
     (scene,) = _rows(world, "replacedImages")
     for image in choices:
-        world.ledger.choices.choose("a", scene.fingerprint, image, who="ann", why="prettier")
+        world.ledger.reviews.choose("a", scene.fingerprint, image, who="ann", why="prettier")
         versions.append(_script_version(world.run([one])))
     assert images_sent(world) == sent
     assert _paid(world) == (1, len(sent))
@@ -232,7 +232,7 @@ def test_a_persons_choice_decides_which_image_speaks(
 def test_an_image_chosen_of_a_dead_scene_does_not_count_for_the_new_one(forgetful: World) -> None:
     changed = _video_of_a_dead_scene(forgetful, location=QUAD, image_edit_prompt=None)
     (scene,) = _rows(forgetful, "replacedImages")
-    forgetful.ledger.choices.choose("a", scene.fingerprint, 2, who="ann", why="her hand")
+    forgetful.ledger.reviews.choose("a", scene.fingerprint, 2, who="ann", why="her hand")
     assert fates(forgetful.run([changed], **BOTH)) == BOTH_MADE
     assert images_sent(forgetful) == [1, 1]
     assert _paid(forgetful) == (2, 2)

@@ -43,7 +43,7 @@ from topview_pipeline.ledger.database import Database
 from topview_pipeline.sandbox.api.app import create_app
 from topview_pipeline.sandbox.api.faults import FAULTS
 from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig
+from topview_pipeline.settings import DEFAULT_NAME, Gate, PipelineConfig
 from topview_pipeline.stages import STAGES, Stage
 from topview_pipeline.store import Store
 from topview_pipeline.topview.client import TopviewClient
@@ -280,6 +280,7 @@ class World:
         stop_after: float | None = None,
         credit_limit: float | None = None,
         day_limit: float | None = None,
+        run_gate: Gate | None = None,
         **changes: Any,
     ) -> list[Outcome]:
         """One run.
@@ -290,6 +291,7 @@ class World:
             stop_after: seconds until a person stops it.
             credit_limit: of the run.
             day_limit: credits that the account may spend in a day.
+            run_gate: the run's own.
             changes: of the configuration.
         """
         self.runs += 1
@@ -305,7 +307,7 @@ class World:
                 ledger=ledger,
                 store=self.store,
                 files=self.files,
-                run=RunInfo(run_id, root_run_id or run_id, explicit, credit_limit),
+                run=RunInfo(run_id, root_run_id or run_id, explicit, credit_limit, run_gate),
                 config=self.config.model_copy(update={"credit_limit": day_limit, **changes}),
                 worker=worker,
                 stages=self.stages,

@@ -57,7 +57,7 @@ class Shop(World):
 
     def choose(self, one: Product, image: int) -> None:
         scene = self.row(one, SCENE)
-        self.ledger.choices.choose(one.product_id, scene.fingerprint, image, who="ann", why="")
+        self.ledger.reviews.choose(one.product_id, scene.fingerprint, image, who="ann", why="")
 
     def refuse(self, row: Task) -> None:
         """Its check failed."""

@@ -240,7 +240,8 @@ def test_only_what_is_behind_a_video_and_has_no_verdict_is_unmeasured(shop: Shop
     shop.run([mug])
     shop.run([unfinished], stages=[CUT_OUT.key, SCENE.key])
     shop.ledger.tasks.measured(shop.row(mug, CUT_OUT).id, PASSED)
-    shop.ledger.tasks.measured(shop.row(mug, VIDEO).id, PASSED | {"version": 0})
+    for stage in (SCENE, VIDEO):  # measured by older rules, as good as not
+        shop.ledger.tasks.measured(shop.row(mug, stage).id, PASSED | {"version": 0})
     found = shop.report(mug, replace(mug, product_id="twin"), unfinished).unmeasured()
     assert [(stage.key, row.id) for stage, row in found] == [
         (stage.key, shop.row(mug, stage).id) for stage in (SCENE, VIDEO)

@@ -20,10 +20,12 @@ from tests.ledger.conftest import (
 )
 from topview_pipeline.ledger import (
     DEAD_AFTER_SECONDS,
+    NO_REVIEW,
     AlreadyLive,
     Ledger,
     NoSlot,
     OverLimit,
+    Review,
     Task,
     TaskState,
 )
@@ -154,11 +156,11 @@ def test_a_choice_is_the_pipelines(ledger: Ledger, acme: Ledger) -> None:
     """Both show the same scene, and each shop has a taste of its own."""
     scene = stored(ledger)
     acme.tasks.reported(scene.id, "mug", who="other")
-    ledger.choices.choose("mug", scene.fingerprint, 2, who="ann", why="")
-    assert acme.choices.image_for("mug", scene.fingerprint) is None
-    acme.choices.choose("mug", scene.fingerprint, 3, who="bob", why="")
-    assert ledger.choices.all() == {("mug", scene.fingerprint): 2}
-    assert acme.choices.all() == {("mug", scene.fingerprint): 3}
+    ledger.reviews.choose("mug", scene.fingerprint, 2, who="ann", why="")
+    assert acme.reviews.of("mug", scene.fingerprint) == NO_REVIEW
+    acme.reviews.choose("mug", scene.fingerprint, 3, who="bob", why="")
+    assert ledger.reviews.all() == {("mug", scene.fingerprint): Review(2, "approved")}
+    assert acme.reviews.all() == {("mug", scene.fingerprint): Review(3, "approved")}
 
 
 def test_a_run_of_another_pipeline_is_not_called_dead(

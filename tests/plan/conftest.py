@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.world import product
 from topview_pipeline.catalogue import Product
-from topview_pipeline.ledger import TaskGlance, TaskState
+from topview_pipeline.ledger import Review, TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
 from topview_pipeline.plan.plan import PlannedStage, plan
 from topview_pipeline.prices import Estimate
@@ -46,7 +46,7 @@ class Situation:
         self.rows: dict[str, list[TaskGlance]] = {}
         self.made: dict[tuple[str, str], TaskGlance] = {}
         self.materialized: dict[tuple[str, str], str] = {}
-        self.choices: dict[tuple[str, str], int] = {}
+        self.reviews: dict[tuple[str, str], Review] = {}
 
     def row(
         self, stage: Stage, state: TaskState, one: Product = MUG, generation: int = 0, **more: Any
@@ -103,7 +103,7 @@ class Situation:
             now=NOW,
             rows=self.rows,
             alive=frozenset({"alive"}),
-            choices=self.choices,
+            reviews=self.reviews,
             materialized=self.materialized,
             last_made_ids={key: row.id for key, row in self.made.items()},
             last_made=lambda product_id, stage: self.made.get((product_id, stage)),

@@ -15,9 +15,11 @@ from topview_pipeline.catalogue import (
     Product,
     check_made_again,
 )
-from topview_pipeline.ledger import TaskState
+from topview_pipeline.engine.review import ReviewRules
+from topview_pipeline.ledger import Review, ReviewDecision, TaskState
 from topview_pipeline.plan import PlannedStage
 from topview_pipeline.plan.plan import first_products
+from topview_pipeline.settings import Gate
 from topview_pipeline.stages import CUT_OUT, SCENE, STAGES, VIDEO, Inputs, Stage
 
 SCENE_AFTER = ("replacedImages", "bgRemovedImage is made first", 1.0)
@@ -193,10 +195,81 @@ def test_a_stage_alone_without_its_upstream_says_what_is_missing(situation: Situ
 def test_a_persons_choice_makes_the_video_again(situation: Situation) -> None:
     situation.done(*STAGES)
     scene = situation.made["mug", "replacedImages"]
-    situation.choices["mug", scene.fingerprint] = 1  # taken anyway
+    situation.reviews["mug", scene.fingerprint] = Review(1)  # taken anyway
     assert situation.plan() == []
-    situation.choices["mug", scene.fingerprint] = 2
+    situation.reviews["mug", scene.fingerprint] = Review(2)
     assert summary(situation.plan()) == [("finishedVideo", "script changed", 4.0)]
+
+
+REFUSED = {"outcome": "failed", "why": "Every image is one flat colour."}
+
+
+def _review(situation: Situation, decision: ReviewDecision) -> None:
+    scene = situation.made["mug", "replacedImages"]
+    situation.reviews["mug", scene.fingerprint] = Review(None, decision)
+
+
+@pytest.mark.parametrize(
+    ("quality", "decision", "gate", "planned"),
+    [
+        (None, None, "quality", ("new", 4.0, None)),
+        (REFUSED, None, "off", ("new", 4.0, None)),
+        (REFUSED, None, "quality", ("replacedImages failed its check: Every image", 0.0, "held")),
+        (REFUSED, "approved", "approve", ("new", 4.0, None)),
+        (None, None, "approve", ("replacedImages waits for a person", 0.0, "held")),
+        (None, "rejected", "quality", ("a person rejected replacedImages", 0.0, "held")),
+        (None, "rejected", "off", ("new", 4.0, None)),
+    ],
+)
+def test_the_gate_holds_the_video_and_its_credits(
+    situation: Situation,
+    quality: dict[str, str] | None,
+    decision: ReviewDecision | None,
+    gate: Gate,
+    planned: tuple[str, float, str | None],
+) -> None:
+    situation.done(CUT_OUT, SCENE)
+    scene = situation.made["mug", "replacedImages"]._replace(quality=quality)
+    situation.rows[scene.work], situation.made["mug", "replacedImages"] = [scene], scene
+    if decision is not None:
+        _review(situation, decision)
+    (video,) = situation.plan(rules=ReviewRules(gate))
+    assert video.reason.startswith(planned[0])
+    assert (video.credits, video.outcome) == planned[1:]
+    assert bool(video.fix) is (video.outcome is not None)
+
+
+def test_a_scene_that_is_still_made_is_followed_by_a_wait_for_a_person(
+    situation: Situation,
+) -> None:
+    planned = situation.plan(rules=ReviewRules("approve"))
+    assert [(one.stage, one.outcome, one.credits) for one in planned] == [
+        ("bgRemovedImage", None, 0.0),
+        ("replacedImages", None, 1.0),
+        ("finishedVideo", "held", 0.0),
+    ]
+
+
+def test_a_refused_cut_out_holds_the_scene_and_what_comes_after_it(situation: Situation) -> None:
+    situation.done(CUT_OUT)
+    bad = situation.made["mug", "bgRemovedImage"]._replace(quality=REFUSED)
+    situation.rows[bad.work] = [bad]
+    scene, video = situation.plan()
+    assert (scene.outcome, scene.credits) == ("held", 0.0)
+    assert (video.reason, video.outcome) == ("waits for replacedImages", "held")
+
+
+def test_a_scene_that_a_person_asked_for_again_is_made_again_and_its_video_after_it(
+    situation: Situation,
+) -> None:
+    situation.done(*STAGES)
+    _review(situation, "again")
+    assert summary(situation.plan()) == [
+        ("replacedImages", "asked for again", 1.0),
+        ("finishedVideo", "replacedImages is made first", 4.0),
+    ]
+    situation.done(SCENE, generation=1)
+    assert [one.stage for one in situation.plan()] == ["finishedVideo"]
 
 
 def _missing(stage: Stage, one: Product) -> Inputs:

@@ -36,6 +36,7 @@ PLAIN = Product(
     caption_id="caption",
     mode="avatar2",
     chosen_image=None,
+    gate=None,
 )
 
 

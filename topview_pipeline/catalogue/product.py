@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from topview_pipeline.catalogue.references import resolved
 from topview_pipeline.catalogue.rows import Row, RowProblem, excerpt
 from topview_pipeline.prices import spoken_seconds, too_long
-from topview_pipeline.settings import MODES, CatalogueDefaults
+from topview_pipeline.settings import GATES, MODES, CatalogueDefaults, Gate
 from topview_pipeline.text import is_url
 
 _Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -62,6 +62,7 @@ class Product:
     caption_id: str | None
     mode: str
     chosen_image: int | None  # the replaced image that becomes the video, counted from 1
+    gate: Gate | None  # goes over the pipeline's
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -124,6 +125,10 @@ class _Rules:
         self._check_mode(mode)
         self._check_script(mode)
         chosen_image = self._chosen_image()
+        gate = self.cells.get("gate")
+        if gate is not None and gate not in GATES:
+            reason = f"there is no gate {excerpt(gate)}; write {', '.join(GATES)}"
+            self._problem("gate", reason)
         voice_id = self.cells.get("voice_id")
         if "script" in self.cells:
             voice_id = voice_id or defaults.voice_id

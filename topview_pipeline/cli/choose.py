@@ -25,9 +25,10 @@ from topview_pipeline.stages import SCENE, VIDEO, check_choice
 def choose(product: str, image: int, why: str) -> None:
     """Make the video of PRODUCT from IMAGE of its scenes, counted from 1.
 
-    The choice goes over the catalogue's column chosen_image and counts for the scenes that are
-    there now: when they are made again, choose again. It spends nothing. It says what the next run
-    makes and pays because of it; what has to be made again is stale in Dagster from then on.
+    The choice goes over the catalogue's column chosen_image, approves of the scene (see `review`),
+    and counts for the scenes that are there now: when they are made again, choose again. It spends
+    nothing. It says what the next run makes and pays because of it; what has to be made again is
+    stale in Dagster from then on.
 
     Exit codes: 0 chosen, 2 there is no such product or image.
     """
@@ -40,7 +41,7 @@ def choose(product: str, image: int, why: str) -> None:
             fix = f"Make it first: {run} {SCENE.key}"
             raise CannotStart(f"there is no scene of {product!r} yet", fix=fix)
         check_choice(product, image, scene.result)
-        ledger.choices.choose(product, scene.fingerprint, image, who=person(), why=why)
+        ledger.reviews.choose(product, scene.fingerprint, image, who=person(), why=why)
         say(f"Image {image} of {product} is chosen.")
         if product not in catalogue.products:
             say("Its row in the catalogue cannot be used now; fix it, then run.")

@@ -11,6 +11,7 @@ import click
 
 from topview_pipeline.cli.completion import complete_product, complete_stage
 from topview_pipeline.cli.console import Credits, Speech, ask, sign
+from topview_pipeline.settings import GATES
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -66,6 +67,11 @@ products_option: Final = click.option(
     type=Credits(),
     metavar="CREDITS",
     help="The most that this run may cost; what is over it is held for another run.",
+)
+@click.option(
+    "--gate",
+    type=click.Choice(GATES),
+    help="What waits for a person before its video is paid, over TOPVIEW_GATE and the rows.",
 )
 @click.option(
     "--accept-change",

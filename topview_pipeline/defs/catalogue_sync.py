@@ -221,7 +221,8 @@ class _Choices:
     """People's choices, laid over the inputs that they are part of."""
 
     def __init__(self, ledger: Ledger | None) -> None:
-        self._choices = {} if ledger is None else ledger.choices.all()
+        reviews = {} if ledger is None else ledger.reviews.all()
+        self._choices = {key: one.image for key, one in reviews.items() if one.image}
         chosen = {product for product, _ in self._choices}
         self._last: Mapping[tuple[str, str], TaskGlance] = {}
         if ledger is not None and chosen:

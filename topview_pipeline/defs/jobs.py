@@ -22,6 +22,7 @@ from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
 from topview_pipeline.defs.io_manager import KeptPlans
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.settings import GATES
 from topview_pipeline.stages import BY_KEY, STAGES
 from topview_pipeline.text import counted
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, ChangeNotAccepted, InputFiles
     from topview_pipeline.ledger import Ledger
     from topview_pipeline.plan import PlannedStage
+    from topview_pipeline.settings import Gate
 
 CATCH_UP: Final = "catch_up"
 RESUME_TASKS: Final = "resume_tasks"
@@ -40,6 +42,9 @@ _NOTHING: Final = {"tasks": 0.0, "credits": 0.0, "seconds": 0.0}
 
 StageKey = Enum("StageKey", {stage.key: stage.key for stage in STAGES}, type=str)  # type: ignore[misc]
 """The assets that are made, by their keys: the launchpad offers just these."""
+
+
+GateName = Enum("GateName", {name: name for name in GATES}, type=str)  # type: ignore[misc]
 
 
 class CatchUpConfig(dg.Config):
@@ -72,6 +77,12 @@ class CatchUpConfig(dg.Config):
         "made again.",
     )
 
+    gate: GateName | None = Field(
+        default=None,
+        description="What waits for a person before a video is paid: off nothing, quality what "
+        "failed its check, approve every scene. Without it the row's or the pipeline's.",
+    )
+
     def contradiction(self) -> str | None:
         """Why this cannot be meant, and what to write instead; None when it can."""
         if self.everything and self.products:
@@ -82,6 +93,11 @@ class CatchUpConfig(dg.Config):
                 "products, or add everything: true."
             )
         return None
+
+    @property
+    def gate_name(self) -> "Gate | None":
+        """The run's gate as the engine knows it."""
+        return None if self.gate is None else self.gate.value
 
     @property
     def is_guarded(self) -> bool:
@@ -151,6 +167,7 @@ def plan_catch_up(
         if config.is_guarded
         else [],
         "credit_limit": config.credit_limit,
+        "gate": config.gate_name,
         "planned": {
             "tasks": coming.tasks,
             "credits": coming.credits,
@@ -189,6 +206,7 @@ def plan_run(
         wanted=[stage.value for stage in config.stages],
         limit=config.limit,
         force=config.force,
+        gate=config.gate_name,
         patience=PATIENCE_SECONDS if patience is None else patience,
     )
     if config.is_guarded:
@@ -223,7 +241,9 @@ def produce(
         return
     began = time.monotonic()
     with plain_errors():
-        production = Production(context, topview, credit_limit=plan["credit_limit"])
+        production = Production(
+            context, topview, credit_limit=plan["credit_limit"], gate=plan["gate"]
+        )
         catalogue = topview.catalogue(run_id=context.run.run_id)
         yield from production.make(
             dict(plan["wanted"]),

@@ -19,6 +19,7 @@ from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.defs.metadata import ACCOUNT
 from topview_pipeline.engine import Context, EngineThread, Failed, Made, ProductWork, RunInfo
 from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.settings import Gate
 from topview_pipeline.stages import STAGES, Stage
 from topview_pipeline.store import Artifact, StoreError, check_pair
 
@@ -41,6 +42,7 @@ class Production:
         explicit: a person or a schedule asked, not the sensor.
         wait_seconds: the least that the run waits for progress, whatever the configuration says.
         credit_limit: the most credits that the tasks of the root run may cost.
+        gate: see `RunInfo`.
         result_for: see `Reporter`.
         stages: of the pipeline.
     """
@@ -53,6 +55,7 @@ class Production:
         explicit: bool = True,
         wait_seconds: float = 0.0,
         credit_limit: float | None = None,
+        gate: Gate | None = None,
         result_for: str | None = None,
         stages: Sequence[Stage] = STAGES,
     ) -> None:
@@ -61,7 +64,7 @@ class Production:
         wait_seconds = max(topview.config.wait_seconds, wait_seconds)
         self._config = topview.config.model_copy(update={"wait_seconds": wait_seconds})
         run = context.run
-        self._run = RunInfo(run.run_id, run.root_run_id or run.run_id, explicit, credit_limit)
+        self._run = RunInfo(run.run_id, run.root_run_id or run.run_id, explicit, credit_limit, gate)
         self._result_for = result_for
         self._stages = {stage.key: stage for stage in stages}
         self.report = Report()

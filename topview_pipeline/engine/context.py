@@ -15,7 +15,7 @@ from topview_pipeline.engine.inputs import Files, Offload, Reader, in_thread
 from topview_pipeline.engine.poll_plan import PollPlan
 from topview_pipeline.ledger import Ledger, Task, TaskState
 from topview_pipeline.prices import CostSeen, Estimate, estimate
-from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.settings import Gate, PipelineConfig
 from topview_pipeline.stages import STAGES, ProofLists, Stage
 from topview_pipeline.store import Store
 from topview_pipeline.topview.client import TopviewClient
@@ -29,12 +29,14 @@ class RunInfo:
         root_run_id: of the run that this one re-executes, else its own.
         explicit: a person or a schedule asked, not the sensor: failed work is tried now.
         credit_limit: the most credits that the tasks of the root run may cost; None: no limit.
+        gate: goes over the rows' and the pipeline's.
     """
 
     run_id: str
     root_run_id: str
     explicit: bool = True
     credit_limit: float | None = None
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ def generation_of(
     force: bool,
     root_run_id: str,
     last_made: Callable[[], int | None],
+    asked_again: Callable[[int], bool] = lambda _: False,
 ) -> int:
     """Return the generation of a work item that a run wants.
 
@@ -112,6 +113,7 @@ def generation_of(
         rows: all rows of the work, whatever their generation.
         root_run_id: of the run that asks.
         last_made: gives the number of the row that the product's stage stands on.
+        asked_again: a person asked for another result than this generation's.
     """
     counted = [row for row in rows if row.state is not TaskState.VOID]
     if not force:
@@ -123,7 +125,10 @@ def generation_of(
                 for row in live
                 if (row.pipeline, row.product_id) == (pipeline, product_id) or row.id == made
             ] or live
-        return max((row.generation for row in live or counted), default=0)
+        generation = max((row.generation for row in live or counted), default=0)
+        while asked_again(generation):
+            generation += 1
+        return generation
     own = [row.generation for row in rows if row.root_run_id == root_run_id]
     if own:
         return max(own)

@@ -31,6 +31,8 @@ class HoldReason(str, Enum):
     """Finished at Topview and out of reach: only force makes it again, and pays again."""
     DOWNLOAD = "download"
     """Finished at Topview; the download or the store has trouble."""
+    REVIEW = "review"
+    """A result failed its check, or waits for a person's approval, before more is paid for it."""
     WAITING = "waiting"
     """The run's wait time is over: for a slot, a task or an answer."""
     UPSTREAM = "upstream"
@@ -117,6 +119,7 @@ FIXES: Mapping[HoldReason, str] = {
     "unknown), then tasks adopt or tasks void; it is never sent again by itself",
     HoldReason.DOWNLOAD: "check the store's place, space and permissions; the download is tried "
     "again by itself",
+    HoldReason.REVIEW: "see topview-pipeline review",
     HoldReason.WAITING: "nothing: the pending_task_sensor or the next run goes on with it",
     HoldReason.UPSTREAM: "see the stage before it",
 }

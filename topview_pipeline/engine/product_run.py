@@ -39,6 +39,7 @@ from topview_pipeline.engine.events import (
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.poll import Poller
 from topview_pipeline.engine.reconcile import RunReconciler
+from topview_pipeline.engine.review import ReviewRules
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import Gate, Sent, Submitter
 from topview_pipeline.engine.upload import Uploader, without_dead_ids
@@ -181,6 +182,7 @@ class ProductRun:
                 if await self._take_from_store(item, generation, known):
                     continue
                 self._check_guarded(stage)
+                self._check_reviewed(item)
                 task = await self._submit(item, generation, decision.attempt, queued_at)
             else:
                 task = await self._follow(decision)
@@ -214,7 +216,7 @@ class ProductRun:
                     task.quality,
                 )
                 self._results[stage.upstream] = task
-                choice = ledger.choices.image_for(self._product_id, task.fingerprint)
+                choice = ledger.reviews.of(self._product_id, task.fingerprint).image
         item = stage.item(
             product,
             inputs,
@@ -269,6 +271,22 @@ class ProductRun:
                 fix="run again: the next plan knows the change",
             )
 
+    def _check_reviewed(self, item: WorkItem) -> None:
+        """Raises ProductHeldError where nothing more may be made of the upstream's result."""
+        made = self._results.get(item.stage.upstream or "")
+        if made is None:
+            return
+        context = self._context
+        needed = ReviewRules.of(context.config, context.run.gate).needed(
+            self._work.product,
+            context.by_key[made.stage],
+            made.quality,
+            context.ledger.reviews.of(self._product_id, made.fingerprint),
+            None if item.chosen is None else item.chosen.number,
+        )
+        if needed is not None:
+            raise ProductHeldError(HoldReason.REVIEW, needed.what, task=made, fix=needed.fix)
+
     def _generation(self, stage: Stage, rows: Sequence[Task]) -> int:
         """The generation that is wanted of the work with these rows.
 
@@ -294,7 +312,13 @@ class ProductRun:
             force=self._work.force,
             root_run_id=root,
             last_made=lambda: self._last_made_id(stage.key),
+            asked_again=lambda generation: self._is_asked_again(rows, generation),
         )
+
+    def _is_asked_again(self, rows: Sequence[Task], generation: int) -> bool:
+        made = [row.fingerprint for row in rows if row.generation == generation]
+        reviews = self._context.ledger.reviews
+        return bool(made) and reviews.of(self._product_id, made[0]).decision == "again"
 
     def _last_made_id(self, stage_key: str) -> int | None:
         made = self._context.ledger.tasks.last_made(self._product_id, stage_key)

@@ -212,7 +212,8 @@ class _Builder:
         self._stages = {stage.key: stage for stage in stages}
         self._rows = _Rows(ledger, self._stages)
         self._unmade = {(row.product_id, row.stage): row for row in ledger.tasks.unmade()}
-        self._choices = ledger.choices.all()
+        reviews = ledger.reviews.all().items()
+        self._choices = {key: one.image for key, one in reviews if one.image}
         self._seen_late = ledger.history.with_unknown_duration()
         made = {product_id for product_id, _ in self._rows.current} & catalogue.products.keys()
         refs = {ref for product_id in made for ref in catalogue.products[product_id].files}

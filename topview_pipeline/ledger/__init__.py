@@ -7,6 +7,7 @@ from topview_pipeline.ledger.budget import limit_reached, without_price
 from topview_pipeline.ledger.database import LedgerError, LedgerUnavailable, LedgerVersion
 from topview_pipeline.ledger.history import TaskEvent
 from topview_pipeline.ledger.ledger import Ledger, account_id
+from topview_pipeline.ledger.reviews import NO_REVIEW, Review, ReviewDecision
 from topview_pipeline.ledger.task_row import (
     LIVE,
     MOVES,
@@ -31,6 +32,7 @@ __all__ = [
     "HEARTBEAT_SECONDS",
     "LIVE",
     "MOVES",
+    "NO_REVIEW",
     "AlreadyLive",
     "IllegalMove",
     "Ledger",
@@ -43,6 +45,8 @@ __all__ = [
     "Reservation",
     "ReserveAnswer",
     "Reserved",
+    "Review",
+    "ReviewDecision",
     "Task",
     "TaskEvent",
     "TaskGlance",

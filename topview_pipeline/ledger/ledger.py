@@ -12,10 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from topview_pipeline.ledger.budget import Budget
 from topview_pipeline.ledger.catalogue_state import CatalogueState
-from topview_pipeline.ledger.choices import Choices
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.hashes import FileHashTable
 from topview_pipeline.ledger.history import History, append_event
+from topview_pipeline.ledger.reviews import Reviews
 from topview_pipeline.ledger.schema import account, task
 from topview_pipeline.ledger.tasks import Tasks
 from topview_pipeline.ledger.unknowns import Unknowns
@@ -40,7 +40,7 @@ class Ledger:
     """The tasks of one account, and what belongs to them, as one of its pipelines sees them.
 
     Work, slots, credits and uploads are the account's: what is identical is paid once. Products,
-    what they stand on, their troubles and a person's choices are the pipeline's.
+    what they stand on, their troubles and people's reviews are the pipeline's.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Ledger:
         self.uploads = Uploads(self._database, self.account)
         self.hashes = FileHashTable(self._database)
         self.catalogue = CatalogueState(self._database, self.account, pipeline)
-        self.choices = Choices(self._database, self.account, pipeline)
+        self.reviews = Reviews(self._database, self.account, pipeline)
         self.history = History(self._database, self.account, pipeline)
         self._register(base_url, uid)
 

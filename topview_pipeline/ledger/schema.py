@@ -194,16 +194,17 @@ catalogue_product = sa.Table(
 )
 """The products of a pipeline's catalogue when it was last accepted, and those that left it."""
 
-choice = sa.Table(
-    "choice",
+review = sa.Table(
+    "review",
     metadata,
     sa.Column("account", sa.String(64), primary_key=True),
     sa.Column("pipeline", sa.String(255), primary_key=True),
     sa.Column("product_id", sa.String(255), primary_key=True),
     sa.Column("fingerprint", sa.String(64), primary_key=True),
-    sa.Column("image", sa.Integer, nullable=False),
+    sa.Column("image", sa.Integer),
+    sa.Column("decision", sa.String(16)),
 )
-"""A person's preference among the images of one result (from 1); who and why is an event."""
+"""A person's word on one result: an image (from 1), a decision; who and why is an event."""
 
 
 def task_of(row: Sequence[Any]) -> Task:

@@ -10,11 +10,12 @@ from typing import Final
 
 from topview_pipeline.catalogue import Catalogue, FileHashes, InputFiles, Product
 from topview_pipeline.catalogue.references import shown
+from topview_pipeline.engine.review import ReviewRules
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.plan.forecast import Forecast, forecast
 from topview_pipeline.plan.known import load_known
 from topview_pipeline.plan.plan import PlannedStage, first_products, plan
-from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.settings import Gate, PipelineConfig
 from topview_pipeline.stages import STAGES, Inputs, Stage, stages_named
 
 PATIENCE_SECONDS: Final = 3.0
@@ -35,6 +36,7 @@ def plan_catalogue(
     force: bool = False,
     patience: float = PATIENCE_SECONDS,
     stages: Sequence[Stage] = STAGES,
+    gate: Gate | None = None,
 ) -> list[PlannedStage]:
     """Return what a run over these products would do.
 
@@ -47,6 +49,7 @@ def plan_catalogue(
         limit: at most so many products that can make progress.
         patience: seconds without an answer from any server, after which the files that are left
             are not waited for. Their products are planned; a run finds out what there is to do.
+        gate: the run's.
 
     Raises:
         PipelineError: there is no such stage.
@@ -90,6 +93,7 @@ def plan_catalogue(
             unread_of=unread_of,
             force=force,
             when_no_face=config.when_no_face,
+            rules=ReviewRules.of(config, gate),
         )
     reasons = {problem.product_id: str(problem) for problem in catalogue.problems}
     nowhere = f"it is not in the catalogue {catalogue.source}"

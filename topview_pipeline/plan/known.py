@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from topview_pipeline.ledger import Ledger, TaskGlance
+from topview_pipeline.ledger import Ledger, Review, TaskGlance
 from topview_pipeline.prices import Estimate, PriceList, estimate
 from topview_pipeline.stages import Stage
 
@@ -23,7 +23,7 @@ class Known:
         now: seconds since the epoch, by the ledger's clock.
         rows: the account's task rows by work, the oldest first.
         alive: ids of living workers.
-        choices: a person's image, by (product, fingerprint of the stage it was chosen of).
+        reviews: people's decisions, by (product, fingerprint of the result).
         materialized: data version of the newest materialization, by (product, stage).
         last_made_ids: the number of the row that each product's stage stands on.
         last_made: that row, whatever the product's inputs are now.
@@ -35,7 +35,7 @@ class Known:
     now: float
     rows: Mapping[str, Sequence[TaskGlance]]
     alive: frozenset[str]
-    choices: Mapping[tuple[str, str], int]
+    reviews: Mapping[tuple[str, str], Review]
     materialized: Mapping[tuple[str, str], str]
     last_made_ids: Mapping[tuple[str, str], int]
     last_made: Callable[[str, str], TaskGlance | None]
@@ -59,7 +59,7 @@ def load_known(
         now=ledger.now(),
         rows=ledger.tasks.glances(results_of=read, verdicts_of=before),
         alive=frozenset(ledger.workers.alive()),
-        choices=ledger.choices.all(),
+        reviews=ledger.reviews.all(),
         materialized=materialized,
         last_made_ids=ledger.tasks.last_made_ids(),
         last_made=lambda product_id, stage: last_made().get((product_id, stage)),

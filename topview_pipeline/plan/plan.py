@@ -12,7 +12,8 @@ from typing import Final, Literal, NamedTuple
 
 from topview_pipeline.catalogue import InputError, Product
 from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
-from topview_pipeline.ledger import TaskGlance, TaskState
+from topview_pipeline.engine.review import ReviewRules
+from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
 from topview_pipeline.stages import (
     Inputs,
@@ -167,6 +168,7 @@ def plan(
     unread_of: UnreadOf = lambda *_: None,
     force: bool = False,
     when_no_face: WhenNoFace = "fail",
+    rules: ReviewRules = ReviewRules(),  # noqa: B008 - it is frozen
 ) -> list[PlannedStage]:
     """Return the stages that bring products up to date, in the catalogue's order.
 
@@ -177,7 +179,7 @@ def plan(
         force: make everything again, whatever there is.
     """
     here = {stage: _circumstances(stage, known) for stage in wanted}
-    planner = _Planner(stages, here, known, inputs_of, unread_of, force, when_no_face)
+    planner = _Planner(stages, here, known, inputs_of, unread_of, force, when_no_face, rules)
     return [planned for product in products for planned in planner.of_product(product)]
 
 
@@ -220,6 +222,7 @@ class _Planner:
     unread_of: UnreadOf
     force: bool
     when_no_face: WhenNoFace
+    rules: ReviewRules
     payers: dict[str, str] = field(default_factory=dict)
     """The first product of the plan that each new task is for, by fingerprint."""
 
@@ -256,6 +259,7 @@ class _Planner:
                 work = work_of(self.known.account, stage, inputs, upstream.fingerprint)
                 reason = self._why_after(upstream, product, stage)
                 verdict = _Verdict(reason, pays=True, outcome=upstream.outcome)
+                verdict = self._reviewed(verdict, stage, product, upstream)
                 return _Look(verdict, mode, fingerprint_of(work, 0))
             item = self._item(stage, product, inputs, upstream)
         except (InputError, PreconditionError) as error:
@@ -272,7 +276,7 @@ class _Planner:
         choice, made_from = None, None
         if upstream.row is not None:
             row = upstream.row
-            choice = self.known.choices.get((product.product_id, row.fingerprint))
+            choice = self._review(product, row).image
             made_from = Upstream(row.fingerprint, row.result or {}, quality=row.quality)
         elif upstream.fingerprint is not None:
             made_from = Upstream(upstream.fingerprint, {})
@@ -295,6 +299,7 @@ class _Planner:
             force=self.force,
             root_run_id=_A_RUN_TO_COME,
             last_made=lambda: self.known.last_made_ids.get((product_id, item.stage.key)),
+            asked_again=lambda number: self._is_asked_again(item, number),
         )
         fingerprint = fingerprint_of(item.work, generation)
         rows = [row for row in rows if row.generation == generation]
@@ -302,7 +307,37 @@ class _Planner:
         verdict = self._verdict(item, fingerprint, decision, upstream)
         if upstream.is_awaited and verdict.pays:
             verdict = _Verdict(verdict.reason, pays=True, outcome=upstream.outcome)
+        elif generation and verdict.pays and self._is_asked_again(item, generation - 1):
+            verdict = _Verdict("asked for again", pays=True)
+        image = None if item.chosen is None else item.chosen.number
+        verdict = self._reviewed(verdict, item.stage, item.product, upstream, image)
         return _Look(verdict, item.mode, fingerprint, decision.action, decision.row)
+
+    def _review(self, product: Product, row: TaskGlance) -> Review:
+        return self.known.reviews.get((product.product_id, row.fingerprint), NO_REVIEW)
+
+    def _is_asked_again(self, item: WorkItem, generation: int) -> bool:
+        if not self.known.reviews:
+            return False
+        key = item.product.product_id, fingerprint_of(item.work, generation)
+        return self.known.reviews.get(key, NO_REVIEW).decision == "again"
+
+    def _reviewed(
+        self,
+        verdict: _Verdict,
+        stage: Stage,
+        product: Product,
+        upstream: _Next,
+        image: int | None = None,
+    ) -> _Verdict:
+        """The verdict on a new task, after the gate before it."""
+        before = next((one for one in self.stages if one.key == stage.upstream), None)
+        if before is None or not verdict.pays or verdict.outcome is not None:
+            return verdict
+        row = upstream.row
+        of_row = (None, NO_REVIEW) if row is None else (row.quality, self._review(product, row))
+        needed = self.rules.needed(product, before, *of_row, image)
+        return verdict if needed is None else _Verdict(needed.what, False, "held", needed.fix)
 
     def _verdict(
         self, item: WorkItem, fingerprint: str, decision: Decision[TaskGlance], upstream: _Next
@@ -374,4 +409,6 @@ class _Planner:
             return _Next(None, f"waits for {stage.key}", look.fingerprint, "held")
         if look.verdict.pays or look.action in _COMING:
             return _Next(None, f"{stage.key} is made first", look.fingerprint)
+        if look.action is Action.SUBMIT:
+            return _Next(None, f"waits for {stage.key}", outcome="held")  # the gate is before it
         return _Next(None, f"{stage.key} cannot be made", outcome=look.verdict.outcome)

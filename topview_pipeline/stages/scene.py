@@ -84,6 +84,7 @@ class Scenes(Stage):
     key = "replacedImages"
     upstream = "bgRemovedImage"
     source = "productScene"
+    is_reviewed = True
     kind = "image_replace"
     endpoint = "image_replace"
     booked_as = frozenset({"pa2_replace_product_image"})

@@ -172,6 +172,8 @@ class Stage(ABC):
     # can be decided before the upstream is made.
     reads_upstream_result: ClassVar[bool] = False
 
+    is_reviewed: ClassVar[bool] = False  # with gate approve a person sees each result
+
     kind: ClassVar[str]  # Topview's kind of task: prices and deadlines go by it
     endpoint: ClassVar[Endpoint]
     free: ClassVar[bool] = False  # Topview charges nothing, and its credit log does not list it

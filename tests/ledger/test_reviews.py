@@ -1,17 +1,20 @@
 """A person's preference among the images of a result."""
 
 from tests.ledger.conftest import Clock, open_at, row_in
-from topview_pipeline.ledger import Ledger, TaskState
+from topview_pipeline.ledger import NO_REVIEW, Ledger, Review, TaskState
 
 
 def test_the_newest_choice_counts_and_the_row_remembers_every_one(ledger: Ledger) -> None:
     scene = row_in(ledger, TaskState.STORED)
-    ledger.choices.choose("a", scene.fingerprint, 2, who="ann", why="softer light")
-    ledger.choices.choose("a", scene.fingerprint, 3, who="bob", why="")
-    ledger.choices.choose("b", scene.fingerprint, 1, who="bob", why="")
-    assert ledger.choices.image_for("a", scene.fingerprint) == 3
-    assert ledger.choices.image_for("a", "another scene") is None
-    assert ledger.choices.all() == {("a", scene.fingerprint): 3, ("b", scene.fingerprint): 1}
+    ledger.reviews.choose("a", scene.fingerprint, 2, who="ann", why="softer light")
+    ledger.reviews.choose("a", scene.fingerprint, 3, who="bob", why="")
+    ledger.reviews.choose("b", scene.fingerprint, 1, who="bob", why="")
+    assert ledger.reviews.of("a", scene.fingerprint) == Review(3, "approved")
+    assert ledger.reviews.of("a", "another scene") == NO_REVIEW
+    assert ledger.reviews.all() == {
+        ("a", scene.fingerprint): Review(3, "approved"),
+        ("b", scene.fingerprint): Review(1, "approved"),
+    }
     told = [event for event in ledger.history.events(scene.id) if event.what == "chosen"]
     assert [(event.who, event.detail["image"]) for event in told] == [
         ("ann", 2),
@@ -24,8 +27,8 @@ def test_the_newest_choice_counts_and_the_row_remembers_every_one(ledger: Ledger
 def test_a_scene_that_the_ledger_lost_may_be_chosen_from(
     ledger: Ledger, ledger_url: str, clock: Clock
 ) -> None:
-    ledger.choices.choose("a", "unknown", 2, who="ann", why="")
-    assert ledger.choices.image_for("a", "unknown") == 2
+    ledger.reviews.choose("a", "unknown", 2, who="ann", why="")
+    assert ledger.reviews.of("a", "unknown").image == 2
     other = open_at(ledger_url, clock, uid="other")
-    assert other.choices.all() == {}
+    assert other.reviews.all() == {}
     other.close()

@@ -1,0 +1,248 @@
+"""The gate before the next stage: no credit for a video of a scene that failed or was rejected."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.engine.test_upstream import QUAD, images_sent
+from tests.engine.world import World, everything, fates, holds, product
+from topview_pipeline.engine import Held, HoldReason
+from topview_pipeline.ledger import Review, ReviewDecision, Task, TaskState
+from topview_pipeline.media import is_refused
+from topview_pipeline.sandbox.media.tiny import TinyMedia
+
+PLACED: Mapping[str, Any] = {"location": QUAD, "image_edit_prompt": None}
+SCENE, VIDEO = "replacedImages", "finishedVideo"
+HELD_AT_THE_VIDEO = {
+    ("a", "bgRemovedImage"): "made",
+    ("a", SCENE): "made",
+    ("a", VIDEO): "held",
+}
+
+
+def _png(mode: str, text: str) -> bytes:
+    """One flat colour, which for RGBA is nothing at all; other bytes for each text."""
+    file = io.BytesIO()
+    Image.new(mode, (320, 480)).save(file, "PNG")
+    mark = sha256(text.encode()).digest()
+    return file.getvalue() + mark
+
+
+Ruin = Callable[..., None]
+
+
+@pytest.fixture
+def ruin(monkeypatch: pytest.MonkeyPatch) -> Ruin:
+    """Topview makes flat scenes, or empty cut-outs."""
+
+    def of(
+        *, scenes: Callable[[bytes, int], bool] = lambda *_: False, cutouts: bool = False
+    ) -> None:
+        monkeypatch.undo()
+        whole, cut = TinyMedia.scenes, TinyMedia.cutout
+
+        def ruined(self: TinyMedia, *, seed: int, **given: Any) -> Any:
+            found = whole(self, seed=seed, **given)
+            return [
+                type(one)(_png("RGB", f"{seed}"), one.face_existence)
+                if scenes(given["template"], index)
+                else one
+                for index, one in enumerate(found)
+            ]
+
+        def emptied(self: TinyMedia, image: bytes) -> Any:
+            found = cut(self, image)
+            values = {**vars(found), "png": _png("RGBA", repr(image))} if cutouts else vars(found)
+            return type(found)(**values)
+
+        monkeypatch.setattr(TinyMedia, "scenes", ruined)
+        monkeypatch.setattr(TinyMedia, "cutout", emptied)
+
+    return of
+
+
+def _row(world: World, stage: str) -> Task:
+    return [row for row in world.rows(TaskState.STORED) if row.stage == stage][-1]
+
+
+def _decide(world: World, decision: ReviewDecision, stage: str = SCENE) -> None:
+    key = "a", _row(world, stage).fingerprint
+    world.ledger.reviews.decide({key: Review(None, decision)}, who="ann", why="seen")
+
+
+def _paid(world: World) -> tuple[int, int]:
+    succeeded = world.counters()["succeeded"]
+    return succeeded.get("image_replace", 0), succeeded.get("image2Video", 0)
+
+
+def _hold(world: World, **options: Any) -> Held:
+    (hold,) = holds(world.run([product("a")], **options))
+    assert hold.reason is HoldReason.REVIEW
+    assert "topview-pipeline " in hold.fix
+    return hold
+
+
+def test_the_image_that_failed_is_not_the_one_that_speaks(world: World, ruin: Ruin) -> None:
+    ruin(scenes=lambda _, index: index == 0)
+    assert fates(world.run([product("a", **PLACED)])) == everything("made", "a")
+    assert images_sent(world) == [2]
+
+
+def test_a_video_of_the_image_that_failed_is_not_bought_because_its_column_names_it(
+    world: World, ruin: Ruin
+) -> None:
+    """The column was written before anybody saw the scene; a person who saw it chooses."""
+    ruin(scenes=lambda _, index: index == 0)
+    one = product("a", **PLACED, chosen_image=1)
+    (hold,) = holds(world.run([one]))
+    assert "image 1: It is one flat colour" in hold.what
+    world.ledger.reviews.choose("a", _row(world, SCENE).fingerprint, 1, who="ann", why="art")
+    assert fates(world.run([one])) == everything("made", "a")
+    assert images_sent(world) == [1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "videos"),
+    [
+        ({}, 0),
+        ({"gate": "approve"}, 0),
+        ({"gate": "off"}, 1),
+        ({"checks": False}, 1),
+    ],
+)
+def test_a_scene_that_failed_its_check_is_animated_only_where_nothing_is_checked(
+    world: World, ruin: Ruin, changes: dict[str, Any], videos: int
+) -> None:
+    ruin(scenes=lambda *_: True)
+    events = world.run([product("a")], **changes)
+    assert _paid(world) == (1, videos)
+    if not videos:
+        (hold,) = holds(events)
+        assert "replacedImages failed its check: Every image is one flat colour." in hold.what
+        assert "topview-pipeline review --approve a" in hold.fix
+
+
+def test_no_scene_is_bought_of_an_empty_cut_out_until_a_person_lets_it_pass(
+    world: World, ruin: Ruin
+) -> None:
+    ruin(cutouts=True)
+    assert "the cut-out is empty" in _hold(world).what.lower()
+    assert _paid(world) == (0, 0)
+    _decide(world, "approved", "bgRemovedImage")
+    assert fates(world.run([product("a")])) == everything("made", "a")
+
+
+@pytest.mark.parametrize(
+    ("of_run", "of_row", "of_pipeline", "fate"),
+    [
+        (None, None, "approve", "held"),
+        (None, "quality", "approve", "made"),
+        (None, "approve", "off", "held"),
+        ("off", "approve", "approve", "made"),
+        ("approve", "off", "quality", "held"),
+    ],
+)
+def test_the_runs_gate_goes_over_the_rows_and_that_over_the_pipelines(
+    world: World, of_run: str | None, of_row: str | None, of_pipeline: str, fate: str
+) -> None:
+    events = world.run([product("a", gate=of_row)], gate=of_pipeline, run_gate=of_run)
+    assert fates(events)["a", VIDEO] == fate
+
+
+def test_an_approved_scene_goes_on_and_another_one_waits_again(world: World) -> None:
+    approve = {"gate": "approve"}
+    assert "waits for a person" in _hold(world, **approve).what
+    assert _hold(world, **approve).stage == VIDEO
+    _decide(world, "approved")
+    assert fates(world.run([product("a")], **approve)) == everything("made", "a")
+    other = product("a", image_edit_prompt="On a table.")
+    assert fates(world.run([other], **approve)) == HELD_AT_THE_VIDEO
+    assert _paid(world) == (2, 1)
+
+
+def test_what_is_made_is_reused_whatever_the_gate_and_a_person_say(world: World) -> None:
+    assert fates(world.run([product("a")])) == everything("made", "a")
+    _decide(world, "rejected")
+    assert fates(world.run([product("a")], gate="approve")) == everything("made", "a")
+    assert _paid(world) == (1, 1)
+
+
+@pytest.mark.parametrize("gate", ["quality", "approve"])
+def test_a_rejected_scene_is_held_and_one_asked_for_again_is_made_once(
+    world: World, gate: str
+) -> None:
+    _hold(world, gate="approve")
+    _decide(world, "rejected")
+    assert "a person rejected replacedImages" in _hold(world, gate=gate).what
+    _decide(world, "again")
+    assert _paid(world) == (1, 0), "nothing is spent by deciding"
+    assert "asked for another" in _hold(world, gate=gate, stages=[VIDEO]).what
+    for _ in range(2):
+        events = world.run([product("a")], gate=gate)
+        assert fates(events)["a", VIDEO] == ("held" if gate == "approve" else "made")
+        assert [row.generation for row in world.rows() if row.stage == SCENE] == [0, 1]
+
+
+def test_another_scene_that_fails_is_tried_again_and_is_not_a_third_one(world: World) -> None:
+    _hold(world, gate="approve")
+    _decide(world, "again")
+    world.set_faults(fail=1.0)
+    world.run([product("a")], gate="approve")
+    world.set_faults()
+    world.run([product("a")], gate="approve")
+    scenes = [row for row in world.rows() if row.stage == SCENE]
+    assert {row.generation for row in scenes} == {0, 1}
+    assert scenes[-1].state is TaskState.STORED
+    assert _paid(world) == (2, 0)
+
+
+def _is_bad(template: bytes, _: int) -> bool:
+    return sha256(template).digest()[0] < 90  # of 256
+
+
+def _assert_no_video_of_a_refused_scene(world: World) -> None:
+    refused = {
+        row.product_id for row in world.rows() if row.stage == SCENE and is_refused(row.quality)
+    }
+    videos = {row.product_id for row in world.rows() if row.stage == VIDEO}
+    assert refused
+    assert refused.isdisjoint(videos)
+    world.assert_nothing_paid_twice()
+
+
+@pytest.mark.parametrize("after_commit", [False, True], ids=["before", "after"])
+def test_no_kill_between_measuring_and_deciding_buys_a_video_of_a_refused_scene(
+    world: World, ruin: Ruin, after_commit: bool
+) -> None:
+    ruin(scenes=_is_bad)
+    write, died = 0, True
+    while died:
+        write += 1
+        pair = [product(f"{n}-{write}", template_image=f"template {n} {write}") for n in "ab"]
+        died = world.kill_at(write, pair, after_commit=after_commit)
+        events = world.run(pair)
+        assert all(hold.reason in (HoldReason.REVIEW, HoldReason.UNKNOWN) for hold in holds(events))
+        world.later(3600.0)
+        assert write < 120
+    _assert_no_video_of_a_refused_scene(world)
+
+
+@pytest.mark.slow
+def test_of_300_products_with_kills_no_video_of_a_refused_scene_is_bought(
+    world: World, ruin: Ruin
+) -> None:
+    ruin(scenes=_is_bad)
+    products = [product(f"p{n}", template_image=f"template {n}") for n in range(300)]
+    for write in (200, 700, 900, 1100):
+        world.kill_at(write, products, after_commit=write % 200 == 0)
+        world.later(3600.0)
+    events = world.run(products)
+    held = {hold.product_id for hold in holds(events) if hold.reason is HoldReason.REVIEW}
+    assert len(held) > 50
+    _assert_no_video_of_a_refused_scene(world)

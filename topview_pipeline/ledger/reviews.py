@@ -1,0 +1,107 @@
+"""People's decisions about results: the image that they choose, and if the next stage may go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import sqlalchemy as sa
+
+from topview_pipeline.ledger.database import Database, upsert
+from topview_pipeline.ledger.history import append_event
+from topview_pipeline.ledger.schema import portions, review, task
+from topview_pipeline.ledger.task_row import TaskState
+
+ReviewDecision = Literal["approved", "rejected", "again"]
+Key = tuple[str, str]
+"""A product, and the fingerprint of its result that the decision is about."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """A person's word on one result of a product.
+
+    Attributes:
+        image: the preferred one of several, from 1.
+        decision: approved and rejected are the gate's; again asks for the next generation.
+    """
+
+    image: int | None = None
+    decision: ReviewDecision | None = None
+
+
+NO_REVIEW: Final = Review()
+
+
+class Reviews:
+    """The decisions of one pipeline. A new result has another fingerprint, and none of them."""
+
+    def __init__(self, database: Database, account: str, pipeline: str) -> None:
+        self._db = database
+        self._account = account
+        self._mine = review.c.account == account, review.c.pipeline == pipeline
+        self._pipeline = pipeline
+
+    def of(self, product_id: str, fingerprint: str) -> Review:
+        """The decision about a result."""
+        of_result = review.c.product_id == product_id, review.c.fingerprint == fingerprint
+        rows = self._db.rows(sa.select(review).where(*self._mine, *of_result))
+        return next((Review(row.image, row.decision) for row in rows), NO_REVIEW)
+
+    def all(self) -> dict[Key, Review]:
+        """Every decision."""
+        return _by_key(self._db.rows(sa.select(review).where(*self._mine)))
+
+    def choose(self, product_id: str, fingerprint: str, image: int, *, who: str, why: str) -> None:
+        """Prefer an image, from 1, which approves of it."""
+        self.decide({(product_id, fingerprint): Review(image, "approved")}, who=who, why=why)
+
+    def decide(self, decisions: Mapping[Key, Review], *, who: str, why: str) -> None:
+        """Keep decisions, all or none; the newest counts, and an image chosen before stays.
+
+        The result's row remembers every one of them, as an event.
+        """
+        if not decisions:
+            return
+        with self._db.write(lock=self._account) as connection:
+            now = self._db.now(connection)
+            before = _by_key(connection.execute(sa.select(review).where(*self._mine)))
+            task_ids = dict(self._task_ids(connection, decisions))
+            rows = []
+            for key in sorted(decisions):
+                (product_id, fingerprint), new = key, decisions[key]
+                old = before.get(key, NO_REVIEW)
+                values = {"account": self._account, "pipeline": self._pipeline}
+                values |= {"product_id": product_id, "fingerprint": fingerprint}
+                image, decision = new.image or old.image, new.decision or old.decision
+                rows.append({**values, "image": image, "decision": decision})
+                what = "chosen" if new.image else str(new.decision)
+                append_event(
+                    connection,
+                    self._account,
+                    now,
+                    what,
+                    who,
+                    {"image": image, "why": why},
+                    task_id=task_ids.get(fingerprint),
+                    product=(self._pipeline, product_id),
+                )
+            upsert(connection, review, rows)
+
+    def _task_ids(
+        self, connection: sa.Connection, decisions: Mapping[Key, Review]
+    ) -> Iterator[tuple[str, int]]:
+        """The newest row with each result, by fingerprint."""
+        for some in portions({fingerprint for _, fingerprint in decisions}):
+            query = sa.select(task.c.fingerprint, sa.func.max(task.c.id)).where(
+                task.c.account == self._account,
+                task.c.fingerprint.in_(some),
+                task.c.state.in_((TaskState.STORED, TaskState.SUCCEEDED)),
+            )
+            for row in connection.execute(query.group_by(task.c.fingerprint)):
+                yield row[0], row[1]
+
+
+def _by_key(rows: Any) -> dict[Key, Review]:
+    return {(row.product_id, row.fingerprint): Review(row.image, row.decision) for row in rows}
