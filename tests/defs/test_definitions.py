@@ -39,6 +39,7 @@ JOBS = {
     CATCH_UP: ["plan_catch_up", "produce"],
     "resume_tasks": ["resume"],
     "sync_products": ["sync_with_catalogue"],
+    "review_scenes": ["keep_reviews"],
     MATERIALIZE_PRODUCTS: ["product_videos"],
 }
 SENSORS: dict[str, list[str]] = {

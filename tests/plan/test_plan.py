@@ -15,7 +15,7 @@ from topview_pipeline.catalogue import (
     Product,
     check_made_again,
 )
-from topview_pipeline.engine.review import ReviewRules
+from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Review, ReviewDecision, TaskState
 from topview_pipeline.plan import PlannedStage
 from topview_pipeline.plan.plan import first_products

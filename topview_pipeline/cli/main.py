@@ -20,6 +20,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "plan": "Show what a run would make, why, and for how much.",
     "tasks": "Look at submitted tasks, and settle what only a person can.",
     "ledger": "Let ledger and store know each other again.",
+    "review": "Decide which scenes become videos, for many products at once.",
     "choose": "Choose the scene that becomes a product's video.",
     "export": "Copy the finished videos to a folder.",
     "gallery": "Show everything that was made, in the browser.",

@@ -16,9 +16,7 @@ from topview_pipeline.settings import GATES
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 
-def _products(
-    context: click.Context, _: click.Parameter, given: tuple[str, ...]
-) -> tuple[str, ...]:
+def ids_in(context: click.Context, _: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     """The ids that are named, and those in the lines of an @file or, for `-`, of standard input."""
     found: list[str] = []
     for name in given if not context.resilient_parsing else ():  # completion reads nothing
@@ -43,7 +41,7 @@ products_option: Final = click.option(
     multiple=True,
     metavar="ID",
     shell_complete=complete_product,
-    callback=_products,
+    callback=ids_in,
     help="Only this product. @FILE: those in its lines; -: those of standard input. Repeatable.",
 )
 

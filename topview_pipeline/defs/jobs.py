@@ -3,6 +3,7 @@
 - `catch_up` brings any list of products up to date: schedule, command line and launchpad use it.
 - `resume_tasks` brings home submitted tasks and tries failed ones again; the sensor starts it.
 - `sync_products` makes products partitions and observes changed inputs.
+- `review_scenes` keeps people's decisions about scenes that wait.
 - `materialize_products` materializes the assets, for schedules of your own.
 
 The ledger decides about retries of tasks. Dagster's run retries start a run again whose process
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 CATCH_UP: Final = "catch_up"
 RESUME_TASKS: Final = "resume_tasks"
 SYNC_PRODUCTS: Final = "sync_products"
+REVIEW_SCENES: Final = "review_scenes"
 MATERIALIZE_PRODUCTS: Final = "materialize_products"
 _LEAST_WAIT_SECONDS: Final = 1800.0
 """With TOPVIEW_WAIT_SECONDS=0 it is the resuming runs that wait for the tasks."""
@@ -336,6 +338,41 @@ def sync_with_catalogue(
     )
 
 
+class ReviewConfig(dg.Config):
+    """Decisions about the scenes (or cut-outs) that products have now, by product id."""
+
+    approve: list[str] = Field(default=[], description="These go on.")
+    reject: list[str] = Field(default=[], description="Nothing more is spent on these.")
+    choose: dict[str, int] = Field(
+        default={}, description="These go on with this image of their scene, from 1."
+    )
+    again: list[str] = Field(
+        default=[], description="The next run makes, and pays, these scenes again."
+    )
+    who: str = Field(description="Who decides; kept in the ledger.")
+    why: str = Field(default="", description="A reason, kept in the ledger.")
+
+
+@dg.op(
+    description="Keeps a person's decisions about scenes. Spends nothing: the next catch_up goes "
+    "on with what was decided.",
+    out=dg.Out(dg.Nothing),
+)
+def keep_reviews(
+    context: dg.OpExecutionContext,
+    config: ReviewConfig,
+    topview: dg.ResourceParam[TopviewResource],
+) -> None:
+    """Decide about many products at once."""
+    from topview_pipeline.defs.decisions import Decisions, decide
+
+    with plain_errors(), topview.ledger() as ledger:
+        chosen = [f"{name}={image}" for name, image in config.choose.items()]
+        decisions = Decisions.of(config.approve, config.reject, chosen, config.again)
+        decide(ledger, decisions, who=config.who, why=config.why)
+    context.log.info(f"{decisions.summary or 'Nothing was decided'}.")
+
+
 def jobs(topview: TopviewResource) -> list[Any]:
     """The pipeline's jobs. The ops are the same for all pipelines, and get this one's resource."""
     outline = topview.outline
@@ -374,6 +411,16 @@ def jobs(topview: TopviewResource) -> list[Any]:
     def sync_products() -> None:
         sync_with_catalogue()
 
+    @dg.job(
+        name=outline.of(REVIEW_SCENES),
+        description="Keeps a person's decisions about scenes that wait before their videos are "
+        "paid: approve, reject, choose, again. Spends nothing.",
+        resource_defs=resources,
+        **options,
+    )
+    def review_scenes() -> None:
+        keep_reviews()
+
     materialize_products = dg.define_asset_job(
         name=outline.of(MATERIALIZE_PRODUCTS),
         selection=[outline.key(stage.key) for stage in STAGES],
@@ -381,4 +428,4 @@ def jobs(topview: TopviewResource) -> list[Any]:
         "for schedules and sensors of your own.",
         **options,
     )
-    return [catch_up, resume_tasks, materialize_products, sync_products]
+    return [catch_up, resume_tasks, materialize_products, sync_products, review_scenes]

@@ -36,10 +36,10 @@ from topview_pipeline.engine.events import (
     StoppedError,
     UpstreamDeadError,
 )
+from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.poll import Poller
 from topview_pipeline.engine.reconcile import RunReconciler
-from topview_pipeline.engine.review import ReviewRules
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import Gate, Sent, Submitter
 from topview_pipeline.engine.upload import Uploader, without_dead_ids

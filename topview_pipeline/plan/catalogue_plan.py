@@ -10,7 +10,7 @@ from typing import Final
 
 from topview_pipeline.catalogue import Catalogue, FileHashes, InputFiles, Product
 from topview_pipeline.catalogue.references import shown
-from topview_pipeline.engine.review import ReviewRules
+from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.plan.forecast import Forecast, forecast
 from topview_pipeline.plan.known import load_known

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from topview_pipeline.catalogue import InputError, Product
 from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
-from topview_pipeline.engine.review import ReviewRules
+from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
 from topview_pipeline.stages import (
@@ -52,6 +52,7 @@ class PlannedStage:
         again: it was made before, and a new task makes it again.
         made_with: an earlier product of the plan whose new task makes this one's, too.
         mode: Topview's mode of the task.
+        is_under_review: the gate before it holds it for a person.
         is_read: its files were looked at; if not, a run finds out what there is to do.
         fingerprint: of what is to be made; None when it cannot be. While the stage before is made,
             it is good only to compare stages of one plan.
@@ -68,6 +69,7 @@ class PlannedStage:
     again: bool = False
     made_with: str | None = None
     mode: str | None = None
+    is_under_review: bool = False
     is_read: bool = True
     fingerprint: str | None = None
     most: float | None = None
@@ -99,6 +101,7 @@ class _Verdict(NamedTuple):
     pays: bool = False
     outcome: Outcome | None = None
     fix: str = ""
+    is_under_review: bool = False
 
 
 _UP_TO_DATE: Final = _Verdict(None)
@@ -337,7 +340,9 @@ class _Planner:
         row = upstream.row
         of_row = (None, NO_REVIEW) if row is None else (row.quality, self._review(product, row))
         needed = self.rules.needed(product, before, *of_row, image)
-        return verdict if needed is None else _Verdict(needed.what, False, "held", needed.fix)
+        if needed is None:
+            return verdict
+        return _Verdict(needed.what, False, "held", needed.fix, is_under_review=True)
 
     def _verdict(
         self, item: WorkItem, fingerprint: str, decision: Decision[TaskGlance], upstream: _Next
@@ -397,6 +402,7 @@ class _Planner:
             again=look.verdict.pays and is_made and is_read,
             made_with=None if payer == product.product_id else payer,
             mode=look.mode,
+            is_under_review=look.verdict.is_under_review,
             is_read=is_read,
             fingerprint=look.fingerprint,
             most=most,
@@ -409,6 +415,6 @@ class _Planner:
             return _Next(None, f"waits for {stage.key}", look.fingerprint, "held")
         if look.verdict.pays or look.action in _COMING:
             return _Next(None, f"{stage.key} is made first", look.fingerprint)
-        if look.action is Action.SUBMIT:
-            return _Next(None, f"waits for {stage.key}", outcome="held")  # the gate is before it
+        if look.verdict.is_under_review:
+            return _Next(None, f"waits for {stage.key}", outcome="held")
         return _Next(None, f"{stage.key} cannot be made", outcome=look.verdict.outcome)

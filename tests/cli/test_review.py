@@ -1,0 +1,123 @@
+"""`topview-pipeline review`: a person decides about many at once, and nothing is spent by it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.cli.conftest import QUAD, Invoke, Project
+from tests.ledger.conftest import row_in
+from topview_pipeline.ledger import Ledger, Review, TaskState
+from topview_pipeline.ledger.schema import task, task_event
+from topview_pipeline.stages import data_version
+
+pytestmark = pytest.mark.timeout(120)
+SCENE = "replacedImages"
+
+
+@pytest.mark.slow
+def test_what_waits_is_listed_decided_and_goes_on(project: Project, invoke: Invoke) -> None:
+    project.products(4, location=QUAD)
+    project.environment["TOPVIEW_GATE"] = "approve"
+    assert invoke("run").exit_code == 3
+    submits = project.sandbox.counters()["submits"]
+    listed = invoke("review")
+    assert listed.exit_code == 0
+    header, *lines = [line.split("\t") for line in listed.stdout.splitlines()]
+    assert header[:4] == ["product", "of", "image", "verdict"]
+    assert [line[:3] for line in lines[:2]] == [["product-0", SCENE, n] for n in "12"]
+    waits = json.loads(invoke("review", "--json").stdout)["waiting"]
+    assert [one["product_id"] for one in waits] == [f"product-{n}" for n in range(4)]
+    assert all(one["credits"] > 0 for one in waits)
+
+    options = ["--approve", "-", "--choose", "product-1=2", "--again", "product-2"]
+    decided = invoke("review", *options, stdin="product-0\n")
+    assert decided.exit_code == 0, decided.output
+    assert "1 approved, 1 chosen, 1 to be made again" in decided.output
+    rejected = invoke("review", "--reject", "product-3", "--why", "the lid is gone")
+    assert rejected.exit_code == 0
+    assert project.sandbox.counters()["submits"] == submits, "nothing is spent by deciding"
+
+    assert invoke("run").exit_code == 3
+    made = project.sandbox.counters()["succeeded"]
+    assert (made["image_replace"], made["image2Video"]) == (5, 2)
+    waits = json.loads(invoke("review", "--json").stdout)["waiting"]
+    said = {one["product_id"]: one["what"] for one in waits}
+    assert said == {
+        "product-2": "replacedImages waits for a person",
+        "product-3": "a person rejected replacedImages",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--approve", "a", "--again", "a"], "two decisions about 'a'"),
+        (["--choose", "a"], "Write ID=N"),
+        (["--choose", "a=9"], "no image 9"),
+        (["--reject", "a"], "Add --why"),
+        (["--approve", "a", "--approve", "nobody"], "nothing of 'nobody' to decide"),
+    ],
+)
+def test_a_list_with_one_mistake_decides_nothing(
+    project: Project, invoke: Invoke, options: list[str], said: str
+) -> None:
+    project.products(1)
+    ledger = project.ledger()
+    _scene(ledger, "a")
+    ran = invoke("review", *options)
+    assert ran.exit_code == 2
+    assert said in ran.output
+    assert ledger.reviews.all() == {}
+    ledger.close()
+
+
+def test_a_thousand_scenes_are_approved_by_one_command(project: Project, invoke: Invoke) -> None:
+    project.products(1)
+    ledger = project.ledger()
+    names = [f"p{number}" for number in range(1000)]
+    _scene(ledger, "a")
+    _copy_to(ledger, names)
+    (project.folder / "good.txt").write_text("\n".join(names), encoding="utf-8")
+    ran = invoke("review", "--approve", "@good.txt")
+    assert ran.exit_code == 0, ran.output
+    assert "1000 approved" in ran.output
+    assert ledger.reviews.all() == {
+        (name, f"{SCENE} {name}"): Review(None, "approved") for name in names
+    }
+    ledger.close()
+
+
+def _copy_to(ledger: Ledger, names: list[str]) -> None:
+    """The rows of product a and their reports, for other products."""
+    with ledger._database.write() as connection:
+        rows = [row._asdict() for row in connection.execute(sa.select(task))]
+        reports = [
+            row._asdict()
+            for row in connection.execute(
+                sa.select(task_event).where(task_event.c.what == "reported")
+            )
+        ]
+        for name in names:
+            for row, report in zip(rows, reports, strict=True):
+                mine = {"product_id": name, "fingerprint": f"{row['stage']} {name}"}
+                own: dict[str, Any] = {"id": None, "topview_task_id": f"{row['stage']} {name}"}
+                if row["inputs"]:
+                    own["inputs"] = {"bgRemovedImage": data_version(f"bgRemovedImage {name}")}
+                made = connection.execute(task.insert(), {**row, **mine, **own})
+                (task_id,) = made.inserted_primary_key or (None,)
+                of = {"id": None, "task_id": task_id, "product_id": name}
+                connection.execute(task_event.insert(), {**report, **of})
+
+
+def _scene(ledger: Ledger, name: str) -> str:
+    """A stored scene with one image, and its cut-out; its fingerprint."""
+    cut_out = row_in(ledger, TaskState.STORED, name, stage="bgRemovedImage", work=f"c {name}")
+    ledger.tasks.reported(cut_out.id, name, who="run")
+    made_from = {"bgRemovedImage": data_version(cut_out.fingerprint)}
+    scene = row_in(ledger, TaskState.STORED, name, stage=SCENE, work=f"s {name}", inputs=made_from)
+    ledger.tasks.reported(scene.id, name, who="run")
+    return scene.fingerprint

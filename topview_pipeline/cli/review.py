@@ -1,0 +1,85 @@
+"""`topview-pipeline review`: a person decides, for many products at once, which scenes go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import click
+from rich.console import Console
+
+from topview_pipeline.cli.completion import complete_product
+from topview_pipeline.cli.console import CannotStart, in_credits, person, say, say_json, say_rows
+from topview_pipeline.cli.demo import program
+from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
+from topview_pipeline.cli.run import ids_in
+from topview_pipeline.defs.data_versions import materialized_versions
+from topview_pipeline.defs.decisions import Decisions, decide, waiting
+from topview_pipeline.text import counted
+
+_COLUMNS: Final = ("product", "of", "image", "verdict", "credits", "waits because")
+
+
+def _many(
+    name: str, help_text: str, metavar: str = "ID"
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        name,
+        multiple=True,
+        metavar=metavar,
+        shell_complete=complete_product,
+        callback=ids_in,
+        help=f"{help_text} @FILE: those in its lines; -: those of standard input. Repeatable.",
+    )
+
+
+@click.command()
+@_many("--approve", "Let this product go on.")
+@_many("--reject", "Spend nothing more on this product's scene; say --why.")
+@_many("--choose", "Let it go on with this image of its scene, from 1.", "ID=N")
+@_many("--again", "Have it made, and paid, again by the next run.")
+@click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
+@click.option("--json", "as_json", is_flag=True, help="List what waits as one JSON document.")
+def review(as_json: bool, why: str, **given: Sequence[str]) -> None:
+    """List the products that wait for a person, or decide about them.
+
+    A decision is about the scene (or the cut-out that waits) that is there now: a new one needs a
+    new decision. It spends nothing; the next run goes on.
+
+    Exit codes: 0 listed or decided, 2 there is no such product or image: then nothing is decided.
+    """
+    topview = pipeline()
+    if any(given.values()):
+        decisions = Decisions.of(**given)
+        if decisions.reject and not why:
+            raise CannotStart("a rejection needs a reason", fix="Add --why TEXT.")
+        with topview.ledger() as ledger:
+            decide(ledger, decisions, who=person(), why=why)
+        say(f"{decisions.summary}. To go on: {program()} run")
+        return
+    catalogue = usable_catalogue(topview, ())
+    with topview.ledger() as ledger, open_instance() as instance:
+        materialized = materialized_versions(instance, topview.outline, catalogue.products)
+        found = waiting(topview, catalogue, ledger, materialized)
+    if as_json:
+        say_json({"waiting": [one.to_json() for one in found]})
+        return
+    if not found:
+        say("Nothing waits for a person.")
+        return
+    console = Console()
+    rows = (
+        (one.product_id, one.stage, image, verdict, f"{one.credits:g}", one.what)
+        for one in found
+        for image, verdict in one.verdicts
+    )
+    say_rows(console, _COLUMNS, rows, right=("image", "credits"))
+    if console.is_terminal:
+        _say_sums(console, [one.credits for one in found])
+
+
+def _say_sums(console: Console, costs: Iterable[float]) -> None:
+    costs = list(costs)
+    follow = in_credits(round(sum(costs), 2))
+    say(f"{counted(len(costs), 'product')}; if they go on, about {follow} follow.", console)
+    say(f"{program()} review --approve ID, --reject ID, --choose ID=N, --again ID", console)

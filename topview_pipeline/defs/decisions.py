@@ -1,0 +1,182 @@
+"""People's decisions about what waits at the gate, from the command line and from Dagster."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from topview_pipeline.engine.gate import under_review
+from topview_pipeline.errors import PipelineError
+from topview_pipeline.ledger import Ledger, Review, ReviewDecision, TaskGlance
+from topview_pipeline.media import Verdict
+from topview_pipeline.plan import PlannedStage, plan_catalogue
+from topview_pipeline.stages import BY_KEY, SCENE, STAGES, check_choice, images_of
+
+if TYPE_CHECKING:
+    from topview_pipeline.catalogue import Catalogue, Product
+    from topview_pipeline.defs.resources import TopviewResource
+    from topview_pipeline.settings import Gate
+
+_KEYS: Final = tuple(stage.key for stage in STAGES)
+Made = Mapping[str, TaskGlance]
+
+
+class ReviewError(PipelineError):
+    """A decision is about nothing that is there; none is kept."""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Decisions of a person: product ids, and for `choose` an image of each."""
+
+    approve: Sequence[str] = ()
+    reject: Sequence[str] = ()
+    choose: Mapping[str, int] | None = None
+    again: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls,
+        approve: Sequence[str] = (),
+        reject: Sequence[str] = (),
+        choose: Iterable[str] = (),
+        again: Sequence[str] = (),
+    ) -> Decisions:
+        """The decisions as a person wrote them, ID=N for an image.
+
+        Raises ReviewError if a product is in two of them.
+        """
+        chosen: dict[str, int] = {}
+        for text in choose:
+            name, _, number = text.rpartition("=")
+            if not (name and number.isdecimal()) or name in chosen:
+                raise ReviewError(f"{text!r} chooses no image", fix="Write ID=N, each ID once.")
+            chosen[name] = int(number)
+        named = [*dict.fromkeys(approve), *dict.fromkeys(reject), *chosen, *dict.fromkeys(again)]
+        [(name, times)] = Counter(named).most_common(1) or [("", 0)]
+        if times > 1:
+            raise ReviewError(f"there are two decisions about {name!r}", fix="Leave one out.")
+        return cls(approve, reject, chosen, again)
+
+    @property
+    def summary(self) -> str:
+        """How many of each."""
+        words = {
+            "approved": self.approve,
+            "rejected": self.reject,
+            "chosen": self.choose or (),
+            "to be made again": self.again,
+        }
+        return ", ".join(f"{len(names)} {word}" for word, names in words.items() if names)
+
+
+def decide(ledger: Ledger, decisions: Decisions, *, who: str, why: str) -> None:
+    """Keep decisions about what the products last made, all or none; nothing is spent.
+
+    Raises:
+        ReviewError: a product has nothing to decide about; PreconditionError: no such image.
+    """
+    made = _made(ledger)
+    words: tuple[tuple[ReviewDecision, Sequence[str]], ...] = (
+        ("approved", decisions.approve),
+        ("rejected", decisions.reject),
+        ("again", decisions.again),
+    )
+    found = {
+        (name, _row_of(made, name).fingerprint): Review(None, word)
+        for word, names in words
+        for name in names
+    }
+    for name, image in (decisions.choose or {}).items():
+        row = _row_of(made, name)
+        if row.stage != SCENE.key:
+            raise ReviewError(f"there is no scene of {name!r} to choose from", fix="Run it first.")
+        check_choice(name, image, row.result)
+        found[name, row.fingerprint] = Review(image, "approved")
+    ledger.reviews.decide(found, who=who, why=why)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A product that waits for a person.
+
+    Attributes:
+        stage: of the result to look at.
+        verdicts: number and verdict of each image; of a cut-out without a number.
+        credits: what the next run spends once it may go on.
+    """
+
+    product_id: str
+    stage: str
+    verdicts: tuple[tuple[str, str], ...]
+    credits: float
+    what: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+
+def waiting(
+    topview: TopviewResource,
+    catalogue: Catalogue,
+    ledger: Ledger,
+    materialized: Mapping[tuple[str, str], str],
+) -> list[Waiting]:
+    """The products that a run would hold for a person, in the catalogue's order."""
+    files, made = topview.files(ledger), _made(ledger)
+
+    def planned(products: Mapping[str, Product], gate: Gate | None = None) -> list[PlannedStage]:
+        some = replace(catalogue, products=dict(products))
+        return plan_catalogue(topview.config, some, ledger, files, materialized, gate=gate)
+
+    held: dict[str, PlannedStage] = {}
+    for one in planned(catalogue.products):
+        if one.is_under_review:
+            held.setdefault(one.product_id, one)
+    costs: dict[str, float] = dict.fromkeys(held, 0.0)
+    if held:
+        for one in planned({name: catalogue.products[name] for name in held}, "off"):
+            costs[one.product_id] += one.credits or 0.0
+    return [
+        Waiting(name, *_verdicts(_row_of(made, name)), costs[name], one.reason)
+        for name, one in held.items()
+        if under_review(made.get(name, {}), STAGES)
+    ]
+
+
+def _made(ledger: Ledger) -> dict[str, dict[str, TaskGlance]]:
+    found: dict[str, dict[str, TaskGlance]] = {}
+    last = ledger.tasks.last_made_all(results_of=_KEYS, verdicts_of=_KEYS)
+    for (product_id, stage), row in last.items():
+        found.setdefault(product_id, {})[stage] = row
+    return found
+
+
+def _row_of(made: Mapping[str, Made], product_id: str) -> TaskGlance:
+    found = under_review(made.get(product_id, {}), STAGES)
+    if found is None:
+        raise ReviewError(
+            f"there is nothing of {product_id!r} to decide about",
+            fix="Name products whose scene is made; topview-pipeline review lists what waits.",
+        )
+    row: TaskGlance = found[1]
+    return row
+
+
+def _verdicts(row: TaskGlance) -> tuple[str, tuple[tuple[str, str], ...]]:
+    whole = Verdict.from_json(row.quality)
+    said = "not measured" if whole is None else f"{whole.outcome.value}: {whole.why}"
+    images = images_of(row.result) if BY_KEY[row.stage].is_reviewed else ()
+    if not images:
+        return row.stage, (("", said),)
+    each = whole.images if whole is not None else ()
+    return row.stage, tuple(
+        (
+            str(image.number),
+            f"{each[at].outcome.value}: {each[at].why}" if at < len(each) else said,
+        )
+        for at, image in enumerate(images)
+    )
