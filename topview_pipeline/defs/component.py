@@ -17,6 +17,7 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import (
     CatalogueDefaults,
     Deadlines,
+    Gate,
     Mode,
     PipelineConfig,
     SettingsError,
@@ -227,6 +228,7 @@ class TopviewCatalogue(dg.Component, _Described):
     when_no_face: Literal["fail", "avatar2"] = _as("when_no_face")
     accelerate_uploads: bool = _as("accelerate_uploads")
     unknown_ids: Literal["warn", "fail"] = _as("unknown_ids")
+    gate: Gate = _as("gate")
     previews: bool = _as("previews")
     checks: bool = _as("checks")
     media_url: str | None = _as("media_url")
