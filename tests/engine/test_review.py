@@ -234,15 +234,16 @@ def test_no_kill_between_measuring_and_deciding_buys_a_video_of_a_refused_scene(
 
 
 @pytest.mark.slow
-def test_of_300_products_with_kills_no_video_of_a_refused_scene_is_bought(
+@pytest.mark.timeout(600)
+def test_of_60_products_with_kills_no_video_of_a_refused_scene_is_bought(
     world: World, ruin: Ruin
 ) -> None:
     ruin(scenes=_is_bad)
-    products = [product(f"p{n}", template_image=f"template {n}") for n in range(300)]
-    for write in (200, 700, 900, 1100):
-        world.kill_at(write, products, after_commit=write % 200 == 0)
+    products = [product(f"p{n}", template_image=f"template {n}") for n in range(60)]
+    for write in (80, 200, 320):
+        world.kill_at(write, products, after_commit=write == 200)
         world.later(3600.0)
     events = world.run(products)
     held = {hold.product_id for hold in holds(events) if hold.reason is HoldReason.REVIEW}
-    assert len(held) > 50
+    assert len(held) > 10
     _assert_no_video_of_a_refused_scene(world)
