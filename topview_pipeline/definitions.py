@@ -1,6 +1,7 @@
 """The code location: the pipeline that the environment describes, and what dg scaffolded."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -13,13 +14,17 @@ from topview_pipeline.settings import PipelineConfig, warn_of_unknown_variables
 
 
 def _outline() -> Outline:
-    """The outline. All other settings are read when they are needed, and runs say what is wrong."""
-    given = {name: os.environ.get(f"TOPVIEW_{name.upper()}", "").strip() for name in FIELDS}
-    try:
-        config = PipelineConfig.model_validate({name: text for name, text in given.items() if text})
-    except PipelineError:
-        return Outline()
-    return Outline.of_config(config)
+    """The outline. All other settings are read when they are needed, and runs say what is wrong.
+
+    What cannot be used of it is left out: a pipeline keeps its name for a misspelt owner.
+    """
+    given: dict[str, str] = {}
+    for name in FIELDS:
+        text = os.environ.get(f"TOPVIEW_{name.upper()}", "").strip()
+        with suppress(PipelineError):
+            PipelineConfig.model_validate({name: text} if text else {})
+            given |= {name: text} if text else {}
+    return Outline.of_config(PipelineConfig.model_validate(given))
 
 
 warn_of_unknown_variables()

@@ -57,6 +57,10 @@ def test_each_command_works_on_the_pipeline_that_is_named(brands: Project) -> No
         plan = brands.run(*which, "plan", "--json")
         planned = json.loads(plan.stdout)
         assert planned["credits"] == 0, planned
+    show = brands.refused(
+        "--defs", "two_brands", "tasks", "void", "1", "--why=x", "--pipeline", "acme"
+    )
+    assert "is of the pipeline zeta. Decide about it there: --pipeline zeta" in show
     for name, rows in (("zeta", 6), ("acme", 0)):
         tasks = brands.run("--defs", "two_brands", "tasks", "list", "--pipeline", name, "--json")
         assert json.loads(tasks.stdout)["total"] == rows
@@ -79,6 +83,13 @@ def test_what_cannot_be_found_is_named_with_what_there_is(
     brands: Project, arguments: tuple[str, ...], says: str
 ) -> None:
     assert says in brands.refused("--defs", *arguments, "plan")
+
+
+@pytest.mark.parametrize("arguments", [("--demo", "run"), ("demo",)])
+def test_the_demo_never_spends_on_a_project_of_ones_own(
+    brands: Project, arguments: tuple[str, ...]
+) -> None:
+    assert "leave one of them out" in brands.refused("--defs", "one_brand", *arguments)
 
 
 @pytest.mark.slow

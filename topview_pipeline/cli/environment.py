@@ -70,10 +70,10 @@ def code_location() -> CodeLocation:
 def pipeline() -> TopviewResource:
     """The pipeline that a command works on. Raises PipelineError when there is none."""
     sign.now("Opening the ledger")
-    if given("defs") is not None:
+    if given("defs") or given("pipeline"):
         return code_location().topview
     # Without Dagster's definitions, which take as long to load as all else.
-    return _chosen([TopviewResource(PipelineConfig.from_environment())], "the environment")
+    return TopviewResource(PipelineConfig.from_environment())
 
 
 def _chosen(found: Sequence[TopviewResource], where: str) -> TopviewResource:
@@ -82,6 +82,8 @@ def _chosen(found: Sequence[TopviewResource], where: str) -> TopviewResource:
     if not found:
         fix = "Make one with topview_pipeline.build_definitions, or as a component."
         raise CannotStart("there is no pipeline", where, fix)
+    if name is None and where == _OURS:
+        name = found[0].outline.name  # the environment's, beside what `dg` scaffolded
     if name is None and len(found) > 1:
         fix = f"Name one: --pipeline {found[0].outline.name}"
         raise CannotStart(f"there are the pipelines {names}", where, fix)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from topview_pipeline.cli.console import OneSentence, sign
+from topview_pipeline.cli.console import OneSentence, given, sign
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.stop import INTERRUPTED, stop
 
@@ -118,6 +118,9 @@ def main(context: click.Context, demo: bool) -> None:
         stop.release()
     if context.invoked_subcommand in _SPEAK_THEMSELVES:
         sign.end()
+    if (demo or context.invoked_subcommand == "demo") and given("defs"):
+        # Else a paid video of that project would be taken for one of the demo.
+        raise OneSentence("--defs is your own project, and the demo has one: leave one of them out")
     if demo:
         from topview_pipeline.cli.demo import DemoHome
 

@@ -256,6 +256,9 @@ def reconcile(context: click.Context) -> None:
 def _row_in(ledger: Ledger, row: int, *states: TaskState) -> Task:
     """A row that is in one of these states."""
     task = ledger.tasks.get(row)
+    if task.pipeline != ledger.pipeline:
+        fix = f"Decide about it there: --pipeline {task.pipeline}"
+        raise CannotStart(f"{_name_of(task)} is of the pipeline {task.pipeline}", fix=fix)
     if task.state not in states:
         named = " and ".join(state.value for state in states)
         raise CannotStart(f"{_name_of(task)} is {task.state.value}; this is for {named} rows only")
