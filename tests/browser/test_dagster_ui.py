@@ -40,7 +40,7 @@ def page(browser: Browser, ui: DemoUi) -> Iterator[Page]:
 def metadata(page: Page, asset: str, product: str) -> None:
     """Open a product's page of an asset, until its metadata are there."""
     page.goto(f"/assets/{asset}?view=partitions&partition={product}")
-    expect(page.get_by_text("topview/preview")).to_be_visible()
+    expect(page.get_by_text("topview/preview", exact=True)).to_be_visible()
 
 
 def test_the_lineage_graph_shows_three_sources_three_stages_and_the_manifest(page: Page) -> None:
