@@ -259,7 +259,8 @@ def check_credits(document: dict[str, Any], events: list[Any]) -> None:
         assert (document["tasks"], document["credits"]) == (begun.tasks, begun.credits)
     booked = {(one.product_id, one.stage): one.task for one in events if isinstance(one, Made)}
     for row in document["rows"]:
-        if row["submits"] and row["outcome"] is None:
+        # lite and pro have no published price.
+        if row["submits"] and row["outcome"] is None and row["credits"] is not None:
             cost = booked[row["product_id"], row["stage"]].cost_credits
             # How long a voice speaks is an estimate, upwards; all else is exact.
             is_exact = row["stage"] != VIDEO.key
