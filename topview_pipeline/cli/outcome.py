@@ -121,9 +121,11 @@ class Left:
         """Look into the ledger."""
         prints = {key: progress.fingerprints.get(key) for key in progress.open}
         shared = set(prints.values())
+        # A stored one of this run was being measured when it stopped.
+        states = (*AT_TOPVIEW, TaskState.OVERDUE, TaskState.UNKNOWN, TaskState.STORED)
         rows = [
             row
-            for row in ledger.tasks.in_state((*AT_TOPVIEW, TaskState.OVERDUE, TaskState.UNKNOWN))
+            for row in ledger.tasks.in_state(states)
             if row.run_id == run_id
             or (row.product_id, row.stage) in prints
             or row.fingerprint in shared
@@ -134,7 +136,8 @@ class Left:
         sent.discard(None)
         unsent = [key for key, print_ in prints.items() if not sent & {key, print_}]
         unknown = sum(row.state is TaskState.UNKNOWN for row in rows)
-        at_topview = [row for row in rows if row.state is not TaskState.UNKNOWN]
+        elsewhere = (TaskState.UNKNOWN, TaskState.STORED)
+        at_topview = [row for row in rows if row.state not in elsewhere]
         return cls(at_topview, unknown, unsent)
 
     def lines(self, *, has_daemon: bool) -> Iterator[str]:
