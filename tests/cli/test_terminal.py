@@ -66,7 +66,8 @@ def test_the_table_appears_and_every_product_is_named_above_it(
     assert {line.split()[0] for line in tables[-1][1:4]} == {
         "bgRemovedImage", "replacedImages", "finishedVideo",
     }  # fmt: skip
-    assert said[0] == "Reading the catalogue ..."
+    # On a slow machine a sign of life stands before it.
+    assert "Reading the catalogue ..." in said[:3]
     for product in ("product-0", "product-1"):
         for stage in ("bgRemovedImage", "replacedImages", "finishedVideo"):
             assert [line for line in said if line.startswith(f"{product} {stage} made in ")]
