@@ -16,6 +16,7 @@ from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages.stage import StageResult
 from topview_pipeline.store import Artifact, Store
 from topview_pipeline.topview.client import TopviewClient
+from topview_pipeline.topview.http import OnAnswer
 
 LATE = {
     one.__name__: one
@@ -23,7 +24,7 @@ LATE = {
         *(Artifact, Catalogue, InputFiles, Ledger, PipelineConfig),
         *(StageResult, Store, TopviewClient),
     )
-}
+} | {"OnAnswer": OnAnswer}
 """Rooms that the stages and the definitions load without, and users are given from."""
 NAMES = [name for name in topview_pipeline.__all__ if name != "__version__"]
 

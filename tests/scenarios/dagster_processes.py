@@ -197,7 +197,22 @@ class DagsterDev:
     def until(self, is_so: Callable[[], bool], seconds: float = 150) -> None:
         """Wait for a state of the world. The sensor ticks once a minute."""
         assert self._process is not None
-        until(is_so, self._process, self._log, seconds)
+        try:
+            until(is_so, self._process, self._log, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nThe runs: {self._stories()}") from error
+
+    def _stories(self) -> list[tuple[str, str, str]]:
+        """Each run's job, status and last event."""
+        runs = self.instance.get_runs()
+        last = [
+            self.instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+            for run in runs
+        ]
+        return [
+            (run.job_name, run.status.value, str(records[0].event_log_entry) if records else "")
+            for run, records in zip(runs, last, strict=True)
+        ]
 
     def _is_loaded(self) -> bool:
         try:
