@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo ui test test-all lint bench bench-full clean
+.PHONY: install demo ui test test-all lint bench bench-full pictures clean
 
 install: $(VENV)/demo-ready
 
@@ -32,6 +32,9 @@ bench: $(VENV)/dev-ready
 
 bench-full: $(VENV)/dev-ready
 	$(BIN)/python -m benchmarks --full
+
+pictures: $(VENV)/dev-ready
+	$(BIN)/python docs/architecture.py
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

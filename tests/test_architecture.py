@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 
@@ -94,6 +95,12 @@ def test_the_sandbox_is_an_island() -> None:
     for path in sources():
         if room_of(path) == ISLAND:
             assert rooms_imported(path) <= {ISLAND}, path
+
+
+def test_the_page_on_architecture_shows_todays_imports() -> None:
+    drawer = run_path(str(ROOT / "docs" / "architecture.py"))
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert drawer["replaced"](page) == page, "run `make pictures`"
 
 
 def test_two_rooms_share_no_module_name_but_dagsters_and_the_commands() -> None:
