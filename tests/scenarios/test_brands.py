@@ -44,6 +44,7 @@ def shops(make_shop: MakeShop, tmp_path: Path) -> Iterator[dict[str, Shop]]:
         "medians": _MEDIANS,
         "faults": _FAULTS,
         "concurrency": SLOTS,
+        "speed": 1.0,
         "uid": "another",
     }
     with sandbox(**another) as other:
