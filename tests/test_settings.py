@@ -45,6 +45,7 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
     "DEADLINE_IMAGE2VIDEO": "90.5",
     "ACCOUNT_EXCLUSIVE": "true",
     "UNKNOWN_DEADLINES": "3",
+    "CANARY": "3",
     "WHEN_NO_FACE": "avatar2",
     "UNKNOWN_IDS": "fail",
     "GATE": "approve",

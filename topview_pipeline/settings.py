@@ -378,6 +378,12 @@ class PipelineConfig(BaseModel):
         "does. approve: every scene waits for a person. off: nothing waits. The column gate of a "
         "row, and --gate of a run, go over it.",
     )
+    canary: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="Of the products that share template or avatar, location or prompt, and mode, "
+        "so many go first; the others wait until these passed their check, with gate approve until "
+        "they are approved. 0: nobody waits.",
+    )
     media_url: PlainUrl | None = Field(
         None,
         description="URL at which a web server of yours shows the store to browsers, for the links "

@@ -281,6 +281,7 @@ class World:
         credit_limit: float | None = None,
         day_limit: float | None = None,
         run_gate: Gate | None = None,
+        run_canary: int | None = None,
         **changes: Any,
     ) -> list[Outcome]:
         """One run.
@@ -291,7 +292,7 @@ class World:
             stop_after: seconds until a person stops it.
             credit_limit: of the run.
             day_limit: credits that the account may spend in a day.
-            run_gate: the run's own.
+            run_gate, run_canary: the run's own.
             changes: of the configuration.
         """
         self.runs += 1
@@ -307,7 +308,9 @@ class World:
                 ledger=ledger,
                 store=self.store,
                 files=self.files,
-                run=RunInfo(run_id, root_run_id or run_id, explicit, credit_limit, run_gate),
+                run=RunInfo(
+                    run_id, root_run_id or run_id, explicit, credit_limit, run_gate, run_canary
+                ),
                 config=self.config.model_copy(update={"credit_limit": day_limit, **changes}),
                 worker=worker,
                 stages=self.stages,

@@ -64,7 +64,8 @@ _PATIENCE_SECONDS: Final = 25.0
 """Longer than a server may be silent: what a run fails with is said, where a run does not wait."""
 _PROOF_SECONDS: Final = 60.0
 _OF_RUN: Final = (
-    *("products", "stages", "limit", "force", "credit_limit", "gate", "accept_change", "quiet"),
+    *("products", "stages", "limit", "force", "credit_limit", "gate", "canary"),
+    *("accept_change", "quiet"),
 )
 _NO_KEY: Final = (
     "TOPVIEW_API_KEY is not set: the account, and the ids of voices and captions, were not checked."

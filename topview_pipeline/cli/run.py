@@ -72,6 +72,12 @@ products_option: Final = click.option(
     help="What waits for a person before its video is paid, over TOPVIEW_GATE and the rows.",
 )
 @click.option(
+    "--canary",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Of the products with one template or avatar, location or prompt, and mode, N go first.",
+)
+@click.option(
     "--accept-change",
     is_flag=True,
     help="Accept that much of the catalogue is gone, or is made again.",

@@ -229,6 +229,7 @@ class TopviewCatalogue(dg.Component, _Described):
     accelerate_uploads: bool = _as("accelerate_uploads")
     unknown_ids: Literal["warn", "fail"] = _as("unknown_ids")
     gate: Gate = _as("gate")
+    canary: int = _as("canary")
     previews: bool = _as("previews")
     checks: bool = _as("checks")
     media_url: str | None = _as("media_url")

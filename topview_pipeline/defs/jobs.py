@@ -85,6 +85,13 @@ class CatchUpConfig(dg.Config):
         "failed its check, approve every scene. Without it the row's or the pipeline's.",
     )
 
+    canary: int | None = Field(
+        default=None,
+        ge=0,
+        description="So many products of each template or avatar, location or prompt, and mode go "
+        "first; the others wait until these have passed. 0: all go. Without it the pipeline's.",
+    )
+
     def contradiction(self) -> str | None:
         """Why this cannot be meant, and what to write instead; None when it can."""
         if self.everything and self.products:
@@ -170,6 +177,7 @@ def plan_catch_up(
         else [],
         "credit_limit": config.credit_limit,
         "gate": config.gate_name,
+        "canary": config.canary,
         "planned": {
             "tasks": coming.tasks,
             "credits": coming.credits,
@@ -209,6 +217,7 @@ def plan_run(
         limit=config.limit,
         force=config.force,
         gate=config.gate_name,
+        canary=config.canary,
         patience=PATIENCE_SECONDS if patience is None else patience,
     )
     if config.is_guarded:
@@ -244,7 +253,11 @@ def produce(
     began = time.monotonic()
     with plain_errors():
         production = Production(
-            context, topview, credit_limit=plan["credit_limit"], gate=plan["gate"]
+            context,
+            topview,
+            credit_limit=plan["credit_limit"],
+            gate=plan["gate"],
+            canary=plan["canary"],
         )
         catalogue = topview.catalogue(run_id=context.run.run_id)
         yield from production.make(

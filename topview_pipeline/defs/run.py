@@ -42,7 +42,7 @@ class Production:
         explicit: a person or a schedule asked, not the sensor.
         wait_seconds: the least that the run waits for progress, whatever the configuration says.
         credit_limit: the most credits that the tasks of the root run may cost.
-        gate: see `RunInfo`.
+        gate, canary: see `RunInfo`.
         result_for: see `Reporter`.
         stages: of the pipeline.
     """
@@ -56,6 +56,7 @@ class Production:
         wait_seconds: float = 0.0,
         credit_limit: float | None = None,
         gate: Gate | None = None,
+        canary: int | None = None,
         result_for: str | None = None,
         stages: Sequence[Stage] = STAGES,
     ) -> None:
@@ -64,7 +65,9 @@ class Production:
         wait_seconds = max(topview.config.wait_seconds, wait_seconds)
         self._config = topview.config.model_copy(update={"wait_seconds": wait_seconds})
         run = context.run
-        self._run = RunInfo(run.run_id, run.root_run_id or run.run_id, explicit, credit_limit, gate)
+        self._run = RunInfo(
+            run.run_id, run.root_run_id or run.run_id, explicit, credit_limit, gate, canary
+        )
         self._result_for = result_for
         self._stages = {stage.key: stage for stage in stages}
         self.report = Report()

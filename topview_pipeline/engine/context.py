@@ -30,6 +30,7 @@ class RunInfo:
         explicit: a person or a schedule asked, not the sensor: failed work is tried now.
         credit_limit: the most credits that the tasks of the root run may cost; None: no limit.
         gate: goes over the rows' and the pipeline's.
+        canary: goes over the pipeline's.
     """
 
     run_id: str
@@ -37,6 +38,7 @@ class RunInfo:
     explicit: bool = True
     credit_limit: float | None = None
     gate: Gate | None = None
+    canary: int | None = None
 
 
 @dataclass(frozen=True)

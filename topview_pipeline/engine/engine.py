@@ -16,6 +16,7 @@ from topview_pipeline.engine.context import Context, ProductWork, until_set
 from topview_pipeline.engine.events import Event, HoldReason
 from topview_pipeline.engine.orphans import Orphans
 from topview_pipeline.engine.poll import Poller
+from topview_pipeline.engine.product_gate import Turns
 from topview_pipeline.engine.product_run import AHEAD, Parts, ProductRun
 from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.engine.slots import Slots
@@ -49,6 +50,7 @@ class Engine:
             submitter=Submitter(context, slots, gate),
             poller=Poller(context, slots, gate),
             looks=RunReconciler(context),
+            turns=Turns(context),
             ahead={key: asyncio.Semaphore(context.config.slots + AHEAD) for key in context.by_key},
         )
         self._orphans = Orphans(

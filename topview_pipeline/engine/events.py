@@ -33,6 +33,8 @@ class HoldReason(str, Enum):
     """Finished at Topview; the download or the store has trouble."""
     REVIEW = "review"
     """A result failed its check, or waits for a person's approval, before more is paid for it."""
+    CANARY = "canary"
+    """Others of its recipe go first."""
     WAITING = "waiting"
     """The run's wait time is over: for a slot, a task or an answer."""
     UPSTREAM = "upstream"
@@ -120,6 +122,7 @@ FIXES: Mapping[HoldReason, str] = {
     HoldReason.DOWNLOAD: "check the store's place, space and permissions; the download is tried "
     "again by itself",
     HoldReason.REVIEW: "see topview-pipeline review",
+    HoldReason.CANARY: "run again when the first of its recipe have passed",
     HoldReason.WAITING: "nothing: the pending_task_sensor or the next run goes on with it",
     HoldReason.UPSTREAM: "see the stage before it",
 }

@@ -33,16 +33,24 @@ class ReviewRules:
         pipeline: the pipeline's gate; a row's own goes over it.
         of_run: goes over both.
         checks: results are measured; if not, no verdict holds anything.
+        canary: so many products of each recipe go first; 0: all go.
     """
 
     pipeline: Gate = "quality"
     of_run: Gate | None = None
     checks: bool = True
+    canary: int = 0
 
     @classmethod
-    def of(cls, config: PipelineConfig, of_run: Gate | None = None) -> ReviewRules:
-        """The rules of a pipeline's run."""
-        return cls(config.gate, of_run, config.checks)
+    def of(
+        cls, config: PipelineConfig, of_run: Gate | None = None, canary: int | None = None
+    ) -> ReviewRules:
+        """The rules of a pipeline's run, which may have a gate and a number of its own."""
+        return cls(config.gate, of_run, config.checks, config.canary if canary is None else canary)
+
+    def gate_of(self, product: Product) -> Gate:
+        """The gate that counts for a product."""
+        return self.of_run or product.gate or self.pipeline
 
     def needed(
         self,
@@ -59,7 +67,7 @@ class ReviewRules:
             quality: the verdict on that.
             image: number of the image that would go in, of several.
         """
-        gate = self.of_run or product.gate or self.pipeline
+        gate = self.gate_of(product)
         if gate == "off" or review.decision == "approved":
             return None
         name = shlex.quote(product.product_id)

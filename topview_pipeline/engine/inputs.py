@@ -129,6 +129,10 @@ class ProductInputs:
             self._inputs[stage.key] = stage.inputs(self._product, hashes.__getitem__)
         return self._inputs[stage.key]
 
+    def are_known(self, stage: Stage) -> bool:
+        """The inputs of a stage were read already."""
+        return stage.key in self._inputs
+
     async def recorded(self, stage: Stage) -> float | None:
         """Seconds of the recording that the catalogue names for a stage."""
         ref = stage.recording(self._product)

@@ -10,11 +10,10 @@ import contextlib
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
-from topview_pipeline.engine.check import verdict_of
 from topview_pipeline.engine.context import Context, ProductWork
 from topview_pipeline.engine.decide import (
     Action,
@@ -36,9 +35,9 @@ from topview_pipeline.engine.events import (
     StoppedError,
     UpstreamDeadError,
 )
-from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.poll import Poller
+from topview_pipeline.engine.product_gate import ProductGate, Turns
 from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import Gate, Sent, Submitter
@@ -54,7 +53,6 @@ from topview_pipeline.ledger import (
     without_price,
 )
 from topview_pipeline.ledger.health import trouble_of
-from topview_pipeline.media import Verdict
 from topview_pipeline.stages import (
     FileNeeded,
     Inputs,
@@ -101,6 +99,7 @@ class Parts:
     submitter: Submitter
     poller: Poller
     looks: RunReconciler
+    turns: Turns
     ahead: dict[str, asyncio.Semaphore]
     """By stage: how many products may have uploaded their files and wait for a slot."""
 
@@ -117,6 +116,7 @@ class ProductRun:
         self._inputs = ProductInputs(
             work.product, context.reader, context.proofs, context.config.when_no_face
         )
+        self._gate = ProductGate(context, parts.turns, work.product, self._inputs)
         self._works: dict[str, str] = {}
         self._observed: dict[str, str] = {}
         self._seen = 0
@@ -142,6 +142,7 @@ class ProductRun:
         """Make one stage after the other, and report how each ends."""
         self._parts.slots.line.expect(self.chain)
         try:
+            await self._gate.begin(self.left)
             while self.left:
                 stage = self.left[0]
                 try:
@@ -160,6 +161,7 @@ class ProductRun:
         except StoppedError:
             pass
         finally:
+            self._gate.leave()
             for stage in self.left:
                 self._parts.slots.line.finished(stage.key)
             self._parts.slots.freed()
@@ -182,14 +184,15 @@ class ProductRun:
                 if await self._take_from_store(item, generation, known):
                     continue
                 self._check_guarded(stage)
-                self._check_reviewed(item)
+                await self._gate.pass_(item, self._results.get(stage.upstream or ""))
                 task = await self._submit(item, generation, decision.attempt, queued_at)
             else:
                 task = await self._follow(decision)
             if task is not None and task.state is TaskState.STORED:
                 break
+        self._gate.leave(stage)
         if len(self.left) > 1:
-            task = await self._measured(task)
+            task = await self._gate.measured(task)
         self._results[stage.key] = task
         self._context.emit(Made(self._product_id, stage.key, task, item.input_versions))
 
@@ -208,7 +211,7 @@ class ProductRun:
                 self._product_id, stage.upstream
             )
             if task is not None:
-                task = await self._measured(task)
+                task = await self._gate.measured(task)
                 upstream = Upstream(
                     task.fingerprint,
                     task.result or {},
@@ -228,19 +231,6 @@ class ProductRun:
         self._observe(stage, item.inputs)
         self._works[stage.key] = item.work
         return item
-
-    async def _measured(self, task: Task) -> Task:
-        """The stored row with its verdict, where checks are on: the next stage goes by it."""
-        context = self._context
-        if not context.config.checks or task.state is not TaskState.STORED:
-            return task
-        stage = context.by_key[task.stage]
-        with context.activity.busy():
-            verdict: Verdict = await context.offload(
-                verdict_of, stage, task, context.ledger, context.store
-            )
-        context.activity.progress()
-        return replace(task, quality=verdict.to_json())
 
     def _observe(self, stage: Stage, inputs: Inputs) -> None:
         """Report the version before anything is made from it."""
@@ -270,22 +260,6 @@ class ProductRun:
                 "late for the plan",
                 fix="run again: the next plan knows the change",
             )
-
-    def _check_reviewed(self, item: WorkItem) -> None:
-        """Raises ProductHeldError where nothing more may be made of the upstream's result."""
-        made = self._results.get(item.stage.upstream or "")
-        if made is None:
-            return
-        context = self._context
-        needed = ReviewRules.of(context.config, context.run.gate).needed(
-            self._work.product,
-            context.by_key[made.stage],
-            made.quality,
-            context.ledger.reviews.of(self._product_id, made.fingerprint),
-            None if item.chosen is None else item.chosen.number,
-        )
-        if needed is not None:
-            raise ProductHeldError(HoldReason.REVIEW, needed.what, task=made, fix=needed.fix)
 
     def _generation(self, stage: Stage, rows: Sequence[Task]) -> int:
         """The generation that is wanted of the work with these rows.
@@ -583,11 +557,13 @@ class ProductRun:
             queued_at=queued_at,
             deadline_seconds=context.deadline(stage),
             seen=self._seen,
+            recipe=await self._gate.recipe(stage),
         )
 
     # How it ends.
 
     def _failed(self, what: str, fix: str, task: Task | None) -> None:
+        self._gate.leave(failed=True)
         first, *later = self.left
         self._context.emit(Failed(self._product_id, first.key, what, fix, task))
         for stage in later:

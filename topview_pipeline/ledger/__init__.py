@@ -21,6 +21,7 @@ from topview_pipeline.ledger.task_row import (
     Task,
     TaskGlance,
     TaskState,
+    Tried,
 )
 from topview_pipeline.ledger.tasks import ASK_OVERDUE_SECONDS, ATTEMPTS_BY_ITSELF, IllegalMove
 from topview_pipeline.ledger.workers import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS
@@ -51,6 +52,7 @@ __all__ = [
     "TaskEvent",
     "TaskGlance",
     "TaskState",
+    "Tried",
     "account_id",
     "limit_reached",
     "without_price",

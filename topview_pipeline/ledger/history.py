@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.schema import task, task_event, task_of
-from topview_pipeline.ledger.task_row import Task, TaskState
+from topview_pipeline.ledger.task_row import Task, TaskState, Tried
 from topview_pipeline.prices import CostSeen
 
 _NEWEST: Final = 500
@@ -85,6 +85,18 @@ class History:
         mine = task_event.c.account == self._account, task_event.c.task_id == task_id
         rows = self._db.rows(sa.select(task_event).where(*mine).order_by(task_event.c.id))
         return [TaskEvent(row.at, row.what, row.who, row.detail or {}) for row in rows]
+
+    def tried(self) -> Iterator[Tried]:
+        """The pipeline's tasks that have a recipe, the oldest first."""
+        recipe = task_event.c.detail["recipe"].as_string()
+        columns = ("product_id", "fingerprint", "state", "quality", "reported_at")
+        query = sa.select(recipe, *(task.c[name] for name in columns)).join_from(
+            task_event, task, task.c.id == task_event.c.task_id
+        )
+        mine = task.c.account == self._account, task.c.pipeline == self._pipeline
+        which = task_event.c.what == "reserved", recipe.is_not(None)
+        rows = self._db.rows(query.where(*mine, *which).order_by(task.c.id))
+        return (Tried._make((*row[:-1], row[-1] is not None)) for row in rows)
 
     def seconds(self, stage: str) -> list[float]:
         """Seconds from submit until done, of the stage's latest tasks whose end was watched."""

@@ -61,8 +61,11 @@ def reserve(
     values["deadline_at"] = now + values.pop("deadline_seconds")
     source = values.pop("estimate_source")
     del values["seen"]
+    recipe = values.pop("recipe")
     row = insert_task(connection, account, values)
     detail = {"run": wanted.run_id, "estimate": wanted.estimate, "estimate_source": source}
+    if recipe is not None:
+        detail["recipe"] = recipe
     append_event(connection, account, now, "reserved", wanted.worker, detail, task_id=row.id)
     return Reserved(row)
 

@@ -115,6 +115,21 @@ class Task:
     quality: Mapping[str, Any] | None = None
 
 
+class Tried(NamedTuple):
+    """A paid task and its recipe, by which others wait for it.
+
+    Attributes:
+        is_reported: Dagster has an event of it.
+    """
+
+    recipe: str
+    product_id: str
+    fingerprint: str
+    state: TaskState
+    quality: Mapping[str, Any] | None
+    is_reported: bool
+
+
 class TaskGlance(NamedTuple):
     """The columns of a row that a decision needs, for plans over tens of thousands of rows.
 
@@ -168,6 +183,7 @@ class Reservation(Priced):
         queued_at: when it began to wait for a slot.
         deadline_seconds: the longest that Topview may take for it.
         seen: the newest row of the work that the decision to submit knew; 0 without one.
+        recipe: what it shares with other products' tasks; kept with the event.
     """
 
     product_id: str
@@ -183,6 +199,7 @@ class Reservation(Priced):
     queued_at: float
     deadline_seconds: float
     seen: int | None = None
+    recipe: str | None = None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def plan_catalogue(
     patience: float = PATIENCE_SECONDS,
     stages: Sequence[Stage] = STAGES,
     gate: Gate | None = None,
+    canary: int | None = None,
 ) -> list[PlannedStage]:
     """Return what a run over these products would do.
 
@@ -49,7 +50,7 @@ def plan_catalogue(
         limit: at most so many products that can make progress.
         patience: seconds without an answer from any server, after which the files that are left
             are not waited for. Their products are planned; a run finds out what there is to do.
-        gate: the run's.
+        gate, canary: the run's.
 
     Raises:
         PipelineError: there is no such stage.
@@ -93,7 +94,7 @@ def plan_catalogue(
             unread_of=unread_of,
             force=force,
             when_no_face=config.when_no_face,
-            rules=ReviewRules.of(config, gate),
+            rules=ReviewRules.of(config, gate, canary),
         )
     reasons = {problem.product_id: str(problem) for problem in catalogue.problems}
     nowhere = f"it is not in the catalogue {catalogue.source}"

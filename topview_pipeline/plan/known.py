@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from topview_pipeline.ledger import Ledger, Review, TaskGlance
+from topview_pipeline.ledger import Ledger, Review, TaskGlance, Tried
 from topview_pipeline.prices import Estimate, PriceList, estimate
 from topview_pipeline.stages import Stage
 
@@ -28,6 +28,7 @@ class Known:
         last_made_ids: the number of the row that each product's stage stands on.
         last_made: that row, whatever the product's inputs are now.
         estimate: of a task.
+        tried: gives the paid tasks with a recipe.
     """
 
     account: str
@@ -40,6 +41,7 @@ class Known:
     last_made_ids: Mapping[tuple[str, str], int]
     last_made: Callable[[str, str], TaskGlance | None]
     estimate: Estimator
+    tried: Callable[[], Iterable[Tried]] = tuple
 
 
 def load_known(
@@ -64,6 +66,7 @@ def load_known(
         last_made_ids=ledger.tasks.last_made_ids(),
         last_made=lambda product_id, stage: last_made().get((product_id, stage)),
         estimate=estimator(ledger, prices),
+        tried=ledger.history.tried,
     )
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal, NamedTuple
 
 from topview_pipeline.catalogue import InputError, Product
+from topview_pipeline.engine.canary import Canaries, recipe_of, shared_stages
 from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
@@ -102,6 +104,7 @@ class _Verdict(NamedTuple):
     outcome: Outcome | None = None
     fix: str = ""
     is_under_review: bool = False
+    waits: bool = False  # what is after it waits, too
 
 
 _UP_TO_DATE: Final = _Verdict(None)
@@ -229,6 +232,10 @@ class _Planner:
     payers: dict[str, str] = field(default_factory=dict)
     """The first product of the plan that each new task is for, by fingerprint."""
 
+    @cached_property
+    def _canaries(self) -> Canaries:
+        return Canaries(self.rules, lambda: (self.known.tried(), self.known.reviews))
+
     def of_product(self, product: Product) -> Iterator[PlannedStage]:
         """The product's stages that are not up to date, in pipeline order."""
         results: dict[str, _Next] = {}
@@ -262,7 +269,7 @@ class _Planner:
                 work = work_of(self.known.account, stage, inputs, upstream.fingerprint)
                 reason = self._why_after(upstream, product, stage)
                 verdict = _Verdict(reason, pays=True, outcome=upstream.outcome)
-                verdict = self._reviewed(verdict, stage, product, upstream)
+                verdict = self._gated(verdict, stage, product, upstream)
                 return _Look(verdict, mode, fingerprint_of(work, 0))
             item = self._item(stage, product, inputs, upstream)
         except (InputError, PreconditionError) as error:
@@ -313,7 +320,7 @@ class _Planner:
         elif generation and verdict.pays and self._is_asked_again(item, generation - 1):
             verdict = _Verdict("asked for again", pays=True)
         image = None if item.chosen is None else item.chosen.number
-        verdict = self._reviewed(verdict, item.stage, item.product, upstream, image)
+        verdict = self._gated(verdict, item.stage, item.product, upstream, image)
         return _Look(verdict, item.mode, fingerprint, decision.action, decision.row)
 
     def _review(self, product: Product, row: TaskGlance) -> Review:
@@ -325,7 +332,7 @@ class _Planner:
         key = item.product.product_id, fingerprint_of(item.work, generation)
         return self.known.reviews.get(key, NO_REVIEW).decision == "again"
 
-    def _reviewed(
+    def _gated(
         self,
         verdict: _Verdict,
         stage: Stage,
@@ -340,9 +347,14 @@ class _Planner:
         row = upstream.row
         of_row = (None, NO_REVIEW) if row is None else (row.quality, self._review(product, row))
         needed = self.rules.needed(product, before, *of_row, image)
+        is_under_review = needed is not None
+        if needed is None and self._canaries.holds(product):
+            shared = shared_stages(stage, self.stages)
+            recipe = recipe_of(product, stage, shared, lambda one: self.inputs_of(one, product))
+            needed = None if recipe is None else self._canaries.needed(stage, product, recipe)
         if needed is None:
             return verdict
-        return _Verdict(needed.what, False, "held", needed.fix, is_under_review=True)
+        return _Verdict(needed.what, False, "held", needed.fix, is_under_review, waits=True)
 
     def _verdict(
         self, item: WorkItem, fingerprint: str, decision: Decision[TaskGlance], upstream: _Next
@@ -415,6 +427,6 @@ class _Planner:
             return _Next(None, f"waits for {stage.key}", look.fingerprint, "held")
         if look.verdict.pays or look.action in _COMING:
             return _Next(None, f"{stage.key} is made first", look.fingerprint)
-        if look.verdict.is_under_review:
+        if look.verdict.waits:
             return _Next(None, f"waits for {stage.key}", outcome="held")
         return _Next(None, f"{stage.key} cannot be made", outcome=look.verdict.outcome)

@@ -85,6 +85,7 @@ class Scenes(Stage):
     upstream = "bgRemovedImage"
     source = "productScene"
     is_reviewed = True
+    shares_source = True
     kind = "image_replace"
     endpoint = "image_replace"
     booked_as = frozenset({"pa2_replace_product_image"})

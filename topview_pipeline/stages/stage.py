@@ -173,6 +173,7 @@ class Stage(ABC):
     reads_upstream_result: ClassVar[bool] = False
 
     is_reviewed: ClassVar[bool] = False  # with gate approve a person sees each result
+    shares_source: ClassVar[bool] = False  # many products have the same inputs of its own
 
     kind: ClassVar[str]  # Topview's kind of task: prices and deadlines go by it
     endpoint: ClassVar[Endpoint]

@@ -1,0 +1,204 @@
+"""Canaries: of the products with one template, prompt and mode a few go first.
+
+A template that no product looks good in costs a few scenes and not a thousand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.engine.world import ALL_STAGES, World, everything, fates, holds, product
+from topview_pipeline.catalogue import Product
+from topview_pipeline.engine import HoldReason
+from topview_pipeline.engine.canary import Canaries
+from topview_pipeline.engine.gate import ReviewRules
+from topview_pipeline.ledger import Review, ReviewDecision, TaskState, Tried
+from topview_pipeline.stages import SCENE as SCENES
+from topview_pipeline.stages import VIDEO as VIDEOS
+
+SCENE, VIDEO = "replacedImages", "finishedVideo"
+PRODUCTS = [product(f"p{number}") for number in range(6)]
+REFUSED = {"outcome": "failed", "why": "Every image is one flat colour."}
+
+
+def _went(world: World, stage: str = SCENE) -> list[str]:
+    """The products whose stage was submitted."""
+    rows = world.rows()
+    return sorted({row.product_id for row in rows if row.stage == stage})
+
+
+def _waiting(events: list[Any]) -> list[str]:
+    return sorted(hold.product_id for hold in holds(events) if hold.reason is HoldReason.CANARY)
+
+
+def _review(world: World, decision: ReviewDecision, *names: str) -> None:
+    rows = {row.product_id: row for row in world.rows(TaskState.STORED) if row.stage == SCENE}
+    found = {(name, rows[name].fingerprint): Review(None, decision) for name in names}
+    world.ledger.reviews.decide(found, who="ann", why="seen")
+
+
+def _run(world: World, products: list[Product] = PRODUCTS, **options: Any) -> list[Any]:
+    return world.run(products, **{"canary": 2} | options)
+
+
+def test_two_go_first_and_the_others_follow_with_the_next_run(world: World) -> None:
+    events = _run(world)
+    assert _went(world) == ["p0", "p1"]
+    assert _waiting(events) == ["p2", "p3", "p4", "p5"]
+    (hold,) = {(hold.stage, hold.what, hold.fix) for hold in holds(events)}
+    assert hold[0] == SCENE
+    assert "replacedImages of p0, p1" in hold[1]
+    assert "--canary 0" in hold[2]
+    names = [one.product_id for one in PRODUCTS]
+    assert fates(_run(world)) == everything("made", *names)
+
+
+def test_other_templates_prompts_and_modes_have_their_own(world: World) -> None:
+    others = {"image_edit_prompt": "On grass."}, {"template_image": "other"}, {"mode": "avatar4"}
+    groups = [
+        [product(f"{place}{number}", **change) for number in range(2)]
+        for place, change in enumerate(({}, *others))
+    ]
+    events = _run(world, [one for group in groups for one in group], canary=1)
+    assert _went(world) == ["00", "10", "20"], "the mode shapes the video alone"
+    assert _went(world, VIDEO) == ["00", "10", "20"]
+    assert _waiting(events) == ["01", "11", "21", "30", "31"]
+    _run(world, [one for group in groups for one in group], canary=1)
+    assert _went(world, VIDEO) == ["00", "01", "10", "11", "20", "21", "30"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "scenes"),
+    [
+        ({"canary": 0}, 6),
+        ({"run_canary": 0}, 6),
+        ({"canary": 0, "run_canary": 1}, 1),
+        ({"canary": 9}, 6),
+        ({"gate": "off"}, 6),
+    ],
+)
+def test_nobody_waits_where_nothing_is_asked_for(
+    world: World, changes: dict[str, Any], scenes: int
+) -> None:
+    _run(world, stages=ALL_STAGES[:2], **changes)
+    assert len(_went(world)) == scenes
+
+
+def test_where_scenes_are_approved_the_others_wait_for_a_person(world: World) -> None:
+    for _ in range(2):
+        assert len(_waiting(_run(world, gate="approve"))) == 4
+    _review(world, "approved", "p0")
+    assert "are approved" in next(
+        hold.fix for hold in holds(_run(world, gate="approve")) if hold.reason is HoldReason.CANARY
+    )
+    _review(world, "approved", "p1")
+    assert _waiting(_run(world, gate="approve")) == []
+    assert _went(world) == [one.product_id for one in PRODUCTS]
+
+
+def test_a_refused_photo_does_not_block_the_others_for_ever(world: World) -> None:
+    """It never comes to its scene: the next product goes in its place, in the same run."""
+    world.files.contents["photo of p0"] = b"no picture"
+    events = _run(world, canary=1)
+    assert fates(events)["p0", "bgRemovedImage"] == "failed"
+    (other,) = _went(world)
+    assert other != "p0"
+    assert len(_waiting(events)) == 4
+
+
+def test_a_canary_that_topview_refuses_for_good_gives_its_place_to_the_next(world: World) -> None:
+    world.run(PRODUCTS, stages=ALL_STAGES[:1])
+    world.set_faults(moderation=1.0)
+    _run(world, canary=1)
+    world.set_faults()
+    refused = _went(world)
+    assert len(refused) < len(PRODUCTS)
+    _run(world, canary=1)
+    assert len(_went(world)) == len(refused) + 1
+    assert _waiting(_run(world, canary=1)) == []
+
+
+def test_after_a_persons_rejection_the_next_one_shows_the_template(world: World) -> None:
+    _run(world, canary=1, gate="approve")
+    _review(world, "rejected", "p0")
+    assert _waiting(_run(world, canary=1, gate="approve")) == ["p2", "p3", "p4", "p5"]
+    assert _went(world) == ["p0", "p1"]
+
+
+def test_of_two_runs_at_once_the_later_one_sees_the_rows_of_the_first(world: World) -> None:
+    _run(world, wait_seconds=0.0, stages=ALL_STAGES[:1])
+    world.later(60.0)
+    _run(world, wait_seconds=10.0)
+    first = _went(world)
+    assert len(first) == 2
+    assert world.rows(TaskState.PENDING)
+    _run(world, PRODUCTS[3:], wait_seconds=10.0)
+    assert _went(world) == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_commit", [False, True], ids=["before", "after"])
+def test_no_kill_sends_a_third(world: World, after_commit: bool) -> None:
+    """A killed run forgets who had a place; the rows say it, an unknown one included."""
+    write, died = 1, True
+    while died:
+        write += 4
+        some = [product(f"{n}-{write}", template_image=f"template {write}") for n in "abcd"]
+        died = world.kill_at(write, some, after_commit=after_commit, canary=2, gate="approve")
+        for most in (range(3), (2,)):
+            _run(world, some, gate="approve")
+            assert sum(name.endswith(f"-{write}") for name in _went(world)) in most
+            world.later(3600.0)  # a free task whose answer was lost is sent again
+        assert write < 120
+    world.assert_nothing_paid_twice()
+
+
+@pytest.mark.parametrize(
+    ("row", "decision", "goes"),
+    [
+        ({}, None, True),
+        ({"quality": REFUSED}, None, False),
+        ({"quality": REFUSED}, "approved", True),
+        ({"quality": REFUSED}, "rejected", None),
+        ({"quality": None, "is_reported": False}, None, False),
+        ({"quality": None}, None, True),
+        ({"state": TaskState.UNKNOWN}, None, False),
+        ({"state": TaskState.PENDING}, None, False),
+        ({"state": TaskState.FAILED}, None, None),
+        ({"state": TaskState.EXPIRED}, None, None),
+        ({"state": TaskState.VOID}, None, None),
+    ],
+)
+def test_what_a_row_of_an_earlier_run_says(
+    row: dict[str, Any], decision: ReviewDecision | None, goes: bool | None
+) -> None:
+    """True: it passed, all go; False: it has the place; None: another one takes the place."""
+    passed = {"outcome": "passed", "why": ""}
+    tried = Tried("r", "old", "f", TaskState.STORED, passed, True)._replace(**row)
+    reviews = {("old", "f"): Review(None, decision)}
+    canaries = Canaries(ReviewRules(canary=1), lambda: ([tried], reviews))
+    went = [canaries.needed(SCENES, one, "r") is None for one in PRODUCTS[:2]]
+    assert went == {True: [True, True], False: [False, False], None: [True, False]}[goes]
+
+
+@pytest.mark.parametrize("decision", [None, "rejected"])
+def test_one_that_was_here_before_may_be_forced(decision: ReviewDecision | None) -> None:
+    tried = Tried("r", "p0", "f", TaskState.STORED, {"outcome": "passed", "why": ""}, True)
+    reviews = {("p0", "f"): Review(None, decision)}
+    canaries = Canaries(ReviewRules(canary=2), lambda: ([tried], reviews))
+    assert canaries.needed(SCENES, PRODUCTS[0], "r") is None
+
+
+def test_a_place_is_free_again_when_its_product_ended_before_it_came_to_it() -> None:
+    canaries = Canaries(ReviewRules(canary=1), lambda: ((), {}))
+    first, second = PRODUCTS[:2]
+    canaries.join(VIDEOS, first, "r")
+    assert canaries.is_undecided(VIDEOS, second, "r")
+    assert not canaries.is_undecided(VIDEOS, first, "r")
+    assert canaries.leave("p0")
+    assert canaries.needed(VIDEOS, second, "r") is None
+    assert not canaries.leave("p1"), "its task is there"
+    assert canaries.needed(VIDEOS, first, "r") is not None
+    assert canaries.leave("p1", failed=True)

@@ -1,0 +1,123 @@
+"""One product at the gate: its results' verdicts, a person's word, and its turn among its like."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from topview_pipeline.catalogue import Product
+from topview_pipeline.engine.canary import Canaries, recipe_of, shared_stages
+from topview_pipeline.engine.check import verdict_of
+from topview_pipeline.engine.context import Context
+from topview_pipeline.engine.events import HoldReason, ProductHeldError
+from topview_pipeline.engine.gate import ReviewRules
+from topview_pipeline.engine.inputs import ProductInputs
+from topview_pipeline.ledger import Task, TaskState
+from topview_pipeline.media import Verdict
+from topview_pipeline.stages import PreconditionError, Stage, WorkItem
+
+
+class Turns:
+    """The canaries of a run, and the products that wait to know if they go."""
+
+    def __init__(self, context: Context) -> None:
+        ledger = context.ledger
+        self.rules = ReviewRules.of(context.config, context.run.gate, context.run.canary)
+        self.canaries = Canaries(self.rules, lambda: (ledger.history.tried(), ledger.reviews.all()))
+        self._changed = asyncio.Event()
+
+    def change(self) -> None:
+        """A place was taken for good, or is free."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def until_change(self) -> None:
+        """Wait for that."""
+        await self._changed.wait()
+
+
+class ProductGate:
+    """Lets one product of a run go on, or holds it."""
+
+    def __init__(
+        self, context: Context, turns: Turns, product: Product, inputs: ProductInputs
+    ) -> None:
+        self._context = context
+        self._turns = turns
+        self._product = product
+        self._inputs = inputs
+        self._recipes: dict[str, str | None] = {}
+
+    async def begin(self, chain: Sequence[Stage]) -> None:
+        """Take a place among the first of its recipes, in the order in which products begin."""
+        if self._turns.canaries.holds(self._product):
+            for stage in chain:
+                if recipe := await self.recipe(stage):
+                    self._turns.canaries.join(stage, self._product, recipe)
+
+    async def recipe(self, stage: Stage) -> str | None:
+        """Name of what a task of the stage shares with other products'; None: nothing known."""
+        if stage.key not in self._recipes:
+            shared = shared_stages(stage, self._context.stages)
+            if not self._turns.canaries.holds(self._product):
+                # Nothing is read for it: it is only kept for later runs.
+                shared = shared if all(map(self._inputs.are_known, shared)) else []
+            found = {}
+            with suppress(PreconditionError):  # it is said where it is needed
+                for one in shared:
+                    found[one.key] = await self._inputs.of(one)
+            shared = shared if len(found) == len(shared) else []
+            recipe = recipe_of(self._product, stage, shared, lambda one: found[one.key])
+            self._recipes[stage.key] = recipe
+        return self._recipes[stage.key]
+
+    async def pass_(self, item: WorkItem, before: Task | None) -> None:
+        """Raise ProductHeldError where no new task may be made: of the result before, or yet."""
+        if before is not None:
+            self._check_reviewed(item, before)
+        stage, canaries = item.stage, self._turns.canaries
+        recipe = await self.recipe(stage)
+        if recipe is None or not canaries.holds(self._product):
+            return
+        while canaries.is_undecided(stage, self._product, recipe):
+            await self._turns.until_change()
+        needed = canaries.needed(stage, self._product, recipe)
+        if needed is not None:
+            raise ProductHeldError(HoldReason.CANARY, needed.what, fix=needed.fix)
+        self._turns.change()
+
+    def leave(self, stage: Stage | None = None, *, failed: bool = False) -> None:
+        """Give back the places that it does not need: of a stage that is made, or of all."""
+        recipe = None if stage is None else self._recipes.get(stage.key)
+        if stage is not None and recipe is None:
+            return
+        name = self._product.product_id
+        if self._turns.canaries.leave(name, recipe=recipe, failed=failed):
+            self._turns.change()
+
+    async def measured(self, task: Task) -> Task:
+        """The stored row with its verdict, where checks are on: the next stage goes by it."""
+        context = self._context
+        if not context.config.checks or task.state is not TaskState.STORED:
+            return task
+        stage = context.by_key[task.stage]
+        with context.activity.busy():
+            verdict: Verdict = await context.offload(
+                verdict_of, stage, task, context.ledger, context.store
+            )
+        context.activity.progress()
+        return replace(task, quality=verdict.to_json())
+
+    def _check_reviewed(self, item: WorkItem, before: Task) -> None:
+        context = self._context
+        needed = self._turns.rules.needed(
+            self._product,
+            context.by_key[before.stage],
+            before.quality,
+            context.ledger.reviews.of(self._product.product_id, before.fingerprint),
+            None if item.chosen is None else item.chosen.number,
+        )
+        if needed is not None:
+            raise ProductHeldError(HoldReason.REVIEW, needed.what, task=before, fix=needed.fix)
