@@ -46,6 +46,7 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
     "ACCOUNT_EXCLUSIVE": "true",
     "UNKNOWN_DEADLINES": "3",
     "CANARY": "3",
+    "SCENE_JUDGE": "python:looks:judge",
     "WHEN_NO_FACE": "avatar2",
     "UNKNOWN_IDS": "fail",
     "GATE": "approve",

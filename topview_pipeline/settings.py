@@ -180,6 +180,12 @@ def _store(ref: str) -> str:
     return ref
 
 
+def _import_path(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(rf"{PYTHON_SOURCE}[\w.]+:\w+", value):
+        raise ValueError("it is no import path", "Write python:package.module:attribute.")
+    return value
+
+
 def _only_template(value: str | None, info: ValidationInfo) -> str | None:
     """Refuse a second default for the template: one of the two would be left out of requests."""
     names = ("template_image", "template_image_file_id")
@@ -383,6 +389,12 @@ class PipelineConfig(BaseModel):
         description="Of the products that share template or avatar, location or prompt, and mode, "
         "so many go first; the others wait until these passed their check, with gate approve until "
         "they are approved. 0: nobody waits.",
+    )
+    scene_judge: Annotated[str | None, AfterValidator(_import_path)] = Field(
+        None,
+        description="A judge of your own, as python:module:attribute: called with photo, cut-out, "
+        "images and product before a scene's video is paid; what it refuses is as if its check had "
+        "failed.",
     )
     media_url: PlainUrl | None = Field(
         None,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
-from hashlib import sha256
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from PIL import Image
 
+from tests.engine.conftest import MakeWorld
 from tests.engine.test_upstream import QUAD, images_sent
-from tests.engine.world import World, everything, fates, holds, product
+from tests.engine.world import MEDIANS, World, everything, fates, holds, product
 from topview_pipeline.engine import Held, HoldReason
+from topview_pipeline.engine.gate import refusal
 from topview_pipeline.ledger import Review, ReviewDecision, Task, TaskState
-from topview_pipeline.media import is_refused
-from topview_pipeline.sandbox.media.tiny import TinyMedia
+from topview_pipeline.media import refused_images
+from topview_pipeline.stages import data_version, images_of
 
 PLACED: Mapping[str, Any] = {"location": QUAD, "image_edit_prompt": None}
 SCENE, VIDEO = "replacedImages", "finishedVideo"
@@ -24,47 +23,6 @@ HELD_AT_THE_VIDEO = {
     ("a", SCENE): "made",
     ("a", VIDEO): "held",
 }
-
-
-def _png(mode: str, text: str) -> bytes:
-    """One flat colour, which for RGBA is nothing at all; other bytes for each text."""
-    file = io.BytesIO()
-    Image.new(mode, (320, 480)).save(file, "PNG")
-    mark = sha256(text.encode()).digest()
-    return file.getvalue() + mark
-
-
-Ruin = Callable[..., None]
-
-
-@pytest.fixture
-def ruin(monkeypatch: pytest.MonkeyPatch) -> Ruin:
-    """Topview makes flat scenes, or empty cut-outs."""
-
-    def of(
-        *, scenes: Callable[[bytes, int], bool] = lambda *_: False, cutouts: bool = False
-    ) -> None:
-        monkeypatch.undo()
-        whole, cut = TinyMedia.scenes, TinyMedia.cutout
-
-        def ruined(self: TinyMedia, *, seed: int, **given: Any) -> Any:
-            found = whole(self, seed=seed, **given)
-            return [
-                type(one)(_png("RGB", f"{seed}"), one.face_existence)
-                if scenes(given["template"], index)
-                else one
-                for index, one in enumerate(found)
-            ]
-
-        def emptied(self: TinyMedia, image: bytes) -> Any:
-            found = cut(self, image)
-            values = {**vars(found), "png": _png("RGBA", repr(image))} if cutouts else vars(found)
-            return type(found)(**values)
-
-        monkeypatch.setattr(TinyMedia, "scenes", ruined)
-        monkeypatch.setattr(TinyMedia, "cutout", emptied)
-
-    return of
 
 
 def _row(world: World, stage: str) -> Task:
@@ -88,17 +46,17 @@ def _hold(world: World, **options: Any) -> Held:
     return hold
 
 
-def test_the_image_that_failed_is_not_the_one_that_speaks(world: World, ruin: Ruin) -> None:
-    ruin(scenes=lambda _, index: index == 0)
+def test_the_image_that_failed_is_not_the_one_that_speaks(world: World) -> None:
+    world.set_faults(no_product=1.0)
     assert fates(world.run([product("a", **PLACED)])) == everything("made", "a")
     assert images_sent(world) == [2]
 
 
 def test_a_video_of_the_image_that_failed_is_not_bought_because_its_column_names_it(
-    world: World, ruin: Ruin
+    world: World,
 ) -> None:
     """The column was written before anybody saw the scene; a person who saw it chooses."""
-    ruin(scenes=lambda _, index: index == 0)
+    world.set_faults(no_product=1.0)
     one = product("a", **PLACED, chosen_image=1)
     (hold,) = holds(world.run([one]))
     assert "image 1: It is one flat colour" in hold.what
@@ -117,9 +75,9 @@ def test_a_video_of_the_image_that_failed_is_not_bought_because_its_column_names
     ],
 )
 def test_a_scene_that_failed_its_check_is_animated_only_where_nothing_is_checked(
-    world: World, ruin: Ruin, changes: dict[str, Any], videos: int
+    world: World, changes: dict[str, Any], videos: int
 ) -> None:
-    ruin(scenes=lambda *_: True)
+    world.set_faults(no_product=1.0)
     events = world.run([product("a")], **changes)
     assert _paid(world) == (1, videos)
     if not videos:
@@ -128,10 +86,8 @@ def test_a_scene_that_failed_its_check_is_animated_only_where_nothing_is_checked
         assert "topview-pipeline review --approve a" in hold.fix
 
 
-def test_no_scene_is_bought_of_an_empty_cut_out_until_a_person_lets_it_pass(
-    world: World, ruin: Ruin
-) -> None:
-    ruin(cutouts=True)
+def test_no_scene_is_bought_of_an_empty_cut_out_until_a_person_lets_it_pass(world: World) -> None:
+    world.set_faults(empty_cutout=1.0)
     assert "the cut-out is empty" in _hold(world).what.lower()
     assert _paid(world) == (0, 0)
     _decide(world, "approved", "bgRemovedImage")
@@ -202,48 +158,63 @@ def test_another_scene_that_fails_is_tried_again_and_is_not_a_third_one(world: W
     assert _paid(world) == (2, 0)
 
 
-def _is_bad(template: bytes, _: int) -> bool:
-    return sha256(template).digest()[0] < 90  # of 256
+RUINED = {"empty_cutout": 0.15, "no_product": 0.35, "no_face": 0.2}
 
 
-def _assert_no_video_of_a_refused_scene(world: World) -> None:
-    refused = {
-        row.product_id for row in world.rows() if row.stage == SCENE and is_refused(row.quality)
-    }
-    videos = {row.product_id for row in world.rows() if row.stage == VIDEO}
-    assert refused
-    assert refused.isdisjoint(videos)
+def _assert_no_video_of_a_refused_scene(world: World) -> int:
+    """Returns how many scenes were refused, in whole or in part."""
+    scenes = {data_version(row.fingerprint): row for row in world.rows() if row.stage == SCENE}
+    for video in (row for row in world.rows() if row.stage == VIDEO):
+        scene = scenes[video.inputs[SCENE]]
+        ids = [image.image_id for image in images_of(scene.result)]
+        number = ids.index((video.request or {})["replaceProductTaskImageId"]) + 1
+        assert scene.quality is not None
+        assert refusal(scene.quality, number) is None
     world.assert_nothing_paid_twice()
+    return sum(refused_images(row.quality) != set() for row in scenes.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_commit", [False, True], ids=["before", "after"])
 def test_no_kill_between_measuring_and_deciding_buys_a_video_of_a_refused_scene(
-    world: World, ruin: Ruin, after_commit: bool
+    world: World, after_commit: bool
 ) -> None:
-    ruin(scenes=_is_bad)
+    world.set_faults(no_product=0.5)
     write, died = 0, True
     while died:
-        write += 1
+        write += 2
         pair = [product(f"{n}-{write}", template_image=f"template {n} {write}") for n in "ab"]
         died = world.kill_at(write, pair, after_commit=after_commit)
         events = world.run(pair)
         assert all(hold.reason in (HoldReason.REVIEW, HoldReason.UNKNOWN) for hold in holds(events))
         world.later(3600.0)
         assert write < 120
-    _assert_no_video_of_a_refused_scene(world)
+    assert _assert_no_video_of_a_refused_scene(world)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_of_60_products_with_kills_no_video_of_a_refused_scene_is_bought(
-    world: World, ruin: Ruin
+def test_of_300_products_with_kills_no_video_of_a_refused_scene_is_bought(
+    make_world: MakeWorld,
 ) -> None:
-    ruin(scenes=_is_bad)
-    products = [product(f"p{n}", template_image=f"template {n}") for n in range(60)]
-    for write in (80, 200, 320):
-        world.kill_at(write, products, after_commit=write == 200)
+    """Half of the scenes have two images, of which one may do, and half of the faceless are sent
+    in a mode that needs a face."""
+    world = make_world(medians=dict.fromkeys(MEDIANS, 1.0), concurrency=50, faults=RUINED)
+    products = [
+        product(
+            f"p{number}",
+            template_image=f"template {number}",
+            mode=("avatar2", "avatar4")[number % 2],
+            **(PLACED if number % 4 > 1 else {}),
+        )
+        for number in range(300)
+    ]
+    for write in (400, 900, 1400, 1900):
+        assert world.kill_at(write, products, after_commit=write == 900)
         world.later(3600.0)
     events = world.run(products)
     held = {hold.product_id for hold in holds(events) if hold.reason is HoldReason.REVIEW}
-    assert len(held) > 10
-    _assert_no_video_of_a_refused_scene(world)
+    videos = [row for row in world.rows(TaskState.STORED) if row.stage == VIDEO]
+    assert len(held) > 60
+    assert len(videos) > 100
+    assert _assert_no_video_of_a_refused_scene(world) > 60

@@ -32,6 +32,7 @@ from topview_pipeline.engine import (
     RunInfo,
     Warned,
 )
+from topview_pipeline.engine.scene_judge import Judge
 from topview_pipeline.ledger import (
     DEAD_AFTER_SECONDS,
     Ledger,
@@ -282,6 +283,7 @@ class World:
         day_limit: float | None = None,
         run_gate: Gate | None = None,
         run_canary: int | None = None,
+        judge: Judge | None = None,
         **changes: Any,
     ) -> list[Outcome]:
         """One run.
@@ -293,6 +295,7 @@ class World:
             credit_limit: of the run.
             day_limit: credits that the account may spend in a day.
             run_gate, run_canary: the run's own.
+            judge: of scenes.
             changes: of the configuration.
         """
         self.runs += 1
@@ -316,6 +319,7 @@ class World:
                 stages=self.stages,
                 clock=self.machine,
                 ticks=self.clock.loop.time,
+                judge=judge,
                 offload=inline,
                 apart=inline,
                 submit_seconds=client.timeouts.submit_total,

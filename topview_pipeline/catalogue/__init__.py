@@ -3,6 +3,7 @@
 from topview_pipeline.catalogue.catalogue import (
     Catalogue,
     CatalogueSource,
+    imported,
     open_source,
     parse_catalogue,
     read_catalogue,
@@ -29,6 +30,7 @@ __all__ = [
     "audio_seconds",
     "check_gone",
     "check_made_again",
+    "imported",
     "open_source",
     "parse_catalogue",
     "read_catalogue",

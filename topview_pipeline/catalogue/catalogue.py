@@ -76,13 +76,8 @@ def open_source(setting: str) -> Source:
     """
     if not setting.startswith(PYTHON_SOURCE):
         return CatalogueFile(setting)
-    module, _, attribute = setting.removeprefix(PYTHON_SOURCE).partition(":")
-    root = str(project_root())
-    if root not in sys.path:
-        # Dagster's servers begin with it there; a console script does not.
-        sys.path.append(root)
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found = imported(setting)
         is_made = isinstance(found, CatalogueSource) and not isinstance(found, type)
         source: object = found if is_made else found()
     except Exception as error:
@@ -97,6 +92,16 @@ def open_source(setting: str) -> Source:
         what = f"{type(source).__name__} is not a catalogue source"
         raise CatalogueError(what, setting, "Give it `where`, `version()` and `rows()`.")
     return source
+
+
+def imported(setting: str) -> Any:
+    """What `python:module:attribute` names, in the project folder or the environment."""
+    module, _, attribute = setting.removeprefix(PYTHON_SOURCE).partition(":")
+    root = str(project_root())
+    if root not in sys.path:
+        # Dagster's servers begin with it there; a console script does not.
+        sys.path.append(root)
+    return getattr(importlib.import_module(module), attribute)
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,7 @@ class TopviewCatalogue(dg.Component, _Described):
     unknown_ids: Literal["warn", "fail"] = _as("unknown_ids")
     gate: Gate = _as("gate")
     canary: int = _as("canary")
+    scene_judge: str | None = _as("scene_judge")
     previews: bool = _as("previews")
     checks: bool = _as("checks")
     media_url: str | None = _as("media_url")

@@ -18,6 +18,7 @@ from topview_pipeline.defs.events import DagsterEvent, Report, Reporter
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.defs.metadata import ACCOUNT
 from topview_pipeline.engine import Context, EngineThread, Failed, Made, ProductWork, RunInfo
+from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.ledger import Ledger, Task, TaskState
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import STAGES, Stage
@@ -69,6 +70,7 @@ class Production:
             run.run_id, run.root_run_id or run.run_id, explicit, credit_limit, gate, canary
         )
         self._result_for = result_for
+        self._judge = open_judge(self._config.scene_judge)
         self._stages = {stage.key: stage for stage in stages}
         self.report = Report()
 
@@ -212,6 +214,7 @@ class Production:
                 stages=tuple(self._stages.values()),
                 submit_seconds=client.timeouts.submit_total,
                 clock=lambda: time.time() + ahead,
+                judge=self._judge,
             )
 
         return context_of

@@ -13,6 +13,7 @@ from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.events import Event, Made, Warned
 from topview_pipeline.engine.inputs import Files, Offload, Reader, in_thread
 from topview_pipeline.engine.poll_plan import PollPlan
+from topview_pipeline.engine.scene_judge import Judge
 from topview_pipeline.ledger import Ledger, Task, TaskState
 from topview_pipeline.prices import CostSeen, Estimate, estimate
 from topview_pipeline.settings import Gate, PipelineConfig
@@ -154,6 +155,7 @@ class Context:
     Attributes:
         worker: the engine's id in the ledger.
         stages: of the pipeline, in order.
+        judge: of scenes; the user's own.
         submit_seconds: all of a submit's timeouts together.
         clock: seconds since the epoch, compared with the ledger's times.
         ticks: seconds of a monotonic clock.
@@ -176,6 +178,7 @@ class Context:
     ticks: Callable[[], float] = time.monotonic
     offload: Offload = asyncio.to_thread
     apart: Offload = in_thread
+    judge: Judge | None = None
     stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -190,6 +193,7 @@ class Context:
         # Reading, sending and downloading apart: an outage of one must not starve the others.
         self.reader = Reader(self.files, self.apart)
         self.reading = asyncio.Semaphore(8)
+        self.judging = asyncio.Semaphore(1)  # a model need not be safe in threads
         self.sending = asyncio.Semaphore(8)
         self.downloading = asyncio.Semaphore(8)
         self.querying = asyncio.Semaphore(32)

@@ -11,12 +11,15 @@ from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.canary import Canaries, recipe_of, shared_stages
 from topview_pipeline.engine.check import verdict_of
 from topview_pipeline.engine.context import Context
-from topview_pipeline.engine.events import HoldReason, ProductHeldError
+from topview_pipeline.engine.events import HoldReason, ProductHeldError, Warned
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.inputs import ProductInputs
+from topview_pipeline.engine.scene_judge import Judge, is_judged, judged
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.media import Verdict
-from topview_pipeline.stages import PreconditionError, Stage, WorkItem
+from topview_pipeline.stages import PreconditionError, Stage, WorkItem, data_version, images_of
+from topview_pipeline.stages.cut_out import CUT_OUT_FILE
+from topview_pipeline.store import Artifact
 
 
 class Turns:
@@ -97,8 +100,12 @@ class ProductGate:
         if self._turns.canaries.leave(name, recipe=recipe, failed=failed):
             self._turns.change()
 
-    async def measured(self, task: Task) -> Task:
-        """The stored row with its verdict, where checks are on: the next stage goes by it."""
+    async def measured(self, task: Task, before: Task | None) -> Task:
+        """The stored row with its verdict, where checks are on: the next stage goes by it.
+
+        Args:
+            before: what the row was made from.
+        """
         context = self._context
         if not context.config.checks or task.state is not TaskState.STORED:
             return task
@@ -107,8 +114,44 @@ class ProductGate:
             verdict: Verdict = await context.offload(
                 verdict_of, stage, task, context.ledger, context.store
             )
+            if context.judge is not None and stage.is_reviewed and not is_judged(verdict):
+                verdict = await self._judged(context.judge, task, before, verdict)
+                context.ledger.tasks.measured(task.id, verdict.to_json())
         context.activity.progress()
         return replace(task, quality=verdict.to_json())
+
+    def wants_verdict(self, stage: Stage, later: int) -> bool:
+        """A result is measured here, not where it is reported: more is made of it, or judged."""
+        return later > 0 or (self._context.judge is not None and stage.is_reviewed)
+
+    async def _judged(
+        self, judge: Judge, task: Task, before: Task | None, verdict: Verdict
+    ) -> Verdict:
+        """The verdict with that of the user's own judge in it."""
+        context, product = self._context, self._product
+        images = images_of(task.result)
+
+        def is_of(row: Task) -> bool:
+            return task.inputs.get(row.stage) == data_version(row.fingerprint)
+
+        def ask() -> object:
+            store, files = context.store, {}
+            rows = [task, *([before] if before and is_of(before) else [])]
+            for row in rows:
+                for one in map(Artifact.from_json, row.artifacts or ()):
+                    files[one.name] = one
+            photo = None
+            if product.image is not None:
+                photo = context.files.read(product.image, kind="image").data
+            cutout = store.read_bytes(files[CUT_OUT_FILE])
+            scenes = [store.read_bytes(files[image.file_name]) for image in images]
+            return judge(photo, cutout, scenes, product)
+
+        async with context.judging:
+            found = await judged(verdict, len(images), ask, context.apart)
+        if not is_judged(found):
+            context.emit(Warned(f"{product.product_id} / {task.stage}: {found.not_measured[-1]}"))
+        return found
 
     def _check_reviewed(self, item: WorkItem, before: Task) -> None:
         context = self._context

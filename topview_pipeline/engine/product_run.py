@@ -191,8 +191,8 @@ class ProductRun:
             if task is not None and task.state is TaskState.STORED:
                 break
         self._gate.leave(stage)
-        if len(self.left) > 1:
-            task = await self._gate.measured(task)
+        if self._gate.wants_verdict(stage, len(self.left) - 1):
+            task = await self._gate.measured(task, self._before(stage))
         self._results[stage.key] = task
         self._context.emit(Made(self._product_id, stage.key, task, item.input_versions))
 
@@ -207,11 +207,10 @@ class ProductRun:
         upstream, choice = None, None
         if stage.upstream is not None:
             ledger = self._context.ledger
-            task = self._results.get(stage.upstream) or ledger.tasks.last_made(
-                self._product_id, stage.upstream
-            )
+            task = self._before(stage)
             if task is not None:
-                task = await self._gate.measured(task)
+                before = self._before(self._context.by_key[stage.upstream])
+                task = await self._gate.measured(task, before)
                 upstream = Upstream(
                     task.fingerprint,
                     task.result or {},
@@ -231,6 +230,13 @@ class ProductRun:
         self._observe(stage, item.inputs)
         self._works[stage.key] = item.work
         return item
+
+    def _before(self, stage: Stage) -> Task | None:
+        """This run's result of the stage before, or what the product last made of it."""
+        if stage.upstream is None:
+            return None
+        made = self._results.get(stage.upstream)
+        return made or self._context.ledger.tasks.last_made(self._product_id, stage.upstream)
 
     def _observe(self, stage: Stage, inputs: Inputs) -> None:
         """Report the version before anything is made from it."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from topview_pipeline.sandbox.draws import unit
+from topview_pipeline.sandbox.kinds import Kind
 
 FAULTS: Mapping[str, str] = MappingProxyType(
     {
@@ -23,9 +24,18 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "nourl": "the first successful answers of a task carry no URLs",
         "cut_download": "a download ends before its Content-Length",
         "notfound_grace": "a task answers 4004 for a while after it was accepted",
+        "empty_cutout": "nothing is visible in a cut-out",
+        "no_product": "the first image of a scene is the template without the product",
+        "no_face": "no image of a scene has a face",
         "garbage": "any call answers HTML; half of such submits were accepted",
     }
 )
+
+
+RUINS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {Kind.REMOVE_BACKGROUND: ("empty_cutout",), Kind.IMAGE_REPLACE: ("no_product", "no_face")}
+)
+"""The faults of finished pictures. A task that is done again may come out well."""
 
 
 def check_probabilities(probabilities: Mapping[str, float]) -> None:

@@ -77,6 +77,8 @@ class Task:
     ended_at: float | None = None
     error: str | None = None
     cost: float = 0.0
+    ruins: list[str] = field(default_factory=list)
+    """The faults of its pictures."""
     outputs: list[str] = field(default_factory=list)
     seen_at: float | None = None
     """Time at which a query first answered success with its URLs."""

@@ -14,8 +14,9 @@ from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.draws import lognormal
 from topview_pipeline.sandbox.kinds import Kind
 from topview_pipeline.sandbox.media.engine import MediaEngine, MediaError
+from topview_pipeline.sandbox.media.ruin import emptied, without_product
 
-from .faults import Faults
+from .faults import RUINS, Faults
 from .records import Account, CreditEntry, File, Task
 from .state import Clock, State, new_id
 from .storage import Storage
@@ -105,9 +106,11 @@ class MediaJobs:
     def _media(self, task: Task) -> tuple[tuple[MadeFile, ...], float]:
         """The outputs of a task, and the length of a video."""
         inputs = {role: self._storage.get(sha256) for role, sha256 in task.inputs.items()}
+        mark = f"{task.content}/{task.repeat}"
         if task.kind is Kind.REMOVE_BACKGROUND:
             made = self._engine.cutout(inputs["product"])
-            cutout = MadeFile("cutout", made.png, "image/png", made.width, made.height)
+            png = emptied(made.png, mark) if "empty_cutout" in task.ruins else made.png
+            cutout = MadeFile("cutout", png, "image/png", made.width, made.height)
             mask = MadeFile("mask", made.mask_png, "image/png", made.mask_width, made.mask_height)
             return (cutout, mask), 0.0
         # The same for the same work done the same time over, also in a later process.
@@ -122,9 +125,13 @@ class MediaJobs:
                 count=task.params["count"],
                 seed=seed,
             )
+            pictures = [scene.png for scene in scenes]
+            if "no_product" in task.ruins:
+                pictures[0] = without_product(pictures[0], inputs["template"], mark)
+            faces = [scene.face_existence and "no_face" not in task.ruins for scene in scenes]
             return tuple(
-                MadeFile("scene", scene.png, "image/png", face_existence=scene.face_existence)
-                for scene in scenes
+                MadeFile("scene", png, "image/png", face_existence=has_face)
+                for png, has_face in zip(pictures, faces, strict=True)
             ), 0.0
         video = self._engine.video(
             scene=inputs["scene"],
@@ -196,7 +203,11 @@ class Tasks:
         config = self._config
         median = config.median_seconds(submission.kind)
         seconds = lognormal(median, config.sigma, config.seed, "duration", content, repeat)
-        fails = self._faults.strikes("fail", f"{content}/{repeat}")
+        subject = f"{content}/{repeat}"
+        fails = self._faults.strikes("fail", subject)
+        ruins = [
+            name for name in RUINS.get(submission.kind, ()) if self._faults.strikes(name, subject)
+        ]
         return Task(
             id=new_id(),
             kind=submission.kind,
@@ -206,6 +217,7 @@ class Tasks:
             repeat=repeat,
             inputs={role: file.sha256 or "" for role, file in submission.inputs.items()},
             params=submission.params,
+            ruins=ruins,
             accepted_at=now,
             ends_at=now + seconds / config.speed,
             estimate=submission.estimate,

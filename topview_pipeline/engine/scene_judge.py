@@ -1,0 +1,151 @@
+"""A judge of one's own: looks at a scene's images beside the photo, before a video is paid."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from topview_pipeline.catalogue import Product, imported
+from topview_pipeline.media import Outcome, Verdict, unmeasured
+from topview_pipeline.settings import SettingsError
+from topview_pipeline.text import one_line
+
+if TYPE_CHECKING:
+    from topview_pipeline.engine.inputs import Offload
+
+Judge = Callable[["bytes | None", bytes, Sequence[bytes], Product], "Sequence[Verdict | None]"]
+"""Takes the photo (None when only Topview has it), the cut-out and the scene's images as bytes of
+their files, and the product; returns a verdict for each image, None for one it cannot judge."""
+JUDGE_SECONDS: Final = 60.0
+_JUDGED: Final = "judged_images"
+"""Number in the verdict of a scene that was judged."""
+_NOTE: Final = "by the scene judge"
+_FIXED: Final = (Outcome.FAILED, Outcome.DOUBTFUL)
+
+
+def open_judge(setting: str | None) -> Judge | None:
+    """The judge that a setting names: a function, or a class that makes one without arguments.
+
+    Raises SettingsError: without its judge a run would pay for what it should look at.
+    """
+    if setting is None:
+        return None
+    try:
+        found = imported(setting)
+        judge: Any = found() if isinstance(found, type) else found
+    except Exception as error:  # the user's own code
+        what = f"{setting} cannot be opened ({type(error).__name__}: {error})"
+        fix = "Write python:package.module:attribute, importable from the project folder."
+        raise SettingsError(what, "TOPVIEW_SCENE_JUDGE", fix) from error
+    if not callable(judge):
+        what = f"{setting} is no function"
+        raise SettingsError(what, "TOPVIEW_SCENE_JUDGE", "docs/costs.md shows one.")
+    return judge  # type: ignore[no-any-return]  # checked at each call
+
+
+def is_judged(verdict: Verdict) -> bool:
+    """A judge has seen the scene."""
+    return _JUDGED in verdict.numbers
+
+
+async def judged(
+    verdict: Verdict,
+    images: int,
+    ask: Callable[[], object],
+    apart: Offload,
+    longest: float = JUDGE_SECONDS,
+) -> Verdict:
+    """The verdict of a scene's check with that of the judge in it.
+
+    An exception, a wrong answer and none in time are no verdict: the images count as not measured.
+
+    Args:
+        images: how many the scene has.
+        ask: reads the files and asks the judge.
+        apart: runs a blocking call elsewhere.
+        longest: seconds that it may take.
+    """
+
+    def answered() -> object:
+        try:
+            return ask()
+        except SystemExit as error:  # in a task it would end the process
+            raise RuntimeError("it wanted to end the process") from error
+
+    call = asyncio.ensure_future(apart(answered))
+    try:
+        await asyncio.wait({call}, timeout=longest)
+        if not call.done():
+            return _without(verdict, images, f"it took longer than {longest:g} s")
+        answer = call.result()
+    except Exception as error:  # noqa: BLE001 - the user's own code
+        why = f"{type(error).__name__}: {one_line(str(error))}"
+        return _without(verdict, images, why)
+    finally:
+        call.cancel()
+    if not isinstance(answer, (list, tuple)) or len(answer) != images:
+        return _without(verdict, images, f"it did not answer with {images} verdicts")
+    if not all(one is None or _is_verdict(one) for one in answer):
+        return _without(verdict, images, "an answer of it is no Verdict")
+    return _with(verdict, answer, "it has no verdict on an image" if None in answer else None)
+
+
+def _is_verdict(value: object) -> bool:
+    return (
+        isinstance(value, Verdict)
+        and isinstance(value.outcome, Outcome)
+        and isinstance(value.why, str)
+        and isinstance(value.fix, str)
+    )
+
+
+def _without(verdict: Verdict, images: int, why: str) -> Verdict:
+    found = _with(verdict, [None] * images, why)
+    return replace(found, numbers={k: v for k, v in found.numbers.items() if k != _JUDGED})
+
+
+def _with(verdict: Verdict, answers: Sequence[Verdict | None], why_not: str | None) -> Verdict:
+    nothing = unmeasured("no check of ours looked at it")
+    before = verdict.images or [nothing] * len(answers)
+    images = tuple(map(_both, before, answers))
+    refused = [number for number, one in enumerate(images, 1) if one.is_refused]
+    said = tuple(
+        f"Image {number}: {one.why}"
+        for number, one in enumerate(images, 1)
+        if one.outcome in _FIXED
+    )
+    if images and len(refused) == len(images):
+        outcome = Outcome.FAILED
+    elif verdict.outcome in _FIXED:
+        outcome = verdict.outcome
+    elif said:
+        outcome = Outcome.DOUBTFUL
+    else:
+        is_measured = all(one.outcome is Outcome.PASSED for one in images)
+        outcome = Outcome.PASSED if is_measured else Outcome.UNMEASURED
+    notes = [note for note in verdict.not_measured if not note.startswith(_NOTE)]
+    if why_not is not None:
+        notes.append(f"{_NOTE}: {why_not}")
+    fixes = dict.fromkeys(one.fix for one in (verdict, *images) if one.fix)
+    return Verdict(
+        outcome,
+        " ".join(said) or verdict.why,
+        " ".join(fixes),
+        {**verdict.numbers, _JUDGED: len(images)},
+        tuple(notes),
+        images,
+    )
+
+
+def _both(ours: Verdict, theirs: Verdict | None) -> Verdict:
+    """The worse of two; what the judge did not measure is not good."""
+    theirs = theirs or unmeasured("the scene judge has no verdict on it")
+    if Outcome.FAILED in (ours.outcome, theirs.outcome):
+        worse = ours if ours.is_refused else theirs
+    elif Outcome.DOUBTFUL in (ours.outcome, theirs.outcome):
+        worse = ours if ours.outcome is Outcome.DOUBTFUL else theirs
+    else:
+        worse = theirs
+    return Verdict(worse.outcome, worse.why, worse.fix, ours.numbers, worse.not_measured)
