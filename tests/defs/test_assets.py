@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from tests.defs.shop import (
     ASSETS,
@@ -25,8 +26,9 @@ from tests.stages.toy import Thumbnail
 from topview_pipeline.defs.assets import product_videos, source_specs
 from topview_pipeline.defs.checks import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.settings import PipelineConfig
-from topview_pipeline.stages import STAGES
+from topview_pipeline.stages import SCENE, STAGES
 
 
 def test_one_bad_product_of_a_range_fails_alone_and_a_shared_photo_is_cut_once(shop: Shop) -> None:
@@ -76,6 +78,32 @@ def test_a_range_gives_events_one_product_gives_outputs_and_again_is_free(shop: 
         assert {event.step_output_data.output_name for event in done} == outputs
         paid.append(shop.accepted())
     assert paid == [dict.fromkeys(paid[0], 2)] * 3
+
+
+@pytest.mark.parametrize(
+    ("gate", "is_made"), [("quality", False), ("approve", False), ("off", True)]
+)
+def test_a_refused_result_stops_what_is_downstream_in_the_run_of_one_product(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, gate: str, is_made: bool
+) -> None:
+    """A shop page of a silent video would be online before anybody saw the check."""
+    silent = Verdict(Outcome.FAILED, "It is silent.", "Make it again.")
+    monkeypatch.setattr(type(SCENE), "check", lambda *_: silent)
+
+    @dg.asset(partitions_def=OUTLINE.products, deps=["replacedImages"])
+    def shop_page() -> None:
+        pass
+
+    shop.settings |= {"TOPVIEW_GATE": gate, "TOPVIEW_CHECKS": "true"}
+    whole = dg.Definitions.merge(shop.definitions(), dg.Definitions(assets=[shop_page]))
+    monkeypatch.setattr(shop, "definitions", lambda: whole)
+    shop.add("mug")
+    result = shop.materialize("mug", assets=["bgRemovedImage", "replacedImages", "shop_page"])
+    assert result.success is is_made
+    assert (
+        "shop_page" in {event.step_key for event in result.get_step_success_events()}
+    ) is is_made
+    assert shop.materialized("replacedImages") == {"mug"}, "it is there, and can be looked at"
 
 
 def test_metadata_has_task_price_files_and_times(shop: Shop) -> None:

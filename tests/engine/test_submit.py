@@ -165,6 +165,16 @@ def test_an_answer_without_a_task_id_is_a_lost_answer(world: World, body: bytes)
     assert len(world.rows(TaskState.UNKNOWN)) == 1
 
 
+def test_what_else_an_answer_to_a_submit_says_is_kept_without_signatures(world: World) -> None:
+    """Fields of no document may be what explains a bill one day."""
+    more = {"queue": 3, "preview": "https://cdn/x.png?Signature=secret", "noticeUuid": None}
+    world.gateway.on("remove_background/submit", envelope({"taskId": "t1", "status": "x", **more}))
+    world.run([product("a")], wait_seconds=0.0, **CUT_OUT)
+    (row,) = world.rows()
+    (event,) = [one for one in world.ledger.history.events(row.id) if one.what == "pending"]
+    assert event.detail["answer"] == {"status": "x", "queue": 3, "preview": "https://cdn/x.png?…"}
+
+
 def test_the_second_of_two_equal_task_ids_is_unknown_and_names_it(world: World) -> None:
     world.run([product("a")], **CUT_OUT)
     (first,) = world.rows()

@@ -20,7 +20,7 @@ from PIL import Image
 from topview_pipeline.sandbox.media.captions import captions_for
 from topview_pipeline.sandbox.media.engine import MediaError, Video
 from topview_pipeline.sandbox.media.real import RealMedia
-from topview_pipeline.sandbox.media.script import timed, words_of
+from topview_pipeline.sandbox.media.script import natural_seconds, timed, words_of
 
 from .conftest import encoded, tone
 
@@ -233,6 +233,18 @@ def test_a_script_too_long_for_its_clip_is_cut_with_an_ellipsis_and_stays_readab
     assert words[-1].text == "word…"
     assert words[-1].end <= 5.0
     assert len(words) <= 20
+
+
+@pytest.mark.parametrize("pause", ['<break time="1.5s"/>', "<BREAK time='1500ms' />"])
+def test_a_break_is_silence_and_no_words(pause: str) -> None:
+    """A bill by the second counts it, and no caption shows it."""
+    words = words_of(f"One two three. {pause} Four five six.")
+    plain = words_of("One two three. Four five six.")
+    assert [word.text for word in words] == [word.text for word in plain]
+    assert natural_seconds(words) == pytest.approx(natural_seconds(plain) + 1.5)
+    _, _, three, four, five, six = timed(words, 6.0)
+    assert four.start - three.end > 1.5 > five.start - four.end
+    assert six.end <= 6.0
 
 
 @settings(max_examples=60, deadline=None)

@@ -59,8 +59,15 @@ def product_check_specs(
         ]
 
 
-def evaluation(asset: dg.AssetKey, product_id: str, verdict: Verdict) -> dg.AssetCheckEvaluation:
-    """A verdict as the result of a product's check."""
+def evaluation(
+    asset: dg.AssetKey, product_id: str, verdict: Verdict, *, blocks: bool = False
+) -> dg.AssetCheckEvaluation:
+    """A verdict as the result of a product's check.
+
+    Args:
+        blocks: an error fails the step, so that what is downstream in the same run is skipped. The
+            spec cannot say so: what is downstream would wait for an output that a range lacks.
+    """
     values: dict[str, Any] = {"topview/outcome": verdict.outcome.value}
     if verdict.fix:
         values["topview/what_to_do"] = verdict.fix
@@ -76,6 +83,7 @@ def evaluation(asset: dg.AssetKey, product_id: str, verdict: Verdict) -> dg.Asse
         description=f"{verdict.why} {verdict.fix}".strip(),
         metadata=values,
         partition=product_id,
+        blocking=blocks,
     )
 
 

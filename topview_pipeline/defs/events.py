@@ -4,7 +4,7 @@ reports.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,8 @@ class Reporter:
         self._held: set[str] = set()
         self._few = FirstOfEach()
         self.report = Report()
+        self.blocks: Callable[[Made, Verdict], bool] = lambda *_: False
+        """Tells whether a verdict stops what is made of the result by others."""
 
     def expect(self, products: set[str]) -> None:
         """Load what Dagster knows of these products' inputs."""
@@ -121,7 +123,8 @@ class Reporter:
         yield self._materialization(made, task, verdict, reused=reused)
         if verdict is not None:
             # Also of a reused one: a new event without a result would hide the old one's.
-            yield evaluation(self._key(made.stage), made.product_id, verdict)
+            blocks = made.product_id == self._result_for and self.blocks(made, verdict)
+            yield evaluation(self._key(made.stage), made.product_id, verdict, blocks=blocks)
         # From here on Dagster has the event.
         self._ledger.tasks.reported(task.id, made.product_id, who=f"run {self._run_id}")
         self.report.made += 1

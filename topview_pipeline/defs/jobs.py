@@ -203,7 +203,7 @@ def plan_run(
     """
     from topview_pipeline.catalogue import ChangeNotAccepted, check_made_again
     from topview_pipeline.defs.data_versions import materialized_versions
-    from topview_pipeline.plan import PATIENCE_SECONDS, plan_catalogue
+    from topview_pipeline.plan import ASKED_AGAIN, PATIENCE_SECONDS, plan_catalogue
 
     materialized = materialized_versions(instance, topview.outline, catalogue.products)
     planned = plan_catalogue(
@@ -221,10 +221,12 @@ def plan_run(
         patience=PATIENCE_SECONDS if patience is None else patience,
     )
     if config.is_guarded:
+        # A person who has them made again has named them.
+        named = {one.product_id for one in planned if one.reason == ASKED_AGAIN}
         try:
             check_made_again(
                 len({product for product, _ in materialized}),
-                {one.product_id for one in planned if one.again},
+                {one.product_id for one in planned if one.again} - named,
                 where=catalogue.source,
             )
         except ChangeNotAccepted as error:

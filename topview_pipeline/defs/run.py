@@ -18,8 +18,10 @@ from topview_pipeline.defs.events import DagsterEvent, Report, Reporter
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.defs.metadata import ACCOUNT
 from topview_pipeline.engine import Context, EngineThread, Failed, Made, ProductWork, RunInfo
+from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.media import Verdict
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import STAGES, Stage
 from topview_pipeline.store import Artifact, StoreError, check_pair
@@ -172,7 +174,22 @@ class Production:
         *,
         orphans: tuple[Task, ...] = (),
     ) -> Iterator[DagsterEvent]:
-        reporter.expect({work.product.product_id for work in works})
+        products = {work.product.product_id: work.product for work in works}
+        reporter.expect(set(products))
+        rules = ReviewRules.of(self._config, self._run.gate)
+
+        def blocks(made: Made, verdict: Verdict) -> bool:
+            product, review = products.get(made.product_id), ledger.reviews.of
+            return product is not None and bool(
+                rules.needed(
+                    product,
+                    self._stages[made.stage],
+                    verdict.to_json(),
+                    review(made.product_id, made.task.fingerprint),
+                )
+            )
+
+        reporter.blocks = blocks
         client = self._topview.client()
         worker = secrets.token_hex(16)
         ledger.workers.start(worker, run_id=self._run.run_id)

@@ -16,6 +16,7 @@ from topview_pipeline.engine.events import HoldReason, ProductHeldError
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.ledger import IllegalMove, LedgerUnavailable, Task, TaskState
 from topview_pipeline.stages import Stage
+from topview_pipeline.stages.stage import unsigned
 from topview_pipeline.topview.errors import (
     AccountError,
     Ambiguous,
@@ -135,13 +136,16 @@ class Submitter:
                 # The request may have left, whatever cut the call off: only Topview can tell.
                 self._unknown(task, "the submit was interrupted; it may be paid")
                 raise
-            accepted = await self._keep(task, submitted.task_id)
+            more = {
+                name: it for name, it in (submitted.model_extra or {}).items() if it is not None
+            }
+            accepted = await self._keep(task, submitted.task_id, unsigned(more))
             self._network_wait = self._context.timing.network
             self.trouble = None
             self._context.activity.progress()
             return accepted
 
-    async def _keep(self, task: Task, topview_task_id: str) -> Task | Sent:
+    async def _keep(self, task: Task, topview_task_id: str, answer: Any) -> Task | Sent:
         """Write the task id down. It is paid for: a ledger in trouble is asked again.
 
         Until it is written it stands in `unwritten`, so that the run's last message can say it.
@@ -151,7 +155,7 @@ class Submitter:
         while True:
             try:
                 kept = self._context.ledger.tasks.accepted(
-                    task.id, topview_task_id, who=self._context.worker
+                    task.id, topview_task_id, who=self._context.worker, answer=answer
                 )
             except IllegalMove as error:
                 self._unknown(task, str(error))

@@ -219,15 +219,24 @@ class Tasks:
             return reserve(connection, *of, wanted, slots, credits_a_day, now)
 
     def accepted(
-        self, task_id: int, topview_task_id: str, *, who: str, found: str | None = None
+        self,
+        task_id: int,
+        topview_task_id: str,
+        *,
+        who: str,
+        found: str | None = None,
+        answer: Json | None = None,
     ) -> Task:
         """Topview gave a task id: reserved or unknown -> pending.
 
         Args:
+            answer: what else it said; kept with the event.
             found: why this is taken for the task that a lost answer named. The row must be unknown
                 then, and becomes nobody's.
         """
-        detail = {"topview_task_id": topview_task_id}
+        detail: dict[str, Any] = {"topview_task_id": topview_task_id}
+        if answer:
+            detail["answer"] = dict(answer)
         values: dict[str, Any] = {"topview_task_id": topview_task_id, "error_message": None}
         sources = {TaskState.RESERVED, TaskState.UNKNOWN}
         if found:

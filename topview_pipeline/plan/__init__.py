@@ -2,9 +2,10 @@
 
 from topview_pipeline.plan.catalogue_plan import PATIENCE_SECONDS, forecast_plan, plan_catalogue
 from topview_pipeline.plan.forecast import Forecast, StageForecast
-from topview_pipeline.plan.plan import PlannedStage
+from topview_pipeline.plan.plan import ASKED_AGAIN, PlannedStage
 
 __all__ = [
+    "ASKED_AGAIN",
     "PATIENCE_SECONDS",
     "Forecast",
     "PlannedStage",

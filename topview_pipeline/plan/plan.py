@@ -35,6 +35,8 @@ UnreadOf = Callable[[Stage, Product], "str | None"]
 """The place of a file of the stage that was not looked at yet: its hash is a guess."""
 Outcome = Literal["failed", "held"]
 """As a run says it of what it does not make: failed is final for the run, what is held waits."""
+ASKED_AGAIN: Final = "asked for again"
+"""Reason of what a person had made again by `topview-pipeline review`."""
 _A_RUN_TO_COME: Final = ""
 """Run id of a run that does not exist yet: no row is its own."""
 
@@ -318,7 +320,7 @@ class _Planner:
         if upstream.is_awaited and verdict.pays:
             verdict = _Verdict(verdict.reason, pays=True, outcome=upstream.outcome)
         elif generation and verdict.pays and self._is_asked_again(item, generation - 1):
-            verdict = _Verdict("asked for again", pays=True)
+            verdict = _Verdict(ASKED_AGAIN, pays=True)
         image = None if item.chosen is None else item.chosen.number
         verdict = self._gated(verdict, item.stage, item.product, upstream, image)
         return _Look(verdict, item.mode, fingerprint, decision.action, decision.row)

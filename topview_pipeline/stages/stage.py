@@ -316,7 +316,7 @@ class Stage(ABC):
 
     def kept(self, answer: TaskResult) -> dict[str, Any]:
         """The answer as ledger and store keep it: whole, but without the queries of signed URLs."""
-        values: dict[str, Any] = _unsigned(answer.model_dump(mode="json", by_alias=True))
+        values: dict[str, Any] = unsigned(answer.model_dump(mode="json", by_alias=True))
         return values
 
     @abstractmethod
@@ -382,9 +382,10 @@ def common_fields(product_id: str, task: Task) -> tuple[str, str, float | None, 
     return product_id, task.topview_task_id or "", task.cost_credits, task.fingerprint
 
 
-def _unsigned(value: Any) -> Any:
+def unsigned(value: Any) -> Any:
+    """An answer as it is kept: without the queries of signed URLs."""
     if isinstance(value, Mapping):
-        return {name: _unsigned(part) for name, part in value.items()}
+        return {name: unsigned(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_unsigned(part) for part in value]
+        return [unsigned(part) for part in value]
     return without_queries(value) if isinstance(value, str) else value

@@ -167,7 +167,7 @@ class _KeptResult(_Result):
         return [(name, value) for name, value in super().__repr_args__() if name not in unknown]
 
 
-class Submitted(_Result):
+class Submitted(_KeptResult):
     """A task that Topview accepted. It has only begun, although Topview may say "success"."""
 
     task_id: Id

@@ -18,6 +18,10 @@ _SHORTEST = 2.0
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_UNSPACED}][^\w\s]*|[^\s{_UNSPACED}]+")
 
+_BREAK = re.compile(r"""<break\s+time\s*=\s*["'](\d+(?:\.\d+)?)(m?s)["']\s*/?>""", re.IGNORECASE)
+"""A pause as Topview writes it: `<break time="1.0s"/>`."""
+_LONGEST_BREAK = 10.0
+
 _VOWELS = re.compile(r"[aeiouyæœøаеёиоуыэюяαεηιουω]+", re.IGNORECASE)
 _PAUSES = {
     ".": 1.1,
@@ -39,12 +43,14 @@ _PAUSES = {
 class Word:
     """A word and the seconds in which it is spoken.
 
-    `spaced`: a space separates it from the word before. `vowels`: one per syllable.
+    `spaced`: a space separates it from the word before. `vowels`: one per syllable. `quiet`:
+    seconds of silence before it, which the script asks for.
     """
 
     text: str
     spaced: bool
     vowels: str
+    quiet: float = 0.0
     start: float = 0.0
     end: float = 0.0
 
@@ -61,6 +67,20 @@ class Word:
 
 def words_of(text: str) -> list[Word]:
     """The words of a script, not timed yet. Emoji and control characters are left out."""
+    words: list[Word] = []
+    quiet, at = 0.0, 0
+    for pause in [*_BREAK.finditer(text), None]:
+        some = _spoken(text[at : pause.start() if pause else len(text)])
+        if some:
+            words += [replace(some[0], quiet=quiet), *some[1:]]
+            quiet = 0.0
+        if pause:
+            seconds = float(pause[1]) / (1000.0 if pause[2].lower() == "ms" else 1.0)
+            quiet, at = quiet + min(seconds, _LONGEST_BREAK), pause.end()
+    return words
+
+
+def _spoken(text: str) -> list[Word]:
     clean = "".join(" " if _silent(c) else c for c in text)
     return [
         Word(
@@ -87,7 +107,11 @@ def _vowels(word: str) -> str:
 
 def natural_seconds(words: list[Word]) -> float:
     """Seconds that a voice needs for the words."""
-    return max(_SHORTEST, sum(map(_weight, words)) / _WORDS_PER_SECOND)
+    return max(_SHORTEST, sum(map(_weight, words)) / _WORDS_PER_SECOND + _quiet(words))
+
+
+def _quiet(words: list[Word]) -> float:
+    return sum(word.quiet for word in words)
 
 
 def _weight(word: Word) -> float:
@@ -101,12 +125,14 @@ def timed(words: list[Word], seconds: float) -> list[Word]:
     A script that is short for its clip is spoken at the normal pace and followed by quiet.
     """
     room = seconds - _LEAD - _TAIL
-    kept = _fitting(words, room * _FASTEST)
+    kept = _fitting(words, max(room - _quiet(words), 0.5) * _FASTEST)
+    room = max(room - _quiet(kept), 0.5)
     spoken = min(room, sum(map(_weight, kept)) / _WORDS_PER_SECOND)
     effort = [len(w.vowels) + 0.6 + 1.5 * _PAUSES.get(w.text[-1], 0.0) for w in kept]
     unit = spoken / sum(effort) if effort else 0.0
     result, at = [], _LEAD
     for word, share in zip(kept, effort, strict=True):
+        at += word.quiet
         voiced = (len(word.vowels) + 0.6) * unit
         result.append(replace(word, start=at, end=at + voiced))
         at += share * unit
