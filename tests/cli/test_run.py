@@ -57,7 +57,7 @@ def test_good_rows_go_on_beside_bad_ones(project: Project) -> None:
     assert "gone replacedImages failed" not in ran.stdout, "one cause is one line"
     submits = project.sandbox.counters()["submits"]
     assert submits["remove_background"] == 1, "one photo, made once for all three"
-    assert len(list(project.home.joinpath("store").rglob("result.json"))) == 3
+    assert len(list(project.home.joinpath("store").rglob("index/*.json"))) == 3
     named = project.run("run", "--product", "bad")
     assert named.returncode == 1
     assert "bad bgRemovedImage failed: line 5, column mode" in named.stdout

@@ -13,7 +13,7 @@ from topview_pipeline.cli.console import CannotStart
 from topview_pipeline.cli.server import serving
 from topview_pipeline.export import SERVED_FILE
 
-NO_MEDIA = [".env", ".topview-store.json", ".incoming/1.png", "mug/result.json", "ledger.db", "png"]
+NO_MEDIA = [".env", ".topview-store.json", ".incoming/1.png", "index/mug.json", "ledger.db", "png"]
 
 
 @pytest.fixture

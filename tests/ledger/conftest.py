@@ -166,7 +166,7 @@ def row_in(ledger: Ledger, state: TaskState, product_id: str = "a", **changes: A
 
 
 def record_of(row: Task) -> dict[str, Any]:
-    """The columns of a row that its result.json in the store repeats."""
+    """The columns of a row that its record in the store repeats."""
     names = (
         "pipeline stage product_id work generation fingerprint attempt run_id root_run_id "
         "topview_task_id mode seconds request inputs estimate cost_credits queued_at reserved_at "

@@ -53,10 +53,6 @@ def _is_submit(_transport: object, request: httpx.Request, _response: object) ->
     return request.method == "POST" and request.url.path.endswith("/submit")
 
 
-def _is_record(_store: Store, key: str, *_: Any) -> bool:
-    return key.endswith("/result.json")
-
-
 WINDOWS: Final[Mapping[str, Window]] = {
     "started": Window(Workers, "start"),
     # The file is at Topview, and its id not yet remembered.
@@ -74,10 +70,8 @@ WINDOWS: Final[Mapping[str, Window]] = {
     "succeeded": Window(Tasks, "succeeded"),
     # The first file is in a temporary place.
     "downloaded": Window(Store, "keep", after=False),
-    # All files are in their folder, result.json is not.
+    # All files are in their folder, and the index does not have the result.
     "files_kept": Window(Store, "write_result", after=False),
-    # result.json is there; the index does not name it yet.
-    "result_written": Window(Store, "write_json", is_it=_is_record),
     # The store has all of it; the row still says succeeded.
     "indexed": Window(Tasks, "stored", after=False),
     "stored": Window(Tasks, "stored"),

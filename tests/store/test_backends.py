@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from tests.store.conftest import files_in, folder_of, keep, record_of
+from tests.store.conftest import files_in, keep, record_of
 from topview_pipeline.store import Store, StoreError, backends
 from topview_pipeline.store.backends import LocalBackend, open_backend
 
@@ -119,7 +119,7 @@ def test_a_bucket_that_does_not_answer_has_not_lost_anything(
     bucket: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = keep(bucket)
-    bucket.write_result(folder_of(bucket), record_of(artifact))
+    bucket.write_result(record_of(artifact))
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("token s3cret was refused")
@@ -130,7 +130,7 @@ def test_a_bucket_that_does_not_answer_has_not_lost_anything(
         lambda: bucket.has(artifact),
         lambda: bucket.find("acc", "0123456789abcdef" * 4),
         lambda: bucket.has_results("acc"),
-        lambda: bucket.local_copy(artifact).__enter__(),
+        lambda: Store(bucket.location).local_copy(artifact).__enter__(),
         lambda: keep(bucket),
         lambda: bucket.identity(),
         lambda: bucket.check_writable("acc"),
@@ -164,9 +164,9 @@ def test_a_bucket_learns_the_media_type_of_each_file(
     monkeypatch.setattr(MemoryFileSystem, "pipe_file", note)
     monkeypatch.setitem(backends._OBJECT_STORES, "memory", "ContentType")
     store = Store(bucket.location)
-    store.write_result(folder_of(store), record_of(keep(store)))
+    store.write_result(record_of(keep(store)))
     json = {"ContentType": "application/json"}
-    assert types == [{"ContentType": "image/png"}, json, json]
+    assert types == [{"ContentType": "image/png"}, json]
 
 
 def test_a_file_server_gets_folders_first(

@@ -1,4 +1,4 @@
-"""result.json and the ledger's artifacts: damage is one sentence that names the field."""
+"""Records and the ledger's artifacts: damage is one sentence that names the field."""
 
 from __future__ import annotations
 

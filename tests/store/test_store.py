@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.store.conftest import FINGERPRINT, PNG, files_in, folder_of, keep, path_of, record_of
+from tests.store.conftest import FINGERPRINT, PNG, files_in, keep, path_of, record_of
 from topview_pipeline.store import Artifact, Store, StoreError
 from topview_pipeline.store.backends import LocalBackend
 from topview_pipeline.store.identity import MARKER_NAME
 
 FOLDER = f"acc/mug/bgRemovedImage/{FINGERPRINT}"
-RESULT = f"{FOLDER}/result.json"
 INDEX = f"acc/index/{FINGERPRINT}.json"
 
 
@@ -34,7 +34,7 @@ def test_a_result_is_found_by_its_fingerprint_with_fields_that_no_model_knows(
 ) -> None:
     assert store.find("acc", FINGERPRINT) is None
     record = record_of(keep(store))
-    store.write_result(folder_of(store), record)
+    store.write_result(record)
     found = Store(store.location).find("acc", FINGERPRINT)
     assert found == record
     assert found is not None
@@ -51,14 +51,14 @@ def test_a_stage_costs_a_bucket_few_requests(bucket: Store, requests: list[str])
     requests.clear()
     assert bucket.find("acc", FINGERPRINT) is None
     assert requests == ["cat_file"]
-    bucket.write_result(folder_of(bucket), record_of(keep(bucket)))
-    assert requests == ["cat_file", "put_file", "pipe_file", "pipe_file"]
+    bucket.write_result(record_of(keep(bucket)))
+    assert requests == ["cat_file", "put_file", "pipe_file"]
     requests.clear()
     assert bucket.find("acc", FINGERPRINT) is not None
-    assert requests == ["cat_file", "cat_file"]
+    assert requests == ["cat_file"]
 
 
-@pytest.mark.parametrize("written", [0, 1, 2, 3])
+@pytest.mark.parametrize("written", [0, 1, 2])
 def test_a_process_that_dies_while_it_writes_leaves_a_whole_result_or_none(
     local: Store, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
@@ -73,20 +73,12 @@ def test_a_process_that_dies_while_it_writes_leaves_a_whole_result_or_none(
 
     monkeypatch.setattr(LocalBackend, "put", put)
     try:
-        local.write_result(folder_of(local), record_of(keep(local)))
+        local.write_result(record_of(keep(local)))
     except KeyboardInterrupt:
-        assert written < 3
-    assert order == [f"{FOLDER}/cutout.png", RESULT, INDEX][:written]
+        assert written < 2
+    assert order == [f"{FOLDER}/cutout.png", INDEX][:written]
     assert files_in(local) == set(order)
-    assert (local.find("acc", FINGERPRINT) is not None) == (written == 3)
-
-
-def test_a_deleted_result_is_no_result(store: Store) -> None:
-    record = record_of(keep(store))
-    store.write_json(INDEX, {"folder": FOLDER})
-    assert store.find("acc", FINGERPRINT) is None
-    store.write_result(folder_of(store), record)
-    assert store.find("acc", FINGERPRINT) == record
+    assert (local.find("acc", FINGERPRINT) is not None) == (written == 2)
 
 
 @pytest.mark.parametrize(
@@ -94,29 +86,33 @@ def test_a_deleted_result_is_no_result(store: Store) -> None:
     [
         (INDEX, "{", "not JSON"),
         (INDEX, "", "not JSON"),
-        (INDEX, "[]", "names no folder"),
-        (INDEX, '{"folder": 7}', "names no folder"),
-        (INDEX, '{"folder": "../elsewhere"}', "leads out"),
-        (RESULT, "", "not JSON"),
-        (RESULT, "[]", "the record: "),
-        (RESULT, "{}", "account: Field required"),
+        (INDEX, "[]", "the record: "),
+        (INDEX, "{}", "account: Field required"),
     ],
 )
 def test_damage_is_an_error_with_the_file_and_never_taken_for_work_to_pay_again(
     local: Store, key: str, text: str, words: str
 ) -> None:
-    local.write_result(folder_of(local), record_of(keep(local)))
+    local.write_result(record_of(keep(local)))
     path_of(local, key).write_text(text)
     with pytest.raises(StoreError, match=words) as caught:
         local.find("acc", FINGERPRINT)
     assert "backup" in caught.value.fix
-    assert words == "leads out" or caught.value.where.endswith(key)
+    assert caught.value.where.endswith(key)
 
 
-def test_a_record_of_another_result_is_damage(store: Store) -> None:
-    store.write_result(folder_of(store), record_of(keep(store), fingerprint="e" * 64))
-    store.write_json(INDEX, {"folder": FOLDER})
-    with pytest.raises(StoreError, match="another result"):
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fingerprint": "e" * 64}, "another result"),
+        ({"artifacts": (Artifact("x", "../elsewhere", "", 0, PNG),)}, "leads out"),
+    ],
+)
+def test_a_record_of_another_result_is_damage(
+    store: Store, change: dict[str, Any], words: str
+) -> None:
+    store.write_json(INDEX, record_of(keep(store)).model_copy(update=change).model_dump())
+    with pytest.raises(StoreError, match=words):
         store.find("acc", FINGERPRINT)
 
 
@@ -150,7 +146,7 @@ def test_results_of_an_account_are_noticed_and_other_files_are_none(store: Store
     store.write_file("acc/manifest/videos.csv", b"", "text/csv")
     store.check_writable("acc")
     assert not store.has_results("acc")
-    keep(store)  # also without its result.json: it was paid for
+    keep(store)  # also without its record: it was paid for
     assert store.has_results("acc")
     assert not store.has_results("other")
 

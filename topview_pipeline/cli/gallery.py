@@ -111,8 +111,9 @@ def write_page(
     link, name = partial(topview.store.address, base_url=served_at), SERVED_FILE
     if served_at is None:
         # A store on this machine is seen from the page's folder, a remote one has URLs.
-        base_url = None if topview.store.local_root else topview.config.media_url
-        link = partial(topview.store.address, base_url=base_url, beside=folder)
+        link = partial(topview.store.address, beside=folder)
+        if topview.store.local_root is None:
+            link = partial(topview.store.link, base_url=topview.config.media_url)
         name = GALLERY_FILE
     words = {"title": "Product videos", "program": program, "name": name}
     try:

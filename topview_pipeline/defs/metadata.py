@@ -152,11 +152,11 @@ def _links(
 ) -> dict[str, dg.UrlMetadataValue]:
     """Links that open a picture in full size, and play the video.
 
-    None where a browser would not follow it: neither s3: nor file: is opened from Dagster's page.
+    To a bucket without `media_url` they are signed, for a week. None where a browser would not
+    follow it: neither s3: nor file: is opened from Dagster's page.
     """
     links = {
-        artifact.name.partition(".")[0]: store.address(artifact, base_url=media_url)
-        for artifact in artifacts
+        artifact.name.partition(".")[0]: store.link(artifact, media_url) for artifact in artifacts
     }
     return {
         f"topview/open_{name}": dg.MetadataValue.url(link)

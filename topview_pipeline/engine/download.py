@@ -59,7 +59,7 @@ COPIED: Final = (
     "run_id",
     "root_run_id",
 )
-"""Columns of a row that result.json keeps under the same name."""
+"""Columns of a row that the store's record keeps under the same name."""
 
 Query = Callable[[Task], Awaitable[TaskResult | None]]
 """Asks Topview once; None is no usable answer."""
@@ -162,7 +162,7 @@ class Downloader:
             found = [await self._download(file, folder) for file in files]
             artifacts = [artifact for artifact in found if artifact is not None]
             record = self._record(context.ledger.tasks.get(task.id), result, artifacts)
-            await context.offload(context.store.write_result, folder, record)
+            await context.offload(context.store.write_result, record)
         return self._stored(task, artifacts)
 
     def _record(self, row: Task, result: TaskResult, artifacts: list[Artifact]) -> ResultRecord:

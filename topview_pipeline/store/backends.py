@@ -10,8 +10,10 @@ import contextlib
 import errno
 import os
 import tempfile
+import threading
 import time
 import uuid
+import weakref
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -26,6 +28,10 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _LEFT_BEHIND_SECONDS: Final = 86_400.0  # no download lasts a day: its process has died
 _PREFIX: Final = "topview-"
+_KEPT_BYTES: Final = 256 * 2**20
+"""Of what was just written to a bucket: previews and checks read it from this machine."""
+_SIGNED_SECONDS: Final = 7 * 86_400
+"""The longest that S3 and Google sign for."""
 _OBJECT_STORES: Final[dict[str, str | None]] = {
     **dict.fromkeys(("s3", "s3a"), "ContentType"),
     **dict.fromkeys(("gs", "gcs"), "content_type"),
@@ -127,6 +133,10 @@ class LocalBackend:
         """Return the file's URL, without credentials."""
         return (self._root / path).as_uri()
 
+    def link(self, path: str) -> str:
+        """Return a URL for a browser: of a bucket a signed one, good for a week at most."""
+        return self.address(path)
+
 
 class FsspecBackend:
     """A bucket, or another place that fsspec reaches; the methods are those of LocalBackend."""
@@ -142,6 +152,7 @@ class FsspecBackend:
         self._root = root.path.rstrip("/")
         self._has_folders = root.protocol not in _OBJECT_STORES
         self._media_type = _OBJECT_STORES.get(root.protocol)
+        self._recent = _RecentFiles()
 
     def incoming(self, suffix: str = "") -> contextlib.AbstractContextManager[Path]:
         # In the machine's temporary folder, which others can read.
@@ -157,6 +168,9 @@ class FsspecBackend:
 
     def read(self, path: str) -> bytes | None:
         where = self.address(path)
+        with self._recent.linked(path) as recent:
+            if recent is not None:
+                return recent.read_bytes()
         with explained("cannot be read", where), contextlib.suppress(FileNotFoundError):
             # Without a start, s3fs first asks for the size by a request of its own.
             return bytes(self._fs.cat_file(self._key(path), start=0))
@@ -164,9 +178,14 @@ class FsspecBackend:
 
     @contextlib.contextmanager
     def local_copy(self, path: str) -> Iterator[Path]:
+        with self._recent.linked(path) as recent:
+            if recent is not None:
+                yield recent
+                return
         with self.incoming(suffix=PurePosixPath(path).suffix) as copy:
             with explained("cannot be read", self.address(path)):
                 self._fs.get_file(self._key(path), str(copy))
+            self._recent.add(path, copy)
             yield copy
 
     def names(self, folder: str) -> list[str]:
@@ -180,6 +199,7 @@ class FsspecBackend:
     def put(self, incoming: Path, path: str, media_type: str) -> None:
         with self._writing(path):
             self._fs.put_file(str(incoming), self._key(path), **self._options(media_type))
+        self._recent.add(path, incoming)
 
     def write(self, path: str, data: bytes, media_type: str) -> None:
         with self._writing(path):
@@ -199,6 +219,12 @@ class FsspecBackend:
     def address(self, path: str) -> str:
         return f"{self.location}/{path}"
 
+    def link(self, path: str) -> str:
+        # Signing asks no server. Not every place and not every credential can.
+        with contextlib.suppress(Exception):
+            return str(self._fs.sign(self._key(path), expiration=_SIGNED_SECONDS))
+        return self.address(path)
+
     def _options(self, media_type: str) -> dict[str, str]:
         return {self._media_type: media_type} if self._media_type else {}
 
@@ -212,6 +238,60 @@ class FsspecBackend:
             if self._has_folders:
                 self._fs.makedirs(self._key(path).rpartition("/")[0], exist_ok=True)
             yield
+
+
+class _RecentFiles:
+    """Local copies of a bucket's files, as links, so that a reader keeps what is given up."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, Path] = {}  # the oldest first
+        self._bytes = 0
+        self._lock = threading.Lock()
+        weakref.finalize(self, _unlink, self._files)
+
+    def add(self, path: str, file: Path) -> None:
+        """Remember a file; the oldest are forgotten for it."""
+        size = file.stat().st_size
+        mine = _temporary(PurePosixPath(path).suffix)
+        with self._lock, contextlib.suppress(OSError):  # a file system without links
+            os.link(file, mine)
+            self._forget(path)
+            self._files[path] = mine
+            self._bytes += size
+            while self._bytes > _KEPT_BYTES:
+                self._forget(next(iter(self._files)))
+
+    @contextlib.contextmanager
+    def linked(self, path: str) -> Iterator[Path | None]:
+        """Give a file to read; None when it is not here."""
+        mine: Path | None = _temporary(PurePosixPath(path).suffix)
+        try:
+            with self._lock:
+                os.link(self._files[path], mine)
+        except (KeyError, OSError):
+            mine = None
+        try:
+            yield mine
+        finally:
+            if mine is not None:
+                mine.unlink(missing_ok=True)
+
+    def _forget(self, path: str) -> None:
+        if (file := self._files.pop(path, None)) is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._bytes -= file.stat().st_size
+                file.unlink()
+
+
+def _unlink(files: dict[str, Path]) -> None:
+    for file in files.values():
+        file.unlink(missing_ok=True)
+
+
+def _temporary(suffix: str = "", folder: Path | None = None) -> Path:
+    """A new name, which `_sweep` knows."""
+    name = f"{_PREFIX}{uuid.uuid4().hex}.part{suffix}"
+    return (folder or Path(tempfile.gettempdir())) / name
 
 
 Backend: TypeAlias = LocalBackend | FsspecBackend
@@ -259,7 +339,7 @@ def _store_error(error: OSError, what: str, where: str) -> StoreError:
 def _incoming_file(folder: Path, suffix: str = "", *, mode: int) -> Iterator[Path]:
     """Give a new empty file, with the permissions that the umask leaves of `mode`."""
     _sweep(folder)
-    path = folder / f"{_PREFIX}{uuid.uuid4().hex}.part{suffix}"
+    path = _temporary(suffix, folder)
     with explained("cannot be written", str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))

@@ -1,4 +1,4 @@
-"""A finished task as the store knows it: its files, and the `result.json` beside them.
+"""A finished task as the store knows it: its files, and its record in the index.
 
 Not here: reading and writing them (`store`).
 """
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Artifact:
-    """One kept file: as it stands in the ledger and in result.json."""
+    """One kept file: as it stands in the ledger and in the record."""
 
     name: str  # its role in the stage, as `cutout.png`
     path: str  # relative to the store's root, with `/`
@@ -24,7 +24,7 @@ class Artifact:
     media_type: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as it stands in the ledger and in result.json."""
+        """Return it as it stands in the ledger and in the record."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -45,7 +45,7 @@ class Times(BaseModel, frozen=True):
 
 
 class ResultRecord(BaseModel, frozen=True):
-    """`result.json`: enough to make the ledger's row again, should the ledger be lost.
+    """What a result is: enough to make the ledger's row again, should the ledger be lost.
 
     Fields that a newer version wrote are ignored.
     """

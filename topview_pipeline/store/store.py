@@ -1,12 +1,12 @@
 """The rules of the store: folders that a person can browse, and files whole or not at all.
 
     .topview-store.json                                                  the store's identity
-    <account>/<product>/<stage>/<fingerprint>/cutout.png, ..., result.json
-    <account>/index/<fingerprint>.json                                   names that folder
+    <account>/<product>/<stage>/<fingerprint>/cutout.png, ...
+    <account>/index/<fingerprint>.json                        the record of that result
 
-A result is its media first, then result.json, then the index entry: what the index finds is whole.
-Two products with the same work share the folder of the one that paid. Not here: how bytes reach a
-disk or a bucket (`backends`), what stands in result.json (`records`).
+A result is its media first, then its record: what the index finds is whole. Two products with the
+same work share the folder of the one that paid. Not here: how bytes reach a disk or a bucket
+(`backends`), what stands in a record (`records`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from topview_pipeline.store.identity import create_identity, read_identity
 from topview_pipeline.store.records import Artifact, ResultRecord, json_bytes
 from topview_pipeline.store.slugs import INDEX, RESERVED, product_slug
 
-RESULT_NAME: Final = "result.json"
 _JSON: Final = "application/json"
 
 
@@ -32,8 +31,8 @@ class Store:
     """The files below a location: a path, or an fsspec URL as `s3://bucket/folder`.
 
     Its methods block and may be called from any thread. All raise StoreError when the place does
-    not answer, is full, or does not allow it. A stage costs one read, one write a file, and two
-    writes for its result.
+    not answer, is full, or does not allow it. A stage costs a bucket one read, and one write for
+    each file and for the record; what was just written is read from this machine.
     """
 
     def __init__(self, location: str) -> None:
@@ -93,29 +92,20 @@ class Store:
         self._backend.put(path, artifact.path, media_type)
         return artifact
 
-    def write_result(self, folder: str, record: ResultRecord) -> None:
-        """Write result.json, then the index entry by which `find` finds it."""
-        index = _index_path(record.account, record.fingerprint)
-        self.write_json(f"{folder}/{RESULT_NAME}", record.model_dump())
-        self.write_json(index, {"folder": folder})
+    def write_result(self, record: ResultRecord) -> None:
+        """Write the record by which `find` finds the result; all its files are here by now."""
+        self.write_json(_index_path(record.account, record.fingerprint), record.model_dump())
 
     def find(self, account: str, fingerprint: str) -> ResultRecord | None:
-        """Return the result of a fingerprint; None when there is none, by one read.
+        """Return the result of a fingerprint; None when there is none. One read.
 
         Raises:
-            StoreError: Also for an index entry or a result.json that is damaged.
+            StoreError: Also for a record that is damaged.
         """
-        index = _index_path(account, fingerprint)
-        entry = self.read_json(index)
-        if entry is None:
-            self._check_mounted()
-            return None
-        folder = entry.get("folder") if isinstance(entry, dict) else None
-        if not isinstance(folder, str):
-            raise self._damaged(index, "it names no folder")
-        path = f"{folder}/{RESULT_NAME}"
+        path = _index_path(account, fingerprint)
         found = self.read_json(path)
         if found is None:
+            self._check_mounted()
             return None
         try:
             record = ResultRecord.from_json(found)
@@ -123,6 +113,8 @@ class Store:
             raise self._damaged(path, str(error)) from error
         if (record.account, record.fingerprint) != (account, fingerprint):
             raise self._damaged(path, "it is the record of another result")
+        for artifact in record.artifacts:
+            self._inside(artifact.path)
         return record
 
     def has(self, artifact: Artifact) -> bool:
@@ -165,6 +157,12 @@ class Store:
             return quote(os.path.relpath(local, beside))
         return self._backend.address(path)
 
+    def link(self, file: Artifact | str, base_url: str | None = None) -> str:
+        """Return the address for a browser: of a bucket without `base_url` a signed one."""
+        if base_url is not None:
+            return self.address(file, base_url=base_url)
+        return self._backend.link(self._inside(file if isinstance(file, str) else file.path))
+
     def write_file(self, key: str, data: bytes, media_type: str) -> None:
         """Make these bytes the file at a key, whole or not at all. Not for what was paid for."""
         self._backend.write(self._inside(key), data, media_type)
@@ -196,7 +194,7 @@ class Store:
     def _inside(self, path: str) -> str:
         parts = PurePosixPath(path)
         if not parts.parts or parts.is_absolute() or ".." in parts.parts or "\\" in path:
-            fix = "Restore the ledger, index entry or result.json that names it from a backup."
+            fix = "Restore the ledger or the record in the index that names it from a backup."
             raise StoreError(f"{path!r} leads out of the store", self.location, fix)
         return parts.as_posix()
 
