@@ -1,5 +1,4 @@
-"""An S3 server for tests: it counts requests, and refuses what docs/buckets.md's policy does not
-allow."""
+"""An S3 server for tests: it counts requests, and allows what docs/buckets.md's policy allows."""
 
 from __future__ import annotations
 
@@ -52,7 +51,11 @@ class S3:
             self.requests[kind] += 1
             must_fail = kind == "PUT part" and self.fails > 0
             self.fails -= must_fail
-            if method in ("PUT", "POST") and "CONTENT_TYPE" in request and "partNumber" not in query:
+            if (
+                method in ("PUT", "POST")
+                and "CONTENT_TYPE" in request
+                and "partNumber" not in query
+            ):
                 self.types[path] = request["CONTENT_TYPE"]
         if must_fail:
             return self._answer(request, start, "500 Internal Server Error", "InternalError")
@@ -68,14 +71,12 @@ class S3:
             return path.startswith(ACCOUNT_FOLDER.format(account=self.account).replace("//", "/"))
         if kind in ("GET object", "HEAD object"):
             return path.startswith("/bucket/media/")
-        return kind == "GET bucket"
+        return kind == "GET bucket" or (kind == "PUT object" and not path.startswith("/bucket/"))
 
     def _answer(
         self, request: dict[str, Any], start: Callable[..., Any], status: str, code: str
     ) -> Iterable[bytes]:
-        body = request["wsgi.input"]
-        while body.read(2**20):
-            pass
+        request["wsgi.input"].read(int(request.get("CONTENT_LENGTH") or 0))
         data = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
         headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(data)))]
         start(status, headers)
@@ -95,16 +96,20 @@ def _kind(method: str, path: str, query: str) -> str:
 @contextmanager
 def running() -> Iterator[S3]:
     """A server in a thread, with an empty bucket."""
-    from moto.core import DEFAULT_ACCOUNT_ID
-    from moto.s3 import s3_backends
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.moto_server.werkzeug_app import create_backend_app
+    from moto.s3.models import s3_backends
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
-    app = DomainDispatcherApplication(create_backend_app, service="s3")
+    class Quiet(WSGIRequestHandler):
+        def log(self, *_: object, **__: object) -> None:
+            pass
+
+    app = create_backend_app("s3")
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].reset()
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket("bucket", "us-east-1")
     server = S3(app)
-    http = make_server("127.0.0.1", 0, server, threaded=True)
+    http = make_server("127.0.0.1", 0, server, threaded=True, request_handler=Quiet)
     server.port = http.server_port
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()

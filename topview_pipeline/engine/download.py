@@ -13,7 +13,7 @@ from typing import Any, Final
 from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.events import HoldReason, ProductHeldError
 from topview_pipeline.ledger import IllegalMove, Task
-from topview_pipeline.stages import Download
+from topview_pipeline.stages import Download, fingerprint_of
 from topview_pipeline.store import Artifact, ResultRecord, StoreError, Times
 from topview_pipeline.topview.errors import (
     DownloadError,
@@ -30,6 +30,8 @@ KEPT_AT_TOPVIEW_SECONDS: Final = 7 * 86400.0
 """Topview keeps results so long (its page on concurrency); a URL's 24 h are its signature's."""
 _AGAIN_SECONDS: Final = 600.0
 _LONGEST_WAIT_SECONDS: Final = 60.0
+_LONGEST_GAP: Final = 3
+"""Generations without a result behind which a later one is found in the store."""
 _PATIENCE: Final = 5
 """Answers of the same hopeless kind before the product is held and a person may look."""
 _LARGEST_BYTES: Final = {"image": 64 * 2**20, "video": 2 * 2**30}
@@ -162,7 +164,9 @@ class Downloader:
             found = [await self._download(file, folder) for file in files]
             artifacts = [artifact for artifact in found if artifact is not None]
             record = self._record(context.ledger.tasks.get(task.id), result, artifacts)
-            await context.offload(context.store.write_result, record)
+            before = range(max(task.generation - _LONGEST_GAP, 0), task.generation)
+            fingerprints = [fingerprint_of(task.work, generation) for generation in before]
+            await context.offload(context.store.write_result, record, fingerprints)
         return self._stored(task, artifacts)
 
     def _record(self, row: Task, result: TaskResult, artifacts: list[Artifact]) -> ResultRecord:

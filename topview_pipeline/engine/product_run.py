@@ -71,8 +71,6 @@ AHEAD: Final = 8
 _LONGEST_WAIT_IN_RUN: Final = 300.0
 """Seconds: a retry that is due later is left to a later run."""
 _AGAIN_SECONDS: Final = 600.0
-_LONGEST_GAP: Final = 3
-"""Generations without a result that are passed over when the store is searched for a later one."""
 _HELD: Final[Mapping[Action, HoldReason]] = {
     Action.HOLD_UNKNOWN: HoldReason.UNKNOWN,
     Action.HOLD_OVERDUE: HoldReason.OVERDUE,
@@ -339,15 +337,14 @@ class ProductRun:
     ) -> bool:
         """Heal the ledger: what the store has of this work becomes a stored row, free.
 
-        A forced repeat lies under the next generation; of one that Topview refused there is
-        nothing, so a lost ledger leaves gaps.
+        A forced repeat lies under the next generation; one that has no result is passed over.
 
         Args:
             known: Topview tasks that rows of the work have: what became of them is decided.
         """
         context = self._context
-        found, missing, gap = False, 0, 0 if known else _LONGEST_GAP
-        while missing <= gap:
+        found = False
+        while True:
             fingerprint = fingerprint_of(item.work, generation)
             try:
                 record = await context.offload(
@@ -355,13 +352,13 @@ class ProductRun:
                 )
             except StoreError as error:
                 raise self._store_trouble(error) from error
-            if record is None or record.topview_task_id in known:
-                missing += 1
-            else:
-                context.ledger.tasks.heal(row_of(record))
-                found, missing = True, 0
             generation += 1
-        return found
+            if record == "passed over":
+                continue
+            if record is None or record.topview_task_id in known:
+                return found
+            context.ledger.tasks.heal(row_of(record))
+            found = True
 
     # From a decision to a row.
 

@@ -123,7 +123,8 @@ class LocalBackend:
             except FileExistsError:
                 return
             except OSError:  # a file system without links
-                self.put(incoming, path, media_type)
+                if not target.exists():
+                    self.put(incoming, path, media_type)
 
     def local(self, path: str) -> Path | None:
         """Return the file's path on this machine, None when it lies elsewhere."""
@@ -147,7 +148,10 @@ class FsspecBackend:
         from upath import UPath
 
         with explained("cannot be opened", self.location):
-            root = UPath(location)
+            # Without it S3's links are signed in a way that new regions refuse.
+            is_s3 = location.startswith(("s3:", "s3a:"))
+            options: Any = {"config_kwargs": {"signature_version": "s3v4"}} if is_s3 else {}
+            root = UPath(location, **options)
             self._fs: Any = root.fs
         self._root = root.path.rstrip("/")
         self._has_folders = root.protocol not in _OBJECT_STORES
@@ -211,7 +215,8 @@ class FsspecBackend:
         except FileExistsError:
             return
         except Exception:  # noqa: BLE001 - not every place can refuse to overwrite
-            self.write(path, data, media_type)
+            if self.size(path) is None:
+                self.write(path, data, media_type)
 
     def local(self, path: str) -> Path | None:  # noqa: ARG002 - a remote file has no local path
         return None
@@ -264,17 +269,15 @@ class _RecentFiles:
     @contextlib.contextmanager
     def linked(self, path: str) -> Iterator[Path | None]:
         """Give a file to read; None when it is not here."""
-        mine: Path | None = _temporary(PurePosixPath(path).suffix)
+        mine = _temporary(PurePosixPath(path).suffix)
+        is_here = False
+        with self._lock, contextlib.suppress(KeyError, OSError):
+            os.link(self._files[path], mine)
+            is_here = True
         try:
-            with self._lock:
-                os.link(self._files[path], mine)
-        except (KeyError, OSError):
-            mine = None
-        try:
-            yield mine
+            yield mine if is_here else None
         finally:
-            if mine is not None:
-                mine.unlink(missing_ok=True)
+            mine.unlink(missing_ok=True)
 
     def _forget(self, path: str) -> None:
         if (file := self._files.pop(path, None)) is not None:

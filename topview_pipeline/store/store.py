@@ -15,8 +15,9 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from topview_pipeline.store.backends import StoreError, explained, open_backend
@@ -92,12 +93,23 @@ class Store:
         self._backend.put(path, artifact.path, media_type)
         return artifact
 
-    def write_result(self, record: ResultRecord) -> None:
-        """Write the record by which `find` finds the result; all its files are here by now."""
+    def write_result(self, record: ResultRecord, before: Iterable[str] = ()) -> None:
+        """Write the record by which `find` finds the result; all its files are here by now.
+
+        Args:
+            before: fingerprints of earlier generations. Where they have no result, a note says that
+                there is a later one, so that of new work one look is enough.
+        """
+        for fingerprint in before:
+            earlier = _index_path(record.account, fingerprint)
+            if self.read_file(earlier) is None:
+                self._backend.write_new(earlier, json_bytes({"passed_over": True}), _JSON)
         self.write_json(_index_path(record.account, record.fingerprint), record.model_dump())
 
-    def find(self, account: str, fingerprint: str) -> ResultRecord | None:
-        """Return the result of a fingerprint; None when there is none. One read.
+    def find(self, account: str, fingerprint: str) -> ResultRecord | Literal["passed over"] | None:
+        """Return the result of a fingerprint, by one read; None when there is none.
+
+        "passed over": there is none, and perhaps one of a later generation.
 
         Raises:
             StoreError: Also for a record that is damaged.
@@ -107,6 +119,8 @@ class Store:
         if found is None:
             self._check_mounted()
             return None
+        if found == {"passed_over": True}:
+            return "passed over"
         try:
             record = ResultRecord.from_json(found)
         except ValueError as error:
