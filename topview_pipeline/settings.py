@@ -328,14 +328,19 @@ class PipelineConfig(BaseModel):
     )
     nightly_credit_limit: Amount | None = Field(
         None,
-        description="Most credits of one night's nightly_catch_up. Unset: TOPVIEW_CREDIT_LIMIT "
-        "alone, and with neither the nights do nothing.",
+        description="Most credits of nightly_catch_up in one day of its time zone, however often "
+        "it runs. Unset: TOPVIEW_CREDIT_LIMIT alone, and with neither it does nothing.",
     )
     nightly_cron: Annotated[str, AfterValidator(_cron)] = Field(
         "0 2 * * *", description="When nightly_catch_up runs, as cron writes it."
     )
     nightly_timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "UTC", description="Time zone of that, such as Europe/Berlin."
+    )
+    run_size: Count = Field(
+        500,
+        description="Most products of one catch_up run that names no limit; the next run takes the "
+        "rest.",
     )
     prices: Annotated[PriceList, BeforeValidator(_price_list)] = Field(
         DEFAULT_PRICES,

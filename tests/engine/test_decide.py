@@ -42,7 +42,7 @@ def here(**changes: Any) -> Circumstances:
     values: dict[str, Any] = {
         "now": NOW,
         "worker": ME,
-        "run_id": "this run",
+        "occasion": "this run",
         "explicit": True,
         "free": False,
         "submit_seconds": 150.0,

@@ -284,6 +284,7 @@ class World:
         run_gate: Gate | None = None,
         run_canary: int | None = None,
         judge: Judge | None = None,
+        occasion: str | None = None,
         **changes: Any,
     ) -> list[Outcome]:
         """One run.
@@ -296,6 +297,7 @@ class World:
             day_limit: credits that the account may spend in a day.
             run_gate, run_canary: the run's own.
             judge: of scenes.
+            occasion: see `RunInfo`.
             changes: of the configuration.
         """
         self.runs += 1
@@ -312,7 +314,13 @@ class World:
                 store=self.store,
                 files=self.files,
                 run=RunInfo(
-                    run_id, root_run_id or run_id, explicit, credit_limit, run_gate, run_canary
+                    run_id,
+                    occasion or root_run_id or run_id,
+                    explicit,
+                    credit_limit,
+                    run_gate,
+                    run_canary,
+                    occasion,
                 ),
                 config=self.config.model_copy(update={"credit_limit": day_limit, **changes}),
                 worker=worker,

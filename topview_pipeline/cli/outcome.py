@@ -10,7 +10,7 @@ from typing import Final
 from rich.console import Console
 
 from topview_pipeline.cli.console import in_credits, say
-from topview_pipeline.cli.progress import Key, Progress
+from topview_pipeline.cli.progress import Key, Progress, left_over
 from topview_pipeline.cli.watcher import AT_TOPVIEW
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.ledger import Ledger, Task, TaskState
@@ -65,6 +65,8 @@ def say_outcome(console: Console, progress: Progress, *, quiet: bool = False) ->
         say(f"Products not finished: {outcomes}.", console)
     for line in _in_groups(entries):
         say(line, console)
+    if progress.left:
+        say(left_over(progress.left).strip(), console)
 
 
 def _sums(progress: Progress) -> str:
@@ -189,6 +191,7 @@ def summary_document(progress: Progress, run_id: str, left: Left | None) -> dict
         "credits": progress.credits,
         "products_failed": counts["failed"],
         "products_held": counts["held"],
+        "products_left": progress.left,
         "stopped": left is not None,
         "tasks_at_topview": len(costs),
         "credits_at_topview": sum(cost or 0.0 for cost in costs),

@@ -34,7 +34,7 @@ from topview_pipeline.cli.environment import (
     say_problems,
     usable_catalogue,
 )
-from topview_pipeline.cli.progress import balance
+from topview_pipeline.cli.progress import balance, left_over
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
 from topview_pipeline.defs.run import pair
@@ -79,12 +79,14 @@ class Plan:
     Attributes:
         notes: what was not proved, in sentences.
         credits_left: of the account; None when Topview did not say.
+        left: products for the next run.
     """
 
     planned: Sequence[PlannedStage]
     coming: Forecast
     notes: Sequence[str] = ()
     credits_left: float | None = None
+    left: int = 0
 
     @property
     def troubles(self) -> list[PlannedStage]:
@@ -101,7 +103,7 @@ class Plan:
         if bad_rows or "failed" in outcomes:
             return SOME_FAILED
         is_open = "held" in outcomes or not all(one.is_read for one in self.planned)
-        is_open = is_open or self.coming.lasts(self.credits_left) is not None
+        is_open = is_open or self.left > 0 or self.coming.lasts(self.credits_left) is not None
         return SOME_PENDING if is_open else 0
 
 
@@ -151,7 +153,7 @@ def plan(
         )
         files = topview.files(ledger)
         sign.now(READING_FILES)
-        planned, not_accepted = plan_run(
+        planned, left, not_accepted = plan_run(
             instance,
             topview,
             ledger,
@@ -162,7 +164,7 @@ def plan(
         )
         refusal = _without_key(topview) or not_accepted
         found = _tried(topview, ledger, catalogue, files, planned, config.credit_limit)
-        found = replace(found, credits_left=credits_left)
+        found = replace(found, credits_left=credits_left, left=left)
     if as_json:
         code = found.exit_code(bad_rows=has_bad_rows)
         code = code if refusal is None else NOTHING_COULD_START
@@ -248,6 +250,8 @@ def say_plan(console: Console, found: Plan, *, show_all: bool, quiet: bool = Fal
         _say_stages(console, found.planned, found.coming, show_all)
         if words := balance(found.coming, found.credits_left).strip():
             say(words, console)
+    if found.left:
+        say(left_over(found.left).strip(), console)
     for note in found.notes:
         say(note, console)
     for line in in_few_lines(
@@ -316,6 +320,7 @@ def _document(
         "tasks_of_unknown_price": coming.unpriced,
         "seconds": round(coming.seconds, 1),
         "credits_left": found.credits_left,
+        "products_left": found.left,
         "credits_last_seconds": coming.lasts(found.credits_left),
         "stages": [asdict(stage) for stage in coming.stages],
         "troubles": [

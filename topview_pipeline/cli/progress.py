@@ -67,6 +67,7 @@ class Progress:
         self._failed: set[str] = set()
         self._read: set[Key] = set()
         self.fingerprints: Mapping[Key, str] = {}
+        self.left = 0
 
     def add(self, event: object) -> str | None:
         """Take in the plan or an event of the engine; a log's line on it, if it is worth one.
@@ -75,6 +76,7 @@ class Progress:
         """
         if isinstance(event, Planned):
             self.was_planned, self.fingerprints = True, event.fingerprints
+            self.left = event.left
             self.wanted = [(product, key) for product, keys in event.wanted.items() for key in keys]
             return self._planned_line(event) if self.wanted else None
         if isinstance(event, Observed):
@@ -100,6 +102,7 @@ class Progress:
         return (
             f"To make: {stages} of {products}, {tasks}, about {cost}{unpriced}, "
             f"about {span(coming.seconds)}.{balance(coming, self.credits_left)}"
+            f"{left_over(self.left)}"
         )
 
     def _add_made(self, product: str, stage: str, task: Task) -> str:
@@ -126,7 +129,8 @@ class Progress:
         outcomes = {trouble.outcome for trouble in self.troubled.values()}
         if bad_rows or "failed" in outcomes:
             return SOME_FAILED
-        return SOME_PENDING if outcomes or self.open or not self.was_planned else 0
+        is_open = outcomes or self.open or self.left or not self.was_planned
+        return SOME_PENDING if is_open else 0
 
     def phases(self, at_topview: Collection[Key]) -> Phases:
         """Count the products in each phase, with the tasks that are at Topview now."""
@@ -164,6 +168,14 @@ def balance(coming: Forecast, credits_left: float | None) -> str:
     return f"{has}: enough{' for all of known price' if coming.unpriced else ''}."
 
 
+def left_over(products: int) -> str:
+    """A sentence on the products that a run leaves to the next one; empty without any."""
+    if not products:
+        return ""
+    more = counted(products, "more product")
+    return f" TOPVIEW_RUN_SIZE leaves {more} for the next run; --limit takes more at once."
+
+
 def table_of(phases: Phases, caption: str, width: int = _WIDE) -> Table:
     """The live table, readable in 60 columns; wider ones have a bar."""
     legend = "queued: waits for its files or a slot; later: for the stage before"
@@ -199,6 +211,7 @@ def document_of(event: object, progress: Progress) -> dict[str, object] | None:
         return {
             "event": "planned",
             "products": len(event.wanted),
+            "products_left": event.left,
             "stages": len(progress.wanted),
             "new_tasks": forecast.tasks,
             "credits": forecast.credits,

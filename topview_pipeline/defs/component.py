@@ -98,8 +98,8 @@ class Nightly(_Described):
     timezone: str = _as("nightly_timezone")
     credits: float | None = Field(
         None,
-        description="Most credits of one night. Unset: `account.credits_a_day` alone, and with "
-        "neither the nights do nothing.",
+        description="Most credits of a day, however often it runs. Unset: `account.credits_a_day` "
+        "alone, and with neither it does nothing.",
     )
 
 
@@ -219,6 +219,7 @@ class TopviewCatalogue(dg.Component, _Described):
         "0.4/s by the second of speech: added to the default, as the estimate until such a task "
         "was paid.",
     )
+    run_size: int = _as("run_size")
     poll_seconds: float = _as("poll_seconds")
     wait_seconds: float = _as("wait_seconds")
     deadline_seconds: DeadlineSeconds = Field(

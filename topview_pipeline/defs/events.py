@@ -40,11 +40,13 @@ class Planned:
     Attributes:
         wanted: keys of the stages by product id.
         fingerprints: by product id and stage, of what can be made.
+        left: products that need something and are left for the next run.
     """
 
     wanted: Mapping[str, Sequence[str]]
     forecast: Forecast
     fingerprints: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    left: int = 0
 
 
 @dataclass

@@ -22,6 +22,7 @@ from pydantic import Field
 from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
 from topview_pipeline.defs.io_manager import KeptPlans
+from topview_pipeline.defs.outline import OCCASION_TAG
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import GATES
 from topview_pipeline.stages import BY_KEY, STAGES
@@ -61,7 +62,8 @@ class CatchUpConfig(dg.Config):
     limit: int | None = Field(
         default=None,
         ge=1,
-        description="At most this many products, the first of the catalogue that need something.",
+        description="At most this many products, the first of the catalogue that need something. "
+        "None: as many as TOPVIEW_RUN_SIZE says; a forced run takes all.",
     )
     force: bool = Field(
         default=False,
@@ -152,7 +154,10 @@ def plan_catch_up(
             ledger,
             accept_change=config.accept_change,
         )
-        planned, refusal = plan_run(context.instance, topview, ledger, catalogue, config)
+        occasion = context.run.tags.get(OCCASION_TAG, "")
+        planned, left, refusal = plan_run(
+            context.instance, topview, ledger, catalogue, config, occasion=occasion
+        )
         if refusal is not None:
             raise refusal
         coming = forecast_plan(topview.config, planned, ledger)
@@ -160,6 +165,7 @@ def plan_catch_up(
         {
             "topview/plan": plan_table(planned),
             **forecast_metadata(coming),
+            "topview/products_left": left,
             **counts,
         }
     )
@@ -167,7 +173,7 @@ def plan_catch_up(
     for one in planned:
         wanted.setdefault(one.product_id, []).append(one.stage)
     prints = {(one.product_id, one.stage): one.fingerprint for one in planned if one.fingerprint}
-    topview.notify(Planned(wanted, coming, prints))
+    topview.notify(Planned(wanted, coming, prints, left))
     return {
         "wanted": list(wanted.items()),  # JSON keeps the order of a list
         "asked": [stage.value for stage in config.stages] or list(BY_KEY),
@@ -175,6 +181,7 @@ def plan_catch_up(
         "keep_made": sorted({one.product_id for one in planned if not one.is_read})
         if config.is_guarded
         else [],
+        "left": left,
         "credit_limit": config.credit_limit,
         "gate": config.gate_name,
         "canary": config.canary,
@@ -195,15 +202,24 @@ def plan_run(
     *,
     files: "InputFiles | None" = None,
     patience: float | None = None,
-) -> "tuple[list[PlannedStage], ChangeNotAccepted | None]":
-    """Plan a catch-up run of an accepted catalogue; the plan, and why it may not be carried out.
+    occasion: str = "",
+) -> "tuple[list[PlannedStage], int, ChangeNotAccepted | None]":
+    """Plan a catch-up run of an accepted catalogue.
+
+    Returns the plan, how many products it leaves to the next run, and why it may not be carried
+    out.
 
     Args:
-        files, patience: see `plan_catalogue`.
+        files, patience, occasion: see `plan_catalogue`.
     """
     from topview_pipeline.catalogue import ChangeNotAccepted, check_made_again
     from topview_pipeline.defs.data_versions import materialized_versions
-    from topview_pipeline.plan import ASKED_AGAIN, PATIENCE_SECONDS, plan_catalogue
+    from topview_pipeline.plan import (
+        ASKED_AGAIN,
+        PATIENCE_SECONDS,
+        first_products,
+        plan_catalogue,
+    )
 
     materialized = materialized_versions(instance, topview.outline, catalogue.products)
     planned = plan_catalogue(
@@ -214,24 +230,29 @@ def plan_run(
         materialized,
         products=config.products,
         wanted=[stage.value for stage in config.stages],
-        limit=config.limit,
         force=config.force,
         gate=config.gate_name,
         canary=config.canary,
         patience=PATIENCE_SECONDS if patience is None else patience,
+        occasion=occasion,
     )
+    wanted = first_products(planned, config.limit)
+    # A second forced run would pay for the first products again, and never come to the rest.
+    size = None if config.limit or config.force else topview.config.run_size
+    of_run = first_products(wanted, size)
+    left = len({one.product_id for one in wanted[len(of_run) :] if one.moves})
     if config.is_guarded:
         # A person who has them made again has named them.
         named = {one.product_id for one in planned if one.reason == ASKED_AGAIN}
         try:
             check_made_again(
                 len({product for product, _ in materialized}),
-                {one.product_id for one in planned if one.again} - named,
+                {one.product_id for one in wanted if one.again} - named,
                 where=catalogue.source,
             )
         except ChangeNotAccepted as error:
-            return planned, error
-    return planned, None
+            return of_run, left, error
+    return of_run, left, None
 
 
 @dg.op(
@@ -272,7 +293,8 @@ def produce(
     report = production.report
     context.log.info(
         f"{report.made} made, {report.reused} of them taken from the store; "
-        f"{counted(report.credits, 'credit')}; {len(report.troubles)} not made."
+        f"{counted(report.credits, 'credit')}; {len(report.troubles)} not made. "
+        f"{counted(plan['left'], 'product')} left for the next run."
     )
     real = {"tasks": report.made - report.reused, "credits": report.credits}
     against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})

@@ -17,6 +17,7 @@ from topview_pipeline.defs.dagster_private import event_log_kept_open
 from topview_pipeline.defs.events import DagsterEvent, Report, Reporter
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.defs.metadata import ACCOUNT
+from topview_pipeline.defs.outline import OCCASION_TAG
 from topview_pipeline.engine import Context, EngineThread, Failed, Made, ProductWork, RunInfo
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.scene_judge import open_judge
@@ -44,7 +45,7 @@ class Production:
     Args:
         explicit: a person or a schedule asked, not the sensor.
         wait_seconds: the least that the run waits for progress, whatever the configuration says.
-        credit_limit: the most credits that the tasks of the root run may cost.
+        credit_limit: the most credits that the tasks of the root run, or occasion, may cost.
         gate, canary: see `RunInfo`.
         result_for: see `Reporter`.
         stages: of the pipeline.
@@ -68,9 +69,9 @@ class Production:
         wait_seconds = max(topview.config.wait_seconds, wait_seconds)
         self._config = topview.config.model_copy(update={"wait_seconds": wait_seconds})
         run = context.run
-        self._run = RunInfo(
-            run.run_id, run.root_run_id or run.run_id, explicit, credit_limit, gate, canary
-        )
+        occasion = run.tags.get(OCCASION_TAG)
+        root = occasion or run.root_run_id or run.run_id
+        self._run = RunInfo(run.run_id, root, explicit, credit_limit, gate, canary, occasion)
         self._result_for = result_for
         self._judge = open_judge(self._config.scene_judge)
         self._stages = {stage.key: stage for stage in stages}

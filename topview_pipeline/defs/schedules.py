@@ -1,9 +1,24 @@
-"""The nightly catch-up. Off until it is switched on, and it wants a limit: it spends credits."""
+"""The nightly catch-up. Off until it is switched on, and it wants a limit: it spends credits.
+
+It may come every few minutes, too. Then a tick starts the next run before the last one ends, so
+that the slots stay full; all runs of a day have one limit, and try once more what failed too often.
+"""
+
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
+from topview_pipeline.defs.outline import OCCASION_TAG
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.defs.sensors import running_jobs
+
+_AT_ONCE: Final = 2
+"""While one run ends, the other has products for all slots; a third would have none."""
+_SCHEDULE_TAG: Final = "dagster/schedule_name"
+"""Dagster's own, of the runs that a schedule started."""
 
 
 def nightly_catch_up(topview: TopviewResource) -> dg.ScheduleDefinition:
@@ -20,13 +35,15 @@ def nightly_catch_up(topview: TopviewResource) -> dg.ScheduleDefinition:
         "TOPVIEW_NIGHTLY_CREDIT_LIMIT credits; what exists costs nothing. TOPVIEW_CREDIT_LIMIT, "
         "for the day, counts in any case. With neither it does nothing.",
     )
-    def start() -> dg.RunRequest | dg.SkipReason:
-        return _request(topview)
+    def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return _request(topview, context.instance, context.scheduled_execution_time)
 
     return start
 
 
-def _request(topview: TopviewResource) -> dg.RunRequest | dg.SkipReason:
+def _request(
+    topview: TopviewResource, instance: dg.DagsterInstance, at: datetime
+) -> dg.RunRequest | dg.SkipReason:
     """One catch_up run over the catalogue, or why not."""
     from topview_pipeline.errors import PipelineError
 
@@ -39,4 +56,14 @@ def _request(topview: TopviewResource) -> dg.RunRequest | dg.SkipReason:
             "no credit limit is set, and a night is not watched: set TOPVIEW_NIGHTLY_CREDIT_LIMIT "
             "to the most that a night may cost, or TOPVIEW_CREDIT_LIMIT for every day"
         )
-    return dg.RunRequest(run_config=catch_up_config(credit_limit=config.nightly_credit_limit))
+    outline = topview.outline
+    name = outline.of("nightly_catch_up")
+    of_schedule = {_SCHEDULE_TAG: name}
+    living = running_jobs(instance, outline, CATCH_UP, most=_AT_ONCE, **of_schedule)
+    if len(living) == _AT_ONCE:
+        return dg.SkipReason(f"runs {' and '.join(living)} of this schedule are queued or at work")
+    day = at.astimezone(ZoneInfo(outline.nightly_timezone))
+    return dg.RunRequest(
+        run_config=catch_up_config(credit_limit=config.nightly_credit_limit),
+        tags={OCCASION_TAG: f"{day:%Y%m%d}-{name}"},
+    )

@@ -181,12 +181,19 @@ _AT_WORK: Final = [
 
 def running_job(instance: dg.DagsterInstance, outline: Outline, job: str) -> str | None:
     """A run of the pipeline's job that has not ended."""
+    return next(iter(running_jobs(instance, outline, job, most=1)), None)
+
+
+def running_jobs(
+    instance: dg.DagsterInstance, outline: Outline, job: str, *, most: int, **tags: str
+) -> list[str]:
+    """The newest runs of the pipeline's job that have not ended, with these tags."""
     statuses = [status for status in dg.DagsterRunStatus if status not in _ENDED]
     filters = dg.RunsFilter(
-        job_name=outline.of(job), tags={PIPELINE_TAG: outline.name}, statuses=statuses
+        job_name=outline.of(job), tags={PIPELINE_TAG: outline.name, **tags}, statuses=statuses
     )
-    records = instance.get_run_records(filters=filters, limit=1)
-    return records[0].dagster_run.run_id if records else None
+    records = instance.get_run_records(filters=filters, limit=most)
+    return [record.dagster_run.run_id for record in records]
 
 
 _ENDED: Final = {

@@ -27,11 +27,14 @@ class RunInfo:
     """The Dagster run that an engine works for.
 
     Attributes:
-        root_run_id: of the run that this one re-executes, else its own.
+        root_run_id: of the run that this one re-executes, else its own; of a schedule's run the
+            occasion.
         explicit: a person or a schedule asked, not the sensor: failed work is tried now.
         credit_limit: the most credits that the tasks of the root run may cost; None: no limit.
         gate: goes over the rows' and the pipeline's.
         canary: goes over the pipeline's.
+        occasion: on which this was asked for, with one limit and one more attempt at what failed:
+            the day of a schedule, however often it runs; None: the run's own.
     """
 
     run_id: str
@@ -40,6 +43,7 @@ class RunInfo:
     credit_limit: float | None = None
     gate: Gate | None = None
     canary: int | None = None
+    occasion: str | None = None
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class Circumstances:
     Attributes:
         now: seconds since the epoch, by the database's clock.
         worker: id of the deciding worker.
-        run_id: of the run it decides for.
+        occasion: see `RunInfo`.
         explicit: a person or schedule asked; the sensor's runs wait until a retry is due.
         free: Topview charges nothing for the stage.
         submit_seconds: all of a submit's timeouts together; a reserved row that is older is lost.
@@ -83,7 +83,7 @@ class Circumstances:
 
     now: float
     worker: str
-    run_id: str
+    occasion: str
     explicit: bool
     free: bool
     submit_seconds: float
@@ -185,9 +185,9 @@ def _decide_live(row: Row, here: Circumstances) -> Decision[Row]:
 
 
 def _decide_retry(last: Row, failed: Sequence[Row], here: Circumstances) -> Decision[Row]:
-    """At most three attempts by themselves, and one more for each run that a person started."""
+    """At most three attempts by themselves, and one more for each time that somebody asked."""
     again = Decision(Action.SUBMIT, last, attempt=len(failed) + 1)
-    if here.explicit and all(row.run_id != here.run_id for row in failed):
+    if here.explicit and all(here.occasion not in (row.run_id, row.root_run_id) for row in failed):
         return again
     if len(failed) >= ATTEMPTS_BY_ITSELF:
         return Decision(Action.USED_UP, last)

@@ -308,7 +308,7 @@ class ProductRun:
         return Circumstances(
             now=context.clock(),
             worker=context.worker,
-            run_id=context.run.run_id,
+            occasion=context.run.occasion or context.run.run_id,
             explicit=context.run.explicit,
             free=stage.free,
             submit_seconds=context.submit_seconds,

@@ -2,7 +2,7 @@
 
 from topview_pipeline.plan.catalogue_plan import PATIENCE_SECONDS, forecast_plan, plan_catalogue
 from topview_pipeline.plan.forecast import Forecast, StageForecast
-from topview_pipeline.plan.plan import ASKED_AGAIN, PlannedStage
+from topview_pipeline.plan.plan import ASKED_AGAIN, PlannedStage, first_products
 
 __all__ = [
     "ASKED_AGAIN",
@@ -10,6 +10,7 @@ __all__ = [
     "Forecast",
     "PlannedStage",
     "StageForecast",
+    "first_products",
     "forecast_plan",
     "plan_catalogue",
 ]

@@ -14,7 +14,7 @@ from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.plan.forecast import Forecast, forecast
 from topview_pipeline.plan.known import load_known
-from topview_pipeline.plan.plan import PlannedStage, first_products, plan
+from topview_pipeline.plan.plan import PlannedStage, plan
 from topview_pipeline.settings import Gate, PipelineConfig
 from topview_pipeline.stages import STAGES, Inputs, Stage, stages_named
 
@@ -32,12 +32,12 @@ def plan_catalogue(
     *,
     products: Sequence[str] = (),
     wanted: Sequence[str] = (),
-    limit: int | None = None,
     force: bool = False,
     patience: float = PATIENCE_SECONDS,
     stages: Sequence[Stage] = STAGES,
     gate: Gate | None = None,
     canary: int | None = None,
+    occasion: str = "",
 ) -> list[PlannedStage]:
     """Return what a run over these products would do.
 
@@ -47,10 +47,10 @@ def plan_catalogue(
         materialized: data version of the newest materialization, by (product, stage).
         products: ids; none means all of the catalogue.
         wanted: keys of the stages to make; none means all.
-        limit: at most so many products that can make progress.
         patience: seconds without an answer from any server, after which the files that are left
             are not waited for. Their products are planned; a run finds out what there is to do.
         gate, canary: the run's.
+        occasion: see `RunInfo`.
 
     Raises:
         PipelineError: there is no such stage.
@@ -95,6 +95,7 @@ def plan_catalogue(
             force=force,
             when_no_face=config.when_no_face,
             rules=ReviewRules.of(config, gate, canary),
+            occasion=occasion,
         )
     reasons = {problem.product_id: str(problem) for problem in catalogue.problems}
     nowhere = f"it is not in the catalogue {catalogue.source}"
@@ -104,7 +105,7 @@ def plan_catalogue(
         if name not in catalogue.products
         for stage in of_run
     ]
-    return first_products(planned, limit) + unusable
+    return unusable + planned
 
 
 def forecast_plan(

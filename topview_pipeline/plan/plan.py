@@ -177,6 +177,7 @@ def plan(
     force: bool = False,
     when_no_face: WhenNoFace = "fail",
     rules: ReviewRules = ReviewRules(),  # noqa: B008 - it is frozen
+    occasion: str = _A_RUN_TO_COME,
 ) -> list[PlannedStage]:
     """Return the stages that bring products up to date, in the catalogue's order.
 
@@ -185,8 +186,9 @@ def plan(
         wanted: those to be made. A stage before them that is not wanted is not made: they are made
             from what the product last made of it, even if its inputs changed since.
         force: make everything again, whatever there is.
+        occasion: see `RunInfo`.
     """
-    here = {stage: _circumstances(stage, known) for stage in wanted}
+    here = {stage: _circumstances(stage, known, occasion) for stage in wanted}
     planner = _Planner(stages, here, known, inputs_of, unread_of, force, when_no_face, rules)
     return [planned for product in products for planned in planner.of_product(product)]
 
@@ -207,11 +209,11 @@ def first_products(planned: Sequence[PlannedStage], limit: int | None) -> list[P
     return list(planned[:end])
 
 
-def _circumstances(stage: Stage, known: Known) -> Circumstances:
+def _circumstances(stage: Stage, known: Known, occasion: str) -> Circumstances:
     return Circumstances(
         now=known.now,
         worker="",
-        run_id=_A_RUN_TO_COME,
+        occasion=occasion,
         explicit=True,
         free=stage.free,
         submit_seconds=float("inf"),
