@@ -64,6 +64,8 @@ _ENV: Final = """\
 # Settings of topview-pipeline and of Dagster in this folder; they go over the environment.
 TOPVIEW_CATALOGUE=catalogue.csv
 DAGSTER_HOME={dagster_home}
+# Ledger and store: what was paid for. In a container name a folder on a volume.
+TOPVIEW_HOME=.topview
 
 # The sandbox, a local Topview that costs nothing: topview-pipeline sandbox --speed 10
 TOPVIEW_BASE_URL=http://127.0.0.1:{port}

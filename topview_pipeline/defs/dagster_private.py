@@ -192,6 +192,11 @@ def home_of(instance: dg.DagsterInstance) -> str | None:
     return None if instance.is_ephemeral else instance.root_directory
 
 
+def launches_elsewhere(instance: dg.DagsterInstance) -> bool:
+    """Return True if runs are started by another launcher than Dagster's own: pods, containers."""
+    return not type(instance.run_launcher).__module__.startswith("dagster.")
+
+
 def limits_backfills(instance: dg.DagsterInstance) -> bool:
     """Return True if the run queue limits the runs of a backfill."""
     queue = instance.get_concurrency_config().run_queue_config

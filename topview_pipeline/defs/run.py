@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import event_log_kept_open
+from topview_pipeline.defs.durable import check_durable
 from topview_pipeline.defs.events import DagsterEvent, Report, Reporter
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.defs.metadata import ACCOUNT
@@ -254,7 +255,9 @@ def pair(
     Raises:
         StoreError: they do not belong together, or the store takes no file: nothing may be
             submitted.
+        SettingsError: they are gone with the process.
     """
+    check_durable(instance, topview.config)
     store = topview.store
     is_new = check_pair(
         remembered=ledger.store_id(),
