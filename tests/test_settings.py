@@ -35,6 +35,7 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
     "STORE": "s3://bucket/store",
     "CATALOGUE": "python:shop.products:source",
     "SLOTS": "12",
+    "MIGRATE": "false",
     "RUN_SIZE": "200",
     "CREDIT_LIMIT": "0",
     "NIGHTLY_CREDIT_LIMIT": "7.5",

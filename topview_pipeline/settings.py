@@ -311,6 +311,11 @@ class PipelineConfig(BaseModel):
         description="SQLAlchemy URL of the ledger: SQLite on a local disk, or for several machines "
         "postgresql+psycopg2://user:password@host/name. Unset: ledger.db in TOPVIEW_HOME.",
     )
+    migrate: bool = Field(
+        True,
+        description="false: a run makes no tables in the ledger's database, as its role may not; "
+        "`topview-pipeline ledger upgrade` does.",
+    )
     store: Annotated[Ref, AfterValidator(_store)] = Field(
         default_factory=lambda given: str(given["home"] / "store"),
         repr=False,

@@ -1,4 +1,4 @@
-"""`topview-pipeline ledger`: which store the ledger's results are kept in."""
+"""`topview-pipeline ledger`: the store it knows, its tables, and its move to another database."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import click
 
 from topview_pipeline.cli.console import ask, person, say
 from topview_pipeline.cli.environment import pipeline
+from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.text import counted
 
 _LOST: Final = (
     "Tasks that were in flight when an earlier ledger was lost are unknown to this one: their work "
@@ -21,7 +23,7 @@ _MOVED: Final = (
 
 @click.group()
 def ledger() -> None:
-    """Let ledger and store know each other again."""
+    """Look after the ledger: its store, its tables, its move to another database."""
 
 
 @ledger.command()
@@ -50,3 +52,42 @@ def adopt(yes: bool) -> None:
         if identity is not None:
             ledger.remember_store(identity, who=person())
     say("Ledger and store know each other now.")
+
+
+@ledger.command()
+def upgrade() -> None:
+    """Make the ledger's tables (TOPVIEW_LEDGER_URL), for runs with TOPVIEW_MIGRATE=false.
+
+    Before an upgrade, as a role that may make tables: a Helm pre-upgrade hook. It sends nothing,
+    needs no account, and changes nothing in a ledger that has them.
+
+    Exit codes: 0 the ledger has the tables of this program, 2 it has others, or none can be made.
+    """
+    from topview_pipeline.ledger.database import Database
+    from topview_pipeline.ledger.schema import VERSION
+
+    database = Database(pipeline().config.ledger_url)
+    database.close()
+    say(f"The ledger {database.where} has the tables of version {VERSION}.")
+
+
+@ledger.command(name="copy")
+@click.argument("source")
+@click.argument("target")
+def copy_(source: str, target: str) -> None:
+    """Copy the ledger SOURCE into the empty one TARGET, from SQLite to PostgreSQL or back.
+
+    Both are URLs as TOPVIEW_LEDGER_URL takes them; PGPASSWORD keeps a password out of them. It is
+    refused while a run is at work.
+
+    Exit codes: 0 all rows are in TARGET, 2 nothing was copied.
+    """
+    from topview_pipeline.ledger.transfer import copy_ledger
+
+    urls = [
+        PipelineConfig.model_validate({"ledger_url": url}).ledger_url for url in (source, target)
+    ]
+    where, counts = copy_ledger(*urls)
+    rows = ", ".join(f"{count} in {name}" for name, count in counts.items() if count)
+    say(f"Copied {counted(sum(counts.values()), 'row')} ({rows or 'none'}) to {where}.")
+    say("Let TOPVIEW_LEDGER_URL name it in every process, and use the old one no more.")

@@ -19,7 +19,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "run": "Bring the catalogue up to date.",
     "plan": "Show what a run would make, why, and for how much.",
     "tasks": "Look at submitted tasks, and settle what only a person can.",
-    "ledger": "Let ledger and store know each other again.",
+    "ledger": "Look after the ledger: its store, its tables, its move.",
     "review": "Decide which scenes become videos, for many products at once.",
     "choose": "Choose the scene that becomes a product's video.",
     "export": "Copy the finished videos to a folder.",

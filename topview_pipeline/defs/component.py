@@ -208,6 +208,7 @@ class TopviewCatalogue(dg.Component, _Described):
     catalogue: str | None = _as("catalogue", default=...)
     account: Account = Field(description="The Topview account.")
     ledger: Secret = _as("ledger_url")
+    migrate: bool = _as("migrate")
     store: str | None = _as("store")
     home: str = _as("home", default=".topview")
     nightly: Nightly = Field(Nightly(), description="When `nightly_catch_up` runs, and its limit.")

@@ -104,6 +104,7 @@ class TopviewResource:
             base_url=config.base_url,
             uid=config.require_uid(),
             pipeline=config.name,
+            migrate=config.migrate,
         )
         try:
             yield ledger

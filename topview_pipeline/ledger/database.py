@@ -68,14 +68,17 @@ class Database:
     Args:
         url: as `PipelineConfig.ledger_url` has it: `sqlite:///` or `postgresql+psycopg2://`.
         clock: seconds since the epoch, for tests; by default the database's own clock.
+        migrate: a database without tables gets them; its role must be allowed to make some.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, url: str, *, clock: Callable[[], float] | None = None, migrate: bool = True
+    ) -> None:
         self.where, self.engine = _open(url)
         self._is_sqlite = self.engine.dialect.name == "sqlite"
         self._clock = clock
         self._outcome = "Nothing was written and nothing was submitted."
-        self._create_if_new()
+        self._create_if_new(may_create=migrate)
         self._outcome = "This step was not written."
 
     @contextmanager
@@ -125,11 +128,14 @@ class Database:
         """Close all connections."""
         self.engine.dispose()
 
-    def _create_if_new(self) -> None:
+    def _create_if_new(self, *, may_create: bool) -> None:
         # Looking needs no writer's lock: all but the first of all openings end with it.
         with self.read() as connection:
             if _is_ledger(connection, self.where):
                 return
+        if not may_create:
+            fix = "Run `topview-pipeline ledger upgrade`, as a role that may make tables."
+            raise LedgerVersion("it has no tables yet", f"ledger {self.where}", fix)
         with self.write() as connection:
             if not self._is_sqlite:  # there is no table yet that could be locked
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_NEW_SCHEMA_LOCK)))

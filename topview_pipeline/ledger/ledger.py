@@ -51,18 +51,19 @@ class Ledger:
         uid: str,
         pipeline: str = DEFAULT_NAME,
         clock: Callable[[], float] | None = None,
+        migrate: bool = True,
     ) -> None:
         """Open (and on first use create) the ledger.
 
         Args:
-            url, clock: as `Database` takes them.
+            url, clock, migrate: as `Database` takes them.
             pipeline: whose products these are.
 
         Raises:
             LedgerUnavailable: it cannot be opened or written.
             LedgerVersion: it was written with another schema.
         """
-        self._database = Database(url, clock=clock)
+        self._database = Database(url, clock=clock, migrate=migrate)
         self.account = account_id(base_url, uid)
         self.pipeline = pipeline
         self.tasks = Tasks(self._database, self.account, pipeline)

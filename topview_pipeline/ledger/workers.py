@@ -65,7 +65,7 @@ class Workers:
 
         Not if it ended by itself or has not begun.
         """
-        query = sa.select(_is_recent(self._db.now()).label("lives")).where(
+        query = sa.select(is_recent(self._db.now()).label("lives")).where(
             worker.c.account == self._account,
             worker.c.pipeline == self._pipeline,
             worker.c.run_id == run_id,
@@ -76,9 +76,9 @@ class Workers:
 
 def living(account: str, now: float) -> sa.Select[tuple[str]]:
     """A query for the ids of an account's living workers."""
-    return sa.select(worker.c.id).where(worker.c.account == account, _is_recent(now))
+    return sa.select(worker.c.id).where(worker.c.account == account, is_recent(now))
 
 
-def _is_recent(now: float) -> sa.ColumnElement[bool]:
+def is_recent(now: float) -> sa.ColumnElement[bool]:
     """A heartbeat in the future was before the clock was set back: it keeps nobody alive."""
     return worker.c.heartbeat_at.between(now - DEAD_AFTER_SECONDS, now + DEAD_AFTER_SECONDS)
