@@ -36,6 +36,8 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
     "CATALOGUE": "python:shop.products:source",
     "SLOTS": "12",
     "MIGRATE": "false",
+    "ALERT_URL": "https://hooks.slack.com/services/T/B/x",
+    "LOG_FORMAT": "json",
     "RUN_SIZE": "200",
     "CREDIT_LIMIT": "0",
     "NIGHTLY_CREDIT_LIMIT": "7.5",

@@ -167,6 +167,12 @@ def _header(value: str | SecretStr) -> str | SecretStr:
     return value
 
 
+def _alert_url(url: SecretStr) -> SecretStr:
+    if not re.match("https?://[^/ ]", url.get_secret_value()):
+        raise ValueError("it is not an http or https URL", "Use the webhook's whole URL.")
+    return url
+
+
 def _price_list(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -411,6 +417,16 @@ class PipelineConfig(BaseModel):
         description="URL at which a web server of yours shows the store to browsers, for the links "
         "in Dagster, in the manifest and in the gallery of a remote store. Unset: the store's own "
         "addresses, in Dagster only http and https.",
+    )
+    alert_url: Annotated[SecretStr, AfterValidator(_alert_url)] | None = Field(
+        None,
+        description="URL to which changes of the health checks are posted as JSON: a Slack "
+        "webhook, or one of your own. It is kept secret.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="json: each result and trouble of a run is also a JSON line on standard error, "
+        "with product, stage, task id and run id.",
     )
     defaults: CatalogueDefaults = CatalogueDefaults()
     _unset: dict[str, SettingsError] = PrivateAttr(default_factory=dict)

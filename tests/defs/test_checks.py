@@ -118,6 +118,7 @@ class Account:
         )
         with context:
             answer: Any = health_checks_sensor(self.topview)(context)
+            self.cursor = context.cursor
         if isinstance(answer, dg.SkipReason):
             return str(answer.skip_message)
         self.cursor = answer.cursor

@@ -24,6 +24,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "choose": "Choose the scene that becomes a product's video.",
     "export": "Copy the finished videos to a folder.",
     "gallery": "Show everything that was made, in the browser.",
+    "metrics": "Print credits, slots and tasks in OpenMetrics, or serve them.",
     "voices": "List voices, for the column voice_id.",
     "captions": "List caption styles, for the column caption_id.",
     "avatars": "List public avatars, for the column avatar_id.",
@@ -32,7 +33,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "sandbox": "Run a local Topview.",
     "probe": "Find out how Topview really answers.",
 }
-_END_IN_THEIR_OWN_WAY: Final = frozenset({"gallery", "sandbox", "ui"})
+_END_IN_THEIR_OWN_WAY: Final = frozenset({"gallery", "metrics", "sandbox", "ui"})
 """Servers. All else is ended at once by a signal: nothing that it does is half done then."""
 _SPEAK_THEMSELVES: Final = frozenset({"demo", "gallery", "init", "sandbox", "ui"})
 """All else has a sign of life."""

@@ -9,18 +9,21 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from topview_pipeline.defs.alerts import Posted, digest_of, due, payload, post
 from topview_pipeline.defs.failures import plain_errors
 from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.outline import Outline
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.errors import PipelineError
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import STAGES, Stage
+from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from topview_pipeline.ledger.health import Answer
@@ -37,6 +40,8 @@ _CONSEQUENCES: Final = (
 _LOOK_SECONDS: Final = 300
 _REPORT_AGAIN_SECONDS: Final = 6 * 3600.0
 """Dagster shows when a check was last evaluated: one that never changes should not look dead."""
+_UNREADABLE: Final = "ledger_unreadable"
+"""Name of an alert that is no check: there is nothing to evaluate checks from."""
 _COLUMNS: Final = ("product", "stage", "what", "fix", "task_id")
 
 
@@ -179,26 +184,29 @@ def health_checks_sensor(topview: TopviewResource) -> dg.SensorDefinition:
 def _report(
     context: dg.SensorEvaluationContext, topview: TopviewResource
 ) -> dg.SensorResult | dg.SkipReason:
-    from topview_pipeline.errors import PipelineError
-
+    now = time.time()
+    reported = _Reported.parse(context.cursor)
     try:
         answers = _answers(topview)
     except PipelineError as error:
-        return dg.SkipReason(str(error))
-    now = time.time()
-    reported = _Reported.parse(context.cursor)
+        said = _alert(topview, {_UNREADABLE: _unreadable(error)}, reported.posted, now)
+        context.update_cursor(json.dumps(asdict(reported)))
+        return dg.SkipReason(f"{error}{said}")
     if not 0.0 <= now - reported.at <= _REPORT_AGAIN_SECONDS:
-        reported = _Reported(now, {})
+        reported = _Reported(now, {}, reported.posted)
+    said = _alert(topview, {_UNREADABLE: _unreadable(None), **answers}, reported.posted, now)
     digests = {name: _digest(answer) for name, answer in answers.items()}
     news = [
         check for check in HEALTH_CHECKS if reported.digests.get(check.name) != digests[check.name]
     ]
     counts = ", ".join(f"{answer.count} {name}" for name, answer in answers.items())
+    cursor = json.dumps(asdict(_Reported(reported.at, digests, reported.posted)))
     if not news:
-        return dg.SkipReason(f"nothing changed: {counts}")
+        context.update_cursor(cursor)
+        return dg.SkipReason(f"nothing changed: {counts}{said}")
     return dg.SensorResult(
-        skip_reason=dg.SkipReason(f"{len(news)} checks reported: {counts}"),
-        cursor=json.dumps(asdict(_Reported(reported.at, digests))),
+        skip_reason=dg.SkipReason(f"{len(news)} checks reported: {counts}{said}"),
+        cursor=cursor,
         asset_events=[
             dg.AssetCheckEvaluation(
                 asset_key=topview.outline.key(MANIFEST),
@@ -212,19 +220,51 @@ def _report(
 
 @dataclass(frozen=True)
 class _Reported:
-    """The sensor's cursor: digests of the answers that Dagster has, all reported after `at`."""
+    """The sensor's cursor: digests of the answers that Dagster has, all reported after `at`.
+
+    `posted` is what the alert URL has.
+    """
 
     at: float
     digests: dict[str, str]
+    posted: Posted = field(default_factory=dict)
 
     @classmethod
     def parse(cls, cursor: str | None) -> "_Reported":
         """The cursor; an empty one when there is none that can be read."""
         try:
             values = json.loads(cursor or "")
-            return cls(float(values["at"]), dict(values["digests"]))
-        except (ValueError, KeyError, TypeError):
+            posted = {name: (str(what), float(at)) for name, (what, at) in values["posted"].items()}
+            return cls(float(values["at"]), dict(values["digests"]), posted)
+        except (ValueError, KeyError, TypeError, AttributeError):
             return cls(0.0, {})
+
+
+def _alert(
+    topview: TopviewResource, answers: "Mapping[str, Answer]", posted: Posted, now: float
+) -> str:
+    """Post what is due and note it in `posted`; what became of it, for the tick's reason."""
+    try:
+        url = topview.config.alert_url
+    except PipelineError:
+        return ""
+    names = [] if url is None else due(answers, posted, now)
+    if url is None or not names:
+        return ""
+    changed = {name: answers[name] for name in names}
+    meanings = {check.name: check.meaning for check in HEALTH_CHECKS}
+    trouble = post(url.get_secret_value(), payload(topview.config.name, changed, meanings))
+    if trouble is not None:
+        return f"; TOPVIEW_ALERT_URL was not reached ({trouble}), and is tried again"
+    posted |= {name: (digest_of(answer), now) for name, answer in changed.items()}
+    return f"; {counted(len(names), 'change')} posted"
+
+
+def _unreadable(error: PipelineError | None) -> "Answer":
+    from topview_pipeline.ledger.health import Answer, Case
+
+    cases = () if error is None else (Case("", "", str(error), ""),)
+    return Answer(len(cases), cases, "do what the message says")
 
 
 def _answers(topview: TopviewResource) -> "dict[str, Answer]":

@@ -236,6 +236,8 @@ class TopviewCatalogue(dg.Component, _Described):
     previews: bool = _as("previews")
     checks: bool = _as("checks")
     media_url: str | None = _as("media_url")
+    alert_url: Secret = _as("alert_url")
+    log_format: Literal["text", "json"] = _as("log_format")
     _unset: dict[str, str] = PrivateAttr(default_factory=dict)
     """By key: the variable it refers to, which is not set."""
     _file: str = PrivateAttr("")
@@ -303,8 +305,9 @@ class TopviewCatalogue(dg.Component, _Described):
         for key, value in _flat(self.model_dump(exclude_unset=True), "account", "nightly"):
             if value is not None and key != without:
                 values[_FIELDS.get(key, key)] = value
-        if isinstance(url := values.get("ledger_url"), SecretStr):
-            values["ledger_url"] = url.get_secret_value()
+        for name in ("ledger_url", "alert_url"):
+            if isinstance(url := values.get(name), SecretStr):
+                values[name] = url.get_secret_value()
         if prices := values.get("prices"):
             values["prices"] = ", ".join(f"{name}={price}" for name, price in prices.items())
         for group in ("defaults", "deadline_seconds"):

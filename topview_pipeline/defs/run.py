@@ -15,6 +15,7 @@ import dagster as dg
 
 from topview_pipeline.defs.dagster_private import event_log_kept_open
 from topview_pipeline.defs.durable import check_durable
+from topview_pipeline.defs.event_lines import write_line
 from topview_pipeline.defs.events import DagsterEvent, Report, Reporter
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.defs.metadata import ACCOUNT
@@ -154,12 +155,12 @@ class Production:
                 if task is not None and self._is_whole(task):
                     made = Made(name, key, task, dict(task.inputs))
                     yield from reporter.dagster_events(made)
-                    self._topview.notify(made)
+                    self._notify(made)
                     continue
                 what = reasons.get(name, f"it is not in the catalogue {catalogue.source}")
                 fix = "fix or add its row in the catalogue, then run it again"
                 reporter.report.troubles.append(Trouble(name, key, "failed", what, fix))
-                self._topview.notify(Failed(name, key, what, fix))
+                self._notify(Failed(name, key, what, fix))
 
     def _is_whole(self, task: Task) -> bool:
         artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
@@ -208,12 +209,17 @@ class Production:
                 thread.no_more()
                 for event in thread.events():
                     yield from reporter.dagster_events(event)
-                    self._topview.notify(event)
+                    self._notify(event)
         finally:
             thread.close()
         if self._topview.is_stopping:
             self._topview.stop_reported.wait(_REPORT_SECONDS)
             raise dg.Failure(STOPPED, allow_retries=False)
+
+    def _notify(self, event: object) -> None:
+        self._topview.notify(event)
+        if self._config.log_format == "json":
+            write_line(event, self._run.run_id)
 
     def _context_of(
         self, ledger: Ledger, worker: str, files: InputFiles

@@ -59,6 +59,27 @@ class History:
         self._account = account
         self._pipeline = pipeline
 
+    def states(self) -> dict[tuple[str, str, str], int]:
+        """How many tasks of the account there are by pipeline, stage and state."""
+        columns = task.c.pipeline, task.c.stage, task.c.state
+        query = sa.select(*columns, sa.func.count()).where(task.c.account == self._account)
+        rows = self._db.rows(query.group_by(*columns).order_by(*columns))
+        return {(pipeline, stage, state.value): count for pipeline, stage, state, count in rows}
+
+    def failures(self) -> dict[tuple[str, str], int]:
+        """How many attempts of the account failed by stage and Topview's code."""
+        columns = task.c.stage, sa.func.coalesce(task.c.error_code, "none")
+        failed = task.c.account == self._account, task.c.state == TaskState.FAILED
+        query = sa.select(*columns, sa.func.count()).where(*failed)
+        rows = self._db.rows(query.group_by(*columns).order_by(*columns))
+        return {(stage, code): count for stage, code, count in rows}
+
+    def oldest_pending_seconds(self) -> float:
+        """How long ago the oldest task was accepted that Topview works on; 0 without one."""
+        pending = task.c.account == self._account, task.c.state == TaskState.PENDING
+        at = self._db.scalar(sa.select(sa.func.min(task.c.pending_at)).where(*pending))
+        return 0.0 if at is None else max(self._db.now() - at, 0.0)
+
     def page(
         self,
         *,
