@@ -184,7 +184,7 @@ class World:
 
     def open_ledger(self, pipeline: str = DEFAULT_NAME) -> Ledger:
         """The ledger, as another process opens it; without fsync, as no power cut is tested."""
-        of = {"base_url": BASE_URL, "uid": self.settings.uid, "pipeline": pipeline}
+        of: Any = {"base_url": BASE_URL, "uid": self.settings.uid, "pipeline": pipeline}
         ledger = Ledger(self.ledger_url, clock=self.machine, **of)
         engine = ledger._database.engine
         if engine.dialect.name == "sqlite":
