@@ -31,7 +31,7 @@ def metrics(port: int | None, host: str, file: Path | None) -> None:
         from prometheus_client import CollectorRegistry, start_http_server, write_to_textfile
         from prometheus_client.openmetrics.exposition import generate_latest
 
-        from topview_pipeline.export.metrics import LedgerMetrics
+        from topview_pipeline.export.ledger_metrics import LedgerMetrics
     except ModuleNotFoundError as error:
         fix = "Run: pip install 'topview-pipeline[metrics]'"
         raise CannotStart("prometheus_client is not installed", fix=fix) from error
