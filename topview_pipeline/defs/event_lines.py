@@ -17,7 +17,8 @@ def write_line(event: object, run_id: str) -> None:
     if values is not None:
         at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         line = {"time": at, "logger": "topview_pipeline", "run_id": run_id, **values}
-        print(json.dumps(line), file=sys.stderr, flush=True)  # noqa: T201 - it is the log
+        sys.stderr.write(f"{json.dumps(line)}\n")
+        sys.stderr.flush()
 
 
 def _values(event: object) -> dict[str, Any] | None:
