@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from tests.catalogue.samples import NO_DEFAULTS
 from tests.cli.conftest import unsigned

@@ -1,0 +1,189 @@
+"""The deploy kit, as far as it can be read without a container engine or a cluster."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from topview_pipeline.cli import main
+from topview_pipeline.defs.instance import DAGSTER_YAML, missing_settings
+from topview_pipeline.settings import VARIABLES, PipelineConfig
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+CHART: dict[str, Any] = {
+    "global": {"dagsterHome": str, "postgresqlSecretName": str},
+    "generatePostgresqlPasswordSecret": bool,
+    "postgresql": {
+        **dict.fromkeys(("postgresqlHost", "postgresqlUsername", "postgresqlDatabase"), str),
+        "enabled": bool,
+        "postgresqlScheme": str,
+        "service": {"port": int},
+    },
+    "dagster-user-deployments": {"deployments": list},
+    "runLauncher": {
+        "type": str,
+        "config": {
+            "k8sRunLauncher": {
+                "imagePullPolicy": str,
+                "loadInclusterConfig": bool,
+                "runK8sConfig": {
+                    "podSpecConfig": dict,
+                    "podTemplateSpecMetadata": dict,
+                    "jobSpecConfig": dict,
+                },
+            }
+        },
+    },
+    "dagsterDaemon": {
+        "runCoordinator": {
+            "enabled": bool,
+            "type": str,
+            "config": {
+                "queuedRunCoordinator": {"maxConcurrentRuns": int, "tagConcurrencyLimits": list}
+            },
+        },
+        "runMonitoring": {
+            "enabled": bool,
+            **dict.fromkeys(("startTimeoutSeconds", "maxResumeRunAttempts"), int),
+            **dict.fromkeys(("pollIntervalSeconds", "freeSlotsAfterRunEndSeconds"), int),
+        },
+        "runRetries": {"enabled": bool},
+        "sensors": {"useThreads": bool, "numWorkers": int},
+        "resources": dict,
+    },
+    "dagsterWebserver": {"resources": dict},
+    "computeLogManager": {"type": str},
+    "telemetry": {"enabled": bool},
+    "additionalInstanceConfig": dict,
+}
+"""What the chart's own schema has (helm/dagster/schema in Dagster's repository), of what we set."""
+USER_DEPLOYMENT = {
+    *("name", "image", "dagsterApiGrpcArgs", "port", "includeConfigInLaunchedRuns", "envSecrets"),
+    *("env", "resources", "podSecurityContext", "securityContext", "volumes", "volumeMounts"),
+}
+
+
+def loaded(name: str) -> Any:
+    return yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8"))
+
+
+def environments(found: Any) -> list[dict[str, str]]:
+    """All mappings of variables in a document."""
+    if isinstance(found, list):
+        return [one for inner in found for one in environments(inner)]
+    if not isinstance(found, dict):
+        return []
+    own = {name: text for name, text in found.items() if str(name).startswith("TOPVIEW_")}
+    if str(found.get("name")).startswith("TOPVIEW_"):
+        own = {found["name"]: found["value"]}
+    return [own] * bool(own) + environments(list(found.values()))
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*.yaml")), ids=lambda path: path.name)
+def test_what_is_set_is_a_setting_and_has_a_value_that_can_be_used(path: Path) -> None:
+    """A misspelt limit in a values file would be no limit."""
+    for found in environments(loaded(path.name)):
+        assert found.keys() <= VARIABLES.keys()
+        assert all(isinstance(text, str) for text in found.values()), "a variable is a text"
+        PipelineConfig.from_environment(found)
+
+
+def _commands(found: Any) -> list[list[str]]:
+    if isinstance(found, list):
+        return [one for inner in found for one in _commands(inner)]
+    if not isinstance(found, dict):
+        return []
+    own = found.get("command")
+    rest = _commands(list(found.values()))
+    return [own, *rest] if isinstance(own, list) else rest
+
+
+def test_every_command_in_the_kit_exists() -> None:
+    ours = [
+        command
+        for path in DEPLOY.glob("*.yaml")
+        for command in _commands(loaded(path.name))
+        if command[0] == "topview-pipeline"
+    ]
+    assert {command[1] for command in ours} == {"sandbox", "metrics", "ledger"}
+    for command in ours:
+        context: Any = main.make_context("topview-pipeline", command[1:2], resilient_parsing=True)
+        one: Any = main.get_command(context, command[1])
+        rest = command[2:]
+        if hasattr(one, "commands"):
+            one, rest = one.commands[rest[0]], rest[1:]
+        one.make_context(command[1], rest, resilient_parsing=False).close()
+
+
+def test_the_image_is_installed_with_extras_that_there_are_and_runs_as_nobody() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    project = (ROOT / "pyproject.toml").read_text()
+    (extras,) = re.findall(r"'\.\[([\w,]+)\]'", text)
+    assert all(re.search(rf"^{extra} = \[", project, re.MULTILINE) for extra in extras.split(","))
+    last = text.split("\nFROM ")[-1]
+    assert re.search(r"^USER 10001:10001$", last, re.MULTILINE), "Kubernetes wants a number"
+    assert "ADD " not in text
+    assert all((ROOT / name).exists() for name in ("constraints.txt", "LICENSE"))
+    command = shlex.split(text.rsplit("CMD", 1)[1].strip(" []\n").replace(",", ""))
+    import_module(command[command.index("-m") + 1])
+
+
+def test_dagster_gets_our_limits_in_compose_and_in_the_chart(tmp_path: Path) -> None:
+    """Without them a backfill of 5,000 products is 5,000 processes, and a failed op runs again."""
+    config = loaded("dagster.yaml")
+    assert config.pop("storage")["postgres"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert missing_settings(instance) == ""
+
+    ours, values = yaml.safe_load(DAGSTER_YAML), loaded("values.yaml")
+    daemon, instance_config = values["dagsterDaemon"], values["additionalInstanceConfig"]
+    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    limits = ours["concurrency"]["runs"]["tag_concurrency_limits"]
+    assert queue["tagConcurrencyLimits"] == limits
+    # Both at once would be one key twice in the chart's dagster.yaml.
+    assert instance_config["run_retries"] == ours["run_retries"]
+    assert daemon["runRetries"] == {"enabled": False}
+
+
+def test_the_values_are_those_that_the_chart_knows() -> None:
+    """Helm takes a misspelt key without a word, where the schema does not forbid it."""
+
+    def check(values: Any, known: Any, where: str) -> None:
+        if not isinstance(known, dict):
+            assert isinstance(values, known), where
+            return
+        assert values.keys() <= known.keys(), where
+        for name, value in values.items():
+            check(value, known[name], f"{where}.{name}")
+
+    values = loaded("values.yaml")
+    check(values, CHART, "values")
+    for one in values["dagster-user-deployments"]["deployments"]:
+        assert one.keys() <= USER_DEPLOYMENT
+        assert one["image"].keys() == {"repository", "tag", "pullPolicy"}
+        assert one["image"]["tag"] != "latest"
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
+    assert launcher["podSpecConfig"]["terminationGracePeriodSeconds"] >= 150
+
+
+def test_a_read_only_image_has_a_place_for_all_that_is_written() -> None:
+    """A read-only DAGSTER_HOME made every catch_up fail."""
+    storage, values = "/opt/dagster/dagster_home/storage", loaded("values.yaml")
+    (one,) = values["dagster-user-deployments"]["deployments"]
+    assert one["securityContext"]["readOnlyRootFilesystem"]
+    assert {mount["mountPath"] for mount in one["volumeMounts"]} == {"/tmp", storage}
+    compose = loaded("compose.yaml")
+    ours = [one for one in compose["services"].values() if one["image"] == "topview-pipeline"]
+    assert len(ours) == 5
+    for service in ours:
+        assert service["read_only"]
+        assert {place.split(":")[0] for place in service["tmpfs"]} == {"/tmp", storage}
