@@ -24,6 +24,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "choose": "Choose the scene that becomes a product's video.",
     "export": "Copy the finished videos to a folder.",
     "gallery": "Show everything that was made, in the browser.",
+    "purge": "Forget products that left the catalogue long ago, and their media.",
     "metrics": "Print credits, slots and tasks in OpenMetrics, or serve them.",
     "voices": "List voices, for the column voice_id.",
     "captions": "List caption styles, for the column caption_id.",

@@ -15,6 +15,7 @@ from topview_pipeline.ledger.catalogue_state import CatalogueState
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.hashes import FileHashTable
 from topview_pipeline.ledger.history import History, append_event
+from topview_pipeline.ledger.retired import Retired
 from topview_pipeline.ledger.reviews import Reviews
 from topview_pipeline.ledger.schema import account, task
 from topview_pipeline.ledger.tasks import Tasks
@@ -74,6 +75,7 @@ class Ledger:
         self.hashes = FileHashTable(self._database)
         self.catalogue = CatalogueState(self._database, self.account, pipeline)
         self.reviews = Reviews(self._database, self.account, pipeline)
+        self.retired = Retired(self._database, self.account, pipeline)
         self.history = History(self._database, self.account, pipeline)
         self._register(base_url, uid)
 
