@@ -34,6 +34,7 @@ def _make(instance: dg.DagsterInstance, **config: int) -> None:
         job,
         instance,
         module="topview_pipeline.definitions",
+        location="topview_pipeline",
         run_config=config_of_run,
         run_id=run_id,
     )

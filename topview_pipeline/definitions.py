@@ -22,9 +22,9 @@ def _outline() -> Outline:
     for name in FIELDS:
         text = os.environ.get(f"TOPVIEW_{name.upper()}", "").strip()
         with suppress(PipelineError):
-            PipelineConfig.model_validate({name: text} if text else {})
+            Outline.of_config(PipelineConfig.model_validate({name: text} if text else {}))
             given |= {name: text} if text else {}
-    return Outline.of_config(PipelineConfig.model_validate(given))
+    return Outline.of_config(PipelineConfig.model_validate(given).written_as(None))
 
 
 warn_of_unknown_variables()

@@ -33,6 +33,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
+from typing_extensions import Self
 
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.prices import PriceList
@@ -132,7 +133,7 @@ def _owners(owners: object) -> object:
 
 
 def _cron(cron: str) -> str:
-    # The full check is Dagster's, when it loads the schedule.
+    # The full check is Dagster's, when the outline is made.
     if not re.fullmatch(r"\S+( +\S+){4}|@\w+", cron.strip()):
         fix = "Write minute, hour, day, month and weekday, such as 0 2 * * *."
         raise ValueError(f"{cron!r} is no cron schedule", fix)
@@ -430,6 +431,8 @@ class PipelineConfig(BaseModel):
     )
     defaults: CatalogueDefaults = CatalogueDefaults()
     _unset: dict[str, SettingsError] = PrivateAttr(default_factory=dict)
+    _keys: Mapping[str, str] | None = PrivateAttr(default_factory=dict)
+    """Names of fields where they were written, if others; None: it is a variable each."""
 
     @classmethod
     def from_environment(
@@ -441,7 +444,32 @@ class PipelineConfig(BaseModel):
         """
         given = os.environ if environ is None else environ
         found = {name: text for name in VARIABLES if (text := given.get(name, "").strip())}
-        return cls.model_validate(_by_field(found), context=project_root(start))
+        config = cls.model_validate(_by_field(found), context=project_root(start))
+        return config.written_as(None)
+
+    def written_as(self, keys: Mapping[str, str] | None) -> Self:
+        """Keep how its fields are named where it was written; None: as variables."""
+        self._keys = keys
+        return self
+
+    @property
+    def keys(self) -> Mapping[str, str] | None:
+        """The names of fields where they were written, as `spelled` takes them."""
+        return self._keys
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002
+        """Return a copy with other values, which are checked as those of any configuration.
+
+        What follows from others, such as `key_prefix` from `name`, follows from the new ones.
+        """
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        copy = type(self)(**(given | dict(update or {})))
+        copy._unset, copy._keys = self._unset, self._keys
+        return copy
+
+    def wrong(self, field: str, what: str, fix: str) -> SettingsError:
+        """Return the error of a field, which names it as it was written."""
+        return SettingsError(what, spelled(_variable(field), self._keys, plain=True), fix)
 
     def require_uid(self) -> str:
         """Return the uid, by which the ledger is kept. Raises SettingsError when it is unset."""
@@ -461,7 +489,7 @@ class PipelineConfig(BaseModel):
 
     def unset(self, field: str, fix: str = "") -> SettingsError:
         """Return the error of a field that is needed and not set."""
-        return self._unset.get(field) or SettingsError("it is not set", _variable(field), fix)
+        return self._unset.get(field) or self.wrong(field, "it is not set", fix)
 
     def explain_unset(self, errors: Mapping[str, SettingsError]) -> None:
         """Let these be the errors of fields that are not set, in place of their variables."""
@@ -475,14 +503,20 @@ class PipelineConfig(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _explain(
-        cls, values: Any, handler: ModelWrapValidatorHandler[PipelineConfig]
+        cls,
+        values: Any,
+        handler: ModelWrapValidatorHandler[PipelineConfig],
+        info: ValidationInfo,
     ) -> PipelineConfig:
         """Raise SettingsError, outside of pydantic's error: that one holds the values."""
         try:
             return handler(values)
         except ValidationError as error:
-            explanation = explained(error, _variable)
-        raise explanation
+            found = explained(error, _variable)
+        if info.context is None:  # it is written in Python
+            what, fix = (spelled(text, {}) for text in (found.what, found.fix))
+            found = SettingsError(what, spelled(found.where, {}, plain=True), fix)
+        raise found
 
 
 def explained(error: ValidationError, place: Callable[..., str]) -> SettingsError:
@@ -517,6 +551,27 @@ def _places() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
 
 VARIABLES: Final[Mapping[str, FieldInfo]] = {_variable(*place): field for place, field in _places()}
 """Every variable that is read; default and description are those of the field."""
+_FIELDS: Final = {_variable(*place): ".".join(place) for place, _ in _places()}
+_MENTIONED: Final = re.compile(rf"{_PREFIX}\w+")
+
+
+def spelled(text: str, keys: Mapping[str, str] | None, *, plain: bool = False) -> str:
+    """Return a message that names settings as the person wrote them. The one place that does.
+
+    Args:
+        keys: by field, its name where that is another; None: settings are variables.
+        plain: without the quotes around a name.
+    """
+    if keys is None:
+        return text
+
+    def key(mentioned: re.Match[str]) -> str:
+        field = _FIELDS.get(mentioned[0])
+        if field is None:
+            return mentioned[0]
+        return keys.get(field, field) if plain else f"`{keys.get(field, field)}`"
+
+    return _MENTIONED.sub(key, text)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[tuple[str, str | None]]:

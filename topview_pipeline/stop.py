@@ -35,10 +35,12 @@ class Stop:
 
     Attributes:
         code: the process's exit code once a signal came, 128 + its number; else None.
+        worded: returns a message of this process as the pipeline that it works on has it.
     """
 
     def __init__(self) -> None:
         self.code: int | None = None
+        self.worded: Callable[[str], str] = str
         self._callback: Callable[[], None] | None = None
         self._before_end: Callable[[], None] | None = None
         self._otherwise = _NOTHING_SENT
@@ -107,7 +109,7 @@ class Stop:
     def _end(self, why: str) -> None:
         """End the process, whatever it is doing."""
         with contextlib.suppress(OSError):
-            os.write(2, f"\n{why}\n".encode())
+            os.write(2, f"\n{self.worded(why)}\n".encode())
         os._exit(self.code or 1)
 
 

@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol
 
 import dagster as dg
 
-from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.defs.outline import Outline
+from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig
 
 try:
     import pytest
@@ -102,8 +103,9 @@ class ProductRows:
             writer.writeheader()
             writer.writerows({"product_id": key, **row} for key, row in self.rows.items())
 
-    def register(self, instance: dg.DagsterInstance, partitions: str = "products") -> None:
-        """Make the products partitions of an instance, as the catalogue's sensor does."""
+    def register(self, instance: dg.DagsterInstance, pipeline: str = DEFAULT_NAME) -> None:
+        """Make the pipeline's products partitions, as the catalogue's sensor does."""
+        partitions = Outline(pipeline).partition_set
         instance.add_dynamic_partitions(partitions, list(self.rows))
 
 

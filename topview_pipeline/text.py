@@ -89,6 +89,19 @@ def one_line(text: str) -> str:
     return " ".join(printable(part) for part in text.split())
 
 
+_COMMAND: Final = re.compile(
+    r"topview-pipeline ((?:tasks|ledger) [a-z]+"
+    r"|run|plan|check|review|choose|export|gallery|probe|voices|captions|avatars)\b(?! --pipeline)"
+)
+"""A command that works on a pipeline, as messages have it."""
+
+
+def for_pipeline(text: str, name: str, *, defs: str | None = None) -> str:
+    """Return `text` whose commands work on the pipeline `name`, found in the module `defs`."""
+    module = "" if defs is None else f"--defs {defs} "
+    return _COMMAND.sub(rf"topview-pipeline {module}\1 --pipeline {name}", text)
+
+
 def counted(count: float, what: str) -> str:
     """Return a number of things in words: "1 task", "2.5 credits"."""
     number = count if isinstance(count, int) else f"{count:g}"

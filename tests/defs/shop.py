@@ -100,7 +100,7 @@ class Shop(ProductRows):
     ) -> dg.ExecuteInProcessResult:
         """A run over one product, the products from first to last, or no partition."""
         self.write()
-        self.register(self.instance, PRODUCTS)
+        self.register(self.instance)
         if first is not None and last is not None:
             name = "dagster/asset_partition_range"
             options["tags"] = {f"{name}_start": first, f"{name}_end": last}

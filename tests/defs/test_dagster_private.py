@@ -96,7 +96,12 @@ def test_a_run_executed_here_is_one_of_the_ui(tmp_path: Path, monkeypatch: Patch
 
     with dg.DagsterInstance.get() as instance:
         ended = private.execute_as_launched(
-            counting, instance, module="topview_pipeline.definitions", run_config={}, run_id=RUN_ID
+            counting,
+            instance,
+            module="topview_pipeline.definitions",
+            location="topview_pipeline",
+            run_config={},
+            run_id=RUN_ID,
         )
         run = instance.get_run_by_id(RUN_ID)
     assert run is not None

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from topview_pipeline.defs.failures import Trouble, failure, plain_errors, trouble_of
+from topview_pipeline.defs.outline import Outline
 from topview_pipeline.engine import Failed, Held, HoldReason
 from topview_pipeline.engine.events import FIXES
 from topview_pipeline.store import StoreError
@@ -16,11 +17,11 @@ def _trouble(product: str, what: str = "no face") -> Trouble:
 
 
 def test_no_retry_machine_of_dagster_may_submit_again() -> None:
-    assert failure([_trouble("p1")], made=0).allow_retries is False
+    assert failure([_trouble("p1")], outline=Outline(), made=0).allow_retries is False
 
 
 def test_a_thousand_failures_stay_readable_and_none_is_lost() -> None:
-    found = failure([_trouble(f"p{number}") for number in range(1000)], made=7)
+    found = failure([_trouble(f"p{number}") for number in range(1000)], outline=Outline(), made=7)
 
     assert str(found.description).splitlines() == [
         "7 made, 1000 failed.",
@@ -37,7 +38,7 @@ def test_a_thousand_failures_stay_readable_and_none_is_lost() -> None:
 
 def test_a_table_of_tens_of_thousands_is_cut_and_says_so() -> None:
     """It is one event in Dagster's database."""
-    found = failure([_trouble(f"p{number}") for number in range(60_000)], made=0)
+    found = failure([_trouble(f"p{number}") for number in range(60_000)], outline=Outline(), made=0)
     table = found.metadata["topview/troubles"]
     assert isinstance(table, dg.TableMetadataValue)
     assert table.records[-1].data["product"] == "... and 59,000 more"
@@ -46,16 +47,22 @@ def test_a_table_of_tens_of_thousands_is_cut_and_says_so() -> None:
 
 def test_many_different_failures_stay_readable_too() -> None:
     words = [f"{'x' * number} is no colour" for number in range(1, 50)]
-    lines = str(failure([_trouble(word, word) for word in words], made=0).description).splitlines()
+    lines = str(
+        failure([_trouble(word, word) for word in words], outline=Outline(), made=0).description
+    ).splitlines()
     assert len(lines) == 23
     assert lines[-2] == "... and more, see the table."
 
 
 def test_scattered_failures_name_the_one_run_that_takes_them_all() -> None:
     held = Trouble("d", "finishedVideo", "held", "overdue", "nothing: it goes on by itself")
-    said = str(failure([_trouble("a"), _trouble("b c"), held], made=0).description)
+    said = str(
+        failure([_trouble("a"), _trouble("b c"), held], outline=Outline(), made=0).description
+    )
     assert "`topview-pipeline run --product a --product 'b c'`" in said
-    assert "catch_up" not in str(failure([_trouble("a"), held], made=0).description)
+    assert "catch_up" not in str(
+        failure([_trouble("a"), held], outline=Outline(), made=0).description
+    )
 
 
 def test_outcomes_are_counted_apart() -> None:
@@ -64,7 +71,7 @@ def test_outcomes_are_counted_apart() -> None:
         Held("b", "finishedVideo", HoldReason.OVERDUE, "late", "nothing"),
         Held("c", "finishedVideo", HoldReason.WAITING, "the run's wait time is over", "nothing"),
     ]
-    found = failure([trouble_of(event) for event in events], made=0)
+    found = failure([trouble_of(event) for event in events], outline=Outline(), made=0)
     assert str(found.description).startswith("0 made, 1 failed, 2 held.")
 
 
@@ -74,7 +81,7 @@ def test_every_reason_to_hold_says_what_to_do() -> None:
 
 def test_what_a_person_can_fix_is_a_sentence_and_keeps_its_cause() -> None:
     error = StoreError("is full", "/store", "Make room.")
-    with pytest.raises(dg.Failure) as raised, plain_errors():
+    with pytest.raises(dg.Failure) as raised, plain_errors(Outline()):
         raise error
     assert raised.value.description == str(error) == "/store: is full. Make room."
     assert raised.value.__cause__ is error
@@ -82,5 +89,5 @@ def test_what_a_person_can_fix_is_a_sentence_and_keeps_its_cause() -> None:
 
 
 def test_a_bug_is_not_dressed_up_as_bad_input() -> None:
-    with pytest.raises(KeyError), plain_errors():
+    with pytest.raises(KeyError), plain_errors(Outline()):
         raise KeyError("a bug")

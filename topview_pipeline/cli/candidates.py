@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from topview_pipeline.cli.console import worded
 from topview_pipeline.ledger import Ledger, Task
 from topview_pipeline.stages import BY_KEY, data_version
 from topview_pipeline.store import Artifact, Store, StoreError, product_slug
@@ -45,16 +46,17 @@ async def save_candidates(
     sections = [_section("What was sent", sent, request)]
     for task_id in list(titles)[:_MOST_CANDIDATES]:
         files = await _save(client, row, task_id, folder / product_slug(task_id), troubles)
-        command = f"topview-pipeline tasks adopt {row.id} {task_id}"
+        command = worded(f"topview-pipeline tasks adopt {row.id} {task_id}")
         sections.append(_section(titles[task_id], files, command))
     if len(titles) > _MOST_CANDIDATES:
         troubles.append(f"the first {_MOST_CANDIDATES} of {len(titles)} charges are shown")
     title = html.escape(f"Row {row.id}, {row.stage} of {row.product_id}: which of these is it?")
+    none = worded(f"topview-pipeline tasks void {row.id}")
     page = folder / "index.html"
     page.write_text(
         f'<!doctype html><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         f"<h1>{title}</h1><main>{''.join(sections)}</main>"
-        f"<p>If it is none of them: topview-pipeline tasks void {row.id} --why TEXT</p>",
+        f"<p>If it is none of them: {none} --why TEXT</p>",
         encoding="utf-8",
     )
     return page, troubles

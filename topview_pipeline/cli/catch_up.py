@@ -137,6 +137,7 @@ def _execute(
         job,
         instance,
         module=location.module,
+        location=location.name,
         run_config=config,
         run_id=run_id,
     )

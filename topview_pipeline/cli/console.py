@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SOME_FAILED: Final = 1
 NOTHING_COULD_START: Final = 2
 SOME_PENDING: Final = 3
+WORDS: Final = "topview.words"
+"""Key of `Outline.worded` in the context of a command."""
 SILENT_SECONDS: Final = 9.0
 """A command prints something at least every ten seconds."""
 _FIRST_SECONDS: Final = 0.8
@@ -194,20 +196,36 @@ def given(option: Literal["defs", "pipeline"]) -> str | None:
     return None if context is None else context.meta.get(f"topview.{option}")
 
 
+def is_demo() -> bool:
+    """True for a command that works on what the demo made."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return False
+    root = context.find_root()
+    return root.invoked_subcommand == "demo" or bool(root.params.get("demo"))
+
+
+def worded(text: str) -> str:
+    """A message as the pipeline has it that this command works on, once that is known."""
+    context = click.get_current_context(silent=True)
+    words: Callable[[str], str] = str if context is None else context.meta.get(WORDS, str)
+    return words(text)
+
+
 def say(text: str, console: Console | None = None, *, style: str = "") -> None:
     """Print text as it is, in its own lines: none is folded, for a log is searched by line."""
     if console is None:
-        click.echo(printable(text), file=sys.stdout)
+        click.echo(printable(worded(text)), file=sys.stdout)
         return
     from rich.text import Text
 
     # In a str, rich makes `:red_circle:` a picture even without markup.
-    console.print(Text(printable(text), style=style), soft_wrap=True)
+    console.print(Text(printable(worded(text)), style=style), soft_wrap=True)
 
 
 def say_json(value: object) -> None:
     """Print one JSON document in one line, for another program to read."""
-    click.echo(json.dumps(value, default=str), file=sys.stdout)
+    click.echo(worded(json.dumps(value, default=str)), file=sys.stdout)
 
 
 def say_rows(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, given, say, sign
+from topview_pipeline.cli.console import WORDS, CannotStart, given, is_demo, say, sign
 from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import PipelineConfig, project_root
+from topview_pipeline.stop import stop
 from topview_pipeline.text import counted, one_line, without_queries
 
 if TYPE_CHECKING:
@@ -40,22 +42,56 @@ class CodeLocation:
 
     Attributes:
         module: that has the definitions.
+        name: of the code location, as `dagster dev` names it.
     """
 
     module: str
+    name: str
     defs: Definitions
     topview: TopviewResource
 
 
 def code_location() -> CodeLocation:
-    """The code location of `--defs`, else the one that the environment describes.
+    """The code location of `--defs`, else of the project folder, else of the environment.
 
     Raises:
         CannotStart: there is no such module, or no such pipeline in it.
     """
+    locations = _locations()
+    module = _module(locations)
+    defs, pipelines = _loaded(module)
+    if not pipelines and not given("defs"):
+        module = _OURS  # it is somebody's project that has none of ours
+        defs, pipelines = _loaded(module)
+    topview = _keep_words(_chosen(pipelines, module))
+    return CodeLocation(module, locations.get(module, module), defs, topview)
+
+
+def _module(locations: Mapping[str, str]) -> str:
+    """The module of `--defs`, else the only one of the project folder, else ours."""
+    return given("defs") or (next(iter(locations)) if len(locations) == 1 else _OURS)
+
+
+def _locations() -> dict[str, str]:
+    """The code locations of the project folder, by module; the demo has its own."""
+    from topview_pipeline.defs.dagster_private import locations_in
+
+    if is_demo():
+        return {_OURS: "topview_pipeline"}
+    folder = project_root()
+    try:
+        return locations_in(folder)
+    except Exception as error:  # there is no common class of Dagster's and the parsers' errors
+        reason = one_line(str(error))[:_MOST_REASON]
+        what = f"its code locations cannot be read ({reason})"
+        fix = "Correct its workspace.yaml or pyproject.toml: `dagster dev` reads them too."
+        raise CannotStart(what, str(folder), fix) from error
+
+
+def _loaded(module: str) -> tuple[Definitions, list[TopviewResource]]:
+    """The definitions of a module, and the pipelines in them."""
     from topview_pipeline.defs.dagster_private import definitions_in
 
-    module = given("defs") or _OURS
     try:
         defs = definitions_in(module)
     except Exception as error:
@@ -63,17 +99,27 @@ def code_location() -> CodeLocation:
         reason = f"{type(error).__name__}: {one_line(without_queries(str(error)))[:_MOST_REASON]}"
         fix = "Name the module that `dagster dev -m` or `dg dev` loads, from where it can be found."
         raise CannotStart(f"its definitions cannot be loaded ({reason})", module, fix) from error
-    found = [one for one in (defs.resources or {}).values() if isinstance(one, TopviewResource)]
-    return CodeLocation(module, defs, _chosen(found, module))
+    resources = (defs.resources or {}).values()
+    return defs, [one for one in resources if isinstance(one, TopviewResource)]
+
+
+def _keep_words(topview: TopviewResource) -> TopviewResource:
+    """Let this command's messages name settings and commands as this pipeline has them."""
+    words = partial(topview.outline.worded, defs=given("defs"))
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[WORDS] = words
+    stop.worded = words
+    return topview
 
 
 def pipeline() -> TopviewResource:
     """The pipeline that a command works on. Raises PipelineError when there is none."""
     sign.now("Opening the ledger")
-    if given("defs") or given("pipeline"):
+    if given("pipeline") or _module(_locations()) != _OURS:
         return code_location().topview
     # Without Dagster's definitions, which take as long to load as all else.
-    return TopviewResource(PipelineConfig.from_environment())
+    return _keep_words(TopviewResource(PipelineConfig.from_environment()))
 
 
 def _chosen(found: Sequence[TopviewResource], where: str) -> TopviewResource:

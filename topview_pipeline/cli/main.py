@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from topview_pipeline.cli.console import OneSentence, given, sign
+from topview_pipeline.cli.console import OneSentence, given, sign, worded
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.stop import INTERRUPTED, stop
 
@@ -93,7 +93,7 @@ class _Commands(click.Group):
             with sign.shown():
                 return super().invoke(ctx)
         except PipelineError as error:
-            raise OneSentence(str(error)) from error
+            raise OneSentence(worded(str(error))) from error
         except KeyboardInterrupt:
             raise click.exceptions.Exit(INTERRUPTED) from None
 
@@ -105,8 +105,8 @@ class _Commands(click.Group):
     metavar="MODULE",
     expose_value=False,
     callback=_keep,
-    help="The module with the definitions of your own project. Default: the pipeline of the "
-    "settings.",
+    help="The module with the definitions of your own project. Default: the one that "
+    "pyproject.toml or workspace.yaml names, else the pipeline of the settings.",
 )
 @click.option("--demo", is_flag=True, help="Work on what `make demo` made, not on your settings.")
 @click.pass_context

@@ -163,7 +163,10 @@ def _show_candidates(
         say(f"to compare: {page}")
         if may_open and sys.stdout.isatty():
             click.launch(str(page))
-    say(f"To decide: tasks adopt {task.id} TOPVIEW_TASK_ID, or tasks void {task.id} --why TEXT")
+    say(
+        f"To decide: topview-pipeline tasks adopt {task.id} TOPVIEW_TASK_ID, or "
+        f"topview-pipeline tasks void {task.id} --why TEXT"
+    )
 
 
 @tasks.command()

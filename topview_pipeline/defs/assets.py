@@ -29,7 +29,7 @@ PRODUCTS_A_RUN: Final = 200
 CREDIT_LIMIT: Any = Field(
     default=None,
     description="The most credits that this run may cost, retries by the sensor included. What is "
-    "over it is held until another run. Empty: no such limit; TOPVIEW_CREDIT_LIMIT, for the day, "
+    "over it is held until another run. Empty: no such limit; the account's limit for the day "
     "counts in any case.",
 )
 
@@ -76,7 +76,7 @@ def stage_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.A
             kinds=set(stage.kinds),
             code_version=stage.version,
             skippable=True,
-            description=stage.description,
+            description=outline.worded(stage.description),
             metadata={"topview/task_kind": stage.kind},
         ).with_io_manager_key(outline.of("topview_results"))
         for stage in stages
@@ -109,7 +109,7 @@ def product_videos(
         selected = {key.path[-1] for key in context.selected_asset_keys}
         keys = [stage.key for stage in stages if stage.key in selected]
         product_ids = list(context.partition_keys)
-        with plain_errors():
+        with plain_errors(topview.outline):
             check_credit_limit(config.credit_limit)
             production = Production(
                 context,
@@ -123,7 +123,7 @@ def product_videos(
             yield from production.make(dict.fromkeys(product_ids, keys), catalogue)
         report = production.report
         if report.troubles:
-            raise failure(report.troubles, made=report.made)
+            raise failure(report.troubles, outline=outline, made=report.made)
 
     return make
 
@@ -165,7 +165,7 @@ def _publish(
     from topview_pipeline.engine.check import verdict_of
     from topview_pipeline.export import build_report, publish_manifest
 
-    with plain_errors(), topview.ledger() as ledger:
+    with plain_errors(topview.outline), topview.ledger() as ledger:
         store, config = topview.store, topview.config
         catalogue = topview.catalogue()
         # Half a catalogue and an unmounted store both look like a shop that is to be emptied.

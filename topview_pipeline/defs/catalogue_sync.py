@@ -70,7 +70,8 @@ def catalogue_or_none(topview: TopviewResource, log: logging.Logger) -> Catalogu
     try:
         return topview.catalogue()
     except PipelineError as error:
-        log.warning(f"Failed tasks are not tried again, submitted ones are brought home: {error}")
+        why = topview.outline.worded(str(error))
+        log.warning(f"Failed tasks are not tried again, submitted ones are brought home: {why}")
         return None
 
 

@@ -10,7 +10,7 @@ import json
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -26,7 +26,7 @@ from topview_pipeline.stages import STAGES, Stage
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
-    from topview_pipeline.ledger.health import Answer
+    from topview_pipeline.ledger.health import Answer, Case
 
 QUALITY: Final = "quality"
 """Name of each product's check."""
@@ -57,7 +57,7 @@ def product_check_specs(
             dg.AssetCheckSpec(
                 QUALITY,
                 asset=outline.key(stage.key),
-                description=stage.check_description + _CONSEQUENCES,
+                description=outline.worded(stage.check_description + _CONSEQUENCES),
                 partitions_def=outline.products,
             )
             for stage in stages
@@ -152,7 +152,7 @@ def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
     )
     def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         selected = {key.name for key in context.selected_asset_check_keys}
-        with plain_errors():
+        with plain_errors(topview.outline):
             answers = _answers(topview)
         for check in HEALTH_CHECKS:
             if check.name in selected:
@@ -191,7 +191,7 @@ def _report(
     except PipelineError as error:
         said = _alert(topview, {_UNREADABLE: _unreadable(error)}, reported.posted, now)
         context.update_cursor(json.dumps(asdict(reported)))
-        return dg.SkipReason(f"{error}{said}")
+        return dg.SkipReason(topview.outline.worded(f"{error}{said}"))
     if not 0.0 <= now - reported.at <= _REPORT_AGAIN_SECONDS:
         reported = _Reported(now, {}, reported.posted)
     said = _alert(topview, {_UNREADABLE: _unreadable(None), **answers}, reported.posted, now)
@@ -271,7 +271,16 @@ def _answers(topview: TopviewResource) -> "dict[str, Answer]":
     from topview_pipeline.ledger.health import health
 
     with topview.ledger() as ledger:
-        return health(ledger, credits_a_day=topview.config.credit_limit)
+        answers = health(ledger, credits_a_day=topview.config.credit_limit)
+    worded = topview.outline.worded
+
+    def case(one: "Case") -> "Case":
+        return replace(one, what=worded(one.what), fix=worded(one.fix))
+
+    return {
+        name: replace(answer, fix=worded(answer.fix), sample=tuple(map(case, answer.sample)))
+        for name, answer in answers.items()
+    }
 
 
 def _result(check: HealthCheck, answer: "Answer") -> dict[str, Any]:

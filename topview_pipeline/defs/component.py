@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -11,6 +12,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from typing_extensions import Self
 
+from topview_pipeline.defs.apart import Claim, check_apart
 from topview_pipeline.defs.outline import Outline
 from topview_pipeline.defs.pipeline import definitions_of
 from topview_pipeline.defs.resources import TopviewResource
@@ -22,6 +24,7 @@ from topview_pipeline.settings import (
     PipelineConfig,
     SettingsError,
     explained,
+    spelled,
 )
 
 _FIELDS: Final = {
@@ -37,7 +40,6 @@ _FIELDS: Final = {
 _KEYS: Final = {field: key for key, field in _FIELDS.items()}
 _REFERENCE: Final = re.compile(r"""\{\{\s*env(?:\.(\w+)|\(\s*['"](\w+)['"]\s*\))\s*\}\}""")
 """A variable that is given no default: `{{ env.NAME }}` or `{{ env('NAME') }}`."""
-_VARIABLE: Final = re.compile(r"TOPVIEW_(\w+)")
 _UNSET: Final = object()
 _REQUIRED_WHEN_USED: Final = ("uid", "api_key", "catalogue")
 """Fields without which a configuration can be made, and refuses what needs them."""
@@ -45,20 +47,11 @@ _REQUIRED_WHEN_USED: Final = ("uid", "api_key", "catalogue")
 Secret = Annotated[SecretStr | None, dg.Resolver.default(model_field_type=str | None)]
 
 
-def _key(variable: re.Match[str]) -> str:
-    """Return the YAML key that stands for a variable."""
-    field = variable[1].lower()
-    for prefix, group in (("default_", "defaults"), ("deadline_", "deadline_seconds")):
-        if field.startswith(prefix):
-            return f"{group}.{field.removeprefix(prefix)}"
-    return _KEYS.get(field, field)
-
-
 def _as(name: str, model: type[BaseModel] = PipelineConfig, **more: Any) -> Any:
     """Describe a key as the field that it becomes; `more` says what is different."""
     field = model.model_fields[name]
     plain = isinstance(field.default, (str, int, float))
-    description = _VARIABLE.sub(_key, field.description or "")
+    description = spelled(field.description or "", _KEYS)
     given: dict[str, Any] = {"default": field.default if plain else None}
     return Field(**(given | {"description": description} | more))
 
@@ -264,22 +257,11 @@ class TopviewCatalogue(dg.Component, _Described):
         """Return the definitions of the pipeline."""
         root = context.project_root
         # The ledger's URL is checked when it is used: SQLAlchemy takes longer to load than all.
-        config = self._config(root, without="ledger")
-        for other in context.component_tree.get_all_components(of_type=TopviewCatalogue):
-            if other is not self:
-                self._check_apart(other, root)
-        try:
-            dg.ScheduleDefinition(
-                job_name="nightly",
-                cron_schedule=config.nightly_cron,
-                execution_timezone=config.nightly_timezone,
-            )
-        except dg.DagsterInvalidDefinitionError:
-            what = f"{config.nightly_cron!r} is no cron schedule that Dagster can run"
-            fix = "Write minute, hour, day, month and weekday, such as 0 2 * * *."
-            raise SettingsError(what, _where("nightly.cron", self._file), fix) from None
-        outline = Outline.of_config(config)
-        return definitions_of(TopviewResource(lambda: self._whole_config(root), outline))
+        claim = self._claim(root)
+        outline = Outline.of_config(claim.config)
+        topview = TopviewResource(lambda: self._whole_config(root), outline)
+        check_apart(topview, claim)
+        return definitions_of(topview)
 
     def _whole_config(self, root: Path) -> PipelineConfig:
         """Return the configuration, when a run, a sensor or a check needs it."""
@@ -314,42 +296,26 @@ class TopviewCatalogue(dg.Component, _Described):
             given = values.get(group, {})
             values[group] = {name: value for name, value in given.items() if value is not None}
         try:
-            return PipelineConfig.model_validate(values, context=root)
+            config = PipelineConfig.model_validate(values, context=root).written_as(_KEYS)
+            Outline.of_config(config)
         except SettingsError as error:
-            what, fix = (_VARIABLE.sub(_key, text) for text in (error.what, error.fix))
-            raise SettingsError(
-                what, _where(_VARIABLE.sub(_key, error.where), self._file), fix
-            ) from None
+            what, fix = (spelled(text, _KEYS) for text in (error.what, error.fix))
+            where = spelled(error.where, _KEYS, plain=True)
+            raise SettingsError(what, _where(where, self._file), fix) from None
+        return config
 
-    def _check_apart(self, other: TopviewCatalogue, root: Path) -> None:
-        """Refuse what two pipelines of one project cannot share, and what they must."""
-        mine = self._config(root, "ledger")
-        try:
-            theirs = other._config(root, "ledger")
-        except SettingsError:
-            return  # it is raised when the other one is built
-        files = " and ".join(dict.fromkeys(filter(None, (self._file, other._file))))
-        both = f"pipelines {self.name} and {other.name}"
-        if mine.name == theirs.name:
-            fix = "Give each catalogue a pipeline of a name of its own."
-            raise SettingsError(
-                f"two pipelines have the name {self.name}", _where("name", files), fix
-            )
-        if mine.key_prefix == theirs.key_prefix:
-            what = f"{both} have the same prefix {list(mine.key_prefix)}"
-            fix = "Give each a prefix of its own, or none: then it is the name."
-            raise SettingsError(what, _where("key_prefix", files), fix)
-        if mine.uid is None or (mine.uid, mine.base_url) != (theirs.uid, theirs.base_url):
-            return
-        shared = {
-            "store": (mine.store, theirs.store),
-            "ledger": (_ledger(self, mine), _ledger(other, theirs)),
-        }
-        for key, (here, there) in shared.items():
-            if here != there and not {key, "home"} & {*self._unset, *other._unset}:
-                what = f"{both} use one account and two {key}s"
-                fix = "They share what the account makes and pays: let both name the same one."
-                raise SettingsError(what, _where(key, files), fix)
+    def _claim(self, root: Path) -> Claim:
+        """Return its part in what others share with it, without opening what is not set yet."""
+        config = self._config(root, without="ledger")
+        unknown = frozenset(_FIELDS.get(key, key) for key in self._unset)
+        ledger = config.ledger_url if self.ledger is None else self.ledger.get_secret_value()
+
+        def find_ledger() -> str | None:
+            with suppress(SettingsError):  # it is raised when it is used
+                return self._config(root).ledger_url
+            return None
+
+        return Claim(config, ledger, find_ledger, unknown, self._file)
 
 
 def _file(context: dg.ResolutionContext) -> str:
@@ -360,11 +326,6 @@ def _file(context: dg.ResolutionContext) -> str:
     path = Path(tree.position.filename)
     root = path.parent if loading is None else Path(loading.project_root)
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
-
-
-def _ledger(component: TopviewCatalogue, config: PipelineConfig) -> str:
-    given = component.ledger
-    return str(config.home) if given is None else given.get_secret_value()
 
 
 def _flat(values: Mapping[str, Any], *groups: str) -> Iterator[tuple[str, Any]]:

@@ -1,9 +1,10 @@
 """Everything that this package takes from Dagster's private modules, in one place.
 
 No public name gives the tags of data versions, the event that plans a materialization, the end of a
-run whose process died or was stopped, the origin of a run, a module's definitions, the daemon's
-heartbeat, the files in which SQLite keeps events, what dagster.yaml has set, or an instance without
-compute logs. Nearly all are written into Dagster's storage, so they change rarely.
+run whose process died or was stopped, the origin of a run, a module's definitions, the code
+locations that a folder names, the daemon's heartbeat, the files in which SQLite keeps events, what
+dagster.yaml has set, or an instance without compute logs. Nearly all are written into Dagster's
+storage, so they change rarely.
 `tests/defs/test_dagster_private.py` pins what is relied on, and finds what is used elsewhere.
 """
 
@@ -11,7 +12,7 @@ import contextlib
 import sqlite3
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
+from dagster._cli.utils import has_pyproject_dagster_block
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
@@ -37,6 +39,7 @@ from dagster._core.remote_origin import (
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.autodiscovery import loadable_targets_from_loaded_module
+from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 from dagster.components.definitions import LazyDefinitions
 
 __all__ = [
@@ -53,6 +56,7 @@ __all__ = [
     "latest_storage_ids",
     "latest_tags",
     "limits_backfills",
+    "locations_in",
     "materialized_partitions",
     "open_without_compute_logs",
     "report_died",
@@ -101,23 +105,40 @@ def definitions_in(module: str) -> dg.Definitions:
     return found
 
 
+def locations_in(folder: Path) -> dict[str, str]:
+    """The code locations that `dagster dev` loads in a folder: each one's name, by its module.
+
+    Raises Dagster's error for a file that it cannot read.
+    """
+    pyproject, workspace = folder / "pyproject.toml", folder / "workspace.yaml"
+    origins: Sequence[Any] = ()
+    if has_pyproject_dagster_block(str(pyproject)):
+        origins = PyProjectFileTarget(str(pyproject)).create_origins()
+    elif workspace.is_file():
+        origins = WorkspaceFileTarget([str(workspace)]).create_origins()
+    targets = [(one.location_name, getattr(one, "loadable_target_origin", None)) for one in origins]
+    return {
+        target.module_name: name
+        for name, target in targets
+        if target is not None and target.module_name
+    }
+
+
 def execute_as_launched(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     *,
     module: str,
+    location: str,
     run_config: Mapping[str, object],
     run_id: str,
 ) -> Ended:
     """Execute a job of a module here, as a run that the UI could have launched.
 
-    The code location is taken to have the name of the module's package, as in a project of `dg`.
-
     `execute_in_process` gives a run no origin, so the UI shows it without a link to the job and
     cannot execute it again. It keeps op outputs in memory, so re-execution from failure would not
     find them. And it keeps every event: 10,000 products have 90,000. Here only failures are kept.
     """
-    location = module.partition(".")[0]
     origin = RemoteJobOrigin(
         RemoteRepositoryOrigin(
             ManagedGrpcPythonEnvCodeLocationOrigin(

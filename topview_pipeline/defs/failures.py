@@ -52,6 +52,7 @@ def trouble_of(event: Failed | Held) -> Trouble:
 def failure(
     troubles: Sequence[Trouble],
     *,
+    outline: Outline,
     made: int,
     metadata: Mapping[str, dg.MetadataValue[Any]] | None = None,
 ) -> dg.Failure:
@@ -67,7 +68,7 @@ def failure(
         lines[_SHOWN_IN_MESSAGE:] = ["... and more, see the table."]
     lines += _all_in_one_run(troubles)
     return dg.Failure(
-        description="\n".join([f"{made} made, {summary}.", *lines]),
+        description=outline.worded("\n".join([f"{made} made, {summary}.", *lines])),
         metadata={"topview/troubles": trouble_table(troubles), **(metadata or {})},
         # The ledger decides about retries, not one of Dagster's retry machines.
         allow_retries=False,
@@ -136,9 +137,9 @@ def mark_failed(
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
+def plain_errors(outline: Outline) -> Iterator[None]:
     """Turn a PipelineError into a Failure of one sentence, without retries."""
     try:
         yield
     except PipelineError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(outline.worded(str(error)), allow_retries=False) from error

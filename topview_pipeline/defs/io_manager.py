@@ -44,7 +44,7 @@ class TopviewResults(dg.IOManager):
         """
         product_ids = list(context.asset_partition_keys)
         stage = BY_KEY[context.asset_key.path[-1]]
-        with plain_errors(), self._topview.ledger() as ledger:
+        with plain_errors(self._topview.outline), self._topview.ledger() as ledger:
             tasks = {name: ledger.tasks.last_made(name, stage.key) for name in product_ids}
         values = {
             name: stage.result(name, task, self._topview.store)
@@ -70,7 +70,7 @@ class KeptPlans(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write the plan."""
-        with plain_errors():
+        with plain_errors(self._topview.outline):
             self._topview.store.write_json(self._key(context.run_id), obj)
 
     def load_input(self, context: dg.InputContext) -> Any:
@@ -81,7 +81,7 @@ class KeptPlans(dg.IOManager):
         """
         upstream = context.upstream_output
         run_id = "" if upstream is None else upstream.run_id
-        with plain_errors():
+        with plain_errors(self._topview.outline):
             plan = self._topview.store.read_json(self._key(run_id))
         if plan is None:
             raise dg.Failure(

@@ -141,7 +141,7 @@ def plan_catch_up(
     contradiction = config.contradiction()
     if contradiction is not None:
         raise dg.Failure(f"the run's config: {contradiction}", allow_retries=False)
-    with plain_errors(), topview.ledger() as ledger:
+    with plain_errors(topview.outline), topview.ledger() as ledger:
         check_credit_limit(config.credit_limit)
         # Before the plan is written into a store that is only a mount point.
         pair(context.instance, ledger, topview, write=False)
@@ -274,7 +274,7 @@ def produce(
         yield dg.Output(None, metadata=planned_against_real(plan["planned"], _NOTHING))
         return
     began = time.monotonic()
-    with plain_errors():
+    with plain_errors(topview.outline):
         production = Production(
             context,
             topview,
@@ -300,7 +300,7 @@ def produce(
     against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
     if report.troubles:
         mark_failed(context, topview.outline, report.troubles)
-        raise failure(report.troubles, made=report.made, metadata=against)
+        raise failure(report.troubles, outline=topview.outline, made=report.made, metadata=against)
     yield dg.Output(None, metadata=against)
 
 
@@ -327,7 +327,7 @@ def resume(
     from topview_pipeline.defs.catalogue_sync import catalogue_or_none
     from topview_pipeline.defs.run import Production
 
-    with plain_errors():
+    with plain_errors(topview.outline):
         with topview.ledger() as ledger:
             orphans, retries = ledger.tasks.orphans(), ledger.tasks.retries_due()
         # Results that are paid for are fetched, however long the catalogue cannot be read.
@@ -337,7 +337,7 @@ def resume(
     report = production.report
     if report.troubles:
         mark_failed(context, topview.outline, report.troubles)
-        raise failure(report.troubles, made=report.made)
+        raise failure(report.troubles, outline=topview.outline, made=report.made)
     yield dg.Output(None)
 
 
@@ -353,7 +353,7 @@ def sync_with_catalogue(
     """Take the catalogue in, then observe."""
     from topview_pipeline.defs import catalogue_sync
 
-    with plain_errors():
+    with plain_errors(topview.outline):
         catalogue = topview.catalogue()
         counts = catalogue_sync.log_problems(context.log, catalogue)
         with catalogue_sync.ledger_or_none(topview) as ledger:
@@ -403,7 +403,7 @@ def keep_reviews(
     """Decide about many products at once."""
     from topview_pipeline.defs.decisions import Decisions, decide
 
-    with plain_errors(), topview.ledger() as ledger:
+    with plain_errors(topview.outline), topview.ledger() as ledger:
         chosen = [f"{name}={image}" for name, image in config.choose.items()]
         decisions = Decisions.of(config.approve, config.reject, chosen, config.again)
         decide(ledger, decisions, who=config.who, why=config.why)
@@ -411,8 +411,16 @@ def keep_reviews(
 
 
 def jobs(topview: TopviewResource) -> list[Any]:
-    """The pipeline's jobs. The ops are the same for all pipelines, and get this one's resource."""
+    """The pipeline's jobs."""
     outline = topview.outline
+
+    def own(op: dg.OpDefinition) -> Any:
+        """The op under the pipeline's own name, for that is global to a code location.
+
+        The step, and its key in a run's config, have the plain name.
+        """
+        return op.with_replaced_properties(outline.of(op.name)).alias(op.name)
+
     options: dict[str, Any] = {"executor_def": dg.in_process_executor, "tags": outline.tags}
     resources = {"topview": topview, "topview_plans": KeptPlans(topview)}
 
@@ -425,7 +433,7 @@ def jobs(topview: TopviewResource) -> list[Any]:
         **options,
     )
     def catch_up() -> None:
-        produce(plan_catch_up())
+        own(produce)(own(plan_catch_up)())
 
     @dg.job(
         name=outline.of(RESUME_TASKS),
@@ -435,7 +443,7 @@ def jobs(topview: TopviewResource) -> list[Any]:
         **options,
     )
     def resume_tasks() -> None:
-        resume()
+        own(resume)()
 
     @dg.job(
         name=outline.of(SYNC_PRODUCTS),
@@ -446,7 +454,7 @@ def jobs(topview: TopviewResource) -> list[Any]:
         **options,
     )
     def sync_products() -> None:
-        sync_with_catalogue()
+        own(sync_with_catalogue)()
 
     @dg.job(
         name=outline.of(REVIEW_SCENES),
@@ -456,7 +464,7 @@ def jobs(topview: TopviewResource) -> list[Any]:
         **options,
     )
     def review_scenes() -> None:
-        keep_reviews()
+        own(keep_reviews)()
 
     materialize_products = dg.define_asset_job(
         name=outline.of(MATERIALIZE_PRODUCTS),

@@ -6,13 +6,15 @@ so a pipeline with a name of its own puts that before each of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
 import dagster as dg
 
-from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig
+from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig, spelled
+from topview_pipeline.text import for_pipeline
 
 PIPELINE_TAG: Final = "topview/pipeline"
 """Tag of the runs of a pipeline's jobs, which tells them from a stranger's of the same name."""
@@ -30,6 +32,7 @@ class Outline:
 
     Attributes:
         name: of the pipeline; also the group of its assets.
+        spelling: how messages name settings, as `settings.spelled` takes it.
     """
 
     name: str = DEFAULT_NAME
@@ -37,12 +40,34 @@ class Outline:
     owners: tuple[str, ...] = ("team:content",)
     nightly_cron: str = "0 2 * * *"
     nightly_timezone: str = "UTC"
+    spelling: Mapping[str, str] | None = field(default=None, compare=False)
     _keys: dict[str, dg.AssetKey] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of_config(cls, config: PipelineConfig) -> Outline:
-        """The outline that a configuration describes."""
-        return cls(**{name: getattr(config, name) for name in FIELDS})
+        """The outline that a configuration describes.
+
+        Raises:
+            SettingsError: Dagster would refuse its owners, its schedule or its time zone.
+        """
+        for owner in config.owners:
+            fix = "Use an e-mail address, or team:content for a team of that name."
+            _check(config, "owners", f"{owner!r} is no owner", fix, owner=owner)
+        cron, zone = config.nightly_cron, config.nightly_timezone
+        fix = "Write minute, hour, day, month and weekday, such as 0 2 * * *."
+        _check(config, "nightly_cron", f"{cron!r} is no cron schedule that runs", fix, cron=cron)
+        fix = "Use a name such as Europe/Berlin."
+        _check(config, "nightly_timezone", f"{zone!r} is no time zone", fix, zone=zone)
+        return cls(**{name: getattr(config, name) for name in FIELDS}, spelling=config.keys)
+
+    def worded(self, text: str, *, defs: str | None = None) -> str:
+        """Return a message with settings as they were written and commands that can be pasted.
+
+        Args:
+            defs: the module that a command line has named.
+        """
+        text = spelled(text, self.spelling)
+        return text if self.name == DEFAULT_NAME else for_pipeline(text, self.name, defs=defs)
 
     def of(self, name: str) -> str:
         """The pipeline's own name for a job, a sensor, a resource or a partition set."""
@@ -75,3 +100,21 @@ class Outline:
             "dagster/max_retries": "2",
             "dagster/retry_on_asset_or_op_failure": "false",
         }
+
+
+def _check(
+    config: PipelineConfig,
+    field: str,
+    what: str,
+    fix: str,
+    *,
+    owner: str = "team:content",
+    cron: str = "0 2 * * *",
+    zone: str = "UTC",
+) -> None:
+    """Let Dagster check a value, with valid ones beside it."""
+    try:
+        dg.AssetSpec("asset", owners=[owner])
+        dg.ScheduleDefinition(job_name="job", cron_schedule=cron, execution_timezone=zone)
+    except dg.DagsterInvalidDefinitionError:
+        raise config.wrong(field, what, fix) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from topview_pipeline.defs.apart import Claim, check_apart
 from topview_pipeline.defs.assets import product_videos, source_specs, video_manifest
 from topview_pipeline.defs.checks import health_checks, health_checks_sensor
 from topview_pipeline.defs.io_manager import TopviewResults
@@ -19,8 +20,14 @@ def build_definitions(config: PipelineConfig) -> dg.Definitions:
 
     Merge them with those of other pipelines and with your own by `Definitions.merge`. A pipeline
     whose `name` is not the default one has names of its own for all of them.
+
+    Raises:
+        SettingsError: Dagster cannot use its owners or its schedule, or the process has a pipeline
+            that cannot go with it: `defs.apart`.
     """
-    return definitions_of(TopviewResource(config))
+    topview = TopviewResource(config)
+    check_apart(topview, Claim.of(config))
+    return definitions_of(topview)
 
 
 def definitions_of(topview: TopviewResource) -> dg.Definitions:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from topview_pipeline.defs.apart import Claim, check_apart
 from topview_pipeline.defs.outline import Outline
 
 if TYPE_CHECKING:
@@ -54,9 +55,12 @@ class TopviewResource:
         """The configuration.
 
         Raises:
-            SettingsError: a setting cannot be used.
+            SettingsError: a setting cannot be used, or not beside those of another pipeline.
         """
-        return self._given() if callable(self._given) else self._given
+        config = self._given() if callable(self._given) else self._given
+        Outline.of_config(config)
+        check_apart(self, Claim.of(config))
+        return config
 
     @cached_property
     def store(self) -> Store:
@@ -71,7 +75,6 @@ class TopviewResource:
         Raises:
             SettingsError: uid or key is missing, or cannot work.
         """
-        from topview_pipeline.settings import SettingsError
         from topview_pipeline.topview.client import TopviewClient
 
         uid, key = self.config.require_account()
@@ -84,9 +87,7 @@ class TopviewResource:
                 on_answer=on_answer,
             )
         except ValueError as error:
-            raise SettingsError(
-                str(error), "TOPVIEW_BASE_URL", "Set it to Topview's API."
-            ) from error
+            raise self.config.wrong("base_url", str(error), "Set it to Topview's API.") from error
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:

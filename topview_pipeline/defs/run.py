@@ -9,6 +9,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -20,7 +21,17 @@ from topview_pipeline.defs.events import DagsterEvent, Report, Reporter
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.defs.metadata import ACCOUNT
 from topview_pipeline.defs.outline import OCCASION_TAG
-from topview_pipeline.engine import Context, EngineThread, Failed, Made, ProductWork, RunInfo
+from topview_pipeline.engine import (
+    Context,
+    EngineThread,
+    Event,
+    Failed,
+    Held,
+    Made,
+    ProductWork,
+    RunInfo,
+    Warned,
+)
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.ledger import Ledger, Task, TaskState
@@ -207,7 +218,7 @@ class Production:
                 for work in works:
                     thread.put(work)
                 thread.no_more()
-                for event in thread.events():
+                for event in map(self._worded, thread.events()):
                     yield from reporter.dagster_events(event)
                     self._notify(event)
         finally:
@@ -220,6 +231,13 @@ class Production:
         self._topview.notify(event)
         if self._config.log_format == "json":
             write_line(event, self._run.run_id)
+
+    def _worded(self, event: Event) -> Event:
+        """The event, whose texts name settings and commands as this pipeline has them."""
+        worded = self._topview.outline.worded
+        if isinstance(event, (Failed, Held)):
+            return replace(event, what=worded(event.what), fix=worded(event.fix))
+        return replace(event, what=worded(event.what)) if isinstance(event, Warned) else event
 
     def _context_of(
         self, ledger: Ledger, worker: str, files: InputFiles

@@ -31,9 +31,11 @@ def nightly_catch_up(topview: TopviewResource) -> dg.ScheduleDefinition:
         cron_schedule=outline.nightly_cron,
         execution_timezone=outline.nightly_timezone,
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="Brings the whole catalogue up to date for at most "
-        "TOPVIEW_NIGHTLY_CREDIT_LIMIT credits; what exists costs nothing. TOPVIEW_CREDIT_LIMIT, "
-        "for the day, counts in any case. With neither it does nothing.",
+        description=outline.worded(
+            "Brings the whole catalogue up to date for at most TOPVIEW_NIGHTLY_CREDIT_LIMIT "
+            "credits; what exists costs nothing. TOPVIEW_CREDIT_LIMIT, for the day, counts in any "
+            "case. With neither it does nothing."
+        ),
     )
     def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         return _request(topview, context.instance, context.scheduled_execution_time)
@@ -50,12 +52,13 @@ def _request(
     try:
         config = topview.config
     except PipelineError as error:
-        return dg.SkipReason(str(error))
+        return dg.SkipReason(topview.outline.worded(str(error)))
     if config.nightly_credit_limit is None and config.credit_limit is None:
-        return dg.SkipReason(
+        why = (
             "no credit limit is set, and a night is not watched: set TOPVIEW_NIGHTLY_CREDIT_LIMIT "
             "to the most that a night may cost, or TOPVIEW_CREDIT_LIMIT for every day"
         )
+        return dg.SkipReason(topview.outline.worded(why))
     outline = topview.outline
     name = outline.of("nightly_catch_up")
     of_schedule = {_SCHEDULE_TAG: name}

@@ -111,12 +111,12 @@ def _look_for_tasks(
 ) -> dg.RunRequest | dg.SkipReason:
     from topview_pipeline.errors import PipelineError
 
-    _advise(context.instance)
+    _advise(context.instance, topview.outline)
     try:
         with topview.ledger() as ledger:
             return _finish(context, topview, ledger)
     except PipelineError as error:
-        return dg.SkipReason(str(error))
+        return dg.SkipReason(topview.outline.worded(str(error)))
 
 
 def _finish(
@@ -153,9 +153,9 @@ _advised: Final[set[str]] = set()
 """What was logged: a process says once what an instance lacks."""
 
 
-def _advise(instance: dg.DagsterInstance) -> None:
+def _advise(instance: dg.DagsterInstance, outline: Outline) -> None:
     """Log what dagster.yaml lacks, in the terminal of `dagster dev` and beside its daemon."""
-    lacks = advice(instance)
+    lacks = outline.worded(advice(instance))
     if lacks and lacks not in _advised:
         _advised.add(lacks)
         logging.getLogger("dagster").warning(lacks)
@@ -268,7 +268,7 @@ def _look_at_catalogue(
     try:
         return _follow(context, topview)
     except PipelineError as error:
-        return dg.SkipReason(str(error))
+        return dg.SkipReason(topview.outline.worded(str(error)))
 
 
 def _follow(
@@ -289,7 +289,8 @@ def _follow(
                 context.update_cursor(str(cursor.interrupted(str(error))))
             raise
         if cursor is not None and cursor.is_enough(version, now=now):
-            return dg.SkipReason(cursor.trouble or "the catalogue has not changed")
+            trouble = topview.outline.worded(cursor.trouble or "")
+            return dg.SkipReason(trouble or "the catalogue has not changed")
         try:
             catalogue = topview.catalogue(seconds=_READ_SECONDS)
             taken = catalogue_sync.accept_catalogue(
@@ -299,8 +300,8 @@ def _follow(
             if ledger is not None:
                 ledger.catalogue.hold(str(error))
             # Read again once it is another one: all of it each minute is much for a source.
-            trouble = catalogue_sync.Cursor(version, now, False, trouble=str(error))
-            context.update_cursor(str(trouble))
+            held = catalogue_sync.Cursor(version, now, False, trouble=str(error))
+            context.update_cursor(str(held))
             raise
         start = 0 if cursor is None else cursor.place_in(catalogue.version)
         ends = time.monotonic() + _HASH_SECONDS
@@ -331,6 +332,6 @@ def _follow(
         said.append(f"no product is retired: {topview.config.unset('uid')}")
     return dg.SensorResult(
         asset_events=observations,
-        skip_reason="; ".join(said),
+        skip_reason=topview.outline.worded("; ".join(said)),
         cursor=str(catalogue_sync.Cursor(catalogue.version, now, is_more, place)),
     )

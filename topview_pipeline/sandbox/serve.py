@@ -2,17 +2,16 @@
 
 import asyncio
 import contextlib
-import multiprocessing
-import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from types import FrameType
 from typing import Any, Literal
 
@@ -112,15 +111,15 @@ def _in_thread(
 
 @contextmanager
 def _in_process(config: SandboxConfig, port: int) -> Iterator[tuple[int, int | None]]:
-    # spawn: a fork would take the caller's threads, locks and descriptors along.
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_child, args=(config, port, theirs), daemon=True)
-    # While it loads, Ctrl-C in a terminal reaches the child too, which has no handler yet.
-    resource_tracker.ensure_running()  # at its own start it lets the signal through again
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    process.start()
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    # A new program: a fork would take the caller's threads, locks and descriptors along, and
+    # multiprocessing would run the caller's script once more. In a session of its own, for Ctrl-C
+    # in a terminal is the caller's to handle, who may need us a little longer.
+    ours, theirs = Pipe()
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import child; "
+    command = [sys.executable, "-c", f"{code}child({theirs.fileno()})"]
+    fds = (theirs.fileno(),)
+    process = subprocess.Popen(command, pass_fds=fds, start_new_session=True)  # noqa: S603
+    ours.send((config, port))
     theirs.close()
     try:
         if not ours.poll(_START_SECONDS):
@@ -132,13 +131,17 @@ def _in_process(config: SandboxConfig, port: int) -> Iterator[tuple[int, int | N
         yield bound_port, process.pid
     finally:
         ours.close()
-        process.join(_STOP_SECONDS)
-        if process.is_alive():
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
 
 
-def _child(config: SandboxConfig, port: int, parent: Connection) -> None:
-    os.setsid()  # Ctrl-C in a terminal is the caller's to handle, who may need us a little longer
+def child(descriptor: int) -> None:
+    """Serve in a process of its own, until the pipe from its parent ends."""
+    parent = Connection(descriptor)
+    config, port = parent.recv()
     with _bound("127.0.0.1", port) as listener:
         server = _server(config, time.time)
         threading.Thread(target=_stop_with, args=(parent, server), daemon=True).start()
