@@ -296,11 +296,11 @@ def test_only_from_environment_reads_the_environment_and_at_the_call(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"slots": 0}, "TOPVIEW_SLOTS: 0 cannot be used. It must be at least 1."),
-        ({"apikey": "hunter2"}, "TOPVIEW_APIKEY: Extra inputs are not permitted"),
-        ({"api_key": 12345}, "TOPVIEW_API_KEY: Input should be a valid string"),
-        ({"defaults": {"mode": "x"}}, "TOPVIEW_DEFAULT_MODE: 'x' cannot be used. It must be 'lite"),
-        ({"deadline_seconds": {"toy": -1}}, "TOPVIEW_DEADLINE_TOY: -1 cannot be used. It must be"),
+        ({"slots": 0}, "slots: 0 cannot be used. It must be at least 1."),
+        ({"apikey": "hunter2"}, "apikey: Extra inputs are not permitted"),
+        ({"api_key": 12345}, "api_key: Input should be a valid string"),
+        ({"defaults": {"mode": "x"}}, "defaults.mode: 'x' cannot be used. It must be 'lite"),
+        ({"deadline_seconds": {"toy": -1}}, "deadline_seconds.toy: -1 cannot be used. It must be"),
     ],
 )
 def test_a_config_made_in_code_is_checked_like_the_environment(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from topview_pipeline.defs.apart import Claim
 from topview_pipeline.defs.outline import FIELDS, Outline
 from topview_pipeline.defs.pipeline import definitions_of
 from topview_pipeline.defs.resources import TopviewResource
@@ -32,4 +33,6 @@ topview = TopviewResource(PipelineConfig.from_environment, _outline())
 defs = definitions_of(topview)
 _mine = Path(__file__).parent / "pipelines"
 if any(path.name not in ("__init__.py", "__pycache__") for path in _mine.iterdir()):
+    with suppress(PipelineError):
+        topview.claim = Claim.of(topview.config)
     defs = dg.Definitions.merge(defs, dg.load_from_defs_folder(path_within_project=_mine))

@@ -512,10 +512,10 @@ class PipelineConfig(BaseModel):
         try:
             return handler(values)
         except ValidationError as error:
-            found = explained(error, _variable)
-        if info.context is None:  # it is written in Python
-            what, fix = (spelled(text, {}) for text in (found.what, found.fix))
-            found = SettingsError(what, spelled(found.where, {}, plain=True), fix)
+            in_code = info.context is None
+            found = explained(error, _field if in_code else _variable)
+        if in_code:
+            found = SettingsError(spelled(found.what, {}), found.where, spelled(found.fix, {}))
         raise found
 
 
@@ -538,6 +538,11 @@ def _variable(*place: str) -> str:
     return name.replace("DEFAULTS_", "DEFAULT_").replace("DEADLINE_SECONDS_", "DEADLINE_")
 
 
+def _field(*place: str) -> str:
+    """Return a field, or a value in a field of several, as Python has it."""
+    return ".".join(place)
+
+
 def _places() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
     """Yield the place in PipelineConfig of every value that has a variable, and its field."""
     groups: dict[str, type[BaseModel]]
@@ -551,7 +556,7 @@ def _places() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
 
 VARIABLES: Final[Mapping[str, FieldInfo]] = {_variable(*place): field for place, field in _places()}
 """Every variable that is read; default and description are those of the field."""
-_FIELDS: Final = {_variable(*place): ".".join(place) for place, _ in _places()}
+_FIELDS: Final = {_variable(*place): _field(*place) for place, _ in _places()}
 _MENTIONED: Final = re.compile(rf"{_PREFIX}\w+")
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from topview_pipeline.cli.console import WORDS, CannotStart, given, is_demo, say, sign
+from topview_pipeline.defs.apart import check_apart
 from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import PipelineConfig, project_root
@@ -63,6 +64,7 @@ def code_location() -> CodeLocation:
     if not pipelines and not given("defs"):
         module = _OURS  # it is somebody's project that has none of ours
         defs, pipelines = _loaded(module)
+    check_apart(one.claim for one in pipelines)
     topview = _keep_words(_chosen(pipelines, module))
     return CodeLocation(module, locations.get(module, module), defs, topview)
 

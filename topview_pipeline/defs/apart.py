@@ -1,23 +1,29 @@
-"""Pipelines that cannot go together in a code location, refused when the second one is made.
+"""Pipelines of one code location that cannot go together, and what they share with the host.
 
-No function of Dagster's sees all definitions of a location before it is loaded, so the pipelines
-that this process has made are looked at. A location may be loaded again in a process, and tests
-make many: one counts as long as something holds it, and one of the same name is taken for an
-earlier load. Two of one name in one location are refused by `Definitions.merge`.
+Components see each other when they are built. All else is seen when Dagster has put a location
+together and resolves its asset jobs: before anything of it can run.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from topview_pipeline.settings import PipelineConfig, SettingsError
+import dagster as dg
+
+from topview_pipeline.defs.dagster_private import looking_selection
+from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig, SettingsError
+from topview_pipeline.stages import STAGES, Stage
 
 if TYPE_CHECKING:
+    from topview_pipeline.defs.outline import Outline
     from topview_pipeline.defs.resources import TopviewResource
+
+_log: Final = logging.getLogger("dagster")
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,6 @@ class Claim:
         mine, theirs = self.config, other.config
         both = f"pipelines {theirs.name} and {mine.name}"
         if mine.name == theirs.name:
-            if not (self.file and other.file) or self.file == other.file:
-                return None
             fix = "Give each catalogue a pipeline of a name of its own."
             return self._error(other, "name", f"two pipelines have the name {mine.name}", fix)
         if mine.key_prefix == theirs.key_prefix:
@@ -73,22 +77,63 @@ class Claim:
         return SettingsError(what, f"{error.where} in {files}" if files else error.where, fix)
 
 
-_claims: Final[WeakKeyDictionary[TopviewResource, Claim]] = WeakKeyDictionary()
+_made: Final[WeakKeyDictionary[object, TopviewResource]] = WeakKeyDictionary()
+"""Pipelines by an op of each, which stays the same when a host changes the asset's spec."""
 
 
-def check_apart(topview: TopviewResource, claim: Claim) -> None:
-    """Refuse a pipeline that cannot go with another one that this process has made.
+def check_apart(claims: Iterable[Claim | None]) -> None:
+    """Refuse pipelines that cannot go together.
 
     Raises:
-        SettingsError: they have one key prefix, or one account and two ledgers or stores.
+        SettingsError: two have one name, one prefix, or one account and two ledgers or stores.
     """
-    if any(claim.clash(other) for other in _others(topview)):
-        gc.collect()  # one that nothing holds any more may stand in a cycle
-        for other in _others(topview):
-            if error := claim.clash(other):
-                raise error
-    _claims[topview] = claim
+    for one, other in combinations(filter(None, claims), 2):
+        if error := other.clash(one):
+            raise error
 
 
-def _others(topview: TopviewResource) -> list[Claim]:
-    return [claim for made, claim in list(_claims.items()) if made is not topview]
+def of_location(
+    topview: TopviewResource, videos: dg.AssetsDefinition, stages: Sequence[Stage] = STAGES
+) -> dg.AssetSelection:
+    """Select the assets that are made, and check the location when that is resolved.
+
+    Args:
+        videos: those assets, by which the pipeline is known again.
+    """
+    outline = topview.outline
+    _made[videos.node_def] = topview
+    ours = {outline.key(name) for stage in stages for name in (stage.source, stage.key)}
+
+    def look(assets: Sequence[dg.AssetsDefinition]) -> None:
+        nodes = [one.node_def for one in assets if one.is_executable]
+        check_apart(_made[node].claim for node in nodes if node in _made)
+        foreign = _foreign_products(outline, ours, assets)
+        if outline.name == DEFAULT_NAME and foreign:
+            _log.warning(
+                f"{foreign} has the partition set {outline.partition_set}, which is that of the "
+                "Topview pipeline too: each gets the other's partitions. If that is not meant, "
+                "give the pipeline a name of its own (TOPVIEW_NAME)."
+            )
+
+    return looking_selection([outline.key(stage.key) for stage in stages], look)
+
+
+def _foreign_products(
+    outline: Outline, ours: Collection[dg.AssetKey], assets: Sequence[dg.AssetsDefinition]
+) -> str | None:
+    """Return an asset that has the products' partitions and is not made of ours."""
+    specs = {spec.key: spec for one in assets for spec in one.specs}
+    made_of_ours, found = set(ours), len(ours) - 1
+    while found < len(made_of_ours):
+        found = len(made_of_ours)
+        made_of_ours |= {
+            key
+            for key, spec in specs.items()
+            if any(dep.asset_key in made_of_ours for dep in spec.deps)
+        }
+    foreign = (
+        key.to_user_string()
+        for key, spec in specs.items()
+        if key not in made_of_ours and spec.partitions_def == outline.products
+    )
+    return next(foreign, None)

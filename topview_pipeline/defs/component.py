@@ -260,7 +260,10 @@ class TopviewCatalogue(dg.Component, _Described):
         claim = self._claim(root)
         outline = Outline.of_config(claim.config)
         topview = TopviewResource(lambda: self._whole_config(root), outline)
-        check_apart(topview, claim)
+        topview.claim = claim
+        for other in context.component_tree.get_all_components(of_type=TopviewCatalogue):
+            if other is not self:
+                check_apart([claim, other._claim_or_none(root)])
         return definitions_of(topview)
 
     def _whole_config(self, root: Path) -> PipelineConfig:
@@ -303,6 +306,11 @@ class TopviewCatalogue(dg.Component, _Described):
             where = spelled(error.where, _KEYS, plain=True)
             raise SettingsError(what, _where(where, self._file), fix) from None
         return config
+
+    def _claim_or_none(self, root: Path) -> Claim | None:
+        with suppress(SettingsError):  # it is raised when that component is built
+            return self._claim(root)
+        return None
 
     def _claim(self, root: Path) -> Claim:
         """Return its part in what others share with it, without opening what is not set yet."""

@@ -2,9 +2,9 @@
 
 No public name gives the tags of data versions, the event that plans a materialization, the end of a
 run whose process died or was stopped, the origin of a run, a module's definitions, the code
-locations that a folder names, the daemon's heartbeat, the files in which SQLite keeps events, what
-dagster.yaml has set, or an instance without compute logs. Nearly all are written into Dagster's
-storage, so they change rarely.
+locations that a folder names, all definitions of one as it is loaded, the daemon's heartbeat, the
+files in which SQLite keeps events, what dagster.yaml has set, or an instance without compute logs.
+Nearly all are written into Dagster's storage, so they change rarely.
 `tests/defs/test_dagster_private.py` pins what is relied on, and finds what is used elsewhere.
 """
 
@@ -12,7 +12,7 @@ import contextlib
 import sqlite3
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import dagster as dg
 from dagster._cli.utils import has_pyproject_dagster_block
+from dagster._core.definitions.asset_selection import KeysAssetSelection
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
@@ -57,6 +58,7 @@ __all__ = [
     "latest_tags",
     "limits_backfills",
     "locations_in",
+    "looking_selection",
     "materialized_partitions",
     "open_without_compute_logs",
     "report_died",
@@ -122,6 +124,29 @@ def locations_in(folder: Path) -> dict[str, str]:
         for name, target in targets
         if target is not None and target.module_name
     }
+
+
+def looking_selection(
+    keys: Sequence[dg.AssetKey], look: Callable[[Sequence[dg.AssetsDefinition]], None]
+) -> dg.AssetSelection:
+    """A selection of these assets that looks at all of its code location when it is resolved.
+
+    For an asset job that is when Dagster loads the location: nothing else sees all of it.
+
+    Args:
+        look: gets the definitions of all assets; what it raises stops the load.
+    """
+
+    class LookingSelection(KeysAssetSelection):
+        def resolve_inner(self, asset_graph: Any, allow_missing: bool) -> Any:
+            nodes = map(asset_graph.get, asset_graph.get_all_asset_keys())
+            look(list({id(node.assets_def): node.assets_def for node in nodes}.values()))
+            return super().resolve_inner(asset_graph, allow_missing)
+
+        def to_serializable_asset_selection(self, _graph: Any) -> dg.AssetSelection:
+            return dg.AssetSelection.assets(*keys)
+
+    return LookingSelection(selected_keys=list(keys))
 
 
 def execute_as_launched(

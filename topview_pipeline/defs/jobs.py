@@ -410,8 +410,8 @@ def keep_reviews(
     context.log.info(f"{decisions.summary or 'Nothing was decided'}.")
 
 
-def jobs(topview: TopviewResource) -> list[Any]:
-    """The pipeline's jobs."""
+def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
+    """The pipeline's jobs; `assets` are those that are made."""
     outline = topview.outline
 
     def own(op: dg.OpDefinition) -> Any:
@@ -468,7 +468,7 @@ def jobs(topview: TopviewResource) -> list[Any]:
 
     materialize_products = dg.define_asset_job(
         name=outline.of(MATERIALIZE_PRODUCTS),
-        selection=[outline.key(stage.key) for stage in STAGES],
+        selection=assets,
         description="Materializes all assets of one product, or of a range of products in one run: "
         "for schedules and sensors of your own.",
         **options,

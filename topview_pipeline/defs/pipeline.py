@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from topview_pipeline.defs.apart import Claim, check_apart
+from topview_pipeline.defs.apart import Claim, of_location
 from topview_pipeline.defs.assets import product_videos, source_specs, video_manifest
 from topview_pipeline.defs.checks import health_checks, health_checks_sensor
 from topview_pipeline.defs.io_manager import TopviewResults
@@ -21,22 +21,24 @@ def build_definitions(config: PipelineConfig) -> dg.Definitions:
     Merge them with those of other pipelines and with your own by `Definitions.merge`. A pipeline
     whose `name` is not the default one has names of its own for all of them.
 
+    Two that cannot go together, such as with one account and two ledgers, stop Dagster from loading
+    the location.
+
     Raises:
-        SettingsError: Dagster cannot use its owners or its schedule, or the process has a pipeline
-            that cannot go with it: `defs.apart`.
+        SettingsError: Dagster cannot use its owners or its schedule.
     """
     topview = TopviewResource(config)
-    check_apart(topview, Claim.of(config))
+    topview.claim = Claim.of(config)
     return definitions_of(topview)
 
 
 def definitions_of(topview: TopviewResource) -> dg.Definitions:
     """Return the definitions of the pipeline that a resource stands for."""
-    outline = topview.outline
+    outline, videos = topview.outline, product_videos(topview)
     return dg.Definitions(
-        assets=[*source_specs(outline), product_videos(topview), video_manifest(topview)],
+        assets=[*source_specs(outline), videos, video_manifest(topview)],
         asset_checks=[health_checks(topview)],
-        jobs=jobs(topview),
+        jobs=jobs(topview, of_location(topview, videos)),
         schedules=[nightly_catch_up(topview)],
         sensors=[
             pending_task_sensor(topview),

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from topview_pipeline.defs.apart import Claim, check_apart
 from topview_pipeline.defs.outline import Outline
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, InputFiles
+    from topview_pipeline.defs.apart import Claim
     from topview_pipeline.ledger import Ledger
     from topview_pipeline.settings import PipelineConfig
     from topview_pipeline.store import Store
@@ -41,6 +41,8 @@ class TopviewResource:
         if outline is None:
             outline = Outline() if callable(config) else Outline.of_config(config)
         self.outline = outline
+        self.claim: Claim | None = None
+        """Its part in what pipelines of one location share, as far as known when it loads."""
         self._read: tuple[str, Catalogue] | None = None
         self.listeners: list[Callable[[object], None]] = []
         """Called with the plan of a run and each event of its engine, in this process."""
@@ -55,11 +57,10 @@ class TopviewResource:
         """The configuration.
 
         Raises:
-            SettingsError: a setting cannot be used, or not beside those of another pipeline.
+            SettingsError: a setting cannot be used.
         """
         config = self._given() if callable(self._given) else self._given
         Outline.of_config(config)
-        check_apart(self, Claim.of(config))
         return config
 
     @cached_property
