@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import click
+import dagster as dg
 import pytest
 
 from tests.cli.conftest import Project
+from topview_pipeline.cli import main
+from topview_pipeline.text import for_pipeline
 
 BRANDS = """
 from pathlib import Path
@@ -47,8 +51,17 @@ def write_module(project: Project, module: str, names: tuple[str, ...]) -> None:
 
 @pytest.mark.slow
 def test_each_command_works_on_the_pipeline_that_is_named(brands: Project) -> None:
-    ran = brands.run("--defs", "two_brands", "run", "--pipeline", "zeta", "--json")
+    """Also without --defs, in the folder of a project of dg; its runs are the UI's, too."""
+    project = "[tool.dg.project]\nroot_module = 'brands'\ncode_location_name = 'shop'\n"
+    target = "code_location_target_module = 'two_brands'\n"
+    (brands.folder / "pyproject.toml").write_text(project + target, encoding="utf-8")
+    ran = brands.run("run", "--pipeline", "zeta", "--json")
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    with dg.DagsterInstance.from_config(brands.environment["DAGSTER_HOME"]) as instance:
+        (run,) = instance.get_runs()
+        assert run.remote_job_origin is not None
+        assert run.remote_job_origin.location_name == "shop"
+        assert run.tags[".dagster/repository"] == "__repository__@shop"
     summary = json.loads(ran.stdout.splitlines()[-1])
     assert summary["made"] == 6
 
@@ -62,7 +75,7 @@ def test_each_command_works_on_the_pipeline_that_is_named(brands: Project) -> No
     )
     assert "is of the pipeline zeta. Decide about it there: --pipeline zeta" in show
     for name, rows in (("zeta", 6), ("acme", 0)):
-        tasks = brands.run("--defs", "two_brands", "tasks", "list", "--pipeline", name, "--json")
+        tasks = brands.run("tasks", "list", "--pipeline", name, "--json")
         assert json.loads(tasks.stdout)["total"] == rows
 
 
@@ -97,3 +110,24 @@ def test_the_environments_pipeline_has_a_name_too(project: Project) -> None:
     project.products(1)
     assert "There is topview." in project.refused("plan", "--pipeline", "acme")
     assert project.run("plan", "--pipeline", "topview").returncode == 0
+
+
+def test_a_command_in_a_message_gets_the_pipeline_where_it_has_that_option() -> None:
+    """A command that is new must not be forgotten."""
+    context = click.Context(main)
+    for name in main.list_commands(context) or [*_names()]:
+        command = main.get_command(context, name)
+        subs = command.commands if isinstance(command, click.Group) else {"": command}
+        for sub, one in subs.items():
+            line = f"topview-pipeline {name} {sub}".rstrip()
+            has_option = any(option.name == "pipeline" for option in one.params)
+            said = for_pipeline(f"{line} --x", "acme", defs="m")
+            with_both = line.replace("pipeline ", "pipeline --defs m ", 1) + " --pipeline acme --x"
+            assert said == (with_both if has_option else f"{line} --x")
+            assert for_pipeline(said, "acme") == said
+
+
+def _names() -> list[str]:
+    from topview_pipeline.cli.main import _COMMANDS
+
+    return list(_COMMANDS)

@@ -106,14 +106,16 @@ def of_location(
 
     def look(assets: Sequence[dg.AssetsDefinition]) -> None:
         nodes = [one.node_def for one in assets if one.is_executable]
-        check_apart(_made[node].claim for node in nodes if node in _made)
+        found = {one.outline.name: one for one in map(_made.get, nodes) if one is not None}
+        check_apart(found[name].claim for name in sorted(found))
         foreign = _foreign_products(outline, ours, assets)
         if outline.name == DEFAULT_NAME and foreign:
-            _log.warning(
+            what = (
                 f"{foreign} has the partition set {outline.partition_set}, which is that of the "
                 "Topview pipeline too: each gets the other's partitions. If that is not meant, "
                 "give the pipeline a name of its own (TOPVIEW_NAME)."
             )
+            _log.warning(outline.worded(what))
 
     return looking_selection([outline.key(stage.key) for stage in stages], look)
 
@@ -136,4 +138,4 @@ def _foreign_products(
         for key, spec in specs.items()
         if key not in made_of_ours and spec.partitions_def == outline.products
     )
-    return next(foreign, None)
+    return min(foreign, default=None)

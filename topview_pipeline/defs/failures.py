@@ -142,4 +142,8 @@ def plain_errors(outline: Outline) -> Iterator[None]:
     try:
         yield
     except PipelineError as error:
-        raise dg.Failure(outline.worded(str(error)), allow_retries=False) from error
+        # The UI shows the cause, too.
+        error.what, error.where, error.fix = map(
+            outline.worded, (error.what, error.where, error.fix)
+        )
+        raise dg.Failure(str(error), allow_retries=False) from error
