@@ -18,6 +18,7 @@ from topview_pipeline.settings import (
     PipelineConfig,
     SettingsError,
     project_root,
+    spelled,
     unknown_variables,
 )
 from topview_pipeline.stages import STAGES
@@ -371,3 +372,33 @@ def test_loading_the_settings_loads_neither_a_database_nor_dagster() -> None:
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_copy_is_checked_and_what_follows_from_others_follows(tmp_path: Path) -> None:
+    """pydantic's own keeps the prefix of the old name, and takes any value."""
+    config = PipelineConfig(home=tmp_path, uid="u", api_key="k", defaults={"mode": "pro"})
+    copy = config.model_copy(update={"name": "acme", "home": tmp_path / "acme"})
+    assert (copy.key_prefix, copy.store) == (("acme",), str(tmp_path / "acme" / "store"))
+    assert copy.require_account()[1].get_secret_value() == "k"
+    assert copy.defaults.mode == "pro"
+    assert copy.model_copy(update={"name": "topview"}).key_prefix == ()
+    with pytest.raises(SettingsError, match="slots: 0 cannot be used"):
+        config.model_copy(update={"slots": 0})
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (None, "raise TOPVIEW_CREDIT_LIMIT, or TOPVIEW_DEFAULT_MODE=pro; TOPVIEW_TASK_ID is none"),
+        ({}, "raise `credit_limit`, or `defaults.mode`=pro; TOPVIEW_TASK_ID is none"),
+        (
+            {"credit_limit": "account.credits_a_day"},
+            "raise `account.credits_a_day`, or `defaults.mode`=pro; TOPVIEW_TASK_ID is none",
+        ),
+    ],
+)
+def test_a_message_names_settings_where_they_were_written(
+    keys: dict[str, str] | None, said: str
+) -> None:
+    message = "raise TOPVIEW_CREDIT_LIMIT, or TOPVIEW_DEFAULT_MODE=pro; TOPVIEW_TASK_ID is none"
+    assert spelled(message, keys) == said

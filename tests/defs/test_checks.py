@@ -172,9 +172,7 @@ def test_each_trouble_has_count_sample_and_the_way_to_recover(account: Account) 
     assert case.data["fix"]
     assert "tasks reconcile" in str(found["tasks_unknown"].description)
     assert found["credits_used_up"].severity is dg.AssetCheckSeverity.WARN
-    assert "TOPVIEW_CREDIT_LIMIT" in str(
-        found["credits_used_up"].metadata["topview/what_to_do"].value
-    )
+    assert "`credit_limit`" in str(found["credits_used_up"].metadata["topview/what_to_do"].value)
 
 
 def fail(ledger: Ledger, product_id: str) -> None:
@@ -192,9 +190,9 @@ def test_without_an_account_both_say_so_in_one_sentence(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     nobody = Account(tmp_path, instance, uid=None)
-    assert "TOPVIEW_UID" in str(nobody.tick())
+    assert "uid: it is not set" in str(nobody.tick())
     assert nobody.evaluated() == {}
-    assert "TOPVIEW_UID" in nobody.said[0]
+    assert "uid: it is not set" in nobody.said[0]
 
 
 def test_the_sensor_reports_what_changed_and_only_that(account: Account) -> None:

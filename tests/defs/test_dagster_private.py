@@ -160,3 +160,38 @@ def test_a_locked_file_of_events_stops_nothing(instance: dg.DagsterInstance) -> 
             other.execute("BEGIN EXCLUSIVE")
             with private.event_log_kept_open(instance, run.run_id):
                 pass
+
+
+# Code locations of a folder.
+
+_MODULE = "load_from: [{python_module: {module_name: shop.definitions%s}}]"
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({}, {}),
+        ({"pyproject.toml": "[project]\nname = 'shop'\n"}, {}),
+        (
+            {"pyproject.toml": "[tool.dg.project]\nroot_module = 'shop'\n"},
+            {"shop.definitions": "shop.definitions"},
+        ),
+        (
+            {
+                "pyproject.toml": "[tool.dg.project]\nroot_module = 'shop'\n"
+                "code_location_name = 'videos'\ncode_location_target_module = 'shop.all'\n"
+            },
+            {"shop.all": "videos"},
+        ),
+        ({"workspace.yaml": _MODULE % ""}, {"shop.definitions": "shop.definitions"}),
+        ({"workspace.yaml": _MODULE % ", location_name: videos"}, {"shop.definitions": "videos"}),
+        ({"workspace.yaml": "load_from: [{python_file: shop.py}]"}, {}),
+    ],
+)
+def test_a_folder_s_code_locations_have_the_names_that_dagster_dev_gives_them(
+    tmp_path: Path, files: dict[str, str], found: dict[str, str]
+) -> None:
+    """Another name: no link to the job in the UI, and run retries do not find it."""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert private.locations_in(tmp_path) == found

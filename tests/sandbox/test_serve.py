@@ -1,6 +1,7 @@
 """The sandbox over real sockets: in a thread, in a process, and run to be stopped by a signal."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -208,3 +209,19 @@ def test_a_taken_port_is_an_error(at: Opened) -> None:
 def test_impossible_settings_are_named(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         SandboxConfig(**settings)
+
+
+def test_a_plain_script_has_a_sandbox_in_a_process_and_runs_once(tmp_path: Path) -> None:
+    """multiprocessing would run it again in the child, and fail for want of a main guard."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from topview_pipeline.testing import sandbox\n"
+        "with sandbox(where='process') as topview:\n"
+        "    print(topview.counters()['tasks'], topview.pid > 0)\n",
+        encoding="utf-8",
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (ran.returncode, ran.stdout.split()[-1], len(ran.stdout.splitlines())) == (0, "True", 1)
