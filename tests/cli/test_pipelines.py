@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.conftest import Project
 from topview_pipeline.cli import main
+from topview_pipeline.cli.main import _COMMANDS
 from topview_pipeline.text import for_pipeline
 
 BRANDS = """
@@ -115,8 +116,9 @@ def test_the_environments_pipeline_has_a_name_too(project: Project) -> None:
 def test_a_command_in_a_message_gets_the_pipeline_where_it_has_that_option() -> None:
     """A command that is new must not be forgotten."""
     context = click.Context(main)
-    for name in main.list_commands(context) or [*_names()]:
+    for name in _COMMANDS:
         command = main.get_command(context, name)
+        assert command is not None
         subs = command.commands if isinstance(command, click.Group) else {"": command}
         for sub, one in subs.items():
             line = f"topview-pipeline {name} {sub}".rstrip()
@@ -125,9 +127,3 @@ def test_a_command_in_a_message_gets_the_pipeline_where_it_has_that_option() -> 
             with_both = line.replace("pipeline ", "pipeline --defs m ", 1) + " --pipeline acme --x"
             assert said == (with_both if has_option else f"{line} --x")
             assert for_pipeline(said, "acme") == said
-
-
-def _names() -> list[str]:
-    from topview_pipeline.cli.main import _COMMANDS
-
-    return list(_COMMANDS)

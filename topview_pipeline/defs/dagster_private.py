@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
-from dagster._cli.utils import has_pyproject_dagster_block
 from dagster._core.definitions.asset_selection import KeysAssetSelection
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
@@ -40,7 +39,6 @@ from dagster._core.remote_origin import (
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.autodiscovery import loadable_targets_from_loaded_module
-from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 from dagster.components.definitions import LazyDefinitions
 
 __all__ = [
@@ -114,10 +112,14 @@ def locations_in(folder: Path) -> dict[str, str]:
     """
     pyproject, workspace = folder / "pyproject.toml", folder / "workspace.yaml"
     origins: Sequence[Any] = ()
-    if has_pyproject_dagster_block(str(pyproject)):
-        origins = PyProjectFileTarget(str(pyproject)).create_origins()
-    elif workspace.is_file():
-        origins = WorkspaceFileTarget([str(workspace)]).create_origins()
+    if pyproject.is_file() or workspace.is_file():
+        # It takes as long to load as all definitions.
+        from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
+
+        if pyproject.is_file():
+            origins = PyProjectFileTarget(str(pyproject)).create_origins()
+        if not origins and workspace.is_file():
+            origins = WorkspaceFileTarget([str(workspace)]).create_origins()
     targets = [(one.location_name, getattr(one, "loadable_target_origin", None)) for one in origins]
     return {
         target.module_name: name
