@@ -1,4 +1,4 @@
-"""`topview-pipeline gallery`: a page with everything that was made, opened in the browser."""
+"""`topview-pipeline gallery`: the page on which people see and review everything that was made."""
 
 from __future__ import annotations
 
@@ -9,25 +9,37 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, say, say_json
+from topview_pipeline.cli.console import CannotStart, person, say, say_json
 from topview_pipeline.cli.demo import PROGRAM, program
-from topview_pipeline.cli.environment import pipeline
+from topview_pipeline.cli.environment import open_instance, pipeline
+from topview_pipeline.defs.data_versions import materialized_versions
+from topview_pipeline.defs.decisions import Decisions, decide, waiting
 from topview_pipeline.export import (
     GALLERY_FILE,
     SERVED_FILE,
+    Gallery,
     Report,
+    Wait,
     build_report,
-    write_gallery,
+    read_past,
 )
-from topview_pipeline.stages import STAGES
+from topview_pipeline.settings import DEFAULT_NAME
+from topview_pipeline.stages import STAGES, VIDEO
 from topview_pipeline.text import counted
 
+if TYPE_CHECKING:
+    from topview_pipeline.cli.server import GalleryFolder
+    from topview_pipeline.defs.resources import TopviewResource
+
+_TITLE: Final = "Product videos"
 _OPEN_SECONDS: Final = 3.0
 """An opener that could not open anything has said so by then."""
 
@@ -42,25 +54,34 @@ _OPEN_SECONDS: Final = 3.0
 @click.option("--serve", is_flag=True, help="Serve page and files on loopback until Ctrl-C.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Of --serve. Default: a free one.")
 @click.option(
+    "--dagster-url", metavar="URL", help="Where your Dagster UI is: the page links to it."
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="Only write it, and print where it is as JSON."
 )
 def gallery(
-    output: Path | None, no_open: bool, serve: bool, port: int | None, as_json: bool
+    output: Path | None,
+    no_open: bool,
+    serve: bool,
+    port: int | None,
+    dagster_url: str | None,
+    as_json: bool,
 ) -> None:
-    """Write a page that shows every product, its scenes and its video, and open it.
+    """Write a page on which you see and review every product, and open it.
 
     It is one HTML file that needs no server: beside a store on this machine its links are relative;
-    with a remote store they are TOPVIEW_MEDIA_URL's, else the store's own. It spends nothing and
-    needs no key. With --serve it is written again whenever it is loaded.
+    with a remote store they are TOPVIEW_MEDIA_URL's, else the store's own. Your decisions are a
+    list for `review --from`. It spends nothing and needs no key. With --serve the page saves
+    decisions itself, and is written again whenever it is loaded.
 
     Exit codes: 0 written, 2 nothing could be shown.
     """
     if serve:
-        _serve(output, port or 0, may_open=not no_open)
+        _serve(output, port or 0, dagster_url, may_open=not no_open)
         return
     if port is not None:
         raise CannotStart("--port is of --serve", fix="Add --serve, or leave --port out.")
-    page, report = write_page(output, program=program())
+    page, report = write_page(output, program=program(), dagster_url=dagster_url)
     if as_json:
         counts = Counter(product.status for product in report.products)
         say_json({"page": str(page), "products": len(report.products), "statuses": counts})
@@ -94,52 +115,110 @@ def _open(url: str) -> None:
 
 
 def write_page(
-    folder: Path | None = None, *, served_at: str | None = None, program: str = PROGRAM
+    folder: Path | None = None,
+    *,
+    topview: TopviewResource | None = None,
+    served_at: str | None = None,
+    program: str = PROGRAM,
+    dagster_url: str | None = None,
 ) -> tuple[Path, Report]:
     """Write the page of the catalogue's products as they are now; it, and what it shows.
 
     Args:
+        topview: None: the pipeline of the command.
         folder: it is made when it is missing. Default: gallery in TOPVIEW_HOME.
         served_at: where the page's server has the store. Such a page has a name of its own, beside
             the one that works without a server.
         program: with which the commands on the page begin.
+        dagster_url: of the Dagster UI, where the page links to.
     """
-    topview = pipeline()
-    with topview.ledger() as ledger:
-        report = build_report(topview.catalogue(), ledger, STAGES)
-    folder = (folder or topview.config.home / topview.outline.of("gallery")).absolute()
-    link, name = partial(topview.store.address, base_url=served_at), SERVED_FILE
+    topview = topview or pipeline()
+    outline, store = topview.outline, topview.store
+    folder = (folder or topview.config.home / outline.of("gallery")).absolute()
+    link, name = partial(store.address, base_url=served_at), SERVED_FILE
     if served_at is None:
         # A store on this machine is seen from the page's folder, a remote one has URLs.
-        link = partial(topview.store.address, beside=folder)
-        if topview.store.local_root is None:
-            link = partial(topview.store.link, base_url=topview.config.media_url)
+        link = partial(store.address, beside=folder)
+        if store.local_root is None:
+            link = partial(store.link, base_url=topview.config.media_url)
         name = GALLERY_FILE
-    words = {"title": "Product videos", "program": program, "name": name}
+    catalogue = topview.catalogue()
+    with topview.ledger() as ledger, open_instance(advise=False) as instance:
+        materialized = materialized_versions(instance, outline, catalogue.products)
+        wait = waiting(topview, catalogue, ledger, materialized, offline=True)
+        report = build_report(catalogue, ledger, STAGES)
+        page = Gallery(
+            report,
+            link,
+            title=_TITLE if outline.name == DEFAULT_NAME else f"{_TITLE}: {outline.name}",
+            now=time.time(),
+            store=store,
+            waiting={one.product_id: Wait(one.what, one.credits) for one in wait},
+            past=read_past(report, ledger),
+            key=f"{ledger.account} {ledger.pipeline}",
+            program=program,
+            dagster=_in_dagster(dagster_url, outline.key(VIDEO.key).path),
+        )
     try:
-        page = write_gallery(report, folder, link, now=time.time(), **words)
+        return page.write(folder, name), report
     except OSError as error:
         raise CannotStart(
             f"the gallery cannot be written to {folder} ({error.strerror})",
             fix="Name another folder with --output.",
         ) from error
-    return page, report
 
 
-def _serve(output: Path | None, port: int, *, may_open: bool) -> None:
-    from topview_pipeline.cli.server import MEDIA, serving
+def _in_dagster(url: str | None, key: Sequence[str]) -> str | None:
+    """The address of a partition's page, up to its name."""
+    if url is None:
+        return None
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise CannotStart(f"{url!r} is no URL", "--dagster-url", "Write http://HOST:PORT.")
+    asset = "/".join(quote(part, safe="") for part in key)
+    return f"{url.rstrip('/')}/assets/{asset}?view=partitions&partition="
 
-    root = pipeline().store.local_root
+
+def served_page(
+    topview: TopviewResource,
+    folder: Path | None,
+    *,
+    program: str,
+    dagster_url: str | None = None,
+) -> tuple[GalleryFolder, Report]:
+    """The page of a server, which is written again at each load and takes decisions.
+
+    The pipeline and the program are given: a server's thread knows nothing of the command.
+    """
+    from topview_pipeline.cli.server import MEDIA, GalleryFolder
+
+    words: dict[str, Any] = {"topview": topview, "program": program, "dagster_url": dagster_url}
+    write = partial(write_page, folder, served_at=MEDIA, **words)
+    page, report = write()
+
+    def take(text: str) -> str:
+        decisions = Decisions.listed(text.split("\n"))
+        with topview.ledger() as ledger:
+            decide(ledger, decisions, who=person(), why="")
+        return f"{decisions.summary or 'nothing decided'}. To go on: {program} run"
+
+    return GalleryFolder(page.parent, write, take), report
+
+
+def _serve(output: Path | None, port: int, dagster_url: str | None, *, may_open: bool) -> None:
+    from topview_pipeline.cli.server import serving
+
+    topview = pipeline()
+    root = topview.store.local_root
     if root is None:
         raise CannotStart(
             "--serve shows a store on this machine, and this one is remote",
             "TOPVIEW_STORE",
             "Leave --serve out.",
         )
-    write = partial(write_page, output, served_at=MEDIA, program=program())
-    page, report = write()
-    with serving(root, port=port, gallery=page.parent, refresh=write) as url:
-        say(f"{counted(len(report.products), 'product')}: {url}  (Ctrl-C ends it)")
+    served, report = served_page(topview, output, program=program(), dagster_url=dagster_url)
+    with serving(root, port=port, gallery=served) as url:
+        address = f"{url}#token={served.token}"
+        say(f"{counted(len(report.products), 'product')}: {address}  (Ctrl-C ends it)")
         if may_open:
-            _open(url)
+            _open(address)
         threading.Event().wait()

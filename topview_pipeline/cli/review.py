@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, TextIO
 
 import click
 from rich.console import Console
@@ -38,9 +38,15 @@ def _many(
 @_many("--reject", "Spend nothing more on this product's scene; say --why.")
 @_many("--choose", "Let it go on with this image of its scene, from 1.", "ID=N")
 @_many("--again", "Have it made, and paid, again by the next run.")
+@click.option(
+    "--from",
+    "listed",
+    type=click.File(encoding="utf-8-sig"),
+    help="Decide as this list of the gallery says; -: standard input.",
+)
 @click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
 @click.option("--json", "as_json", is_flag=True, help="List what waits as one JSON document.")
-def review(as_json: bool, why: str, **given: Sequence[str]) -> None:
+def review(as_json: bool, why: str, listed: TextIO | None, **given: Sequence[str]) -> None:
     """List the products that wait for a person, or decide about them.
 
     A decision is about the scene (or the cut-out that waits) that is there now: a new one needs a
@@ -49,13 +55,15 @@ def review(as_json: bool, why: str, **given: Sequence[str]) -> None:
     Exit codes: 0 listed or decided, 2 there is no such product or image: then nothing is decided.
     """
     topview = pipeline()
-    if any(given.values()):
-        decisions = Decisions.of(**given)
-        if decisions.reject and not why:
+    if listed is not None and any(given.values()):
+        raise CannotStart("--from goes alone", fix="Write the other decisions into the list.")
+    if listed is not None or any(given.values()):
+        decisions = Decisions.of(**given) if listed is None else Decisions.listed(_lines(listed))
+        if decisions.reject and not (why or decisions.whys):
             raise CannotStart("a rejection needs a reason", fix="Add --why TEXT.")
         with topview.ledger() as ledger:
             decide(ledger, decisions, who=person(), why=why)
-        say(f"{decisions.summary}. To go on: {program()} run")
+        say(f"{decisions.summary or 'Nothing decided'}. To go on: {program()} run")
         return
     catalogue = usable_catalogue(topview, ())
     with topview.ledger() as ledger, open_instance() as instance:
@@ -76,6 +84,13 @@ def review(as_json: bool, why: str, **given: Sequence[str]) -> None:
     say_rows(console, _COLUMNS, rows, right=("image", "credits"))
     if console.is_terminal:
         _say_sums(console, [one.credits for one in found])
+
+
+def _lines(listed: TextIO) -> Sequence[str]:
+    try:
+        return listed.read().split("\n")
+    except UnicodeError as error:
+        raise CannotStart("it is no text in UTF-8", listed.name) from error
 
 
 def _say_sums(console: Console, costs: Iterable[float]) -> None:

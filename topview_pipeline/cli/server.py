@@ -1,4 +1,7 @@
-"""Serves a store on this machine to its own browser: read-only, on loopback, seekable.
+"""Serves a store on this machine to its own browser: on loopback, seekable, files read-only.
+
+Whoever has the gallery's token, which is only in the address that a person was given, may send a
+list of decisions.
 
 A folder that a setting or an option names may hold anything: a .env with a key, results with
 account and credits, a ledger. Only pictures and videos are given.
@@ -7,16 +10,18 @@ account and credits, a ledger. Only pictures and videos are given.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -26,12 +31,14 @@ from starlette.staticfiles import StaticFiles
 
 from topview_pipeline.cli.console import CannotStart
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.export import PHOTOS, SERVED_FILE
+from topview_pipeline.export import SERVED_FILE, THUMBS
 
 MEDIA: Final = "media"
 """Below which the store is served; relative, as seen from the gallery."""
 _START_SECONDS: Final = 20.0
 _HOST: Final = "127.0.0.1"
+_MOST_BYTES: Final = 10_000_000
+"""Of a list of decisions."""
 _MEDIA: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".mp4"})
 
 
@@ -54,28 +61,64 @@ class MediaFiles(StaticFiles):
         return (found, state) if is_media and not is_hidden else ("", None)
 
 
+class GalleryFolder:
+    """The gallery that is served: its folder, and what is done for its page.
+
+    Attributes:
+        token: that decisions must come with.
+    """
+
+    def __init__(
+        self, folder: Path, refresh: Callable[[], object], take: Callable[[str], str]
+    ) -> None:
+        """`refresh` writes the page, SERVED_FILE, again; `take` keeps a list of decisions."""
+        self.folder = folder
+        self.token = secrets.token_urlsafe(24)
+        self._refresh, self._take = refresh, take
+        self._one_at_a_time = threading.Lock()
+
+    def page(self, _request: Request) -> Response:
+        """Give the page as it is now, or in one sentence why it cannot be written.
+
+        Starlette runs it beside the event loop, where videos go on being served.
+        """
+        try:
+            with self._one_at_a_time:
+                self._refresh()
+        except PipelineError as error:
+            return PlainTextResponse(str(error), status_code=503)
+        return FileResponse(self.folder / SERVED_FILE, headers={"Cache-Control": "no-store"})
+
+    def decide(self, body: bytes) -> Response:
+        """Keep the decisions of a list, and say what was kept, or why nothing was."""
+        try:
+            with self._one_at_a_time:
+                return PlainTextResponse(self._take(body.decode()))
+        except (PipelineError, UnicodeError) as error:
+            return PlainTextResponse(str(error), status_code=409)
+
+
 @contextmanager
 def serving(
     root: Path,
     *,
     port: int = 0,
-    gallery: Path | None = None,
-    refresh: Callable[[], object] = lambda: None,
+    gallery: GalleryFolder | None = None,
 ) -> Iterator[str]:
     """Serve a store, and a gallery at the top, while the block runs; yields the server's URL.
 
     Args:
         port: 0 for a free one.
-        gallery: the folder of a page with the name SERVED_FILE.
-        refresh: writes the gallery again, before its page is given.
+        gallery: the page at the top, if any.
 
     Raises:
         CannotStart: the port is taken.
     """
     routes: list[Mount | Route] = [Mount(f"/{MEDIA}", MediaFiles(root))]
     if gallery is not None:
-        routes.append(Route("/", _page(gallery / SERVED_FILE, refresh), methods=["GET"]))
-        routes.append(Mount(f"/{PHOTOS}", MediaFiles(gallery / PHOTOS)))
+        routes.append(Route("/", gallery.page, methods=["GET"]))
+        routes.append(Route("/decide", _taking(gallery), methods=["POST"]))
+        routes.append(Mount(f"/{THUMBS}", MediaFiles(gallery.folder / THUMBS)))
     # A page of somebody else's must not read it by a name that leads to loopback.
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"])
     app = Starlette(routes=routes, middleware=[hosts])
@@ -101,19 +144,17 @@ def serving(
             thread.join(5.0)
 
 
-def _page(page: Path, refresh: Callable[[], object]) -> Callable[[Request], Response]:
-    """Give the page as it is now, or in one sentence why it cannot be written.
+def _taking(gallery: GalleryFolder) -> Callable[[Request], Awaitable[Response]]:
+    async def take(request: Request) -> Response:
+        token = request.headers.get("X-Gallery-Token", "")
+        if not secrets.compare_digest(token.encode(), gallery.token.encode()):
+            answer = "open the gallery by the address that its command printed"
+            return PlainTextResponse(answer, status_code=403)
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > _MOST_BYTES:
+                return PlainTextResponse("the list is too long", status_code=413)
+        return await run_in_threadpool(gallery.decide, bytes(body))
 
-    A plain function: starlette runs it beside the event loop, where videos go on being served.
-    """
-    one_at_a_time = threading.Lock()
-
-    def give(_request: Request) -> Response:
-        try:
-            with one_at_a_time:
-                refresh()
-        except PipelineError as error:
-            return PlainTextResponse(str(error), status_code=503)
-        return FileResponse(page, headers={"Cache-Control": "no-store"})
-
-    return give
+    return take

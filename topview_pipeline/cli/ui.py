@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +16,9 @@ import click
 from topview_pipeline.cli.console import CannotStart
 from topview_pipeline.cli.demo import DEMO_PROGRAM, DemoHome, free_port
 from topview_pipeline.cli.environment import pipeline, prepare_home
-from topview_pipeline.cli.gallery import write_page
+from topview_pipeline.cli.gallery import served_page
 from topview_pipeline.cli.init import WORKSPACE
-from topview_pipeline.cli.server import MEDIA, serving
+from topview_pipeline.cli.server import serving
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.settings import project_root
 
@@ -49,7 +48,7 @@ def ui(context: click.Context, port: int | None) -> None:
     command += ["--host", "127.0.0.1", "--port", str(port)]
     # Dagster warns of its own use of its preview features, at every start.
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    with home.sandbox(), served_gallery(home) as gallery:
+    with home.sandbox(), served_gallery(home, f"http://127.0.0.1:{port}") as gallery:
         if gallery is not None:
             click.echo(f"Gallery:    {gallery}")
         click.echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C ends both)")
@@ -73,19 +72,18 @@ def ui(context: click.Context, port: int | None) -> None:
 
 
 @contextmanager
-def served_gallery(home: DemoHome) -> Iterator[str | None]:
-    """The gallery, and the demo's store where the links in its history lead; yields its URL.
+def served_gallery(home: DemoHome, dagster_url: str | None = None) -> Iterator[str | None]:
+    """The gallery, and the demo's store where the links in its history lead; yields its address.
 
     Without them Dagster works all the same: then that is said, and None is yielded.
     """
-    write = partial(write_page, served_at=MEDIA, program=DEMO_PROGRAM)
     with ExitStack() as stack:
         url = None
         try:
-            page, _ = write()
-            store = Path(pipeline().config.store)
-            served = serving(store, port=home.port("media"), gallery=page.parent, refresh=write)
-            url = stack.enter_context(served)
+            topview = pipeline()
+            gallery, _ = served_page(topview, None, program=DEMO_PROGRAM, dagster_url=dagster_url)
+            served = serving(Path(topview.config.store), port=home.port("media"), gallery=gallery)
+            url = f"{stack.enter_context(served)}#token={gallery.token}"
         except PipelineError as error:
             click.echo(f"Neither gallery nor links to pictures will open: {error}", err=True)
         yield url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from topview_pipeline.engine.gate import under_review
@@ -13,12 +13,14 @@ from topview_pipeline.ledger import Ledger, Review, ReviewDecision, TaskGlance
 from topview_pipeline.media import Verdict
 from topview_pipeline.plan import PlannedStage, plan_catalogue
 from topview_pipeline.stages import BY_KEY, SCENE, STAGES, check_choice, images_of
+from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, Product
     from topview_pipeline.defs.resources import TopviewResource
     from topview_pipeline.settings import Gate
 
+_WORDS: Final = ("approve", "reject", "choose", "again")
 _KEYS: Final = tuple(stage.key for stage in STAGES)
 Made = Mapping[str, TaskGlance]
 
@@ -29,12 +31,19 @@ class ReviewError(PipelineError):
 
 @dataclass(frozen=True)
 class Decisions:
-    """Decisions of a person: product ids, and for `choose` an image of each."""
+    """Decisions of a person: product ids, and for `choose` an image of each.
+
+    Attributes:
+        whys: reasons of single products.
+        versions: data versions of the results that a person looked at, where that is known.
+    """
 
     approve: Sequence[str] = ()
     reject: Sequence[str] = ()
     choose: Mapping[str, int] | None = None
     again: Sequence[str] = ()
+    whys: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -60,6 +69,40 @@ class Decisions:
             raise ReviewError(f"there are two decisions about {name!r}", fix="Leave one out.")
         return cls(approve, reject, chosen, again)
 
+    @classmethod
+    def listed(cls, lines: Iterable[str]) -> Decisions:
+        """The decisions of a list, as the gallery gives it: one a line, its fields between tabs.
+
+        They are the decision, the product, the image or the reason, and the data version of the
+        result that was looked at; the last two may be missing.
+
+        Raises ReviewError if a line decides nothing, or a product is in two lines.
+        """
+        found: dict[str, list[str]] = {word: [] for word in _WORDS}
+        whys: dict[str, str] = {}
+        versions: dict[str, str] = {}
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            word, name, detail, version, *_ = (*map(str.strip, line.split("\t")), "", "", "")
+            if word not in _WORDS or not name:
+                fix = "Write approve, reject, choose or again, a tab, and the product's id."
+                raise ReviewError("this decides nothing", f"line {number}", fix)
+            if word == "reject" and not detail:
+                fix = "Write the reason behind the product's id, after a tab."
+                raise ReviewError("a rejection needs a reason", f"line {number}", fix)
+            found[word].append(f"{name}={detail}" if word == "choose" else name)
+            if word != "choose" and detail:
+                whys[name] = detail
+            if version:
+                versions[name] = version
+        for word, names in found.items():
+            if len(set(names)) < len(names):
+                raise ReviewError(
+                    f"a product is twice in the list, to {word}", fix="Leave one out."
+                )
+        return replace(cls.of(**found), whys=whys, versions=versions)
+
     @property
     def summary(self) -> str:
         """How many of each."""
@@ -76,7 +119,8 @@ def decide(ledger: Ledger, decisions: Decisions, *, who: str, why: str) -> None:
     """Keep decisions about what the products last made, all or none; nothing is spent.
 
     Raises:
-        ReviewError: a product has nothing to decide about; PreconditionError: no such image.
+        ReviewError: a product has nothing to decide about, or not what was looked at;
+            PreconditionError: no such image.
     """
     made = _made(ledger)
     words: tuple[tuple[ReviewDecision, Sequence[str]], ...] = (
@@ -95,7 +139,15 @@ def decide(ledger: Ledger, decisions: Decisions, *, who: str, why: str) -> None:
             raise ReviewError(f"there is no scene of {name!r} to choose from", fix="Run it first.")
         check_choice(name, image, row.result)
         found[name, row.fingerprint] = Review(image, "approved")
-    ledger.reviews.decide(found, who=who, why=why)
+    looked_at = decisions.versions
+    changed = [name for name, now in found if not now.startswith(looked_at.get(name, ""))]
+    if changed:
+        raise ReviewError(
+            f"{counted(len(changed), 'result')} changed since you looked, such as {changed[0]!r}",
+            fix="Load the gallery again, and look at the new one.",
+        )
+    whys = {key: decisions.whys[key[0]] for key in found if key[0] in decisions.whys}
+    ledger.reviews.decide(found, who=who, why=why, whys=whys)
 
 
 @dataclass(frozen=True)
@@ -124,9 +176,15 @@ def waiting(
     catalogue: Catalogue,
     ledger: Ledger,
     materialized: Mapping[tuple[str, str], str],
+    *,
+    offline: bool = False,
 ) -> list[Waiting]:
-    """The products that a run would hold for a person, in the catalogue's order."""
-    files, made = topview.files(ledger), _made(ledger)
+    """The products that a run would hold for a person, in the catalogue's order.
+
+    Args:
+        offline: the servers of photos are not asked.
+    """
+    files, made = topview.files(ledger, offline=offline), _made(ledger)
 
     def planned(products: Mapping[str, Product], gate: Gate | None = None) -> list[PlannedStage]:
         some = replace(catalogue, products=dict(products))

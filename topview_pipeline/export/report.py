@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Final, Literal, get_args
 
 from topview_pipeline.catalogue import Catalogue, InputError, InputFiles, Product
-from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.engine.gate import under_review
+from topview_pipeline.ledger import NO_REVIEW, Ledger, Review, Task, TaskState
 from topview_pipeline.ledger.health import is_retried, trouble_of
 from topview_pipeline.media import Verdict, is_refused
 from topview_pipeline.stages import (
@@ -86,6 +87,7 @@ class ProductReport:
         scene: the image in its video, which an older scene may have given.
         seconds: that the rows behind it ran at Topview; None when that is not known of one.
         row_problem: why its row in the catalogue cannot be used.
+        review: a person's decision about `decides_about`.
     """
 
     product_id: str
@@ -96,6 +98,15 @@ class ProductReport:
     scene: Artifact | None = None
     seconds: float | None = None
     row_problem: str | None = None
+    review: Review = NO_REVIEW
+
+    @property
+    def decides_about(self) -> Task | None:
+        """The result that a person decides about."""
+        return _under_review(
+            {key: stage.task for key, stage in self.stages.items() if stage.task is not None},
+            [stage.stage for stage in self.stages.values()],
+        )
 
     @property
     def status(self) -> Status:
@@ -212,8 +223,8 @@ class _Builder:
         self._stages = {stage.key: stage for stage in stages}
         self._rows = _Rows(ledger, self._stages)
         self._unmade = {(row.product_id, row.stage): row for row in ledger.tasks.unmade()}
-        reviews = ledger.reviews.all().items()
-        self._choices = {key: one.image for key, one in reviews if one.image}
+        self._reviews = ledger.reviews.all()
+        self._choices = {key: one.image for key, one in self._reviews.items() if one.image}
         self._seen_late = ledger.history.with_unknown_duration()
         made = {product_id for product_id, _ in self._rows.current} & catalogue.products.keys()
         refs = {ref for product_id in made for ref in catalogue.products[product_id].files}
@@ -228,6 +239,8 @@ class _Builder:
         tasks = {key: stage.task for key, stage in stages.items() if stage.task is not None}
         video = tasks.get(VIDEO.key)
         behind = tasks if video is None else self._rows.behind(video)
+        decides = _under_review(tasks, list(self._stages.values()))
+        key = product_id, "" if decides is None else decides.fingerprint
         return ProductReport(
             product_id=product_id,
             product=product,
@@ -237,6 +250,7 @@ class _Builder:
             scene=_image_in(video, behind.get(SCENE.key)),
             seconds=self._seconds(behind.values()),
             row_problem=row_problem,
+            review=self._reviews.get(key, NO_REVIEW),
         )
 
     def _stage(self, product_id: str, product: Product | None, stage: Stage) -> StageReport:
@@ -298,6 +312,11 @@ class _Builder:
             if row.succeeded_at and row.pending_at and row.id not in self._seen_late
         ]
         return sum(spans) if rows and len(spans) == len(rows) else None
+
+
+def _under_review(made: Mapping[str, Task], stages: Sequence[Stage]) -> Task | None:
+    found = under_review(made, tuple(stages))
+    return None if found is None else found[1]
 
 
 def _image_in(video: Task | None, scene: Task | None) -> Artifact | None:

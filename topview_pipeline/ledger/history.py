@@ -16,6 +16,7 @@ from topview_pipeline.prices import CostSeen
 
 _NEWEST: Final = 500
 """Finished tasks of a stage that say how long it takes."""
+_DECISIONS: Final = ("approved", "rejected", "chosen", "again")
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,25 @@ class History:
         which = task_event.c.what == "reserved", recipe.is_not(None)
         rows = self._db.rows(query.where(*mine, *which).order_by(task.c.id))
         return (Tried._make((*row[:-1], row[-1] is not None)) for row in rows)
+
+    def decisions(self) -> dict[str, list[TaskEvent]]:
+        """People's decisions about the pipeline's products, the oldest first, by product id."""
+        which = task_event.c.account == self._account, task_event.c.pipeline == self._pipeline
+        query = sa.select(task_event).where(*which, task_event.c.what.in_(_DECISIONS))
+        found: dict[str, list[TaskEvent]] = {}
+        for row in self._db.rows(query.order_by(task_event.c.id)):
+            event = TaskEvent(row.at, row.what, row.who, row.detail or {})
+            found.setdefault(row.product_id, []).append(event)
+        return found
+
+    def paid(self, since: float) -> dict[str, tuple[float, float]]:
+        """Credits booked for each product of the pipeline, remakes too: in all, and since then."""
+        booked = task.c.cost_credits
+        recent = sa.case((task.c.booked_at >= since, booked), else_=0.0)
+        query = sa.select(task.c.product_id, sa.func.sum(booked), sa.func.sum(recent))
+        which = task.c.account == self._account, task.c.pipeline == self._pipeline
+        rows = self._db.rows(query.where(*which, booked > 0).group_by(task.c.product_id))
+        return {product_id: (in_all, recent) for product_id, in_all, recent in rows}
 
     def seconds(self, stage: str) -> list[float]:
         """Seconds from submit until done, of the stage's latest tasks whose end was watched."""

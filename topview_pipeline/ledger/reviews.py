@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import sqlalchemy as sa
@@ -16,6 +17,9 @@ from topview_pipeline.ledger.task_row import TaskState
 ReviewDecision = Literal["approved", "rejected", "again"]
 Key = tuple[str, str]
 """A product, and the fingerprint of its result that the decision is about."""
+
+
+NO_REASONS: Final[Mapping[Key, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,20 @@ class Reviews:
         """Prefer an image, from 1, which approves of it."""
         self.decide({(product_id, fingerprint): Review(image, "approved")}, who=who, why=why)
 
-    def decide(self, decisions: Mapping[Key, Review], *, who: str, why: str) -> None:
+    def decide(
+        self,
+        decisions: Mapping[Key, Review],
+        *,
+        who: str,
+        why: str,
+        whys: Mapping[Key, str] = NO_REASONS,
+    ) -> None:
         """Keep decisions, all or none; the newest counts, and an image chosen before stays.
 
         The result's row remembers every one of them, as an event.
+
+        Args:
+            whys: reasons of their own, in place of `why`.
         """
         if not decisions:
             return
@@ -83,7 +97,7 @@ class Reviews:
                     now,
                     what,
                     who,
-                    {"image": image, "why": why},
+                    {"image": image, "why": whys.get(key, why)},
                     task_id=task_ids.get(fingerprint),
                     product=(self._pipeline, product_id),
                 )
