@@ -11,7 +11,7 @@ from topview_pipeline.export import ProductReport
 from topview_pipeline.export.report import SceneReport, StageReport, Status
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.media import Outcome, Verdict
-from topview_pipeline.stages import CUT_OUT, SCENE, STAGES, VIDEO
+from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, STAGES, VIDEO, data_version
 from topview_pipeline.store import Artifact
 
 FILES: Final = {
@@ -27,12 +27,19 @@ def artifact(name: str, product_id: str = "mug") -> Artifact:
     return Artifact(name, path, hashlib.sha256(path.encode()).hexdigest(), 1000, "x/y")
 
 
+def fingerprint(stage: str, product_id: str) -> str:
+    return hashlib.sha256(f"{stage} {product_id}".encode()).hexdigest()
+
+
 def row(stage: str, product_id: str, **changes: Any) -> Task:
     """A stored row; only what a report reads matters."""
     values: dict[str, Any] = dict.fromkeys(Task.__dataclass_fields__)
     files = [artifact(name, product_id).to_json() for name in FILES[stage]]
     values |= {"id": 1, "stage": stage, "state": TaskState.STORED, "cost_credits": 1.0}
-    values |= {"stored_at": 200.0, "mode": "avatar2", "artifacts": files}
+    values |= {"stored_at": 200.0, "mode": "avatar2", "artifacts": files, "generation": 0}
+    values |= {"fingerprint": fingerprint(stage, product_id), "inputs": {}}
+    if upstream := BY_KEY[stage].upstream:
+        values["inputs"] = {upstream: data_version(fingerprint(upstream, product_id))}
     return Task(**values | changes)
 
 

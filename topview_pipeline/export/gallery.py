@@ -119,7 +119,9 @@ class Gallery:
         """
         script = "\n".join(map(_source, _SCRIPTS))
         style = _source("gallery.css")
-        packed = gzip.compress(json.dumps(self.data(thumbs)).encode(), mtime=0)
+        packed = gzip.compress(
+            json.dumps(self.data(thumbs), separators=(",", ":")).encode(), 7, mtime=0
+        )
         return _template().render(
             title=self.title,
             total=counted(len(self.report.products), "product"),

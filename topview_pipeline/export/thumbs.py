@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -32,6 +32,10 @@ MOST_SECONDS: Final = 30.0
 _SIDE: Final = 560  # pixels of the longer side: a card of a sharp screen
 _QUALITY: Final = 75
 _THREADS: Final = 4
+
+_UNSAFE: Final = {
+    code: "_" for code in range(128) if not (chr(code).isalnum() or chr(code) in "-.")
+}
 
 Opener = Callable[[], AbstractContextManager[Path]]
 """Gives the picture that a thumbnail is made of as a local file."""
@@ -65,8 +69,13 @@ def photo_url(ref: str | None) -> str | None:
 
 
 def stored_thumb(picture: Artifact, store: Store) -> tuple[str, Opener]:
-    """The name of a stored picture's thumbnail, and the picture."""
-    return f"{picture.sha256[:20]}.webp", partial(store.local_copy, picture)
+    """The name of a stored picture's thumbnail, and the picture.
+
+    The page names the picture too: a part of that name costs it nothing.
+    """
+    path = PurePosixPath(picture.path)
+    name = f"{path.parent.name[:20]}-{path.stem}.webp"
+    return name.translate(_UNSAFE), partial(store.local_copy, picture)
 
 
 def write_thumbs(wanted: Mapping[str, Opener], folder: Path) -> frozenset[str]:

@@ -12,8 +12,11 @@ function el(tag, attributes = {}, ...children) {
 }
 
 // A picture is [its address, its thumbnail's], the second only where there is one.
+// A large one stands on its thumbnail until it is loaded.
 function image([full, thumb], alt, isFull = false) {
-  return el("img", { src: isFull ? full : thumb ?? full, alt, decoding: "async" });
+  const picture = el("img", { src: isFull ? full : thumb ?? full, alt, decoding: "async" });
+  if (isFull && thumb) picture.style.background = `center / contain no-repeat url("${thumb}")`;
+  return picture;
 }
 
 function dot(status) {
