@@ -1,12 +1,24 @@
 // The page as a whole: chips, address, keys.
 
+function counted() {
+  const number = { "": gallery.products.length, warning: 0, chosen: 0, decided: decisions.size };
+  for (const product of gallery.products) {
+    number[product.status] = (number[product.status] ?? 0) + 1;
+    number.warning += Boolean(product.warning);
+    number.chosen += product.chosenSince;
+  }
+  return number;
+}
+
 function drawChips() {
+  const number = counted();
   const chips = [["", "all"], ...Object.entries(gallery.statuses), ...Object.entries(gallery.flags), ["decided", "decided here"]];
   const built = chips.map(([show, words]) => {
-    const number = gallery.products.filter((product) => isShown(product, show)).length;
-    if (show && !number && show !== shown.show) return null;
+    if (show && !number[show] && show !== shown.show) return null;
     const act = () => visit({ show, product: "" });
-    return button([show in gallery.statuses && dot(show), `${words} `, el("b", {}, number.toLocaleString("en"))].filter(Boolean), act, { class: "chip", "aria-pressed": String(show === shown.show), "data-show": show });
+    const attributes = { class: "chip", "aria-pressed": String(show === shown.show), "data-show": show };
+    const label = [show in gallery.statuses && dot(show), `${words} `, el("b", {}, (number[show] ?? 0).toLocaleString("en"))];
+    return button(label.filter(Boolean), act, attributes);
   });
   const held = document.activeElement?.dataset?.show;
   byId("chips").replaceChildren(...built.filter(Boolean));
@@ -19,24 +31,34 @@ function drawSums() {
   byId("made").textContent = `Written ${when(gallery.made)}. It shows what was there then.`;
 }
 
+// The address follows what is shown. A browser takes some 20 new addresses a second and drops the rest:
+// steps from one product to the next write only the last.
+let writing = 0;
+
 function visit(changes, { replace = false } = {}) {
-  const hash = hashOf(changes);
-  history[replace ? "replaceState" : "pushState"](null, "", hash === "#" ? location.pathname + location.search : hash);
-  readAddress();
+  show({ ...shown, ...changes });
+  clearTimeout(writing);
+  const hash = hashOf({}), address = hash === "#" ? location.pathname + location.search : hash;
+  if (replace) writing = setTimeout(() => history.replaceState(null, "", address), 150);
+  else history.pushState(null, "", address);
 }
 
 function readAddress() {
   const asked = new URLSearchParams(location.hash.slice(1));
+  show(Object.fromEntries(["show", "find", "sort", "product"].map((name) => [name, asked.get(name) ?? ""])));
+}
+
+function show({ show, find, sort, product }) {
   const before = hashOf({ product: "" });
-  for (const name of ["show", "find", "sort", "product"]) shown[name] = asked.get(name) ?? "";
-  if (byId("find").value !== shown.find) byId("find").value = shown.find;
-  byId("sort").value = shown.sort in ORDERS ? shown.sort : "";
+  Object.assign(shown, { show, find, sort, product });
+  if (byId("find").value !== find) byId("find").value = find;
+  byId("sort").value = sort in ORDERS ? sort : "";
   if (hashOf({ product: "" }) !== before || !shown.isDrawn) {
     shown.isDrawn = true;
     select();
     drawChips();
     layOut();
-    if (!shown.product) scrollTo(0, 0);
+    if (!product) scrollTo(0, 0);
   }
   document.title = gallery.title;
   openProduct();
@@ -68,7 +90,7 @@ function focused() {
 function actOf({ key, target }, product) {
   const isLarge = Boolean(shown.product);
   const ways = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -sheet.columns, ArrowDown: sheet.columns };
-  if (key in ways && !target.matches("video, summary")) {
+  if (key in ways && !target.matches("video")) {
     if (!isLarge) return () => focusCard(focused() ? sheet.focus + ways[key] : sheet.focus);
     return Math.abs(ways[key]) === 1 && key !== "ArrowUp" && key !== "ArrowDown" ? () => step(ways[key]) : null;
   }
@@ -101,7 +123,7 @@ async function start() {
   byId("help").addEventListener("click", showHelp);
   byId("clear").addEventListener("click", () => visit({ show: "", find: "", product: "" }));
   readAddress();
-  if (new URLSearchParams(location.hash.slice(1)).has("token")) visit({}, { replace: true });
+  if (location.hash.includes("token=")) history.replaceState(null, "", hashOf({}));
   drawTray();
 }
 

@@ -53,23 +53,31 @@ function commandRow(what, command) {
   return el("p", { class: "command" }, el("span", {}, what), code, act);
 }
 
-// A question in a dialog: null when it was left, else what was written (or true).
+// A question in a dialog: null when it was left, else what was written (or true). The answer is there
+// at once, and not when the dialog's own event comes: the next key may come before that.
 function ask(title, text, { yes, input, value = "" }) {
   const dialog = byId("ask");
   return new Promise((answer) => {
     const field = input && el("input", { id: "ask-input", value, required: true, autocomplete: "off", maxlength: 400 });
+    const end = (result) => {
+      answer(result);
+      dialog.close();
+    };
+    const agree = (event) => {
+      event.preventDefault();
+      end(field ? field.value : true);
+    };
     const form = el(
       "form",
-      { method: "dialog" },
+      { onsubmit: agree },
       el("h2", { id: "ask-title" }, title),
       text && el("p", {}, text),
       input && el("label", { for: "ask-input" }, input),
       field,
-      el("div", { class: "row" }, el("button", { class: "main", value: "yes" }, yes), button("Cancel", () => dialog.close(""))),
+      el("div", { class: "row" }, el("button", { class: "main" }, yes), button("Cancel", () => end(null))),
     );
     dialog.replaceChildren(form);
-    dialog.returnValue = "";
-    dialog.onclose = () => answer(dialog.returnValue !== "yes" ? null : field ? field.value : true);
+    dialog.onclose = () => answer(null);
     dialog.showModal();
     field?.select();
   });
