@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import topview_pipeline.cli.demo as demo_module
+from tests.export.test_gallery import Page
 from topview_pipeline.cli import main
 from topview_pipeline.cli.console import CannotStart
 from topview_pipeline.cli.demo import DemoHome, free_port, sample_catalogue
@@ -123,7 +123,8 @@ def test_the_demo_has_a_manifest_and_a_gallery_and_a_choice_can_be_made(home: De
     page = home.folder / "topview" / "gallery" / "index.html"
     assert os.path.relpath(page) in said
     assert f".demo/videos/{PRODUCT}.mp4" in said
-    assert "../store/" in page.read_text(encoding="utf-8"), "it opens without a server"
+    (shown,) = Page(page.read_text(encoding="utf-8")).data["products"]
+    assert shown["video"].startswith("../store/"), "it opens without a server"
     with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
         manifest = instance.get_latest_materialization_event(dg.AssetKey("videoManifest"))
         assert manifest is not None
@@ -133,17 +134,23 @@ def test_the_demo_has_a_manifest_and_a_gallery_and_a_choice_can_be_made(home: De
 
     with served_gallery(home) as url:
         assert url is not None
+        url, _, token = url.partition("#token=")
         before = httpx.get(url, trust_env=False)
         assert before.headers["Cache-Control"] == "no-store"
-        (command,) = set(re.findall(rf"topview-pipeline [^\"<]*choose {PRODUCT} 2", before.text))
-        assert "is chosen" in run(*command.split()[1:]).output
+        (shown,) = Page(before.text).data["products"]
+        line, mine = f"choose\t{PRODUCT}\t2\t{shown['version']}", {"X-Gallery-Token": token}
+        said = httpx.post(f"{url}decide", content=line, headers=mine, trust_env=False).text
+        assert said == "1 chosen. To go on: topview-pipeline --demo run"
         assert "1 new task," in run("--demo", "plan").output, "its Topview answers"
         again = run("--demo", "run", "--product", PRODUCT, "--stage", "finishedVideo").output
         assert "1 made" in again
         after = httpx.get(url, trust_env=False)
         assert after.text != before.text
-        (video,) = set(re.findall(r"media/[^\"]*/video\.mp4", after.text))
-        played = httpx.get(f"{url}{video}", headers={"Range": "bytes=0-9"}, trust_env=False)
+        (shown,) = Page(after.text).data["products"]
+        assert (shown["used"], shown["chosen"]) == (2, 2)
+        played = httpx.get(
+            f"{url}{shown['video']}", headers={"Range": "bytes=0-9"}, trust_env=False
+        )
         assert played.status_code == 206
 
 

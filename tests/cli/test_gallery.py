@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import QUAD, Project
+from tests.export.test_gallery import Page
 
 pytestmark = pytest.mark.slow
 
@@ -25,9 +25,9 @@ def test_the_gallery_is_written_beside_the_ledger_and_needs_no_key(project: Proj
     assert done.returncode == 0, done.stderr
     page = project.home / "gallery" / "index.html"
     assert f"1 product: {page}" in done.stdout
-    text = page.read_text(encoding="utf-8")
-    assert "topview-pipeline choose product-0 2" in text
-    assert "../store/" in text
+    (shown,) = Page(page.read_text(encoding="utf-8")).data["products"]
+    assert (shown["status"], len(shown["scenes"])) == ("done", 2)
+    assert shown["video"].startswith("../store/")
     done = project.run("gallery", "--json", TOPVIEW_API_KEY="")
     said = {"page": str(page), "products": 1, "statuses": {"done": 1}}
     assert json.loads(done.stdout) == said
@@ -44,14 +44,14 @@ def test_a_served_gallery_leaves_the_page_that_is_opened_as_a_file(project: Proj
     process = project.command("gallery", "--serve", "--no-open", "--output", ".")
     try:
         assert process.stdout is not None
-        url = process.stdout.readline().split()[2]
-        page = httpx.get(url, trust_env=False)
-        assert "product-0" in page.text
+        url, _, token = process.stdout.readline().split()[2].partition("#token=")
+        (product,) = Page(httpx.get(url, trust_env=False).text).data["products"]
         assert httpx.get(f"{url}.env", trust_env=False).status_code == 404
-        photo = re.search(r"photos/\w+\.webp", page.text)
-        assert photo is not None
-        shown = httpx.get(url + photo[0], trust_env=False)
+        shown = httpx.get(url + product["photo"][0], trust_env=False)
         assert shown.headers["Content-Type"] == "image/webp"
+        mine = {"X-Gallery-Token": token}
+        answer = httpx.post(f"{url}decide", content="approve\tproduct-0", headers=mine)
+        assert (answer.status_code, "nothing of 'product-0'" in answer.text) == (409, True)
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)

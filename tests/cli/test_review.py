@@ -75,6 +75,49 @@ def test_a_list_with_one_mistake_decides_nothing(
     ledger.close()
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("approve\ta\t\tffff", "changed since you looked, such as 'a'"),
+        ("approve\ta\napprove\ta", "twice in the list"),
+        ("approve\ta\nagain\ta", "two decisions about 'a'"),
+        ("approve\ta\nreject\tb", "line 2: a rejection needs a reason"),
+        ("allow\ta", "line 1: this decides nothing"),
+        ("choose\ta\t9", "no image 9"),
+    ],
+)
+def test_a_list_of_the_gallery_with_one_mistake_decides_nothing(
+    project: Project, invoke: Invoke, lines: str, said: str
+) -> None:
+    project.products(1)
+    ledger = project.ledger()
+    _scene(ledger, "a")
+    ran = invoke("review", "--from", "-", stdin=lines)
+    assert ran.exit_code == 2
+    assert said in ran.output
+    assert ledger.reviews.all() == {}
+    ledger.close()
+
+
+def test_a_list_of_the_gallery_keeps_each_reason(project: Project, invoke: Invoke) -> None:
+    project.products(1)
+    ledger = project.ledger()
+    fingerprints = {name: _scene(ledger, name) for name in ("a", "b c", "d")}
+    (project.folder / "list.tsv").write_text(
+        f"\ufeffreject\ta\ttoo dark\t{fingerprints['a'][:12]}\r\nreject\tb c\tno lid\nagain\td\n",
+        encoding="utf-8",
+    )
+    ran = invoke("review", "--from", "list.tsv")
+    assert ran.exit_code == 0, ran.output
+    assert "2 rejected, 1 to be made again" in ran.output
+    whys = {
+        name: [one.detail["why"] for one in found]
+        for name, found in ledger.history.decisions().items()
+    }
+    assert whys == {"a": ["too dark"], "b c": ["no lid"], "d": [""]}
+    ledger.close()
+
+
 def test_a_thousand_scenes_are_approved_by_one_command(project: Project, invoke: Invoke) -> None:
     project.products(1)
     ledger = project.ledger()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from topview_pipeline.cli.console import CannotStart
-from topview_pipeline.cli.server import serving
-from topview_pipeline.export import SERVED_FILE
+from topview_pipeline.cli.server import GalleryFolder, serving
+from topview_pipeline.export import SERVED_FILE, THUMBS
 
 NO_MEDIA = [".env", ".topview-store.json", ".incoming/1.png", "index/mug.json", "ledger.db", "png"]
 
@@ -49,15 +49,29 @@ def test_nothing_but_media_of_the_store_is_given(served: httpx.Client, path: str
     assert served.get(f"/media/{path}").status_code == 404
 
 
-def test_nothing_of_the_gallerys_folder_but_its_page_and_photos_is_given(tmp_path: Path) -> None:
+def gallery(folder: Path, refresh: Callable[[], object] = lambda: None) -> GalleryFolder:
+    """One that takes every list but an empty one."""
+
+    def take(text: str) -> str:
+        if not text:
+            raise CannotStart("this decides nothing")
+        return f"taken: {text}"
+
+    return GalleryFolder(folder, refresh, take)
+
+
+def test_nothing_of_the_gallerys_folder_but_its_page_and_thumbnails_is_given(
+    tmp_path: Path,
+) -> None:
     """`gallery --serve --output .` gave the API key out of the project's .env."""
-    files = [".env", "catalogue.csv", "index.html", "other.png", "photos/.env", "photos/note.txt"]
-    (tmp_path / "photos").mkdir()
-    for name in [*files, SERVED_FILE, "photos/1.webp"]:
+    files = [".env", "catalogue.csv", "index.html", "other.png", "thumbs/.env", "thumbs/note.txt"]
+    (tmp_path / THUMBS).mkdir()
+    for name in [*files, SERVED_FILE, "thumbs/1.webp"]:
         (tmp_path / name).write_text(name, encoding="utf-8")
-    with serving(tmp_path / "store", gallery=tmp_path) as url, httpx.Client(base_url=url) as client:
+    served = serving(tmp_path / "store", gallery=gallery(tmp_path))
+    with served as url, httpx.Client(base_url=url) as client:
         assert client.get("/").text == SERVED_FILE
-        assert client.get("/photos/1.webp").text == "photos/1.webp"
+        assert client.get("/thumbs/1.webp").text == "thumbs/1.webp"
         given = [name for name in [*files, SERVED_FILE] if client.get(f"/{name}").is_success]
     assert given == []
 
@@ -73,12 +87,29 @@ def test_the_gallery_is_written_again_at_each_load(tmp_path: Path) -> None:
         (tmp_path / SERVED_FILE).write_text(f"page {len(loads)}", encoding="utf-8")
 
     with (
-        serving(tmp_path, gallery=tmp_path, refresh=refresh) as url,
+        serving(tmp_path, gallery=gallery(tmp_path, refresh)) as url,
         httpx.Client(base_url=url, trust_env=False) as client,
     ):
         assert [client.get("/").text for _ in range(2)] == ["page 1", "page 2"]
         refused = client.get("/")
         assert (refused.status_code, refused.text) == (503, "the catalogue cannot be read")
+
+
+def test_decisions_are_taken_with_the_token_and_refused_in_one_sentence(tmp_path: Path) -> None:
+    """Another user of the machine, or a page of somebody else's, must not decide."""
+    page = gallery(tmp_path)
+    with serving(tmp_path, gallery=page) as url, httpx.Client(base_url=url) as client:
+        for headers in ({}, {"X-Gallery-Token": "wrong"}, {"X-Gallery-Token": "ü"}):
+            kind = {name: value.encode() for name, value in headers.items()}
+            assert client.post("/decide", content=b"approve\tmug", headers=kind).status_code == 403
+        mine = {"X-Gallery-Token": page.token}
+        taken = client.post("/decide", content=b"approve\tmug", headers=mine)
+        assert (taken.status_code, taken.text) == (200, "taken: approve\tmug")
+        for content in (b"", b"\xff"):
+            assert client.post("/decide", content=content, headers=mine).status_code == 409
+        assert client.get("/decide").status_code == 405
+        elsewhere = {**mine, "Host": "evil.example"}
+        assert client.post("/decide", content=b"x", headers=elsewhere).status_code == 400
 
 
 def test_another_name_that_leads_here_is_refused(served: httpx.Client) -> None:

@@ -152,6 +152,21 @@ def test_one_cause_is_said_once_where_it_arose() -> None:
     assert record(one)["notes"] == [["failed", "Cut-out: failed", "No such file", "Fix the path"]]
 
 
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("replacedImages waits for a person", "The scene waits for a person"),
+        ("a person asked for another replacedImages", "A person asked for another scene"),
+        (
+            "replacedImages failed its check: image 2: empty.",
+            "The scene failed its check: scene 2: empty.",
+        ),
+    ],
+)
+def test_people_read_scene_and_no_asset_key(said: str, read: str) -> None:
+    assert record(product_report(), waiting={"mug": Wait(said, 0.5)})["wait"] == read
+
+
 def test_a_warning_of_a_check_is_seen() -> None:
     quality = Verdict(Outcome.DOUBTFUL, "It is silent.", "Listen to it.").to_json()
     one = product_report()

@@ -10,6 +10,7 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,7 +56,9 @@ STATUS_WORDS: Final[Mapping[str, str]] = {
 FLAG_WORDS: Final = {"warning": "warnings", "chosen": "chosen, not in the video yet"}
 _SCRIPTS: Final = ("data.js", "parts.js", "sheet.js", "product.js", "review.js", "page.js")
 _EARLIER_VIDEOS: Final = 3
-_ABOUT: Final = {CUT_OUT.key: "cut-out", SCENE.key: "scene"}
+_NOUNS: Final = {CUT_OUT.key: "cut-out", SCENE.key: "scene", VIDEO.key: "video"}
+_KEY: Final = re.compile(rf"\b(the |another )?({'|'.join(_NOUNS)})\b")
+_IMAGE: Final = re.compile(r"\bimage (?=\d)")
 _DECISION_WORDS: Final = {
     "approved": "Approved",
     "rejected": "Rejected",
@@ -171,14 +174,14 @@ class Gallery:
             "poster": self._picture(one.video.file(COVER_FILE) or one.scene, thumbs),
             "notes": notes,
             "warning": next(_warnings(one), None),
-            "wait": None if wait is None else wait.why,
+            "wait": None if wait is None else _sentence(wait.why),
             "mode": None if task is None else task.mode,
             "made": None if task is None or task.stored_at is None else int(task.stored_at),
             "seconds": None if one.seconds is None else round(one.seconds),
             "credits": _rounded(one.credits),
             "paid": _rounded(past.credits),
             "version": None if decides is None else data_version(decides.fingerprint)[:12],
-            "about": None if decides is None else _ABOUT.get(decides.stage),
+            "about": None if decides is None else _NOUNS[decides.stage],
             "decision": one.review.decision,
             "costs": _costs(one, decides, wait),
             "before": [self._earlier(old, thumbs) for old in _earlier_videos(past)],
@@ -260,7 +263,8 @@ def _notes(product: ProductReport) -> Iterator[list[str]]:
     for stage in product.stages.values():
         label = stage.stage.label
         if stage in refused:
-            yield ["failed", f"{label}: the check failed", str(stage.refused), ""]
+            what = _sentence(str(stage.refused))
+            yield ["failed", f"{label}: the check failed", what, ""]
         elif stage.what is not None:
             word: Status = stage.status
             head = f"{label}: {STATUS_WORDS[word]}"
@@ -327,6 +331,10 @@ def _rounded(credits_: float | None) -> float | None:
 
 
 def _sentence(text: str) -> str:
+    """A text with the page's words for the assets; a command in it keeps their keys."""
+    if "topview-pipeline" not in text:
+        text = _KEY.sub(lambda found: f"{found[1] or 'the '}{_NOUNS[found[2]]}", text)
+        text = _IMAGE.sub("scene ", text)
     return text[:1].upper() + text[1:]
 
 

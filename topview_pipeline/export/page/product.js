@@ -114,7 +114,7 @@ function figure(picture, words, product, kind = "") {
 
 function factsOf(product) {
   const facts = [
-    ["Credits", product.credits != null && credits(product.credits)],
+    ["Cost", product.credits != null && credits(product.credits)],
     ["With remakes", product.paid && product.paid !== product.credits && credits(product.paid)],
     ["At Topview", product.seconds && span(product.seconds)],
     ["Mode", product.mode],

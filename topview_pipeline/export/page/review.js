@@ -83,7 +83,9 @@ function changed(product) {
   remember();
   redrawCard(product);
   drawTray();
-  drawChips();
+  const chip = byId("chips").querySelector('[data-show="decided"] b');
+  if (chip && decisions.size) chip.textContent = decisions.size.toLocaleString("en");
+  else drawChips();
 }
 
 // On to the next one that is not decided; at the end it stays.

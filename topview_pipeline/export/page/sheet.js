@@ -62,7 +62,7 @@ function cardOf(product, at) {
       "span",
       { class: `picture n${pictures.length}` },
       pictures.map((one) => image(one, "")),
-      note && ["failed", "held"].includes(note[0]) && el("span", { class: `reason ${note[0]}` }, el("b", {}, note[1]), " ", note[2]),
+      note && ["failed", "held"].includes(note[0]) && el("span", { class: `reason ${note[0]}` }, el("b", {}, `${note[1]}. `), note[2]),
       !pictures.length && !note && el("span", { class: "nothing" }, status),
       product.video && el("span", { class: "triangle" }),
       decided && el("span", { class: `stamp ${decided.word}` }, stampOf(decided)),
