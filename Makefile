@@ -33,8 +33,10 @@ bench: $(VENV)/dev-ready
 bench-full: $(VENV)/dev-ready
 	$(BIN)/python -m benchmarks --full
 
-pictures: $(VENV)/dev-ready
+# The pictures of docs/: the rooms from the imports, the gallery from the demo.
+pictures: $(VENV)/dev-ready demo
 	$(BIN)/python docs/architecture.py
+	$(BIN)/python -m tests.browser.pictures
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,7 +10,6 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -83,16 +82,12 @@ def record(one: ProductReport, **options: Any) -> dict[str, Any]:
     return dict(found)
 
 
-def pictures(found: object) -> list[str]:
+def pictures(found: Any) -> list[str]:
     """Every address in a part of the page's data."""
     if isinstance(found, str):
         return [found] if re.match(r"(media|thumbs|\.\.|https?:)", found) else []
-    values = found.values() if isinstance(found, Mapping) else found
-    return [one for part in values for one in pictures(part)] if _has_parts(found) else []
-
-
-def _has_parts(found: object) -> bool:
-    return isinstance(found, (Mapping, Sequence))
+    values = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    return [address for part in values for address in pictures(part)]
 
 
 @pytest.mark.parametrize("text", NASTY)
