@@ -429,6 +429,9 @@ class PipelineConfig(BaseModel):
         description="json: each result and trouble of a run is also a JSON line on standard error, "
         "with product, stage, task id and run id.",
     )
+    gallery_url: PlainUrl | None = Field(
+        None, description="URL of a gallery that you serve: results in Dagster link to it."
+    )
     defaults: CatalogueDefaults = CatalogueDefaults()
     _unset: dict[str, SettingsError] = PrivateAttr(default_factory=dict)
     _keys: Mapping[str, str] | None = PrivateAttr(default_factory=dict)

@@ -13,7 +13,7 @@ from tests.browser.conftest import chromium
 
 ROOT: Final = Path(__file__).parents[2]
 PICTURES: Final = {"gallery": "", "review": "#product=aqua-bottle"}
-_COLOURS: Final = 160  # a documentation's picture is under 200 KB
+_COLOURS: Final = 256  # a documentation's picture is under 200 KB
 
 
 def main() -> None:

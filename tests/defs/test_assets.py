@@ -57,10 +57,14 @@ def test_a_shared_task_is_paid_once_and_reported_for_both_products(shop: Shop) -
     shop.add("shoe")
     shop.add("shoe-gift", image=shop.rows["shoe"]["image"], script="This is shoe.")
 
+    shop.settings["TOPVIEW_GALLERY_URL"] = "http://gallery.example/"
     result = shop.materialize("shoe", "shoe-gift")
 
     assert result.success
     videos = materializations(result, "finishedVideo")
+    assert {str(video["topview/gallery"].value) for video in videos} == {
+        f"http://gallery.example/#product={name}" for name in ("shoe", "shoe-gift")
+    }
     assert sorted(bool(video["topview/reused"].value) for video in videos) == [False, True]
     assert min(float(str(video["topview/credits"].value)) for video in videos) == 0.0
     assert shop.accepted() == {"remove_background": 1, "image_replace": 1, "image2Video": 1}

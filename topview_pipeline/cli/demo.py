@@ -101,7 +101,7 @@ class DemoHome:
 
         for name in [name for name in os.environ if name.upper().startswith("TOPVIEW_")]:
             del os.environ[name]
-        account = SandboxConfig()
+        account, served = SandboxConfig(), f"http://127.0.0.1:{self.port('media')}"
         os.environ |= {
             "DAGSTER_HOME": str(self.folder / "dagster"),
             "TOPVIEW_HOME": str(self.folder / "topview"),
@@ -109,7 +109,8 @@ class DemoHome:
             "TOPVIEW_UID": account.uid,
             "TOPVIEW_API_KEY": account.api_key,
             "TOPVIEW_CATALOGUE": str(sample_catalogue()),
-            "TOPVIEW_MEDIA_URL": f"http://127.0.0.1:{self.port('media')}/media",  # `server.serving`
+            "TOPVIEW_MEDIA_URL": f"{served}/media",  # `server.serving`
+            "TOPVIEW_GALLERY_URL": served,
             "TOPVIEW_POLL_SECONDS": "0.25",
             "TOPVIEW_SLOTS": str(SLOTS),
         }

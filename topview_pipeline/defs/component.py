@@ -231,6 +231,7 @@ class TopviewCatalogue(dg.Component, _Described):
     media_url: str | None = _as("media_url")
     alert_url: Secret = _as("alert_url")
     log_format: Literal["text", "json"] = _as("log_format")
+    gallery_url: str | None = _as("gallery_url")
     _unset: dict[str, str] = PrivateAttr(default_factory=dict)
     """By key: the variable it refers to, which is not set."""
     _file: str = PrivateAttr("")

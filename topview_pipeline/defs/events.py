@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import dagster as dg
 
@@ -163,6 +164,9 @@ class Reporter:
         version = data_version(task.fingerprint)
         tags = self._versions.tags(stage, made.product_id, version, made.inputs)
         self._versions.note({(made.stage, made.product_id): version})
+        if self._config.gallery_url:
+            page = f"{self._config.gallery_url}/#{urlencode({'product': made.product_id})}"
+            metadata["topview/gallery"] = dg.MetadataValue.url(page)
         # A step gives each output once: a scene that had to be made again is an event beside it.
         is_output = made.wanted and made.product_id == self._result_for
         if is_output and made.stage not in self._yielded:
