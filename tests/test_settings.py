@@ -59,6 +59,7 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
     "CHECKS": "off",
     "ACCELERATE_UPLOADS": "on",
     "MEDIA_URL": "https://shop.example/media/",
+    "GALLERY_URL": "https://shop.example/gallery/",
     "DEFAULT_TEMPLATE_IMAGE": "templates/hand.png",
     "DEFAULT_USER_FACE_IMAGE": "https://host/face.jpg",
     "DEFAULT_VOICE_ID": "12345",  # text, whatever it looks like
