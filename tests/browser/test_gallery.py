@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -237,6 +238,13 @@ def test_a_word_is_found_in_any_case(page: Page, tmp_path: Path, typed: str, fou
     page.fill("#find", "no such thing")
     page.get_by_role("button", name="Clear filters").click()
     assert names(page) == ["mug", "cap"]
+
+
+def test_the_command_of_a_product_can_be_pasted_into_a_shell(page: Page, tmp_path: Path) -> None:
+    opened(page, beside(tmp_path / "store"))
+    for name in ("mug", "it's a mug", "-f", "--why", "-", "a b; rm -rf /", "größe", "a\nb"):
+        words = shlex.split(page.evaluate("name => remakeCommand(name)", name))
+        assert words == ["topview-pipeline", "run", "--force", f"--product={name}"]
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])

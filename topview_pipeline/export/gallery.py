@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import json
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -186,7 +185,6 @@ class Gallery:
             "costs": _costs(one, decides, wait),
             "before": [self._earlier(old, thumbs) for old in _earlier_videos(past)],
             "history": [[int(at), what] for at, what in sorted(_history(one, past))],
-            "command": _command(self.program, one.product_id),
         }
         return {name: value for name, value in record.items() if value not in (None, [], "")}
 
@@ -242,7 +240,9 @@ class Gallery:
         yield from (scene.image for scene in one.scenes)
         shown = one.video.file(COVER_FILE) or one.scene
         cut_out = one.stages[CUT_OUT.key].file(CUT_OUT.main_file)
-        yield from (file for file in (shown, cut_out) if file is not None)
+        # Once there are scenes no card shows the cut-out.
+        seen = shown, None if one.scenes else cut_out
+        yield from (file for file in seen if file is not None)
 
 
 def _status(one: ProductReport, notes: list[list[str]], wait: Wait | None) -> str:
@@ -319,11 +319,6 @@ def _history(product: ProductReport, past: Past) -> Iterator[tuple[float, str]]:
         what = _DECISION_WORDS[event.what].format(image=event.detail.get("image"))
         why = event.detail.get("why")
         yield event.at, f"{what} by {event.who}" + (f": {why}" if why else "")
-
-
-def _command(program: str, product_id: str) -> str:
-    """The command that remakes all of a product; its id must not become an option."""
-    return f"{program} run --force --product={shlex.quote(product_id)}"
 
 
 def _rounded(credits_: float | None) -> float | None:

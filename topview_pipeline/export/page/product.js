@@ -143,8 +143,14 @@ function linksOf(product) {
       product.video && el("a", { href: product.video, download: `${product.id}.mp4` }, "Download the video"),
       page && el("a", { href: page, target: "_blank", rel: "noreferrer" }, "Open in Dagster"),
     ),
-    el("details", {}, el("summary", {}, "Commands"), commandRow("Remake everything of it, and pay again", product.command)),
+    el("details", {}, el("summary", {}, "Commands"), commandRow("Remake everything of it, and pay again", remakeCommand(product.id))),
   );
+}
+
+// The id is one word of the shell, and no option, whatever it is.
+function remakeCommand(id) {
+  const word = /^[\w@%+=:,./-]+$/.test(id) ? id : `'${id.replaceAll("'", `'"'"'`)}'`;
+  return `${gallery.program} run --force --product=${word}`;
 }
 
 function step(by) {
