@@ -38,9 +38,13 @@ let writing = 0;
 function visit(changes, { replace = false } = {}) {
   show({ ...shown, ...changes });
   clearTimeout(writing);
-  const hash = hashOf({}), address = hash === "#" ? location.pathname + location.search : hash;
-  if (replace) writing = setTimeout(() => history.replaceState(null, "", address), 150);
-  else history.pushState(null, "", address);
+  if (replace) writing = setTimeout(() => history.replaceState(null, "", address()), 150);
+  else history.pushState(null, "", address());
+}
+
+function address() {
+  const hash = hashOf({});
+  return hash === "#" ? location.pathname + location.search : hash;
 }
 
 function readAddress() {
@@ -123,7 +127,7 @@ async function start() {
   byId("help").addEventListener("click", showHelp);
   byId("clear").addEventListener("click", () => visit({ show: "", find: "", product: "" }));
   readAddress();
-  if (location.hash.includes("token=")) history.replaceState(null, "", hashOf({}));
+  if (location.hash.includes("token=")) history.replaceState(null, "", address());
   drawTray();
 }
 

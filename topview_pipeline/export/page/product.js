@@ -84,9 +84,9 @@ function actionsOf(product) {
     el(
       "div",
       { class: "row" },
-      button("Approve", () => decide(product, "approve"), { key: "a", "aria-pressed": decided?.word === "approve" }),
-      button("Reject…", () => reject(product), { key: "r", "aria-pressed": decided?.word === "reject" }),
-      button("Remake…", () => remake(product), { key: "m", "aria-pressed": decided?.word === "again" }),
+      button("Approve", () => decide(product, "approve"), { key: "a", "aria-pressed": String(decided?.word === "approve") }),
+      button("Reject…", () => reject(product), { key: "r", "aria-pressed": String(decided?.word === "reject") }),
+      button("Remake…", () => remake(product), { key: "m", "aria-pressed": String(decided?.word === "again") }),
       decided && button("Undo", () => undo(product), { key: "u" }),
     ),
     decided && el("p", { class: "quiet" }, `${stampOf(decided)}${decided.word === "choose" || !decided.detail ? "" : `: ${decided.detail}`}. ${saving()}`),
@@ -103,7 +103,7 @@ function sceneOf(scene, product) {
     el("a", { href: scene.src[0], target: "_blank", rel: "noreferrer" }, image(scene.src, `Scene ${scene.n} of ${product.id}`, true)),
     el("figcaption", {}, el("b", {}, `Scene ${scene.n}`), marks.length ? ` · ${marks.join(", ")}` : "", scene.face === false && " · no face"),
     scene.why && el("p", { class: scene.bad ? "bad" : "doubt" }, scene.why),
-    canChoose(product) && button("Use this scene", () => choose(product, scene.n), { key: String(scene.n), "aria-pressed": isPicked, "aria-label": `Use scene ${scene.n}` }),
+    canChoose(product) && button("Use this scene", () => choose(product, scene.n), { key: String(scene.n), "aria-pressed": String(isPicked), "aria-label": `Use scene ${scene.n}` }),
   );
 }
 
