@@ -78,6 +78,7 @@ def acme(shop: Shop) -> Acme:
     return Acme(shop)
 
 
+@pytest.mark.slow
 def test_every_command_of_a_named_pipeline_in_trouble_works_when_it_is_pasted(acme: Acme) -> None:
     shop = acme.shop
     acme.catch_up(gate="approve")
