@@ -51,6 +51,7 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
     "ACCOUNT_EXCLUSIVE": "true",
     "UNKNOWN_DEADLINES": "3",
     "CANARY": "3",
+    "CONTRACT": "contract.json",
     "SCENE_JUDGE": "python:looks:judge",
     "WHEN_NO_FACE": "avatar2",
     "UNKNOWN_IDS": "fail",
@@ -70,6 +71,10 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "workspace.yaml").write_text("load_from: []\n")
+    (tmp_path / "contract.json").write_text(
+        '{"prices": {"image_replace/manual": "3", "image2video/lite": "0.5"},'
+        ' "seconds": {"image_replace": 33.0}}'
+    )
     return tmp_path
 
 
@@ -93,6 +98,36 @@ def test_an_empty_environment_is_enough(project: Path, read: Read) -> None:
     assert (config.slots, config.previews, config.credit_limit) == (4, True, None)
     assert {price.source for price in config.prices.prices.values()} == {"the default price list"}
     assert (config.deadline_seconds, config.defaults) == ({}, CatalogueDefaults())
+
+
+def test_prices_and_times_of_a_probe_are_taken_under_those_that_are_set(read: Read) -> None:
+    """Nobody copies numbers from one file into another without a slip."""
+    config = read(CONTRACT="contract.json", PRICES="image2video/pro=2")
+    found = [
+        config.prices.of("image_replace", "manual", None),
+        config.prices.of("image_replace", "auto", None),
+        config.prices.of("image2video", "lite", None),
+        config.prices.of("image2video", "pro", None),
+    ]
+    assert found == [3.0, 1.0, 0.5, 2.0]
+    assert read(CONTRACT="contract.json").prices.of("image_replace", "manual", None) == 3.0
+    assert (
+        read(CONTRACT="contract.json", PRICES="image_replace=7").prices.of(
+            "image_replace", "manual", None
+        )
+        == 7.0
+    )
+    assert config.typical_seconds("image_replace") == 33.0
+    assert config.typical_seconds("image2video") is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"prices": {"x": "1"}, "seconds": {}}'])
+def test_a_contract_that_is_none_is_refused(read: Read, project: Path, text: str) -> None:
+    (project / "other.json").write_text(text)
+    with pytest.raises(SettingsError, match=r"TOPVIEW_CONTRACT: .*is no contract"):
+        read(CONTRACT="other.json")
+    with pytest.raises(SettingsError, match=r"TOPVIEW_CONTRACT: .*cannot be read"):
+        read(CONTRACT="gone.json")
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\t\n"])

@@ -5,10 +5,12 @@ Topview publishes no prices of these endpoints. Not here: credits that were char
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 FIXED_SECONDS: Final[Mapping[str, float]] = {"lite": 5.0, "pro": 10.0}
@@ -101,6 +103,29 @@ class PriceList:
             return None if price is None else price.credits
         started = _started_seconds(mode, seconds)
         return None if started is None else _rounded(price.credits * started)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What `topview-pipeline probe` saw: prices, and the seconds of a task by its kind."""
+
+    path: str
+    prices: Mapping[str, Price]
+    seconds: Mapping[str, float]
+
+    @classmethod
+    def read(cls, path: str) -> Probed:
+        """Read a contract.json. A ValueError's arguments are what is wrong, and how to fix it."""
+        fix = "Name a contract.json that `topview-pipeline probe` wrote."
+        try:
+            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            listed = ", ".join(f"{name}={text}" for name, text in found["prices"].items())
+            seconds = {str(key): float(took) for key, took in found["seconds"].items()}
+            return cls(path, PriceList.parse(listed, path).prices, seconds)
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error.strerror})", fix) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is no contract ({type(error).__name__})", fix) from None
 
 
 def _name(entry: str, kind: str, mode: str | None) -> str:

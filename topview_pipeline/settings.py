@@ -36,7 +36,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import Self
 
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.prices import PriceList
+from topview_pipeline.prices import PriceList, Probed
 from topview_pipeline.text import is_url
 
 Mode = Literal["lite", "pro", "avatar2", "avatar4", "avatar4Fast"]
@@ -174,10 +174,17 @@ def _alert_url(url: SecretStr) -> SecretStr:
     return url
 
 
-def _price_list(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return PriceList.parse(value, "TOPVIEW_PRICES", over=DEFAULT_PRICES.prices)
+def _probed(value: object, info: ValidationInfo) -> object:
+    return Probed.read(_absolute(value, info)) if isinstance(value, str) else value
+
+
+def _price_list(value: object, info: ValidationInfo) -> object:
+    """The list over what a probe saw, and that over the default."""
+    contract: Probed | None = info.data.get("contract")
+    over = {**DEFAULT_PRICES.prices, **(contract.prices if contract is not None else {})}
+    if isinstance(value, str):
+        return PriceList.parse(value, "TOPVIEW_PRICES", over=over)
+    return PriceList(over) if value == DEFAULT_PRICES else value
 
 
 def _store(ref: str) -> str:
@@ -354,8 +361,14 @@ class PipelineConfig(BaseModel):
         description="Most products of one catch_up run that names no limit; the next run takes the "
         "rest.",
     )
+    contract: Annotated[Probed | None, BeforeValidator(_probed)] = Field(
+        None,
+        description="A contract.json that `topview-pipeline probe` wrote: its prices and times "
+        "are the estimates until such a task was paid; TOPVIEW_PRICES goes over it.",
+    )
     prices: Annotated[PriceList, BeforeValidator(_price_list)] = Field(
         DEFAULT_PRICES,
+        validate_default=True,
         description="Credits of a task by kind or kind/mode, such as image2video/lite=0.5, with /s "
         "by the second of speech: added to the default, as the estimate until such a task was "
         "paid. The default is from Topview's points rules and photo avatars; lite and pro have no "
@@ -473,6 +486,10 @@ class PipelineConfig(BaseModel):
     def wrong(self, field: str, what: str, fix: str) -> SettingsError:
         """Return the error of a field, which names it as it was written."""
         return SettingsError(what, spelled(_variable(field), self._keys, plain=True), fix)
+
+    def typical_seconds(self, kind: str) -> float | None:
+        """Seconds of a kind's task as a probe saw it; None when it did not."""
+        return None if self.contract is None else self.contract.seconds.get(kind)
 
     def require_uid(self) -> str:
         """Return the uid, by which the ledger is kept. Raises SettingsError when it is unset."""

@@ -207,6 +207,7 @@ class TopviewCatalogue(dg.Component, _Described):
     nightly: Nightly = Field(Nightly(), description="When `nightly_catch_up` runs, and its limit.")
     defaults: Defaults = Field(Defaults(), description="Values for empty cells of the catalogue.")
     owners: list[str] = Field(["team:content"], description="Owners: addresses or team:NAME.")
+    contract: str | None = _as("contract")
     prices: dict[str, float | str] | None = _as(
         "prices",
         description="Credits of a task by kind or kind/mode, such as image2video/lite: 0.5, or "

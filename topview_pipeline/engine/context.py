@@ -227,7 +227,9 @@ class Context:
 
     def typical(self, stage_key: str) -> float:
         """Median seconds of a stage's tasks; a guess until the ledger knows better."""
-        return self.plans[stage_key].typical or self.by_key[stage_key].typical_seconds
+        stage = self.by_key[stage_key]
+        probed = self.config.typical_seconds(stage.kind)
+        return self.plans[stage_key].typical or probed or stage.typical_seconds
 
     def estimate(self, stage: Stage, mode: str | None, seconds: float | None) -> Estimate:
         """The credits that a task may cost; `seconds` of speech, where it has any."""

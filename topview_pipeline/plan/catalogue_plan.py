@@ -119,7 +119,8 @@ def forecast_plan(
 
     @lru_cache
     def typical(stage: str) -> float:
-        return ledger.history.typical_seconds(stage) or by_key[stage].typical_seconds
+        seen = ledger.history.typical_seconds(stage) or config.typical_seconds(by_key[stage].kind)
+        return seen or by_key[stage].typical_seconds
 
     return forecast(planned, stages, typical=typical, slots=config.slots)
 
