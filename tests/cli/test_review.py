@@ -41,7 +41,13 @@ def test_what_waits_is_listed_decided_and_goes_on(project: Project, invoke: Invo
     assert rejected.exit_code == 0
     assert project.sandbox.counters()["submits"] == submits, "nothing is spent by deciding"
 
-    assert invoke("run").exit_code == 3
+    planned = json.loads(invoke("plan", "--json").stdout)["refused"]
+    (refused,) = planned
+    assert refused["template"].endswith(".png")
+    assert (refused["mode"], refused["scenes"], refused["credits"]) == ("manual", 2, 4.0)
+    again = invoke("run")
+    assert again.exit_code == 3
+    assert f"{refused['template']}\tmanual\t2\t4" in again.stdout
     made = project.sandbox.counters()["succeeded"]
     assert (made["image_replace"], made["image2Video"]) == (5, 2)
     waits = json.loads(invoke("review", "--json").stdout)["waiting"]

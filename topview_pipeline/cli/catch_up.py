@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from topview_pipeline.cli.console import SOME_FAILED, CannotStart, Speech, say, say_json, terminal
@@ -20,7 +21,7 @@ from topview_pipeline.cli.environment import (
     say_problems,
     usable_catalogue,
 )
-from topview_pipeline.cli.outcome import Left, say_outcome, summary_document
+from topview_pipeline.cli.outcome import Left, say_outcome, say_refused, summary_document
 from topview_pipeline.cli.watcher import Watcher
 from topview_pipeline.defs.dagster_private import (
     Ended,
@@ -31,6 +32,7 @@ from topview_pipeline.defs.dagster_private import (
 )
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
 from topview_pipeline.defs.run import STOPPED, pair
+from topview_pipeline.plan.refused import refused_scenes
 from topview_pipeline.stages import stages_named
 from topview_pipeline.stop import stop
 
@@ -95,6 +97,9 @@ def catch_up(
                     raise CannotStart("\n".join(ended.failures))
                 code = stop.code or progress.exit_code(bad_rows=bad_rows > 0)
                 say_outcome(console, progress, quiet=speech.quiet)
+                refused = refused_scenes(ledger, catalogue.products.values())
+                if not speech.quiet:
+                    say_refused(console, refused)
                 if left is not None:
                     for line in left.lines(has_daemon=has_daemon(instance)):
                         say(line, console)
@@ -107,7 +112,11 @@ def catch_up(
                 elif say_where and not speech.quiet:
                     _say_where(console, topview.config.store, progress)
                 if speech.as_json:
-                    sums = {"exit_code": code, "bad_rows": bad_rows}
+                    sums = {
+                        "exit_code": code,
+                        "bad_rows": bad_rows,
+                        "refused": [asdict(one) for one in refused],
+                    }
                     say_json(summary_document(progress, run_id, left) | sums)
     return code
 

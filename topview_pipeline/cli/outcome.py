@@ -9,11 +9,12 @@ from typing import Final
 
 from rich.console import Console
 
-from topview_pipeline.cli.console import in_credits, say
+from topview_pipeline.cli.console import in_credits, say, say_rows
 from topview_pipeline.cli.progress import Key, Progress, left_over
 from topview_pipeline.cli.watcher import AT_TOPVIEW
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.plan.refused import Refused
 from topview_pipeline.text import LISTED_ONE_BY_ONE, alike, counted, in_common, one_line
 
 _MOST_ENTRIES: Final = 20
@@ -176,6 +177,14 @@ class Left:
 
 def _cost(task: Task) -> float | None:
     return task.estimate if task.cost_credits is None else task.cost_credits
+
+
+def say_refused(console: Console, refused: Sequence[Refused]) -> None:
+    """Print what was paid for scenes that a check or a person refused, so far."""
+    if refused:
+        columns = ("refused scenes of", "mode", "scenes", "credits")
+        rows = [(it.template, it.mode, str(it.scenes), f"{it.credits:g}") for it in refused]
+        say_rows(console, columns, rows, right=columns[2:])
 
 
 def summary_document(progress: Progress, run_id: str, left: Left | None) -> dict[str, object]:

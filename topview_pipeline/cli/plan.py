@@ -34,6 +34,7 @@ from topview_pipeline.cli.environment import (
     say_problems,
     usable_catalogue,
 )
+from topview_pipeline.cli.outcome import say_refused
 from topview_pipeline.cli.progress import balance, left_over
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
@@ -41,6 +42,7 @@ from topview_pipeline.defs.run import pair
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
 from topview_pipeline.plan.known import estimator
+from topview_pipeline.plan.refused import Refused, refused_scenes
 from topview_pipeline.plan.trial import (
     Limits,
     Proved,
@@ -80,6 +82,7 @@ class Plan:
         notes: what was not proved, in sentences.
         credits_left: of the account; None when Topview did not say.
         left: products for the next run.
+        refused: what was paid for refused scenes before.
     """
 
     planned: Sequence[PlannedStage]
@@ -87,6 +90,7 @@ class Plan:
     notes: Sequence[str] = ()
     credits_left: float | None = None
     left: int = 0
+    refused: Sequence[Refused] = ()
 
     @property
     def troubles(self) -> list[PlannedStage]:
@@ -164,7 +168,8 @@ def plan(
         )
         refusal = _without_key(topview) or not_accepted
         found = _tried(topview, ledger, catalogue, files, planned, config.credit_limit)
-        found = replace(found, credits_left=credits_left, left=left)
+        refused = refused_scenes(ledger, catalogue.products.values())
+        found = replace(found, credits_left=credits_left, left=left, refused=refused)
     if as_json:
         code = found.exit_code(bad_rows=has_bad_rows)
         code = code if refusal is None else NOTHING_COULD_START
@@ -252,6 +257,7 @@ def say_plan(console: Console, found: Plan, *, show_all: bool, quiet: bool = Fal
             say(words, console)
     if found.left:
         say(left_over(found.left).strip(), console)
+        say_refused(console, found.refused)
     for note in found.notes:
         say(note, console)
     for line in in_few_lines(
@@ -323,6 +329,7 @@ def _document(
         "products_left": found.left,
         "credits_last_seconds": coming.lasts(found.credits_left),
         "stages": [asdict(stage) for stage in coming.stages],
+        "refused": [asdict(one) for one in found.refused],
         "troubles": [
             {
                 "product_id": one.product_id,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.database import Database
-from topview_pipeline.ledger.schema import task, task_event, task_of
+from topview_pipeline.ledger.schema import review, task, task_event, task_of
 from topview_pipeline.ledger.task_row import Task, TaskState, Tried
 from topview_pipeline.prices import CostSeen
 
@@ -138,6 +138,29 @@ class History:
         which = task.c.account == self._account, task.c.pipeline == self._pipeline
         rows = self._db.rows(query.where(*which, booked > 0).group_by(task.c.product_id))
         return {product_id: (in_all, recent) for product_id, in_all, recent in rows}
+
+    def refused(self, stage: str) -> Sequence[sa.Row[Any]]:
+        """Mode, request and credits of the pipeline's stored rows that a check or a person refused.
+
+        What a person approved is not refused, whatever its check says.
+        """
+        of_pipeline = review.c.account == self._account, review.c.pipeline == self._pipeline
+
+        def decided(*words: str) -> sa.ColumnElement[bool]:
+            which = sa.select(review.c.fingerprint).where(
+                *of_pipeline, review.c.decision.in_(words)
+            )
+            return task.c.fingerprint.in_(which)
+
+        failed = sa.and_(task.c.quality["outcome"].as_string() == "failed", ~decided("approved"))
+        query = sa.select(task.c.mode, task.c.request, task.c.cost_credits).where(
+            task.c.account == self._account,
+            task.c.pipeline == self._pipeline,
+            task.c.stage == stage,
+            task.c.state == TaskState.STORED,
+            sa.or_(failed, decided("rejected", "again")),
+        )
+        return self._db.rows(query)
 
     def seconds(self, stage: str) -> list[float]:
         """Seconds from submit until done, of the stage's latest tasks whose end was watched."""
