@@ -58,6 +58,22 @@ def test_what_waits_is_listed_decided_and_goes_on(project: Project, invoke: Invo
     }
 
 
+@pytest.mark.slow
+def test_all_scenes_may_be_wanted_again_without_a_second_word(
+    project: Project, invoke: Invoke
+) -> None:
+    """More than 20 % of a catalogue is a slip, unless a person named every product."""
+    project.products(5)
+    options = ("--gate", "approve")
+    assert invoke("run", *options).exit_code == 3
+    everyone = "".join(f"product-{number}\n" for number in range(5))
+    assert invoke("review", "--again", "-", stdin=everyone).exit_code == 0
+    planned = invoke("plan", "--json", *options)
+    assert planned.exit_code == 3, planned.output
+    rows = json.loads(planned.stdout)["rows"]
+    assert {one["reason"] for one in rows if one["stage"] == SCENE} == {"asked for again"}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

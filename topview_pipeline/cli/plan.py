@@ -255,9 +255,9 @@ def say_plan(console: Console, found: Plan, *, show_all: bool, quiet: bool = Fal
         _say_stages(console, found.planned, found.coming, show_all)
         if words := balance(found.coming, found.credits_left).strip():
             say(words, console)
+        say_refused(console, found.refused)
     if found.left:
         say(left_over(found.left).strip(), console)
-        say_refused(console, found.refused)
     for note in found.notes:
         say(note, console)
     for line in in_few_lines(

@@ -30,7 +30,8 @@ CREDIT_LIMIT: Any = Field(
     default=None,
     description="The most credits that this run may cost, retries by the sensor included. What is "
     "over it is held until another run. Empty: no such limit; the account's limit for the day "
-    "counts in any case.",
+    "counts in any case. `topview-pipeline plan` says what a run would cost and what the account "
+    "has; the op plan_catch_up shows the estimate in its output's metadata.",
 )
 
 
