@@ -52,6 +52,19 @@ def test_the_store_is_remembered_for_each_account(
     other.close()
 
 
+def test_a_person_makes_a_known_store_the_pipelines_too(
+    ledger: Ledger, ledger_url: str, clock: Clock
+) -> None:
+    """After a loss another pipeline began: the pair is no news, and this pipeline's is lost."""
+    acme = open_at(ledger_url, clock, pipeline="acme")
+    assert not acme.knows_pipeline()
+    ledger.remember_store("store-1", who="first run")
+    assert (ledger.knows_pipeline(), acme.knows_pipeline()) == (True, False)
+    acme.remember_store("store-1", who="ann")
+    assert acme.knows_pipeline()
+    acme.close()
+
+
 def test_an_empty_ledger_says_so(ledger: Ledger, clock: Clock) -> None:
     assert not ledger.has_tasks()
     reserve(ledger)

@@ -26,27 +26,39 @@ KNOWN, NEW = False, True
 
 
 @pytest.mark.parametrize(
-    ("remembered", "found", "ledger_is_empty", "has_results", "has_made", "expected"),
+    ("remembered", "found", "is_empty", "is_known", "has_results", "has_made", "expected"),
     [
-        pytest.param("a", "a", False, _never, _never, KNOWN, id="they know each other"),
-        pytest.param("a", "a", True, _never, _never, KNOWN, id="a lost ledger was adopted"),
-        pytest.param(None, None, True, _no, _no, NEW, id="a first run"),
-        pytest.param(None, "a", True, _no, _no, NEW, id="a second account in a store"),
-        pytest.param("a", "b", True, _no, _no, NEW, id="another store before the first task"),
-        pytest.param(None, "a", True, _yes, _never, LostLedger, id="the ledger is lost"),
-        pytest.param(None, None, True, _yes, _never, LostLedger, id="and the marker with it"),
-        pytest.param(None, None, True, _no, _yes, LostLedger, id="ledger and store are lost"),
-        pytest.param("a", "b", True, _yes, _never, LostLedger, id="a full store, and no task"),
-        pytest.param("a", None, False, _never, _never, OtherStore, id="not mounted"),
-        pytest.param("a", "b", False, _never, _never, OtherStore, id="another store"),
-        pytest.param(None, "b", False, _never, _never, OtherStore, id="tasks from nowhere"),
-        pytest.param(None, None, False, _never, _never, OtherStore, id="and no marker"),
+        pytest.param("a", "a", False, True, _never, _never, KNOWN, id="they know each other"),
+        pytest.param("a", "a", True, True, _never, _never, KNOWN, id="a lost ledger was adopted"),
+        pytest.param("a", "a", False, False, _never, _no, KNOWN, id="a new pipeline"),
+        pytest.param("a", "a", False, False, _never, _yes, LostLedger, id="lost, and begun again"),
+        pytest.param("a", "a", True, False, _never, _yes, LostLedger, id="lost, and another began"),
+        pytest.param(None, None, True, False, _no, _no, NEW, id="a first run"),
+        pytest.param(None, "a", True, False, _no, _no, NEW, id="a second account in a store"),
+        pytest.param(
+            "a", "b", True, False, _no, _no, NEW, id="another store before the first task"
+        ),
+        pytest.param(None, "a", True, False, _yes, _never, LostLedger, id="the ledger is lost"),
+        pytest.param(
+            None, None, True, False, _yes, _never, LostLedger, id="and the marker with it"
+        ),
+        pytest.param(
+            None, None, True, False, _no, _yes, LostLedger, id="ledger and store are lost"
+        ),
+        pytest.param(
+            "a", "b", True, False, _yes, _never, LostLedger, id="a full store, and no task"
+        ),
+        pytest.param("a", None, False, True, _never, _never, OtherStore, id="not mounted"),
+        pytest.param("a", "b", False, True, _never, _never, OtherStore, id="another store"),
+        pytest.param(None, "b", False, True, _never, _never, OtherStore, id="tasks from nowhere"),
+        pytest.param(None, None, False, True, _never, _never, OtherStore, id="and no marker"),
     ],
 )
 def test_only_a_ledger_and_a_store_that_belong_together_go_on(
     remembered: str | None,
     found: str | None,
-    ledger_is_empty: bool,
+    is_empty: bool,
+    is_known: bool,
     has_results: Any,
     has_made: Any,
     expected: bool | type[Exception],
@@ -55,7 +67,8 @@ def test_only_a_ledger_and_a_store_that_belong_together_go_on(
         return check_pair(
             remembered=remembered,
             found=found,
-            ledger_is_empty=ledger_is_empty,
+            ledger_is_empty=is_empty,
+            knows_pipeline=is_known,
             has_results=has_results,
             has_materializations=has_made,
             store="/srv/store",

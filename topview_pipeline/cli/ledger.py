@@ -39,14 +39,17 @@ def adopt(yes: bool) -> None:
     topview = pipeline()
     store = topview.store
     with topview.ledger() as ledger:
-        if (found := store.identity()) is not None and found == ledger.store_id():
+        is_paired = (found := store.identity()) is not None and found == ledger.store_id()
+        if is_paired and ledger.knows_pipeline():
             say("Ledger and store know each other: there is nothing to do.")
             return
         has_results, has_tasks = store.has_results(ledger.account), ledger.has_tasks()
         has = {True: "has", False: "has no"}
         say(f"The ledger {ledger.where} {has[has_tasks]} tasks of this account.")
         say(f"The store {store.location} {has[has_results]} results of this account.")
-        say(_MOVED if has_tasks else _LOST)
+        if has_tasks and not ledger.knows_pipeline():
+            say(f"The ledger has no tasks of the pipeline {ledger.pipeline}.")
+        say(_MOVED if has_tasks and not is_paired else _LOST)
         ask("The ledger will remember this store.", yes=yes)
         identity = store.identity(create=True)
         if identity is not None:

@@ -271,10 +271,10 @@ def pair(
     *,
     write: bool = True,
 ) -> None:
-    """Check that ledger and store know each other; a new pair gets to know each other.
+    """Check that ledger, store and pipeline know each other; new ones get to know each other.
 
     Args:
-        write: False: a new pair stays new. The store must take a file all the same.
+        write: False: what is new stays new. The store must take a file all the same.
 
     Raises:
         StoreError: they do not belong together, or the store takes no file: nothing may be
@@ -282,11 +282,12 @@ def pair(
         SettingsError: they are gone with the process.
     """
     check_durable(instance, topview.config)
-    store = topview.store
+    store, is_known = topview.store, ledger.knows_pipeline()
     is_new = check_pair(
         remembered=ledger.store_id(),
         found=store.identity(),
         ledger_is_empty=not ledger.has_tasks(),
+        knows_pipeline=is_known,
         has_results=lambda: store.has_results(ledger.account),
         has_materializations=lambda: any(
             _is_of_account(instance, topview.outline.key(stage.key), ledger.account)
@@ -296,7 +297,7 @@ def pair(
         ledger=ledger.where,
     )
     store.check_writable(ledger.account)
-    if is_new and write:
+    if write and (is_new or not is_known):
         identity = store.identity(create=True)
         if identity is not None:
             ledger.remember_store(identity, who="first run")

@@ -38,12 +38,12 @@ def append_event(
     detail: Mapping[str, Any] | None = None,
     *,
     task_id: int | None = None,
-    product: tuple[str, str] | None = None,
+    product: tuple[str, str | None] | None = None,
 ) -> None:
     """Write one event, inside the transaction of what it reports.
 
     Args:
-        product: its pipeline and id.
+        product: its pipeline and id; without an id it is about the pipeline.
     """
     pipeline, product_id = product or (None, None)
     subject = {"account": account, "task_id": task_id}

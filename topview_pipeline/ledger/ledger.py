@@ -17,7 +17,7 @@ from topview_pipeline.ledger.hashes import FileHashTable
 from topview_pipeline.ledger.history import History, append_event
 from topview_pipeline.ledger.retired import Retired
 from topview_pipeline.ledger.reviews import Reviews
-from topview_pipeline.ledger.schema import account, task
+from topview_pipeline.ledger.schema import account, task, task_event
 from topview_pipeline.ledger.tasks import Tasks
 from topview_pipeline.ledger.unknowns import Unknowns
 from topview_pipeline.ledger.uploads import Uploads
@@ -94,18 +94,24 @@ class Ledger:
         return self._database.scalar(sa.select(account.c.store_id).where(mine))
 
     def remember_store(self, store_id: str, *, who: str) -> None:
-        """Link the account to a store, with an event when that is news."""
+        """Link the account to a store, with an event by which the ledger knows the pipeline."""
         mine = account.c.id == self.account
         with self._database.write(lock=self.account) as connection:
             before = connection.scalar(sa.select(account.c.store_id).where(mine))
-            if before != store_id:
-                connection.execute(account.update().where(mine).values(store_id=store_id))
-                now, detail = self._database.now(connection), {"store": store_id, "before": before}
-                append_event(connection, self.account, now, "paired", who, detail)
+            connection.execute(account.update().where(mine).values(store_id=store_id))
+            now, detail = self._database.now(connection), {"store": store_id, "before": before}
+            of = self.pipeline, None
+            append_event(connection, self.account, now, "paired", who, detail, product=of)
 
     def has_tasks(self) -> bool:
         """True if the ledger knows of any task of the account."""
         query = sa.select(task.c.id).where(task.c.account == self.account).limit(1)
+        return self._database.scalar(query) is not None
+
+    def knows_pipeline(self) -> bool:
+        """True if the pipeline began with this ledger, or a person adopted it for the pipeline."""
+        of_pipeline = task_event.c.account == self.account, task_event.c.pipeline == self.pipeline
+        query = sa.select(task_event.c.id).where(*of_pipeline).limit(1)
         return self._database.scalar(query) is not None
 
     def close(self) -> None:

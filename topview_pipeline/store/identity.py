@@ -35,6 +35,7 @@ def check_pair(
     remembered: str | None,
     found: str | None,
     ledger_is_empty: bool,
+    knows_pipeline: bool,
     has_results: Callable[[], bool],
     has_materializations: Callable[[], bool],
     store: str,
@@ -43,21 +44,23 @@ def check_pair(
     """Return True for a new pair, whose ledger shall remember `Store.identity(create=True)`.
 
     False: they know each other. An empty ledger beside a full store would pay for all of it again,
-    and a store that is not mounted looks like one whose files are gone.
+    and a store that is not mounted looks like one whose files are gone. Dagster's history goes by
+    the pipeline: another one of the account may have begun in the place of a lost ledger.
 
     Args:
         remembered, found: The store's id in the ledger, and in the store.
         ledger_is_empty: The ledger has no task of the account, in whatever state.
-        has_results, has_materializations: Of the account, in the store and in Dagster; called in
+        knows_pipeline: See `Ledger.knows_pipeline`.
+        has_results: Of the account, in the store.
+        has_materializations: Of the pipeline, made with the account, in Dagster. Both are called in
             this order, and only when the answer decides.
         store, ledger: Their locations, for the message.
 
     Raises:
         LostLedger, OtherStore: Nothing may be submitted, fetched or written.
     """
-    if found is not None and found == remembered:
-        return False
-    if not ledger_is_empty:
+    is_new = found is None or found != remembered
+    if is_new and not ledger_is_empty:
         raise OtherStore(
             "this is not the store that the ledger's results lie in; nothing was submitted, "
             "fetched or given up",
@@ -65,15 +68,15 @@ def check_pair(
             "Is it mounted, and is TOPVIEW_STORE right? If the store was moved, or is really "
             f"to be a new one, {_ADOPT} makes the ledger {ledger} know it.",
         )
-    if has_results():
-        what = "the store has results of this account"
-    elif has_materializations():
-        what = "Dagster has materializations of this account"
+    if is_new and has_results():
+        what, of = "the store has results of this account", ""
+    elif not knows_pipeline and has_materializations():
+        what, of = "Dagster has materializations of this account", " of this pipeline"
     else:
-        return True
+        return is_new
     raise LostLedger(
-        f"{what}, and the ledger {ledger} has no task, so all of it could be paid again; nothing "
-        "was submitted",
+        f"{what}, and the ledger {ledger} has no task{of}, so all of it could be paid again; "
+        "nothing was submitted",
         store,
         f"If the ledger is elsewhere, let TOPVIEW_LEDGER_URL name it. If it is lost, {_ADOPT} lets "
         "an empty one go on: what is stored is taken over for free, but tasks that were in flight "
