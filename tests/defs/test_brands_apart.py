@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from tests.defs.shop import CUT_OUT, Shop, failure_of
 from topview_pipeline import TopviewResource, build_definitions
-from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
-from topview_pipeline.ledger import Ledger
+from topview_pipeline.defs.jobs import CATCH_UP, SYNC_PRODUCTS, catch_up_config
+from topview_pipeline.defs.outline import PENDING_TASK_SENSOR
+from topview_pipeline.ledger import LIVING_SECONDS, Ledger
 from topview_pipeline.settings import PipelineConfig
 
 
@@ -43,14 +57,26 @@ class Brands:
         with TopviewResource(self.config(name)).ledger() as ledger:
             yield ledger
 
+    def run(
+        self, name: str, job: str, run_config: Mapping[str, object] | None = None, **settings: str
+    ) -> dg.ExecuteInProcessResult:
+        """A run of one of the pipeline's jobs."""
+        defs = build_definitions(self.config(name, **settings))
+        return defs.resolve_job_def(f"{name}_{job}").execute_in_process(
+            instance=self.shop.instance, raise_on_error=False, run_config=run_config
+        )
+
     def catch_up(self, name: str, **settings: str) -> dg.ExecuteInProcessResult:
         """A run that makes cut-outs."""
+        return self.run(name, CATCH_UP, catch_up_config(stages=CUT_OUT), **settings)
+
+    def tick(self, name: str, sensor: str, **settings: str) -> str:
+        """A first tick of a sensor that starts no run; returns what it says."""
         defs = build_definitions(self.config(name, **settings))
-        return defs.resolve_job_def(f"{name}_{CATCH_UP}").execute_in_process(
-            instance=self.shop.instance,
-            raise_on_error=False,
-            run_config=catch_up_config(stages=CUT_OUT),
-        )
+        context = dg.build_sensor_context(self.shop.instance)
+        ticked = defs.get_sensor_def(f"{name}_{sensor}").evaluate_tick(context)
+        assert not ticked.run_requests
+        return str(ticked.skip_message)
 
 
 @pytest.fixture
@@ -89,3 +115,57 @@ def test_what_another_began_after_a_loss_lets_no_pipeline_pay_again(
         acme.remember_store(store_id, who="a person")
     assert brands.catch_up("acme").success
     assert brands.catch_up("zeta").success
+
+
+def begin_ticking(instance: dg.DagsterInstance, location: str, sensor: str, at: float) -> None:
+    """As the daemon writes it down when it ticks a location's sensor."""
+    target = LoadableTargetOrigin(module_name="shop")
+    origin = RemoteRepositoryOrigin(
+        ManagedGrpcPythonEnvCodeLocationOrigin(target, location), "__repository__"
+    )
+    state = InstigatorState(
+        RemoteInstigatorOrigin(origin, sensor),
+        InstigatorType.SENSOR,
+        InstigatorStatus.DECLARED_IN_CODE,
+        SensorInstigatorData(last_tick_timestamp=at),
+    )
+    instance.add_instigator_state(state)
+
+
+def test_two_code_locations_with_one_name_submit_nothing(brands: Brands, tmp_path: Path) -> None:
+    """A project was copied: both have a ledger of their own, and one set of partitions."""
+    sensor, now = "acme_pending_task_sensor", time.time()
+    (tmp_path / "dagster").mkdir()
+    with dg.instance_for_test(temp_dir=str(tmp_path / "dagster")) as instance:
+        brands.shop.instance = instance
+        begin_ticking(instance, "old", sensor, now - LIVING_SECONDS - 1.0)
+        begin_ticking(instance, "copy", "zeta_pending_task_sensor", now)
+        begin_ticking(instance, "one", sensor, now)
+        assert brands.catch_up("acme").success
+        paid = brands.shop.accepted()
+        begin_ticking(instance, "two", sensor, now)
+        said = failure_of(brands.catch_up("acme", TOPVIEW_HOME=str(tmp_path / "copy")))
+    assert "the code locations one and two of this Dagster instance" in said
+    assert "another name" in said
+    assert brands.shop.accepted() == paid
+
+
+def test_two_catalogues_with_one_name_are_refused_where_both_are_seen(brands: Brands) -> None:
+    """Two Dagsters over one ledger: each would retire the products of the other."""
+    theirs, mine = (
+        brands.config("acme"),
+        {"TOPVIEW_CATALOGUE": str(brands.shop.folder / "zeta.csv")},
+    )
+    assert brands.tick("acme", PENDING_TASK_SENSOR) == "there is nothing to finish"
+    assert "1 product, 0 problems" in brands.tick("acme", "catalogue_sensor")
+    said = {
+        "run": failure_of(brands.catch_up("acme", **mine)),
+        "sync": failure_of(brands.run("acme", SYNC_PRODUCTS, **mine)),
+        "resume": brands.tick("acme", PENDING_TASK_SENSOR, **mine),
+        "follow": brands.tick("acme", "catalogue_sensor", **mine),
+    }
+    for what in said.values():
+        assert f"sensors of this name follow the catalogue {theirs.catalogue}" in what
+        assert "another name" in what
+    assert brands.shop.accepted() == {}
+    assert brands.catch_up("acme").success

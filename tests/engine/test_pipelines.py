@@ -13,6 +13,7 @@ from tests.engine.test_heal import lose_ledger
 from tests.engine.test_reconcile import lose
 from tests.engine.world import (
     ALL_STAGES,
+    DAY,
     Death,
     World,
     everything,
@@ -129,6 +130,30 @@ def test_each_resume_brings_home_its_own(world: World, acme: Ledger) -> None:
     assert {row.pipeline for row in world.rows(TaskState.STORED)} == {"acme"}
     assert fates(world.resume()) == {(name, "bgRemovedImage"): "made" for name in "ab"}
     assert world.submits() == 4
+
+
+def test_what_a_removed_pipeline_left_is_brought_home_by_another(
+    world: World, acme: Ledger
+) -> None:
+    """Nobody has its name any more, and Topview keeps a result for seven days."""
+    world.run(AB, wait_seconds=0.0, **CUT_OUT)
+    acme.catalogue.tick("acme.csv")
+    world.ledger.catalogue.tick("topview.csv")
+    world.later(DAY / 2)
+    world.ledger.catalogue.tick("topview.csv")
+    world.later(DAY - 60.0)
+    assert acme.tasks.orphans() == [], "it may be back"
+    world.later(61.0)
+    assert [row.product_id for row in acme.tasks.orphans()] == ["a", "b"]
+    assert world.resume(ledger=acme) == [], "an event is its own pipeline's"
+    assert {row.state for row in world.rows()} == {TaskState.STORED}
+    assert acme.tasks.orphans() == []
+    # Under its new name the work is found.
+    assert fates(world.run(AB, ledger=acme, **CUT_OUT)) == dict.fromkeys(
+        [(name, "bgRemovedImage") for name in "ab"], "made"
+    )
+    assert world.submits() == 2
+    world.assert_nothing_lost()
 
 
 def test_what_another_brought_home_can_be_reported_while_that_one_goes_on(

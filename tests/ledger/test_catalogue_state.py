@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.ledger.conftest import Clock, open_at
-from topview_pipeline.ledger import Ledger
+from topview_pipeline.ledger import LIVING_SECONDS, Ledger, NameTaken
 
 
 def test_nothing_is_known_before_the_first_reading(ledger: Ledger) -> None:
@@ -52,6 +54,34 @@ def test_pipelines_and_accounts_have_catalogues_of_their_own(
         other.catalogue.hold("it is empty")
         other.close()
     assert (ledger.catalogue.products(), ledger.catalogue.held()) == ({"a"}, None)
+
+
+def test_a_name_is_the_catalogues_that_a_living_sensor_follows(
+    ledger: Ledger, ledger_url: str, clock: Clock
+) -> None:
+    """A second code location, or a second Dagster, took the name: each would retire the other's."""
+    ours, theirs = "s3://shop/acme.csv", "https://ann:secret@shop/zeta.csv?X-Amz-Signature=1"
+    second = open_at(ledger_url, clock)
+    other_name = open_at(ledger_url, clock, pipeline="zeta")
+    ledger.catalogue.check_source(ours)
+    ledger.catalogue.tick(theirs)
+    for of in (ledger, second):
+        of.catalogue.tick(theirs.replace("=1", "=2"))
+        of.catalogue.tick(None)
+        of.catalogue.tick(theirs)
+        for refuse in (of.catalogue.check_source, of.catalogue.tick):
+            with pytest.raises(NameTaken) as caught:
+                refuse(ours)
+        assert "https://shop/zeta.csv" in str(caught.value)
+        assert "secret" not in str(caught.value)
+    other_name.catalogue.tick(ours)
+    clock.now += LIVING_SECONDS + 1.0
+    ledger.catalogue.tick(ours)
+    with pytest.raises(NameTaken):
+        second.catalogue.check_source(theirs)
+    assert (ledger.catalogue.held(), ledger.catalogue.products()) == (None, set())
+    second.close()
+    other_name.close()
 
 
 def test_a_catalogue_of_thousands_changes_in_few_statements(ledger: Ledger) -> None:

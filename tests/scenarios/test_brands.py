@@ -18,6 +18,7 @@ from tests.scenarios.dagster_processes import (
     environment,
     time_passing,
 )
+from topview_pipeline.defs.dagster_private import locations_ticking
 from topview_pipeline.defs.outline import PIPELINE_TAG, Outline
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.testing import sandbox
@@ -130,6 +131,8 @@ def test_four_brands_at_once_with_faults_and_kills_stay_apart_and_pay_once(
         with shop.ledger() as ledger:
             assert ledger.tasks.orphans() == []
             assert ledger.catalogue.products() == set(shop.rows)
+        ticking = locations_ticking(dev.instance, f"{brand}_pending_task_sensor", seconds=600.0)
+        assert len(ticking) == 1, "by this two locations with one name are refused"
     of_brand = {run.job_name: run.tags[PIPELINE_TAG] for run in _all_runs(dev)}
     assert all(job.startswith(f"{brand}_") for job, brand in of_brand.items())
     for shop, works in ((shops["acme"], 3 + 1 + 2), (shops["nilo"], 2)):

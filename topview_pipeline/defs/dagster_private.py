@@ -3,8 +3,9 @@
 No public name gives the tags of data versions, the event that plans a materialization, the end of a
 run whose process died or was stopped, the origin of a run, a module's definitions, the code
 locations that a folder names, all definitions of one as it is loaded, the daemon's heartbeat, the
-files in which SQLite keeps events, what dagster.yaml has set, or an instance without compute logs.
-Nearly all are written into Dagster's storage, so they change rarely.
+locations where it ticks a sensor, the files in which SQLite keeps events, what dagster.yaml has
+set, or an instance without compute logs. Nearly all are written into Dagster's storage, so they
+change rarely.
 `tests/defs/test_dagster_private.py` pins what is relied on, and finds what is used elsewhere.
 """
 
@@ -36,6 +37,7 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.scheduler.instigation import InstigatorType
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.autodiscovery import loadable_targets_from_loaded_module
@@ -56,6 +58,7 @@ __all__ = [
     "latest_tags",
     "limits_backfills",
     "locations_in",
+    "locations_ticking",
     "looking_selection",
     "materialized_partitions",
     "open_without_compute_logs",
@@ -261,6 +264,20 @@ def has_daemon(instance: dg.DagsterInstance) -> bool:
     """Return True while a Dagster daemon evaluates sensors on this instance."""
     beat = instance.get_daemon_heartbeats().get("SENSOR")
     return beat is not None and time.time() - beat.timestamp < _DAEMON_SECONDS
+
+
+def locations_ticking(instance: dg.DagsterInstance, sensor: str, *, seconds: float) -> set[str]:
+    """The code locations whose sensor of this name ticked in the last so many seconds."""
+    if instance.schedule_storage is None:  # an ephemeral instance
+        return set()
+    since = time.time() - seconds
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+    return {
+        state.origin.repository_origin.code_location_origin.location_name
+        for state in states
+        if state.instigator_name == sensor
+        and (getattr(state.instigator_data, "last_tick_timestamp", None) or 0.0) > since
+    }
 
 
 def open_without_compute_logs(home: str) -> dg.DagsterInstance:

@@ -357,6 +357,8 @@ def sync_with_catalogue(
         catalogue = topview.catalogue()
         counts = catalogue_sync.log_problems(context.log, catalogue)
         with catalogue_sync.ledger_or_none(topview) as ledger:
+            if ledger is not None:
+                ledger.catalogue.check_source(topview.config.catalogue)
             taken = catalogue_sync.accept_catalogue(
                 context.instance, topview.outline, catalogue, ledger
             )

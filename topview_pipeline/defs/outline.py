@@ -20,6 +20,7 @@ PIPELINE_TAG: Final = "topview/pipeline"
 """Tag of the runs of a pipeline's jobs, which tells them from a stranger's of the same name."""
 OCCASION_TAG: Final = "topview/occasion"
 """Tag of a schedule's runs: the occasion of `RunInfo`."""
+PENDING_TASK_SENSOR: Final = "pending_task_sensor"
 
 
 FIELDS: Final = ("name", "key_prefix", "owners", "nightly_cron", "nightly_timezone")

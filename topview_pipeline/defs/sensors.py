@@ -16,7 +16,7 @@ import dagster as dg
 from topview_pipeline.defs.dagster_private import report_died
 from topview_pipeline.defs.instance import advice
 from topview_pipeline.defs.jobs import RESUME_TASKS
-from topview_pipeline.defs.outline import PIPELINE_TAG, Outline
+from topview_pipeline.defs.outline import PENDING_TASK_SENSOR, PIPELINE_TAG, Outline
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.text import counted
 
@@ -91,7 +91,7 @@ def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
     outline = topview.outline
 
     @dg.sensor(
-        name=outline.of("pending_task_sensor"),
+        name=outline.of(PENDING_TASK_SENSOR),
         # With the job itself Dagster warns of a parameter of its own.
         job_name=outline.of(RESUME_TASKS),
         minimum_interval_seconds=60,
@@ -124,14 +124,15 @@ def _finish(
 ) -> dg.RunRequest | dg.SkipReason:
     from topview_pipeline.defs.run import pair
 
-    # With a store that is not this ledger's, no run could go on.
-    pair(context.instance, ledger, topview, write=False)
+    ledger.catalogue.tick(topview.config.catalogue)
     report_dead_runs(context.instance, ledger)
     _reconcile(context, topview, ledger)
     orphans, retries = ledger.tasks.orphans(), ledger.tasks.retries_due()
     found = f"{counted(len(orphans), 'task')} to bring home, {len(retries)} to try again"
     if not orphans and not retries:
         return dg.SkipReason("there is nothing to finish")
+    # With a store that is not this ledger's, no run could go on.
+    pair(context.instance, ledger, topview, write=False)
     busy = running_job(context.instance, topview.outline, RESUME_TASKS)
     if busy is not None:
         return dg.SkipReason(f"run {busy} is at it: {found}")
@@ -215,7 +216,7 @@ def _reconcile(
     from topview_pipeline.stages import BY_KEY
     from topview_pipeline.topview.http import DEFAULT_TIMEOUTS
 
-    who = "pending_task_sensor"
+    who = PENDING_TASK_SENSOR
     for row in ledger.tasks.lost(submit_seconds=DEFAULT_TIMEOUTS.submit_total):
         ledger.tasks.mark_lost(row, who=who)
     config = topview.config
@@ -280,6 +281,8 @@ def _follow(
     now = time.time()
     cursor = catalogue_sync.Cursor.parse(context.cursor)
     with catalogue_sync.ledger_or_none(topview) as ledger:
+        if ledger is not None:
+            ledger.catalogue.check_source(topview.config.catalogue)
         try:
             version = topview.catalogue_version()
         except CatalogueError as error:

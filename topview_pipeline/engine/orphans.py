@@ -23,8 +23,8 @@ _LOOK_SECONDS: Final = 30.0
 class Orphans:
     """Brings orphans into the store.
 
-    Those of another pipeline only where the account is short of slots, and then without an event:
-    its own next run has that.
+    Those of another pipeline only where that is gone or the account is short of slots, and then
+    without an event: its own next run has that.
 
     Args:
         wants: tells whether a product of this run will come to the row by itself.

@@ -4,6 +4,7 @@
 """
 
 from topview_pipeline.ledger.budget import limit_reached, without_price
+from topview_pipeline.ledger.catalogue_state import LIVING_SECONDS, NameTaken
 from topview_pipeline.ledger.database import LedgerError, LedgerUnavailable, LedgerVersion
 from topview_pipeline.ledger.history import TaskEvent
 from topview_pipeline.ledger.ledger import Ledger, account_id
@@ -32,6 +33,7 @@ __all__ = [
     "DEAD_AFTER_SECONDS",
     "HEARTBEAT_SECONDS",
     "LIVE",
+    "LIVING_SECONDS",
     "MOVES",
     "NO_REVIEW",
     "AlreadyLive",
@@ -40,6 +42,7 @@ __all__ = [
     "LedgerError",
     "LedgerUnavailable",
     "LedgerVersion",
+    "NameTaken",
     "NoSlot",
     "OverLimit",
     "Priced",

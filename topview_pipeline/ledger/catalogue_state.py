@@ -1,13 +1,25 @@
-"""A pipeline's catalogue as it was last accepted: its products, those that left, why it is held."""
+"""A pipeline's catalogue as it was last accepted: its products, those that left, why it is held.
+
+Also whose name the pipeline's is: that of the catalogue which a living sensor follows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database, upsert
+from topview_pipeline.ledger.database import Database, LedgerError, upsert
 from topview_pipeline.ledger.schema import catalogue_product, catalogue_state, portions
+from topview_pipeline.text import without_queries
+
+LIVING_SECONDS: Final = 180.0
+"""So long after a tick of its sensor, which comes every minute, a code location is there."""
+
+
+class NameTaken(LedgerError):
+    """Two catalogues go by one pipeline's name."""
 
 
 class CatalogueState:
@@ -44,7 +56,8 @@ class CatalogueState:
             new = [self._key | {"product_id": id_} for id_ in set(products) - known.keys()]
             if new:
                 connection.execute(catalogue_product.insert(), new)
-            connection.execute(catalogue_state.delete().where(*self._mine(catalogue_state)))
+            mine = catalogue_state.update().where(*self._mine(catalogue_state))
+            connection.execute(mine.values(held=None, held_at=None))
         return left
 
     def hold(self, why: str) -> None:
@@ -56,8 +69,47 @@ class CatalogueState:
     def held(self) -> tuple[str, float] | None:
         """Why the catalogue is not accepted, and when that was last seen."""
         query = sa.select(catalogue_state.c.held, catalogue_state.c.held_at)
-        found = self._db.rows(query.where(*self._mine(catalogue_state)))
+        is_held = catalogue_state.c.held.is_not(None)
+        found = self._db.rows(query.where(*self._mine(catalogue_state), is_held))
         return (found[0].held, found[0].held_at) if found else None
+
+    def check_source(self, source: str | None) -> None:
+        """Refuse a catalogue while a living pipeline of this name follows another one.
+
+        Args:
+            source: its location, as the configuration has it.
+
+        Raises:
+            NameTaken: it does.
+        """
+        with self._db.read() as connection:
+            self._check_source(connection, source, self._db.now(connection))
+
+    def tick(self, source: str | None) -> None:
+        """A sensor of the pipeline ticks: the name is its catalogue's. Raises as `check_source`."""
+        with self._db.write(lock=self._account) as connection:
+            now = self._db.now(connection)
+            self._check_source(connection, source, now)
+            shown = None if source is None else without_queries(source)
+            row = self._key | {"source": shown, "ticked_at": now}
+            upsert(connection, catalogue_state, [row])
+
+    def _check_source(self, connection: sa.Connection, source: str | None, now: float) -> None:
+        columns = catalogue_state.c.source, catalogue_state.c.ticked_at
+        query = sa.select(*columns).where(*self._mine(catalogue_state))
+        for theirs, ticked_at in connection.execute(query):
+            mine = without_queries(source or theirs or "")
+            if theirs in (None, mine) or abs(now - ticked_at) > LIVING_SECONDS:
+                continue
+            name = self._key["pipeline"]
+            raise NameTaken(
+                f"sensors of this name follow the catalogue {theirs}, last {now - ticked_at:.0f} s "
+                f"ago, and this one has {mine}; nothing was submitted",
+                f"pipeline {name}",
+                "Give one of the two pipelines another name. If the catalogue has moved, reload "
+                f"or stop the code location that follows the old one: {LIVING_SECONDS / 60:.0f} "
+                "minutes later this one goes on.",
+            )
 
     def _known(self, connection: sa.Connection) -> dict[str, float | None]:
         """By product, when it left."""

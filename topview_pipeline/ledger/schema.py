@@ -178,10 +178,14 @@ catalogue_state = sa.Table(
     metadata,
     sa.Column("account", sa.String(64), primary_key=True),
     sa.Column("pipeline", sa.String(255), primary_key=True),
-    sa.Column("held", sa.Text, nullable=False),
-    sa.Column("held_at", sa.Float, nullable=False),
+    # Why it is not accepted; None while it is.
+    sa.Column("held", sa.Text),
+    sa.Column("held_at", sa.Float),
+    # Where it is, as the pipeline's sensor last found its ledger.
+    sa.Column("source", sa.Text),
+    sa.Column("ticked_at", sa.Float),
 )
-"""Why a pipeline's catalogue is not accepted; no row while it is."""
+"""A pipeline's catalogue, and when its sensor last ticked: a pipeline that is gone has none."""
 
 catalogue_product = sa.Table(
     "catalogue_product",

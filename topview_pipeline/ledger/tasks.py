@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from topview_pipeline.ledger.database import Database, LedgerError
 from topview_pipeline.ledger.history import append_event
 from topview_pipeline.ledger.reserve import insert_task, live_id, reserve, slots_taken
-from topview_pipeline.ledger.schema import portions, task, task_event, task_of
+from topview_pipeline.ledger.schema import catalogue_state, portions, task, task_event, task_of
 from topview_pipeline.ledger.task_row import (
     LIVE,
     MOVES,
@@ -46,6 +46,8 @@ _REPEATED: Final = tuple(
 )
 _AT_ONCE: Final = 500
 _RETRIED_SECONDS: Final = 86400.0
+_FORSAKEN_SECONDS: Final = 86400.0
+"""Of the seven days that Topview keeps a result."""
 _REPORTED: Final = "reported"
 _OF_EVENT: Final = task.c.id == task_event.c.task_id
 Json = Mapping[str, Any]
@@ -90,7 +92,10 @@ class Tasks:
             return slots_taken(connection, self._account, self._db.now())
 
     def orphans(self) -> list[Task]:
-        """The pipeline's rows without a living worker that need to be brought home.
+        """The rows without a living worker that the pipeline needs to bring home.
+
+        Its own; and those at Topview of a pipeline that was renamed or removed: its sensor has not
+        ticked for a day, and nobody has brought them home in that time.
 
         The most urgent first: those at Topview or finished there, stored ones that Dagster has no
         event of (another pipeline may have brought them home, and have its own), and overdue ones
@@ -102,13 +107,14 @@ class Tasks:
             now = self._db.now(connection)
             due = sa.or_(asked <= now - ASK_OVERDUE_SECONDS, asked > now + ASK_OVERDUE_SECONDS)
             # The index by state answers each of the three; of an OR it would answer nothing.
+            mine = sa.or_(self._is_own, self._is_forsaken(now))
             kinds = (
-                (task.c.state.in_((TaskState.PENDING, TaskState.SUCCEEDED)),),
-                (task.c.state == TaskState.OVERDUE, due),
-                (task.c.state == TaskState.STORED, task.c.reported_at.is_(None)),
+                (mine, task.c.state.in_((TaskState.PENDING, TaskState.SUCCEEDED))),
+                (mine, task.c.state == TaskState.OVERDUE, due),
+                (self._is_own, task.c.state == TaskState.STORED, task.c.reported_at.is_(None)),
             )
-            mine = self._is_own, self._without_worker(now)
-            rows = [row for kind in kinds for row in self._read(connection, *mine, *kind)]
+            free = self._without_worker(now)
+            rows = [row for kind in kinds for row in self._read(connection, free, *kind)]
         return sorted(rows, key=lambda row: (row.succeeded_at or float("inf"), row.id))
 
     def left_pending(self) -> list[Task]:
@@ -471,6 +477,13 @@ class Tasks:
     def _without_worker(self, now: float) -> sa.ColumnElement[bool]:
         """Rows on which no living worker works."""
         return sa.or_(task.c.worker.is_(None), task.c.worker.not_in(living(self._account, now)))
+
+    def _is_forsaken(self, now: float) -> sa.ColumnElement[bool]:
+        """Rows of a day ago whose pipeline's sensor has not ticked since."""
+        of, since = catalogue_state.c, now - _FORSAKEN_SECONDS
+        ticking = of.account == self._account, of.ticked_at > since
+        alive = sa.select(of.pipeline).where(*ticking)
+        return sa.and_(task.c.reserved_at < since, task.c.pipeline.not_in(alive))
 
     def _reports(self, columns: Iterable[Any], *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
         """Select from the reports of the pipeline's products, each with its row."""
