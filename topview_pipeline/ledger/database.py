@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -202,12 +203,18 @@ def _is_ledger(connection: sa.Connection, where: str) -> bool:
 
 
 def _open(url: str) -> tuple[str, sa.Engine]:
-    """Where a ledger is, for people, and an engine for it, which has not yet connected."""
+    """Where a ledger is, for people, and an engine for it, without an open connection.
+
+    Connections are not kept from one opening to the next: the file may be another one by then.
+    """
     parsed = make_url(url)
     where = parsed.set(query={}).render_as_string()  # no password: the options may hold one, too
     try:
-        is_sqlite = parsed.get_backend_name() == "sqlite"
-        return where, _sqlite(parsed) if is_sqlite else _postgresql(parsed)
+        if parsed.get_backend_name() == "sqlite":
+            Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+        engine = _engine(parsed)
+        engine.dispose()
+        return where, engine
     except (OSError, ModuleNotFoundError) as error:
         fix, reason = "Run: pip install 'topview-pipeline[postgres]'", str(error)
         if isinstance(error, OSError):
@@ -215,9 +222,14 @@ def _open(url: str) -> tuple[str, sa.Engine]:
         raise LedgerUnavailable(f"it cannot be opened: {reason}", f"ledger {where}", fix) from error
 
 
+@lru_cache(maxsize=8)
+def _engine(url: URL) -> sa.Engine:
+    """The process's one engine of a URL: a sensor's tick would compile all statements again."""
+    return _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+
+
 def _sqlite(url: URL) -> sa.Engine:
     """WAL, synchronous=FULL, on a local disk: WAL needs memory that all its users share."""
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": LOCK_WAIT_SECONDS})
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
