@@ -160,7 +160,7 @@ def test_two_catalogues_with_one_name_are_refused_where_both_are_seen(brands: Br
     assert "1 product, 0 problems" in brands.tick("acme", "catalogue_sensor")
     said = {
         "run": failure_of(brands.catch_up("acme", **mine)),
-        "sync": failure_of(brands.run("acme", SYNC_PRODUCTS, **mine)),
+        "sync": failure_of(brands.run("acme", SYNC_PRODUCTS, None, **mine)),
         "resume": brands.tick("acme", PENDING_TASK_SENSOR, **mine),
         "follow": brands.tick("acme", "catalogue_sensor", **mine),
     }

@@ -61,7 +61,10 @@ def test_work_that_another_pipeline_asked_for_is_not_sent_again(
     row = row_in(ledger, state, "mug", work="w")
     assert ask(acme, "cup", worker="other", work="w") == AlreadyLive(row.id)
     assert acme.tasks.of_work("w") == [row]
-    assert [glance.pipeline for glance in acme.tasks.glances()["w"]] == ["topview"]
+    reserve(ledger, "shoe", work="of no product of acme's")
+    glances = acme.tasks.glances(["w", "new"])
+    assert [glance.pipeline for glance in glances.pop("w")] == ["topview"]
+    assert glances == {}, "a plan of one brand reads no other's rows"
 
 
 def test_slots_and_the_days_limit_are_shared(ledger: Ledger, acme: Ledger) -> None:

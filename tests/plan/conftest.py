@@ -101,7 +101,7 @@ class Situation:
             account="a",
             pipeline="acme",
             now=NOW,
-            rows=self.rows,
+            rows_of=lambda _: self.rows,
             alive=frozenset({"alive"}),
             reviews=self.reviews,
             materialized=self.materialized,

@@ -213,13 +213,13 @@ def _open(url: str) -> tuple[str, sa.Engine]:
         if parsed.get_backend_name() == "sqlite":
             Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = _engine(parsed)
-        engine.dispose()
-        return where, engine
     except (OSError, ModuleNotFoundError) as error:
         fix, reason = "Run: pip install 'topview-pipeline[postgres]'", str(error)
         if isinstance(error, OSError):
             fix, reason = _NAME_A_PLACE, error.strerror or reason
         raise LedgerUnavailable(f"it cannot be opened: {reason}", f"ledger {where}", fix) from error
+    engine.dispose()
+    return where, engine
 
 
 @lru_cache(maxsize=8)

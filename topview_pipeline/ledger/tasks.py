@@ -203,14 +203,26 @@ class Tasks:
         return {(glance.product_id, glance.stage): glance for glance in self._glances(query)}
 
     def glances(
-        self, *, results_of: Collection[str] = (), verdicts_of: Collection[str] = ()
+        self,
+        works: Iterable[str] | None = None,
+        *,
+        results_of: Collection[str] = (),
+        verdicts_of: Collection[str] = (),
     ) -> dict[str, list[TaskGlance]]:
-        """Every row of the account by its work; with the results and verdicts of these stages."""
+        """The account's rows of these works (None: of all) by work, whichever pipeline paid.
+
+        Args:
+            results_of, verdicts_of: the stages whose results and verdicts come with them.
+        """
         columns = _glance_columns(results_of, verdicts_of, task, sa.null())
-        query = sa.select(*columns).where(task.c.account == self._account)
+        query = sa.select(*columns).where(task.c.account == self._account).order_by(task.c.id)
+        queries = [query]
+        if works is not None:
+            queries = [query.where(task.c.work.in_(some)) for some in portions(works)]
         found: dict[str, list[TaskGlance]] = {}
-        for glance in self._glances(query.order_by(task.c.id)):
-            found.setdefault(glance.work, []).append(glance)
+        for one in queries:
+            for glance in self._glances(one):
+                found.setdefault(glance.work, []).append(glance)
         return found
 
     # Reserving and moving. A move that the row's state does not allow raises IllegalMove.

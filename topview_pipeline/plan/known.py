@@ -1,10 +1,10 @@
-"""The facts a plan goes by beside the catalogue: loaded once, in a handful of queries."""
+"""The facts a plan goes by beside the catalogue: loaded in few queries."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 from topview_pipeline.ledger import Ledger, Review, TaskGlance, Tried
 from topview_pipeline.prices import Estimate, PriceList, estimate
@@ -21,7 +21,7 @@ class Known:
     Attributes:
         pipeline: whose products are planned.
         now: seconds since the epoch, by the ledger's clock.
-        rows: the account's task rows by work, the oldest first.
+        rows_of: the account's task rows of some works, by work, the oldest first.
         alive: ids of living workers.
         reviews: people's decisions, by (product, fingerprint of the result).
         materialized: data version of the newest materialization, by (product, stage).
@@ -34,7 +34,7 @@ class Known:
     account: str
     pipeline: str
     now: float
-    rows: Mapping[str, Sequence[TaskGlance]]
+    rows_of: Callable[[Collection[str]], Mapping[str, Sequence[TaskGlance]]]
     alive: frozenset[str]
     reviews: Mapping[tuple[str, str], Review]
     materialized: Mapping[tuple[str, str], str]
@@ -59,7 +59,7 @@ def load_known(
         account=ledger.account,
         pipeline=ledger.pipeline,
         now=ledger.now(),
-        rows=ledger.tasks.glances(results_of=read, verdicts_of=before),
+        rows_of=partial(ledger.tasks.glances, results_of=read, verdicts_of=before),
         alive=frozenset(ledger.workers.alive()),
         reviews=ledger.reviews.all(),
         materialized=materialized,

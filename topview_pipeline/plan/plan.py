@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 from topview_pipeline.catalogue import InputError, Product
@@ -37,6 +38,8 @@ Outcome = Literal["failed", "held"]
 """As a run says it of what it does not make: failed is final for the run, what is held waits."""
 ASKED_AGAIN: Final = "asked for again"
 """Reason of what a person had made again by `topview-pipeline review`."""
+_AT_ONCE: Final = 500
+"""Products whose rows are read together."""
 _A_RUN_TO_COME: Final = ""
 """Run id of a run that does not exist yet: no row is its own."""
 
@@ -166,6 +169,17 @@ class _Look(NamedTuple):
     row: TaskGlance | None = None
 
 
+@dataclass
+class _ProductPlan:
+    """A product while it is planned, stage by stage."""
+
+    product: Product
+    results: dict[str, _Next] = field(default_factory=dict)
+    unread: str | None = None
+    """The first stage with a file that was not looked at yet."""
+    found: list[PlannedStage] = field(default_factory=list)
+
+
 def plan(
     products: Iterable[Product],
     stages: Sequence[Stage],
@@ -190,7 +204,11 @@ def plan(
     """
     here = {stage: _circumstances(stage, known, occasion) for stage in wanted}
     planner = _Planner(stages, here, known, inputs_of, unread_of, force, when_no_face, rules)
-    return [planned for product in products for planned in planner.of_product(product)]
+    found: list[PlannedStage] = []
+    rest = iter(products)
+    while some := list(islice(rest, _AT_ONCE)):
+        found += planner.of_products(some)
+    return found
 
 
 def first_products(planned: Sequence[PlannedStage], limit: int | None) -> list[PlannedStage]:
@@ -240,28 +258,43 @@ class _Planner:
     def _canaries(self) -> Canaries:
         return Canaries(self.rules, lambda: (self.known.tried(), self.known.reviews))
 
-    def of_product(self, product: Product) -> Iterator[PlannedStage]:
-        """The product's stages that are not up to date, in pipeline order."""
-        results: dict[str, _Next] = {}
-        unread: str | None = None
+    def of_products(self, products: Sequence[Product]) -> Iterator[PlannedStage]:
+        """The products' stages that are not up to date, by product and in pipeline order."""
+        plans = [_ProductPlan(product) for product in products]
         for stage in self.stages:
             if stage not in self.here:
-                results[stage.key] = _Next(self.known.last_made(product.product_id, stage.key))
+                for one in plans:
+                    made = self.known.last_made(one.product.product_id, stage.key)
+                    one.results[stage.key] = _Next(made)
                 continue
-            upstream = results[stage.upstream] if stage.upstream else _Next()
-            look = self._look(stage, product, upstream)
-            reason = look.verdict.reason
-            where = self.unread_of(stage, product)
-            if where is not None and (reason is None or look.verdict.pays):
-                reason = f"{stage.source_label} not looked at yet: {where}"
-            elif reason is None and unread is not None:
-                reason = f"waits for {unread}"
-            unread = unread or (None if where is None else stage.key)
-            if reason is not None:
-                yield self._planned(stage, product, look, reason, is_read=unread is None)
-            results[stage.key] = self._next(stage, look, upstream)
+            befores = [one.results[stage.upstream] if stage.upstream else _Next() for one in plans]
+            looks = [
+                self._look(stage, one.product, before)
+                for one, before in zip(plans, befores, strict=True)
+            ]
+            rows = self.known.rows_of({look.work for look in looks if isinstance(look, WorkItem)})
+            for one, before, look in zip(plans, befores, looks, strict=True):
+                if isinstance(look, WorkItem):
+                    look = self._decided(look, rows.get(look.work, ()), before)
+                self._add(one, stage, look, before)
+        for one in plans:
+            yield from one.found
 
-    def _look(self, stage: Stage, product: Product, upstream: _Next) -> _Look:
+    def _add(self, plan: _ProductPlan, stage: Stage, look: _Look, upstream: _Next) -> None:
+        reason = look.verdict.reason
+        where = self.unread_of(stage, plan.product)
+        if where is not None and (reason is None or look.verdict.pays):
+            reason = f"{stage.source_label} not looked at yet: {where}"
+        elif reason is None and plan.unread is not None:
+            reason = f"waits for {plan.unread}"
+        plan.unread = plan.unread or (None if where is None else stage.key)
+        if reason is not None:
+            is_read = plan.unread is None
+            plan.found.append(self._planned(stage, plan.product, look, reason, is_read=is_read))
+        plan.results[stage.key] = self._next(stage, look, upstream)
+
+    def _look(self, stage: Stage, product: Product, upstream: _Next) -> _Look | WorkItem:
+        """Look at a stage; its work item is decided about by its rows."""
         mode = stage.likely_mode(product)
         is_coming = upstream.fingerprint is not None
         if upstream.missing is not None and not is_coming:
@@ -275,11 +308,10 @@ class _Planner:
                 verdict = _Verdict(reason, pays=True, outcome=upstream.outcome)
                 verdict = self._gated(verdict, stage, product, upstream)
                 return _Look(verdict, mode, fingerprint_of(work, 0))
-            item = self._item(stage, product, inputs, upstream)
+            return self._item(stage, product, inputs, upstream)
         except (InputError, PreconditionError) as error:
             reason = f"{error.where}: {error.what}" if error.where else error.what
             return _Look(_Verdict(reason, outcome="failed", fix=error.fix), mode)
-        return self._decided(item, upstream)
 
     def _why_after(self, upstream: _Next, product: Product, stage: Stage) -> str | None:
         """Return why a stage is made after one that is not there yet: a new product's is new."""
@@ -303,8 +335,7 @@ class _Planner:
             when_no_face=self.when_no_face,
         )
 
-    def _decided(self, item: WorkItem, upstream: _Next) -> _Look:
-        rows = self.known.rows.get(item.work, ())
+    def _decided(self, item: WorkItem, rows: Sequence[TaskGlance], upstream: _Next) -> _Look:
         product_id = item.product.product_id
         generation = generation_of(
             rows,
