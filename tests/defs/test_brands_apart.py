@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -24,6 +25,8 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from tests.defs.shop import CUT_OUT, Shop, failure_of
 from topview_pipeline import TopviewResource, build_definitions
+from topview_pipeline.cli.gallery import write_page
+from topview_pipeline.defs.checks import MANIFEST
 from topview_pipeline.defs.jobs import CATCH_UP, SYNC_PRODUCTS, catch_up_config
 from topview_pipeline.defs.outline import PENDING_TASK_SENSOR
 from topview_pipeline.ledger import LIVING_SECONDS, Ledger
@@ -169,3 +172,38 @@ def test_two_catalogues_with_one_name_are_refused_where_both_are_seen(brands: Br
         assert "another name" in what
     assert brands.shop.accepted() == {}
     assert brands.catch_up("acme").success
+
+
+@pytest.mark.slow
+def test_galleries_and_manifests_in_one_home_stay_apart(
+    brands: Brands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One page for all brands, or a feed with another brand's videos, would be published."""
+    products, pages, manifests = {"acme": "cap-a1", "zeta": "pen-z1"}, {}, {}
+    for name, product in products.items():
+        brands.sells(name, product)
+        assert brands.run(name, CATCH_UP).success
+    for name in products:
+        config = brands.config(name)
+        manifest = build_definitions(config).resolve_implicit_global_asset_job_def()
+        assert manifest.execute_in_process(
+            instance=brands.shop.instance, asset_selection=[dg.AssetKey([name, MANIFEST])]
+        ).success
+        found = partial(TopviewResource, config)
+        monkeypatch.setattr("topview_pipeline.cli.gallery.pipeline", found)
+        pages[name], _ = write_page()
+        (manifests[name],) = brands.shop.store.glob(f"*/manifest/{name}*/*.jsonl")
+    for name, product in products.items():
+        for text in (pages[name].read_text(), manifests[name].read_text()):
+            assert [one for one in products.values() if one in text] == [product]
+    assert pages["acme"].parent != pages["zeta"].parent
+
+
+def test_two_pipelines_of_one_name_or_prefix_do_not_load(brands: Brands) -> None:
+    """In Python; in YAML the component says which files, and what to do."""
+    for name, prefix in (("acme", "acme"), ("zeta", "acme")):
+        other = build_definitions(brands.config(name, TOPVIEW_KEY_PREFIX=prefix))
+        with pytest.raises((dg.DagsterInvariantViolationError, dg.DagsterInvalidDefinitionError)):
+            dg.Definitions.merge(
+                build_definitions(brands.config("acme")), other
+            ).get_repository_def()
