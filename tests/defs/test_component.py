@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Callable
@@ -12,10 +13,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster._serdes import serialize_value
 
+from tests.scenarios.bad_day import forms, leaks, written_below
 from topview_pipeline.defs.component import _FIELDS, TopviewCatalogue
+from topview_pipeline.defs.jobs import catch_up_config
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.settings import CatalogueDefaults, PipelineConfig, SettingsError
+from topview_pipeline.testing import ProductRows, sandbox
 
 Attributes = dict[str, Any]
 Load = Callable[..., dg.Definitions]
@@ -242,3 +248,43 @@ def test_every_setting_has_a_key_with_its_default_and_every_key_a_description() 
     assert ours == plain
     written = TopviewCatalogue.model_validate(component.model_dump())
     assert written._config(root) == plain, "the defaults that are shown are those that count"
+
+
+@pytest.mark.slow
+def test_a_key_of_the_accounts_is_in_nothing_that_dagster_keeps_or_says(
+    load: Load,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Events, run config, tags and snapshots are in Dagster's files: the key is in none."""
+    catalogue = ProductRows(tmp_path)
+    config = catch_up_config(stages=["bgRemovedImage"])
+    (tmp_path / "dagster").mkdir()
+    outcomes = []
+    with (
+        sandbox(api_key=SECRET, uid="SomeUid1") as topview,
+        dg.instance_for_test(temp_dir=str(tmp_path / "dagster")) as instance,
+        caplog.at_level(logging.DEBUG),
+    ):
+        more = {"poll_seconds": 0.02, "checks": False, "home": str(tmp_path / "home")}
+        attributes = brand("acme", **more) | {"catalogue": str(catalogue.path)}
+        attributes["account"]["base_url"] = topview.base_url
+        monkeypatch.setenv("ACME_UID", topview.uid)
+        for product, key in (("mug", SECRET), ("shoe", f"{SECRET}-wrong")):
+            catalogue.add(product)
+            catalogue.write()
+            monkeypatch.setenv("ACME_KEY", key)
+            defs = load(acme=attributes)
+            job = defs.resolve_job_def("acme_catch_up")
+            ran = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+            outcomes.append(ran.success)
+    assert outcomes == [True, False]
+    snapshot = serialize_value(RepositorySnap.from_def(defs.get_repository_def()))
+    out, err = capfd.readouterr()
+    texts = {"stdout": out, "stderr": err, "log": caplog.text, "snapshot": snapshot}
+    places = [(name, text.encode()) for name, text in texts.items()]
+    places += written_below(tmp_path)
+    assert any(b"acme_catch_up" in text for place, text in places if "runs" in place)
+    assert leaks(forms(key=SECRET), places) == []
