@@ -16,6 +16,7 @@ from topview_pipeline.engine.submit import Submitter
 from topview_pipeline.ledger import TaskState
 
 CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
+RUINS = ("empty_cutout", "no_product", "no_face")
 DELAYS_ONLY = ("busy", "http429", "slow_query", "nourl", "cut_download", "notfound_grace")
 
 # Every fault of the world, alone and all at once: nothing twice, nothing lost, all named.
@@ -23,7 +24,8 @@ DELAYS_ONLY = ("busy", "http429", "slow_query", "nourl", "cut_download", "notfou
 
 @pytest.mark.parametrize("fault", ALL_FAULTS)
 def test_a_fault_that_strikes_often_costs_nothing_twice(make_world: MakeWorld, fault: str) -> None:
-    world = make_world(faults={fault: 0.4}, seed=3, slow_seconds=3.0, grace_seconds=10.0)
+    seed = 4 if fault in RUINS else 3  # one draw a task: with some seeds none of three strikes
+    world = make_world(faults={fault: 0.4}, seed=seed, slow_seconds=3.0, grace_seconds=10.0)
     products = [product(name) for name in "abc"]
     fate = fates(world.run(products, wait_seconds=24 * HOUR))
     assert set(fate) == set(everything("any", *"abc"))
