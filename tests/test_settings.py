@@ -44,6 +44,8 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
     "NIGHTLY_CREDIT_LIMIT": "7.5",
     "PRICES": "image_replace=0.5",
     "POLL_SECONDS": "0.05",
+    "SHUTDOWN_SECONDS": "20",
+    "TRUST_PHOTOS_FOR": "6h",
     "WAIT_SECONDS": "0",
     "DEADLINE_REMOVE_BACKGROUND": "61",
     "DEADLINE_IMAGE_REPLACE": "62",
@@ -148,6 +150,7 @@ def test_all_variables_arrive_together_as_plain_values(project: Path, read: Read
     config = read(**{k: v for k, v in SAMPLES.items() if k not in other_templates})
     assert config.require_account() == ("some", SecretStr("some"))
     assert (config.slots, config.poll_seconds, config.wait_seconds) == (12, 0.05, 0)
+    assert (config.shutdown_seconds, config.trust_photos_for) == (20, 6 * 3600)
     assert (config.previews, config.checks, config.account_exclusive) == (False, False, True)
     assert (config.catalogue, config.store) == (SAMPLES["CATALOGUE"], SAMPLES["STORE"])
     sources = {name: price.source for name, price in config.prices.prices.items()}

@@ -148,6 +148,14 @@ def _timezone(name: str) -> str:
     return name
 
 
+def _duration(text: object) -> object:
+    """Seconds of `6h`, `30m` or `45s`; anything else stays as it is."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", str(text))
+    if found is None:
+        return text
+    return float(found.group(1)) * {"s": 1, "m": 60, "h": 3600}[found.group(2)]
+
+
 def _plain_url(text: str) -> str:
     """Return an http or https URL in its one spelling, without a slash at the end."""
     try:
@@ -377,6 +385,14 @@ class PipelineConfig(BaseModel):
     poll_seconds: Seconds = Field(3, description="Shortest time between two queries of a task.")
     wait_seconds: Amount = Field(
         1800, description="Longest wait for a product without progress. 0: submit and end."
+    )
+    shutdown_seconds: Seconds = Field(
+        25,
+        description="Seconds that a stopped run waits for the answer to what it just sent. After "
+        "them the row says unknown; give the process a little longer before it is killed.",
+    )
+    trust_photos_for: Annotated[Amount, BeforeValidator(_duration)] = Field(
+        0, description="So long a plan does not ask for a photo's URL again, such as 6h or 30m."
     )
     deadline_seconds: Mapping[str, Seconds] = {}
     """By kind of task; a kind that is not named has its stage's own."""

@@ -43,12 +43,17 @@ class MemoryHashes:
 
     def __init__(self) -> None:
         self.known: dict[str, Remembered] = {}
+        self.learnt: dict[str, float] = {}
+
+    def learnt_within(self, seconds: float, keys: Collection[str]) -> Collection[str]:
+        return [key for key in keys if time.time() - self.learnt[key] < seconds]
 
     def get_many(self, keys: Collection[str]) -> Mapping[str, Remembered]:
         return {key: self.known[key] for key in keys if key in self.known}
 
     def put_many(self, hashes: Mapping[str, Remembered]) -> None:
         self.known.update(hashes)
+        self.learnt.update(dict.fromkeys(hashes, time.time()))
 
 
 def sha256(data: bytes) -> str:
@@ -408,3 +413,37 @@ def check_refused(path: Path, kind: Literal["image", "audio"], words: str) -> No
         InputFiles().read(str(path), kind=kind)
     assert caught.value.where == str(path)
     assert caught.value.fix.endswith(".")
+
+
+@pytest.mark.parametrize("header", [{"ETag": '"1"'}, {}])
+def test_a_photo_that_is_trusted_is_not_asked_for_again_until_the_time_is_over(
+    cache: MemoryHashes, server: FileServer, header: dict[str, str]
+) -> None:
+    url = server.put("/a.png", b"one", **header)
+    for _ in range(3):
+        assert InputFiles(cache, trust_seconds=60.0).sha256(url) == sha256(b"one")
+    assert server.asked.total() == 1
+    cache.learnt[url] -= 61.0
+    server.put("/a.png", b"one", **header)
+    assert InputFiles(cache, trust_seconds=60.0).sha256(url) == sha256(b"one")
+    assert InputFiles(cache, trust_seconds=60.0).sha256(url) == sha256(b"one")
+    assert server.asked.total() == 2
+    server.put("/a.png", b"two", ETag='"2"')
+    assert InputFiles(cache).sha256(url) == sha256(b"two")  # what makes something of it asks
+
+
+def test_a_photo_with_a_version_is_asked_for_only_when_that_is_new(
+    cache: MemoryHashes, server: FileServer
+) -> None:
+    url = server.put("/a.png", b"one")
+
+    def look(version: str) -> str:
+        product = only(jsonl(row(image=url, image_version=version)))
+        assert product.image is not None
+        return InputFiles(cache).sha256(product.image)
+
+    assert [look("7"), look("7")] == [sha256(b"one")] * 2
+    assert server.asked.total() == 1
+    server.put("/a.png", b"two")
+    assert [look("7"), look("8 b"), look("8 b")] == [sha256(b"one"), *[sha256(b"two")] * 2]
+    assert server.asked.total() == 2

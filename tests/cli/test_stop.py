@@ -6,6 +6,7 @@ closing note: 300).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -13,19 +14,22 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
+import httpx
 import pytest
 
 from tests.catalogue.server import FileServer, serving
 from tests.cli.conftest import Project, ProjectOf, unsigned, wait_for
 from tests.cli.terminal import on_terminal
 from topview_pipeline.defs.dagster_private import has_daemon
-from topview_pipeline.ledger import TaskState
+from topview_pipeline.ledger import Ledger, TaskState
 from topview_pipeline.stop import Stop, stop
 
 _FOREIGN = ("Traceback", "KeyboardInterrupt", "Exception ignored", "Interrupted", "watch_orphans")
@@ -102,6 +106,74 @@ def test_what_is_said_after_a_stop_is_what_the_ledger_knows(
         (record,) = instance.get_run_records()
         assert record.dagster_run.status is dg.DagsterRunStatus.CANCELED
         assert not has_daemon(instance)
+
+
+@contextmanager
+def slow_submits(target: str, seconds: float) -> Iterator[tuple[str, threading.Event]]:
+    """A way to Topview on which the answer to a submit takes so long; its URL, and "one came"."""
+    came = threading.Event()
+
+    class Way(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            given = {name: value for name, value in self.headers.items() if name != "Host"}
+            url = target + self.path
+            answer = httpx.request(self.command, url, headers=given, content=body, timeout=30.0)
+            if self.path.endswith("/submit"):
+                came.set()
+                time.sleep(seconds)
+            with contextlib.suppress(OSError):  # its process has ended
+                self.send_response(answer.status_code)
+                self.send_header("Content-Type", answer.headers["Content-Type"])
+                self.send_header("Content-Length", str(len(answer.content)))
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+        do_POST = do_PUT = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Way)
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", came
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("answers_after", "shutdown", "states"),
+    [(4.0, "6", {TaskState.PENDING}), (60.0, "3", {TaskState.UNKNOWN})],
+)
+def test_sigterm_waits_for_answers_so_long_as_it_may_and_sends_nothing_more(
+    project: Project, answers_after: float, shutdown: str, states: set[TaskState]
+) -> None:
+    """Kubernetes kills after its grace period: what was not written down by then was lost."""
+    with slow_submits(project.sandbox.base_url, answers_after) as (url, came):
+        changes = {"TOPVIEW_BASE_URL": url, "TOPVIEW_SHUTDOWN_SECONDS": shutdown}
+        process = project.command("run", **changes)
+        assert came.wait(30.0)
+        time.sleep(1.0)  # both slots are being filled
+        process.send_signal(signal.SIGTERM)
+        began, sent = time.monotonic(), accepted(project)
+        process.communicate(timeout=60)
+        assert time.monotonic() - began < float(shutdown) + 4.0
+        assert accepted(project) == sent
+        with closing(
+            Ledger(f"sqlite:///{project.home}/ledger.db", base_url=url, uid=project.sandbox.uid)
+        ) as ledger:
+            rows = ledger.tasks.in_state(tuple(TaskState))
+            alive = ledger.workers.alive()
+    left = {row.state for row in rows if row.state is not TaskState.VOID}
+    assert (left, alive) == (states, set())
+    assert sent > 0
 
 
 @pytest.mark.slow

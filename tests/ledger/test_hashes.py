@@ -41,3 +41,12 @@ def test_signed_addresses_do_not_fill_the_ledger(
         nightly.hashes.put_many({f"url {day}": ("tag", "aa")})
         nightly.close()
     assert sorted(ledger.hashes.get_many([f"url {day}" for day in range(4)])) == ["url 2", "url 3"]
+
+
+def test_what_was_asked_for_lately_is_known_by_the_ledgers_clock(
+    ledger: Ledger, clock: Clock
+) -> None:
+    ledger.hashes.put_many({"old": ("1", "aa")})
+    clock.now += 100.0
+    ledger.hashes.put_many({"new": ("1", "bb")})
+    assert ledger.hashes.learnt_within(50.0, ["old", "new", "never"]) == {"new"}

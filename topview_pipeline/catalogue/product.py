@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from topview_pipeline.catalogue.references import resolved
+from topview_pipeline.catalogue.references import VERSION, is_local, resolved
 from topview_pipeline.catalogue.rows import Row, RowProblem, excerpt
 from topview_pipeline.prices import spoken_seconds, too_long
 from topview_pipeline.settings import GATES, MODES, CatalogueDefaults, Gate
@@ -63,6 +64,7 @@ class Product:
     mode: str
     chosen_image: int | None  # the replaced image that becomes the video, counted from 1
     gate: Gate | None  # goes over the pipeline's
+    image_version: str | None = None  # of the bytes behind the image's URL: it is not asked
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -134,6 +136,9 @@ class _Rules:
             voice_id = voice_id or defaults.voice_id
             if not voice_id:
                 self._problem("voice_id", "a script needs a voice; give voice_id")
+        image, version = self.cells.get("image"), self.cells.get("image_version")
+        if image is not None and version is not None and not is_local(image):
+            self.cells["image"] = f"{image.partition('#')[0]}{VERSION}{quote(version, safe='')}"
         return {
             **dict.fromkeys(COLUMNS),
             **self.cells,

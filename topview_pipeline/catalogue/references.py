@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -37,6 +38,10 @@ _OBJECT_FIELDS: Final = frozenset(
     }
 )
 """Fields of an fsspec file system's answer that differ when an object's bytes do."""
+
+
+VERSION: Final = "#image_version="
+"""Between a URL and the catalogue's own word for the bytes behind it: no server gets to see it."""
 
 
 class InputError(PipelineError):
@@ -170,7 +175,7 @@ def _object(ref: str) -> tuple[Any, str | None]:
     """Return what an fsspec URL leads to, and its mark."""
     from upath import UPath  # 0.1 s with fsspec, which most catalogues never need
 
-    path: Any = UPath(ref)
+    path: Any = UPath(ref.partition(VERSION)[0])
     path.fs.invalidate_cache()  # some file systems remember a folder's listing
     info = path.fs.info(path.path)
     fields = sorted(
@@ -227,7 +232,8 @@ def _http() -> httpx.Client:
 
     hide_queries_in_http_logs()
     # Those that hang must not keep the others from a connection; `threads` limits them.
-    return httpx.Client(follow_redirects=True, limits=httpx.Limits(max_connections=None))
+    limits = httpx.Limits(max_connections=None)
+    return httpx.Client(follow_redirects=True, limits=limits, http2=find_spec("h2") is not None)
 
 
 def _too_slow(url: str, what: str) -> InputTimeout:

@@ -19,7 +19,8 @@ from topview_pipeline.catalogue.references import host_of
 _T = TypeVar("_T")
 
 AT_ONCE: Final = 64
-AT_ONCE_OF_HOST: Final = 4  # also of this machine's disk
+AT_ONCE_OF_HOST: Final = 16
+AT_ONCE_OF_DISK: Final = 4  # of this machine
 SLOW_SECONDS: Final = 1.0
 """A call that takes longer no longer counts among those at once: others begin beside it."""
 MOST_THREADS: Final = 256
@@ -65,7 +66,8 @@ def in_parallel(
         busy = Counter(host for host, _, began in working.values() if now - began < SLOW_SECONDS)
         room = min(AT_ONCE - busy.total(), MOST_THREADS - len(working))
         for host in list(waiting):
-            while waiting[host] and room > 0 and busy[host] < AT_ONCE_OF_HOST:
+            most = AT_ONCE_OF_HOST if host else AT_ONCE_OF_DISK
+            while waiting[host] and room > 0 and busy[host] < most:
                 ref = waiting[host].pop()
                 working[started(partial(act, ref))] = host, ref, now
                 busy[host] += 1

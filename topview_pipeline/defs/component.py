@@ -217,6 +217,8 @@ class TopviewCatalogue(dg.Component, _Described):
     run_size: int = _as("run_size")
     poll_seconds: float = _as("poll_seconds")
     wait_seconds: float = _as("wait_seconds")
+    shutdown_seconds: float = _as("shutdown_seconds")
+    trust_photos_for: str = _as("trust_photos_for", default="0")
     deadline_seconds: DeadlineSeconds = Field(
         DeadlineSeconds(), description="Seconds until a task is overdue, by its kind."
     )

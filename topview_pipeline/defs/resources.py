@@ -178,13 +178,20 @@ class TopviewResource:
         finally:
             self._stop_engine = None
 
-    def files(self, ledger: Ledger | None, *, offline: bool = False) -> InputFiles:
+    def files(
+        self, ledger: Ledger | None, *, offline: bool = False, may_trust: bool = True
+    ) -> InputFiles:
         """Reads and hashes what the catalogue names; hashes are remembered in the ledger.
 
         Args:
             ledger: None: hashes are remembered no longer than this object lives.
             offline: no server is asked.
+            may_trust: False: `trust_photos_for` does not count, as something is made of the files.
         """
         from topview_pipeline.catalogue import InputFiles
 
-        return InputFiles(None if ledger is None else ledger.hashes, offline=offline)
+        return InputFiles(
+            None if ledger is None else ledger.hashes,
+            offline=offline,
+            trust_seconds=self.config.trust_photos_for if may_trust else 0.0,
+        )

@@ -209,7 +209,7 @@ class Production:
         ledger.workers.start(worker, run_id=self._run.run_id)
         thread = EngineThread(
             client,
-            self._context_of(ledger, worker, self._topview.files(ledger)),
+            self._context_of(ledger, worker, self._topview.files(ledger, may_trust=False)),
             orphans=orphans,
             leave=lambda: ledger.workers.end(worker),
         )

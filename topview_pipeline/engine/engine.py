@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -59,6 +60,8 @@ class Engine:
         self._products: dict[asyncio.Task[None], ProductRun] = {}
         self._all_started = asyncio.Event()
         self._failure: BaseException | None = None
+        self._stop_by = math.inf
+        """Until then what was being sent at a stop is waited for."""
 
     async def run(
         self, work: AsyncIterator[ProductWork], *, orphans: tuple[Task, ...] = ()
@@ -105,8 +108,11 @@ class Engine:
     def stop(self) -> None:
         """Submit nothing new, finish what is being sent, then end. Pending tasks stay pending.
 
-        Call it in the loop's thread.
+        After `shutdown_seconds` the answers are not waited for: whoever stopped us may kill us, and
+        a row that says unknown is better than one that says nothing. Call it in the loop's thread.
         """
+        if not self._context.stopping:
+            self._stop_by = self._context.ticks() + self._context.config.shutdown_seconds
         self._context.stopping = True
         self._all_started.set()
         self._parts.looks.cancel()
@@ -179,6 +185,7 @@ class Engine:
         while not self._is_over():
             activity.changed.clear()
             left = self._longest_idle - activity.idle_seconds()
+            left = min(left, self._stop_by - self._context.ticks())
             await until_set(activity.changed, max(left, 0.05))
 
     @property
@@ -193,7 +200,7 @@ class Engine:
         if self._all_started.is_set() and not self._products and not self._orphans.running:
             return True
         if self._context.stopping:
-            return not activity.is_submitting
+            return not activity.is_submitting or self._context.ticks() >= self._stop_by
         if activity.is_busy:
             return False
         return self._all_started.is_set() and activity.idle_seconds() >= self._longest_idle
@@ -220,7 +227,7 @@ class Engine:
     async def _let_submits_end(self) -> None:
         """A submit that is cut off makes an unknown row; its answer is worth the wait."""
         context = self._context
-        give_up = context.ticks() + context.submit_seconds
+        give_up = min(context.ticks() + context.submit_seconds, self._stop_by)
         while context.activity.is_submitting and context.ticks() < give_up:
             context.activity.changed.clear()
             await until_set(context.activity.changed, 1.0)

@@ -39,6 +39,17 @@ class FileHashTable:
                 found[names[name]] = mark, sha256
         return found
 
+    def learnt_within(self, seconds: float, keys: Collection[str]) -> set[str]:
+        """Those of the files that were asked for so short a time ago."""
+        names = {_name(key): key for key in keys}
+        since = self._db.now() - seconds
+        found: set[str] = set()
+        for some in portions(names):
+            new = sa.and_(file_hash.c.name.in_(some), file_hash.c.learnt_at > since)
+            rows = self._db.rows(sa.select(file_hash.c.name).where(new))
+            found.update(names[name] for (name,) in rows)
+        return found
+
     def put_many(self, hashes: Mapping[str, Remembered]) -> None:
         """Remember these in place of the ones before."""
         if not hashes:
