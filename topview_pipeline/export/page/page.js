@@ -79,6 +79,7 @@ function closed() {
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("ask").open) return;
   if (event.target.matches("input, select, textarea")) return;
+  if (event.repeat && !event.key.startsWith("Arrow")) return; // a key held down decides once
   const product = shown.product ? gallery.by.get(shown.product) : focused();
   const act = actOf(event, product);
   if (!act) return;
