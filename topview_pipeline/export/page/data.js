@@ -17,10 +17,15 @@ async function unpack() {
     product.scenes ??= [];
     product.notes ??= [];
     product.chosenSince = Boolean(product.chosen && product.video && product.chosen !== product.used);
-    const notes = product.notes.flat().join(" ");
-    product.text = folded([product.id, product.script, notes, product.warning, product.wait].join(" "));
     gallery.by.set(product.id, product);
   });
+}
+
+// The text that a search looks in, made at the first one.
+function textOf(product) {
+  const parts = [product.id, product.script, ...product.notes.flat(), product.warning, product.wait];
+  product.text ??= folded(parts.join(" "));
+  return product.text;
 }
 
 // Upper case has one form of sigma and spells ß out; by way of lower case that of ẞ, too.
@@ -54,7 +59,7 @@ function need(product) {
 function select() {
   const words = folded(shown.find).split(/\s+/).filter(Boolean);
   shown.list = gallery.products.filter(
-    (product) => isShown(product, shown.show) && words.every((word) => product.text.includes(word)),
+    (product) => isShown(product, shown.show) && words.every((word) => textOf(product).includes(word)),
   );
   if (shown.sort in ORDERS) shown.list.sort((a, b) => ORDERS[shown.sort](a, b) || a.place - b.place);
 }
