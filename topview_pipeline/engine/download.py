@@ -163,7 +163,7 @@ class Downloader:
         with context.activity.busy():
             found = [await self._download(file, folder) for file in files]
             artifacts = [artifact for artifact in found if artifact is not None]
-            record = self._record(context.ledger.tasks.get(task.id), result, artifacts)
+            record = self._record(task, result, artifacts)
             before = range(max(task.generation - _LONGEST_GAP, 0), task.generation)
             fingerprints = [fingerprint_of(task.work, generation) for generation in before]
             await context.offload(context.store.write_result, record, fingerprints)
