@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo ui test test-all lint bench bench-full pictures clean
+.PHONY: install demo ui test test-all lint bench bench-full rehearsal pictures clean
 
 install: $(VENV)/demo-ready
 
@@ -37,6 +37,10 @@ bench-full: $(VENV)/dev-ready
 pictures: $(VENV)/dev-ready demo
 	$(BIN)/python docs/architecture.py
 	$(BIN)/python -m tests.browser.pictures
+
+# deploy/compose.yaml without containers: PostgreSQL, S3, Dagster and the sandbox as processes.
+rehearsal: $(VENV)/dev-ready
+	$(BIN)/python deploy/rehearsal.py
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
