@@ -132,13 +132,15 @@ class Rehearsal:
 
 
 def run_workers(code_server: int) -> list[int]:
-    """The processes of runs."""
+    """The processes of runs: the code server spawns each."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with path.open("rb") as file:
-            words = file.read().split(b"\0")
-        if b"execute_run" in words and os.getpgid(int(path.parent.name)) == code_server:
-            found.append(int(path.parent.name))
+        try:
+            is_spawned = b"spawn_main" in path.read_bytes()
+            if is_spawned and os.getpgid(int(path.parent.name)) == code_server:
+                found.append(int(path.parent.name))
+        except OSError:  # it ended meanwhile
+            continue
     return found
 
 
