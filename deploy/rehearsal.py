@@ -67,7 +67,11 @@ class Proxy:
                 near.close()
                 continue
             far = socket.socket(socket.AF_UNIX)
-            far.connect(self._target)
+            try:
+                far.connect(self._target)
+            except OSError:  # the server is gone, at the end
+                near.close()
+                continue
             self._open += [near, far]
             for pair in ((near, far), (far, near)):
                 threading.Thread(target=_pump, args=pair, daemon=True).start()
