@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from topview_pipeline.cli import main
 from topview_pipeline.defs.instance import DAGSTER_YAML, missing_settings
