@@ -255,12 +255,20 @@ def metadata_of(result: dg.ExecuteInProcessResult, op: str) -> dict[str, Any]:
 
 
 def troubles_of(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
-    """The rows of the run's table of troubles."""
+    """The run's table of troubles, with a row for each stage that was not made."""
     (failed,) = [event for event in result.all_events if event.is_step_failure]
     user = failed.step_failure_data.user_failure_data
     assert user is not None, failed.step_failure_data.error_display_string
     table: Any = user.metadata["topview/troubles"]
-    return [dict(record.data) for record in table.records]
+    found = []
+    for record in table.records:
+        outcome, _, what = str(record.data["what happened"]).partition(": ")
+        what, _, missing = what.partition(" Not made because of it: ")
+        row = {"product": record.data["product"], "outcome": outcome, "what": what}
+        row["fix"] = record.data["what to do"]
+        stages = [record.data["stage"], *filter(None, missing.split(", "))]
+        found += [{**row, "stage": stage} for stage in stages]
+    return found
 
 
 def outcomes(result: dg.ExecuteInProcessResult) -> set[tuple[str, str, str]]:

@@ -26,6 +26,7 @@ from tests.stages.toy import Thumbnail
 from topview_pipeline.defs.assets import product_videos, source_specs
 from topview_pipeline.defs.checks import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.export.manifest import COLUMNS
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages import SCENE, STAGES
@@ -44,8 +45,12 @@ def test_one_bad_product_of_a_range_fails_alone_and_a_shared_photo_is_cut_once(s
     assert shop.materialized("replacedImages") == shop.materialized("finishedVideo") == good
     assert outcomes(result) == {("bag", asset, "failed") for asset in ASSETS[1:]}
     assert all(row["what"] and row["fix"] for row in troubles_of(result))
-    assert "10 made, 2 failed" in failure_of(result)
-    assert "bag / replacedImages failed" in failure_of(result)
+    assert "10 made.\nProducts not finished: 1 failed." in failure_of(result)
+    assert "bag replacedImages failed" in failure_of(result)
+    run = shop.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags["topview/result"] == "10 made, 1 failed", "all rows of the list look alike"
+    assert float(run.tags["topview/credits"]) > 0
     assert shop.failed("bgRemovedImage") == set()
     assert shop.failed("replacedImages") == shop.failed("finishedVideo") == {"bag"}
     assert shop.accepted()["remove_background"] == 3
@@ -65,7 +70,8 @@ def test_a_shared_task_is_paid_once_and_reported_for_both_products(shop: Shop) -
     assert {str(video["topview/gallery"].value) for video in videos} == {
         f"http://gallery.example/#product={name}" for name in ("shoe", "shoe-gift")
     }
-    assert sorted(bool(video["topview/reused"].value) for video in videos) == [False, True]
+    captions = sorted(str(video["topview/caption"].value) for video in videos)
+    assert ["nothing paid" in caption for caption in captions].count(True) == 1
     assert min(float(str(video["topview/credits"].value)) for video in videos) == 0.0
     assert shop.accepted() == {"remove_background": 1, "image_replace": 1, "image2Video": 1}
 
@@ -117,17 +123,18 @@ def test_metadata_has_task_price_files_and_times(shop: Shop) -> None:
 
     values: dict[str, Any] = {key.removeprefix("topview/"): one.value for key, one in video.items()}
     assert values["credits"] > 0
-    assert (values["attempt"], values["reused"]) == (1, False)
+    assert "credits · " in values["caption"]
     assert values["seconds_running"] > 0
-    assert values["seconds_queued"] >= 0
     assert values["dagster/uri"].endswith("video.mp4")
-    files: Any = video["topview/files"]
-    assert "video.mp4" in {record.data["file"] for record in files.records}
+    assert len(values) <= 10, "a person looks for the picture, the price and the link"
+    table: Any = video["topview/technical"]
+    technical = {record.data["what"]: record.data["value"] for record in table.records}
+    assert "sha256" in technical["video.mp4"]
     with shop.ledger() as ledger:
         task = ledger.tasks.last_made("mug", "finishedVideo")
     assert task is not None
-    assert values["fingerprint"] == task.fingerprint
-    assert values["task_id"] == task.topview_task_id
+    assert technical["fingerprint"] == task.fingerprint
+    assert technical["task at Topview"] == task.topview_task_id
 
 
 def test_a_stage_alone_works_on_the_last_stored_upstream_even_when_it_is_stale(shop: Shop) -> None:
@@ -184,7 +191,8 @@ def test_of_products_that_left_a_range_reports_what_is_stored(shop: Shop) -> Non
     assert (trouble["product"], trouble["outcome"]) == ("shoe", "failed")
     assert "not in the catalogue" in trouble["what"]
     (event,) = materializations(result, "bgRemovedImage")
-    assert (event["topview/reused"].value, event["topview/credits"].value) == (True, 0.0)
+    assert "nothing paid" in str(event["topview/caption"].value)
+    assert event["topview/credits"].value == 0.0
     assert made(shop.catch_up(products=["mug"], stages=["replacedImages"])) == []
     assert shop.accepted() == paid
 
@@ -221,7 +229,8 @@ def test_the_manifest_lists_finished_videos_names_the_rest_and_needs_no_key(shop
     (file,) = shop.store.glob("*/manifest/videos.jsonl")
     (line,) = file.read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["product_id"] == "mug"
-    assert (published["videos"], published["left_out"]) == (1, 1)
+    assert (published["dagster/row_count"], published["left_out"]) == (1, 1)
+    assert [one.name for one in published["dagster/column_schema"].columns] == list(COLUMNS)
     (left_out,) = published["why_left_out"].records
     assert left_out.data["product"] == "hat"
     assert publish(shop)["version"] == published["version"], "no news to what follows it"

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from tests.defs.shop import OUTLINE
+from tests.defs.shop import ASSETS, OUTLINE, Shop
 from tests.ledger.conftest import reserve, row_in
 from tests.stages.toy import FOUR_STAGES
 from topview_pipeline.defs.checks import (
@@ -22,13 +22,14 @@ from topview_pipeline.defs.checks import (
     health_checks_sensor,
     product_check_specs,
 )
+from topview_pipeline.defs.out_of_date import OUT_OF_DATE
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.ledger import Ledger, TaskState
+from topview_pipeline.ledger import Ledger, Review, TaskState
 from topview_pipeline.ledger.health import health
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.settings import PipelineConfig
 
-NAMES = [check.name for check in HEALTH_CHECKS]
+ASKED = [check.name for check in HEALTH_CHECKS]
 
 
 # A product's check.
@@ -46,24 +47,29 @@ NAMES = [check.name for check in HEALTH_CHECKS]
 def test_a_doubt_warns_and_a_failure_is_an_error(
     outcome: Outcome, passed: bool, severity: dg.AssetCheckSeverity
 ) -> None:
-    found = evaluation(dg.AssetKey("finishedVideo"), "mug", Verdict(outcome, "It is silent."))
+    found = evaluation(dg.AssetKey("finishedVideo"), "mug", Verdict(outcome, "It is silent."), None)
     assert (found.asset_key.to_user_string(), found.partition) == ("finishedVideo", "mug")
     assert (found.check_name, found.passed, found.severity) == (QUALITY, passed, severity)
 
 
-def test_a_verdict_is_shown_with_its_fix_and_numbers_that_the_ui_plots() -> None:
+def test_a_verdict_is_shown_with_its_fix_and_what_was_measured_beside_its_limits() -> None:
     verdict = Verdict(
-        Outcome.FAILED, "It is silent.", "Make it again.", {"sound_seconds": 1}, ("the picture",)
+        Outcome.FAILED,
+        "It is silent.",
+        "Make it again.",
+        {"video_seconds": 7.25, "shortest_seconds": 3, "longest_seconds": 9, "sound_seconds": 0},
+        ("the picture",),
     )
-    found = evaluation(dg.AssetKey("finishedVideo"), "mug", verdict)
-    assert found.description == "It is silent. Make it again."
-    assert {name: value.value for name, value in found.metadata.items()} == {
-        "topview/outcome": "failed",
-        "topview/what_to_do": "Make it again.",
-        "topview/not_measured": "the picture",
-        "topview/sound_seconds": 1.0,
-    }
-    assert isinstance(found.metadata["topview/sound_seconds"], dg.FloatMetadataValue)
+    found = evaluation(dg.AssetKey("finishedVideo"), "mug", verdict, None)
+    assert found.description == "mug: It is silent. Make it again."
+    assert found.metadata["topview/what_to_do"].value == "Make it again."
+    assert found.metadata["topview/not_measured"].value == "the picture"
+    table = found.metadata["topview/measured"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert [tuple(record.data.values()) for record in table.records] == [
+        ("video seconds", "7.25", "3.0 to 9.0"),
+        ("sound seconds", "0", ""),
+    ]
 
 
 def test_every_stage_has_a_check_by_product_also_a_fourth_one() -> None:
@@ -99,7 +105,7 @@ class Account:
         manifest = dg.AssetKey(MANIFEST)
         job = self.defs.resolve_implicit_global_asset_job_def().get_subset(
             asset_selection=set(),
-            asset_check_selection={dg.AssetCheckKey(manifest, name) for name in names or NAMES},
+            asset_check_selection={dg.AssetCheckKey(manifest, name) for name in names or ASKED},
         )
         result = job.execute_in_process(instance=self.instance, raise_on_error=False)
         self.said = [
@@ -142,12 +148,12 @@ def account(tmp_path: Path, instance: dg.DagsterInstance) -> Account:
 
 def test_every_health_question_is_a_check(account: Account) -> None:
     with account.topview.ledger() as ledger:
-        assert list(health(ledger, credits_a_day=None)) == NAMES
+        assert list(health(ledger, credits_a_day=None)) == ASKED
 
 
 def test_a_calm_day_passes_all(account: Account) -> None:
     found = account.evaluated()
-    assert {name: one.passed for name, one in found.items()} == dict.fromkeys(NAMES, True)
+    assert {name: one.passed for name, one in found.items()} == dict.fromkeys(ASKED, True)
     assert {one.description for one in found.values()} == {"None."}
     assert all(one.metadata["topview/count"].value == 0 for one in found.values())
 
@@ -163,13 +169,18 @@ def test_each_trouble_has_count_sample_and_the_way_to_recover(account: Account) 
     not_well = {"products_failed", "tasks_unknown", "credits_used_up"}
     assert {name for name, one in found.items() if not one.passed} == not_well
     failed = found["products_failed"]
-    assert failed.severity is dg.AssetCheckSeverity.ERROR
+    assert failed.severity is dg.AssetCheckSeverity.WARN, "one product's trouble is no red manifest"
+    assert found["tasks_unknown"].severity is dg.AssetCheckSeverity.ERROR
+    # "1. Products ..." would be drawn as an item of a list, without its number.
+    assert not any(
+        str(one.description)[:3].strip("0123456789").startswith(".") for one in found.values()
+    )
     assert failed.metadata["topview/count"].value == 1
     sample = failed.metadata["topview/sample"]
     assert isinstance(sample, dg.TableMetadataValue)
     (case,) = sample.records
-    assert (case.data["product"], case.data["what"]) == ("mug", "no such file")
-    assert case.data["fix"]
+    assert (case.data["product"], case.data["what happened"]) == ("mug", "no such file")
+    assert case.data["what to do"]
     assert "tasks reconcile" in str(found["tasks_unknown"].description)
     assert found["credits_used_up"].severity is dg.AssetCheckSeverity.WARN
     assert "`credit_limit`" in str(found["credits_used_up"].metadata["topview/what_to_do"].value)
@@ -196,7 +207,7 @@ def test_without_an_account_both_say_so_in_one_sentence(
 
 
 def test_the_sensor_reports_what_changed_and_only_that(account: Account) -> None:
-    assert account.tick() == dict.fromkeys(NAMES, True)
+    assert account.tick() == dict.fromkeys(ASKED, True)
     assert "nothing changed: 0 products_failed" in str(account.tick())
     account.lose_an_answer("mug")
     assert account.tick() == {"tasks_unknown": False}
@@ -208,7 +219,7 @@ def test_the_sensor_reports_what_changed_and_only_that(account: Account) -> None
 @pytest.mark.parametrize("cursor", ["", "{", "[]", '{"at": 1}', '{"at": "x", "digests": {}}'])
 def test_a_cursor_that_cannot_be_read_is_none(account: Account, cursor: str) -> None:
     account.cursor = cursor
-    assert account.tick() == dict.fromkeys(NAMES, True)
+    assert account.tick() == dict.fromkeys(ASKED, True)
 
 
 @pytest.mark.parametrize("later", [7 * 3600.0, -3600.0])
@@ -226,3 +237,85 @@ def test_everything_is_reported_again_after_hours_or_when_the_clock_was_set_back
     now = 1_800_000_000.0 + later
     assert isinstance(account.tick(), dict)
     assert "nothing changed" in str(account.tick())
+
+
+def out_of_date(shop: Shop, cursor: str | None) -> tuple[dg.AssetCheckEvaluation | None, str]:
+    """What a tick of the sensor reports of the check, and its cursor."""
+    with dg.build_sensor_context(instance=shop.instance, cursor=cursor) as context:
+        answer: Any = health_checks_sensor(shop.topview())(context)
+        events = [] if isinstance(answer, dg.SkipReason) else answer.asset_events
+        kept = context.cursor if isinstance(answer, dg.SkipReason) else answer.cursor
+    found = [event for event in events if event.check_name == OUT_OF_DATE]
+    return (found[0] if found else None), str(kept)
+
+
+def planned(found: dg.AssetCheckEvaluation | None) -> list[tuple[str, ...]]:
+    assert found is not None
+    table = found.metadata.get("topview/plan")
+    records = table.records if isinstance(table, dg.TableMetadataValue) else []
+    return [tuple(map(str, record.data.values())) for record in records]
+
+
+def test_what_is_out_of_date_is_seen_without_a_run_and_looked_for_only_after_a_change(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `choose`, or a changed script, every page but the product's own stays green."""
+    shop.add("mug")
+    shop.write()
+    new, cursor = out_of_date(shop, None)
+    assert [row[:3] for row in planned(new)] == [("mug", asset, "new") for asset in ASSETS]
+    assert new is not None
+    assert "Launch the job catch_up" in str(new.description)
+
+    assert shop.catch_up().success
+    done, cursor = out_of_date(shop, cursor)
+    assert done is not None
+    assert done.passed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "topview_pipeline.defs.out_of_date.plan_everything", lambda *_: pytest.fail("again")
+        )
+        assert out_of_date(shop, cursor)[0] is None
+        shop.rows["mug"]["script"] = "Something else entirely."
+        shop.write()
+        with shop.ledger() as ledger:
+            ledger.workers.start("at work", run_id="run")
+            assert out_of_date(shop, cursor)[0] is None, "a run changes it all the time"
+            ledger.workers.end("at work")
+    stale, _ = out_of_date(shop, cursor)
+    assert [row[:3] for row in planned(stale)] == [("mug", "finishedVideo", "script changed")]
+
+
+def test_execute_all_measures_what_is_stored_and_names_each_product(shop: Shop) -> None:
+    """The UI's button starts a run without partitions: it must not end in a stack trace."""
+    shop.add("mug", "bag")
+    shop.catch_up()  # while checks are off
+    shop.settings["TOPVIEW_CHECKS"] = "true"
+    job = shop.definitions().resolve_implicit_global_asset_job_def()
+    keys = {dg.AssetCheckKey(dg.AssetKey("replacedImages"), QUALITY)}
+    job = job.get_subset(asset_selection=set(), asset_check_selection=keys)
+
+    result = job.execute_in_process(instance=shop.instance, raise_on_error=False)
+
+    assert result.success
+    found = result.get_asset_check_evaluations()
+    newest = shop.instance.fetch_materializations(dg.AssetKey("replacedImages"), 2).records
+    assert {
+        one.partition: one.target_materialization_data.storage_id
+        for one in found
+        if one.target_materialization_data
+    } == {record.partition_key: record.storage_id for record in newest}
+    with shop.ledger() as ledger:
+        answers = health(ledger, credits_a_day=None, stages=ASSETS)
+        row = ledger.tasks.last_made("mug", "replacedImages")
+        assert row is not None
+        assert answers["products_to_look_at"].count == 0
+        doubt = Verdict(Outcome.DOUBTFUL, "There is no face.", "Look at it.")
+        ledger.tasks.measured(row.id, doubt.to_json())
+        (case,) = health(ledger, credits_a_day=None, stages=ASSETS)["products_to_look_at"].sample
+        assert (case.product, case.stage) == ("mug", "replacedImages")
+        ledger.reviews.decide(
+            {("mug", row.fingerprint): Review(None, "approved")}, who="me", why="it is a watch"
+        )
+        assert health(ledger, credits_a_day=None, stages=ASSETS)["products_to_look_at"].count == 0

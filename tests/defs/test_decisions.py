@@ -1,4 +1,4 @@
-"""The job review_scenes: a person's decisions in the launchpad, all kept or none."""
+"""A person's decisions in the launchpad, all kept or none."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from tests.defs.shop import Shop
-from topview_pipeline.defs.jobs import REVIEW_SCENES
+from tests.defs.shop import Shop, failure_of
+from tests.ledger.conftest import row_in
+from topview_pipeline.defs.decision_jobs import (
+    ACCEPT_CHANGE,
+    ADOPT_STORE,
+    CHOOSE_SCENE,
+    REVIEW_SCENES,
+    SETTLE_UNKNOWN_TASK,
+)
+from topview_pipeline.ledger import TaskState
 
 
 def _review(shop: Shop, **config: Any) -> dg.ExecuteInProcessResult:
@@ -30,3 +38,42 @@ def test_decisions_of_the_launchpad_let_the_next_catch_up_go_on(shop: Shop) -> N
     with shop.ledger() as ledger:
         decided = {name: one.decision for (name, _), one in ledger.reviews.all().items()}
     assert decided == {"mug": "approved", "shoe": "rejected"}
+
+
+def _job(shop: Shop, name: str, op: str, **config: Any) -> dg.ExecuteInProcessResult:
+    values = {"who": "ann", "why": "it is better", **config}
+    return shop.run_job(name, run_config={"ops": {op: {"config": values}}})
+
+
+@pytest.mark.slow
+def test_what_a_shell_decides_the_launchpad_decides_too_and_nothing_is_spent(shop: Shop) -> None:
+    """A held catalogue, a lost answer or a better scene must not need somebody with a terminal."""
+    shop.add("mug", location="[[0.4,0.5],[0.6,0.5],[0.6,0.7],[0.4,0.7]]")
+    shop.add("shoe", "bag", "cap", "pen", "hat")
+    assert shop.catch_up().success
+    paid = shop.accepted()
+
+    choose = {"product": "mug", "image": 2}
+    nobody = _job(shop, CHOOSE_SCENE, "keep_choice", **choose, who=" ")
+    assert "Say who decides" in failure_of(nobody)
+    none = _job(shop, CHOOSE_SCENE, "keep_choice", **(choose | {"product": "tie"}))
+    assert "there is no scene of 'tie' yet" in failure_of(none)
+    assert _job(shop, CHOOSE_SCENE, "keep_choice", **choose).success
+    assert set(shop.stale("mug")) == {"finishedVideo"}
+
+    with shop.ledger() as ledger:
+        lost = row_in(ledger, TaskState.UNKNOWN, "tie")
+    unclear = _job(shop, SETTLE_UNKNOWN_TASK, "settle", row=lost.id)
+    assert "Give either adopt" in failure_of(unclear)
+    wrong = _job(shop, SETTLE_UNKNOWN_TASK, "settle", row=lost.id, adopt="no-such-task")
+    assert "no-such-task" in failure_of(wrong)
+    assert _job(shop, SETTLE_UNKNOWN_TASK, "settle", row=lost.id, void=True).success
+    assert [row.product_id for row in shop.rows_in(TaskState.VOID)] == ["tie"]
+
+    shop.remove("shoe", "bag", "cap", "pen", "hat")
+    assert not shop.run_job("sync_products").success
+    assert shop.held_catalogue()
+    assert _job(shop, ACCEPT_CHANGE, "accept_catalogue_change").success
+    assert not shop.held_catalogue()
+    assert _job(shop, ADOPT_STORE, "remember_store").success
+    assert shop.accepted() == paid

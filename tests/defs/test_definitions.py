@@ -20,12 +20,12 @@ from topview_pipeline.settings import VARIABLES
 ROOT = Path(__file__).parents[2]
 GRAPH = defs.resolve_asset_graph()
 KINDS = {
-    "productImage": {"image"},
-    "productScene": {"config"},
-    "productScript": {"text"},
-    "bgRemovedImage": {"topview", "image"},
-    "replacedImages": {"topview", "image"},
-    "finishedVideo": {"topview", "video"},
+    "productImage": {"source", "image"},
+    "productScene": {"source", "config"},
+    "productScript": {"source", "text"},
+    "bgRemovedImage": {"file", "topview", "image"},
+    "replacedImages": {"file", "topview", "image"},
+    "finishedVideo": {"file", "topview", "video"},
     "videoManifest": {"csv", "json"},
 }
 LINEAGE: dict[str, set[str]] = {
@@ -40,6 +40,10 @@ JOBS = {
     "resume_tasks": ["resume"],
     "sync_products": ["sync_with_catalogue"],
     "review_scenes": ["keep_reviews"],
+    "choose_scene": ["keep_choice"],
+    "accept_change": ["accept_catalogue_change"],
+    "settle_unknown_task": ["settle"],
+    "adopt_store": ["remember_store"],
     MATERIALIZE_PRODUCTS: ["product_videos"],
 }
 SENSORS: dict[str, list[str]] = {
@@ -61,8 +65,12 @@ def test_the_assets_their_lineage_and_what_they_say_of_themselves() -> None:
     for name, kinds in KINDS.items():
         node = GRAPH.get(dg.AssetKey(name))
         assert node.kinds == kinds
-        assert (node.group_name, tuple(node.owners)) == ("topview", ("team:content",))
-        assert node.description
+        group = (
+            "published" if name == "videoManifest" else "videos" if name in ASSETS else "catalogue"
+        )
+        assert (node.group_name, tuple(node.owners)) == (group, ("team:content",))
+        # The catalog shows the first line as it is, with its asterisks.
+        assert not set("*`") & set(str(node.description).partition("\n")[0])
         if name == "videoManifest":  # one file for all products
             continue
         assert isinstance(node.partitions_def, dg.DynamicPartitionsDefinition)

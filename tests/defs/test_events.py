@@ -40,6 +40,33 @@ def test_a_clean_run_leaves_no_mark_and_observes_only_what_is_news(shop: Shop) -
     assert [marks(run) for run in (first, second, forced)] == [[], [], []]
 
 
+def test_a_source_shows_what_it_stands_for_and_what_changed(shop: Shop) -> None:
+    """ "No metadata found" leaves the question open why a product is stale."""
+    shop.settings["TOPVIEW_PREVIEWS"] = "true"
+    shop.add("mug", script="Old words.")
+    shop.catch_up(stages=CUT_OUT)
+    shop.catch_up()
+    photo = _seen(shop, "productImage")
+    assert isinstance(photo.metadata["topview/preview"], dg.MarkdownMetadataValue)
+    assert "topview/photo" in photo.metadata
+    assert _seen(shop, "productScript").metadata["topview/text"].value == "Old words."
+    shop.rows["mug"]["script"] = "New words."
+    shop.run_job("sync_products")
+    changed = _seen(shop, "productScript")
+    assert changed.description == "mug: script changed, text: Old words. → New words."
+    table = changed.metadata["topview/changed"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert [dict(one.data) for one in table.records] == [
+        {"what": "text", "from": "Old words.", "to": "New words."}
+    ]
+
+
+def _seen(shop: Shop, source: str) -> dg.AssetObservation:
+    (record,) = shop.instance.fetch_observations(dg.AssetKey(source), limit=1).records
+    assert record.asset_observation is not None
+    return record.asset_observation
+
+
 def test_a_held_product_says_why_once_at_the_stage_where_it_waits(shop: Shop) -> None:
     shop.settings["TOPVIEW_CREDIT_LIMIT"] = "0.1"
     shop.add("mug", "bag")
@@ -96,7 +123,7 @@ def test_an_account_that_is_refused_fails_no_product_and_is_said_once(shop: Shop
 
     text = failure_of(shop.catch_up())
 
-    assert "6 made, 12 held." in text
+    assert "6 made.\nProducts not finished: 6 held." in text
     assert text.count("Credit not enough") == 1
     assert all(shop.failed(asset) == set() for asset in ASSETS)
     shop.control.set_credits(500.0)
@@ -116,6 +143,22 @@ def test_every_materialization_has_its_check_and_a_bad_result_fails_no_run(
         assert result.success
         checks = [one.asset_check_evaluation_data for one in _checks(result)]
         found = {(one.asset_key.to_user_string(), one.partition): one.passed for one in checks}
+        # Without its materialization Dagster's Checks tab counts the product as missing.
+        made_now = {
+            (asset, record.partition_key): record.storage_id
+            for asset in ASSETS
+            for record in reversed(
+                shop.instance.fetch_materializations(dg.AssetKey(asset), 2).records
+            )
+        }
+        assert {
+            (
+                one.asset_key.to_user_string(),
+                one.partition,
+            ): one.target_materialization_data.storage_id
+            for one in checks
+            if one.target_materialization_data
+        } == {pair: made_now[pair] for pair in found}
         assert found == {pair: pair[0] != "finishedVideo" for pair in made(result)}
         monkeypatch.setattr(VIDEO, "check", lambda *_: pytest.fail("measured again"))
 

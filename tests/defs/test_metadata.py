@@ -83,22 +83,23 @@ def of_task(root: str = "file:///store", **options: Any) -> dict[str, Any]:
 def test_only_what_a_browser_opens_is_a_link(
     root: str, media_url: str | None, link: str | None
 ) -> None:
-    found = of_task(root, media_url=media_url).get("open_cutout")
-    assert (found and found.value) == link
+    found = of_task(root, media_url=media_url).get("open")
+    assert (found and found.value) == (link and f"[cutout](<{link}>)")
 
 
 def test_a_result_that_is_reported_again_cost_nothing() -> None:
     first, again = of_task(), of_task(reused=True)
-    assert (first["credits"].value, first["reused"].value) == (1.5, False)
-    assert (again["credits"].value, again["reused"].value) == (0.0, True)
+    assert (first["credits"], first["caption"]) == (1.5, "1.5 credits · 7.0 s at Topview")
+    assert (again["credits"], again["caption"]) == (0.0, "made before, nothing paid")
 
 
 def test_times_and_length_are_those_that_are_known() -> None:
     """A task that ended while nobody looked would plot the night."""
     watched, late = of_task(), of_task(duration_is_unknown=True)
-    names = [f"seconds_{name}" for name in ("queued", "running", "storing")]
-    assert [watched.get(name) for name in names] == [2.0, 7.0, 1.0]
-    assert [late.get(name) for name in names] == [2.0, None, None]
+    assert (watched["seconds_running"], late.get("seconds_running")) == (7.0, None)
+    for found, times in ((watched, ["2", "7", "1"]), (late, ["2"])):
+        rows = [record.data for record in found["technical"].records]
+        assert [row["value"] for row in rows if row["what"].startswith("seconds")] == times
     measured = Verdict(Outcome.PASSED, "", numbers={"video_seconds": 4.56789})
     preview = Preview(None, 3, 4, 5.0)
     assert of_task(verdict=measured, preview=preview)["video_seconds"] == 4.568
@@ -150,10 +151,11 @@ def test_materializations_have_previews_where_they_are_on(shop: Shop) -> None:
     shop.settings["TOPVIEW_PREVIEWS"] = "true"
     shown = shop.materialize("mug")
 
-    of_a_picture = {"topview/preview", "topview/width", "topview/height"}
-    seen = of_a_picture | {"topview/video_seconds"}
+    seen = {"topview/preview", "topview/scenes", "topview/video_seconds"}
     for asset in ASSETS:
         (before,), (after,) = materializations(without, asset), materializations(shown, asset)
         assert seen.isdisjoint(before)
-        assert seen & after.keys() == (seen if asset == "finishedVideo" else of_a_picture)
+        assert seen & after.keys() == (seen if asset == "finishedVideo" else {"topview/preview"})
+        assert len(after) <= 10, "a person looks for the picture, the price and the link"
         assert isinstance(after["topview/preview"], dg.MarkdownMetadataValue)
+        assert " × " in str(after["topview/caption"].value)

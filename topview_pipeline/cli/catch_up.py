@@ -8,7 +8,15 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from topview_pipeline.cli.console import SOME_FAILED, CannotStart, Speech, say, say_json, terminal
+from topview_pipeline.cli.console import (
+    SOME_FAILED,
+    CannotStart,
+    Speech,
+    person,
+    say,
+    say_json,
+    terminal,
+)
 from topview_pipeline.cli.demo import program
 from topview_pipeline.cli.environment import (
     OPENING,
@@ -149,6 +157,7 @@ def _execute(
         location=location.name,
         run_config=config,
         run_id=run_id,
+        user=person(),
     )
     while stop.code is None:
         if wait([run], _LOOK_SECONDS).done:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
 
 import click
 
 from topview_pipeline.cli.completion import complete_product
-from topview_pipeline.cli.console import CannotStart, in_credits, person, say
+from topview_pipeline.cli.console import in_credits, person, say
 from topview_pipeline.cli.demo import program
 from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
-from topview_pipeline.defs.catalogue_sync import changed_inputs
-from topview_pipeline.defs.data_versions import materialized_versions
-from topview_pipeline.plan import PlannedStage, plan_catalogue
-from topview_pipeline.stages import SCENE, VIDEO, check_choice
+from topview_pipeline.defs.decisions import after_choice, choose_scene
+from topview_pipeline.plan import PlannedStage
+from topview_pipeline.stages import SCENE, VIDEO
 
 
 @click.command()
@@ -36,29 +34,13 @@ def choose(product: str, image: int, why: str) -> None:
     catalogue = usable_catalogue(topview, [product])
     run = f"{program()} run --product {shlex.quote(product)} --stage"
     with topview.ledger() as ledger, open_instance() as instance:
-        scene = ledger.tasks.last_made(product, SCENE.key)
-        if scene is None:
-            fix = f"Make it first: {run} {SCENE.key}"
-            raise CannotStart(f"there is no scene of {product!r} yet", fix=fix)
-        check_choice(product, image, scene.result)
-        ledger.reviews.choose(product, scene.fingerprint, image, who=person(), why=why)
+        make_it = f"Make it first: {run} {SCENE.key}"
+        choose_scene(ledger, product, image, who=person(), why=why, make_it=make_it)
         say(f"Image {image} of {product} is chosen.")
         if product not in catalogue.products:
             say("Its row in the catalogue cannot be used now; fix it, then run.")
             return
-        # The other products need not be read.
-        catalogue = replace(catalogue, products={product: catalogue.products[product]})
-        looked = changed_inputs(instance, topview, catalogue, ledger, stages=[VIDEO])
-        for observation in looked.observations(topview.outline):
-            instance.report_runless_asset_event(observation)
-        planned = plan_catalogue(
-            topview.config,
-            catalogue,
-            ledger,
-            topview.files(ledger),
-            materialized_versions(instance, topview.outline, catalogue.products),
-            wanted=[VIDEO.key],
-        )
+        planned = after_choice(instance, topview, catalogue, ledger, product)
     for line in _coming(planned[0] if planned else None, run):
         say(line)
 

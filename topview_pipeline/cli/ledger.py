@@ -8,6 +8,7 @@ import click
 
 from topview_pipeline.cli.console import ask, person, say
 from topview_pipeline.cli.environment import pipeline
+from topview_pipeline.defs.decisions import adopt_store
 from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.text import counted
 
@@ -51,9 +52,7 @@ def adopt(yes: bool) -> None:
             say(f"The ledger has no tasks of the pipeline {ledger.pipeline}.")
         say(_MOVED if has_tasks and not is_paired else _LOST)
         ask("The ledger will remember this store.", yes=yes)
-        identity = store.identity(create=True)
-        if identity is not None:
-            ledger.remember_store(identity, who=person())
+        adopt_store(ledger, store, who=person())
     say("Ledger and store know each other now.")
 
 

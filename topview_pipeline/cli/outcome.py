@@ -5,66 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from rich.console import Console
 
 from topview_pipeline.cli.console import in_credits, say, say_rows
 from topview_pipeline.cli.progress import Key, Progress, left_over
 from topview_pipeline.cli.watcher import AT_TOPVIEW
-from topview_pipeline.defs.failures import Trouble
+from topview_pipeline.defs.failures import Entry, entries_of, not_finished
 from topview_pipeline.ledger import Ledger, Task, TaskState
 from topview_pipeline.plan.refused import Refused
-from topview_pipeline.text import LISTED_ONE_BY_ONE, alike, counted, in_common, one_line
-
-_MOST_ENTRIES: Final = 20
-_MOST_NAMES: Final = 20
+from topview_pipeline.text import counted
 
 
-@dataclass(frozen=True)
-class Entry:
-    """The trouble of a product: its cause, and the stages that did not follow."""
-
-    cause: Trouble
-    missing: tuple[str, ...]
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """All but the product."""
-        cause = self.cause
-        end = "" if cause.what.endswith((".", "!", "?")) else "."
-        lines = [f"{cause.stage} {cause.outcome}: {cause.what}{end}"]
-        if cause.fix:
-            lines.append(f"What to do: {cause.fix}")
-        if self.missing:
-            lines.append(f"Not made because of it: {', '.join(self.missing)}")
-        return tuple(map(one_line, lines))
-
-
-def entries_of(progress: Progress) -> list[Entry]:
-    """An entry for each product that was not finished; its first trouble is the cause."""
-    troubles: dict[str, list[Trouble]] = {}
-    for key in progress.wanted:
-        if key in progress.troubled:
-            troubles.setdefault(key[0], []).append(progress.troubled[key])
-    return [
-        Entry(cause, tuple(trouble.stage for trouble in later))
-        for cause, *later in troubles.values()
-    ]
+def _entries(progress: Progress) -> list[Entry]:
+    """An entry for each product that was not finished, in the plan's order."""
+    return entries_of(progress.troubled[key] for key in progress.wanted if key in progress.troubled)
 
 
 def say_outcome(console: Console, progress: Progress, *, quiet: bool = False) -> None:
     """Print what was made, what it cost, and every trouble with its way out."""
     if not progress.was_planned:
         return
-    entries = entries_of(progress)
     if not quiet:
         say(_sums(progress), console)
-    counts = Counter(entry.cause.outcome for entry in entries)
-    if counts:
-        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-        say(f"Products not finished: {outcomes}.", console)
-    for line in _in_groups(entries):
+    for line in not_finished(_entries(progress)):
         say(line, console)
     if progress.left:
         say(left_over(progress.left).strip(), console)
@@ -82,27 +46,6 @@ def _made(progress: Progress) -> tuple[int, int]:
     """The wanted stages that are new, and those that were reused."""
     made = [progress.made[key] for key in progress.wanted if key in progress.made]
     return sum(made), made.count(False)
-
-
-def _in_groups(entries: Sequence[Entry]) -> Iterator[str]:
-    """The lines of all entries; one cause of many products is one entry that names them."""
-    groups: list[list[Entry]] = []
-    for group in alike(entries, lambda entry: "\n".join(entry.lines)):
-        is_one = len(group) > LISTED_ONE_BY_ONE or len({entry.lines for entry in group}) == 1
-        groups += [group] if is_one else [[entry] for entry in group]
-    for group in groups[:_MOST_ENTRIES]:
-        names = [one_line(entry.cause.product) for entry in group]
-        first, *more = in_common("\n".join(entry.lines) for entry in group).split("\n")
-        if len(names) == 1:
-            yield f"{names[0]} {first}"
-        else:
-            yield f"{len(names)} products, {first}"
-            others = len(names) - _MOST_NAMES
-            named = f"{', '.join(names[:_MOST_NAMES])}{f' and {others} more' * (others > 0)}"
-            yield f"  Products: {named}"
-        yield from (f"  {line}" for line in more)
-    if len(groups) > _MOST_ENTRIES:
-        yield f"... and {len(groups) - _MOST_ENTRIES} more; the run's page in Dagster has all."
 
 
 @dataclass(frozen=True)
@@ -190,7 +133,7 @@ def say_refused(console: Console, refused: Sequence[Refused]) -> None:
 def summary_document(progress: Progress, run_id: str, left: Left | None) -> dict[str, object]:
     """The last line of `run --json`, without what only the command knows."""
     new, reused = _made(progress)
-    counts = Counter(entry.cause.outcome for entry in entries_of(progress))
+    counts = Counter(entry.cause.outcome for entry in _entries(progress))
     costs = [] if left is None else list(map(_cost, left.at_topview))
     return {
         "event": "summary",

@@ -29,6 +29,7 @@ from topview_pipeline.cli.console import (
     span,
 )
 from topview_pipeline.cli.environment import call_topview, pipeline
+from topview_pipeline.defs.decisions import name_of, row_in
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.engine import reconcile as lost_answers
 from topview_pipeline.engine.judge import Candidate, Finding, Leave, Rules
@@ -184,7 +185,7 @@ def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
     topview = pipeline()
     topview.config.require_account()
     with topview.ledger() as ledger:
-        task = _row_in(ledger, row, TaskState.UNKNOWN)
+        task = row_in(ledger, row, TaskState.UNKNOWN)
         stage = BY_KEY[task.stage]
         try:
             result = call_topview(
@@ -192,7 +193,7 @@ def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
             )
         except TaskUnknown as error:
             raise CannotStart(f"Topview knows no {stage.kind} task {topview_task_id}") from error
-        say(f"{_name_of(task)}, submitted with:")
+        say(f"{name_of(task)}, submitted with:")
         for name, value in (task.request or {}).items():
             say(f"  {name}: {value}")
         cost = "" if result.cost_credit is None else f", {in_credits(result.cost_credit)}"
@@ -216,8 +217,8 @@ def void(row: int, why: str, yes: bool) -> None:
     topview = pipeline()
     topview.config.require_account()
     with topview.ledger() as ledger:
-        task = _row_in(ledger, row, TaskState.UNKNOWN, TaskState.OVERDUE)
-        say(f"{_name_of(task)}, submitted {_moment(task.reserved_at)} UTC:")
+        task = row_in(ledger, row, TaskState.UNKNOWN, TaskState.OVERDUE)
+        say(f"{name_of(task)}, submitted {_moment(task.reserved_at)} UTC:")
         if task.state is TaskState.UNKNOWN:
             _look_for(topview, ledger, task)
         else:
@@ -241,12 +242,12 @@ def reconcile(context: click.Context) -> None:
     with topview.ledger() as ledger:
         report = _ask_credit_log(topview, ledger, lost_answers.reconcile)
     for row in report.adopted:
-        say(f"{_name_of(row)} is Topview task {row.topview_task_id}: the next run collects it")
+        say(f"{name_of(row)} is Topview task {row.topview_task_id}: the next run collects it")
     for row in report.voided:
-        say(f"{_name_of(row)} is void: {row.error_message}")
+        say(f"{name_of(row)} is void: {row.error_message}")
     for finding in report.left:
         first, *more = _finding_lines(finding)
-        say("\n".join([f"{_name_of(finding.row)} stays unknown: {first}", *more]))
+        say("\n".join([f"{name_of(finding.row)} stays unknown: {first}", *more]))
     if report.trouble is not None:
         say(f"nothing is settled: {report.trouble}")
     left = len(report.left)
@@ -254,18 +255,6 @@ def reconcile(context: click.Context) -> None:
     if any(finding.candidates for finding in report.left):
         say("To decide: topview-pipeline tasks show ROW, then tasks adopt or tasks void.")
     context.exit(0 if report.trouble is None else SOME_FAILED)
-
-
-def _row_in(ledger: Ledger, row: int, *states: TaskState) -> Task:
-    """A row that is in one of these states."""
-    task = ledger.tasks.get(row)
-    if task.pipeline != ledger.pipeline:
-        fix = f"Decide about it there: --pipeline {task.pipeline}"
-        raise CannotStart(f"{_name_of(task)} is of the pipeline {task.pipeline}", fix=fix)
-    if task.state not in states:
-        named = " and ".join(state.value for state in states)
-        raise CannotStart(f"{_name_of(task)} is {task.state.value}; this is for {named} rows only")
-    return task
 
 
 # At Topview
@@ -293,10 +282,6 @@ def _look_for(topview: TopviewResource, ledger: Ledger, task: Task) -> Sequence[
 
 
 # In words
-
-
-def _name_of(task: Task) -> str:
-    return f"task row {task.id} ({task.product_id} / {task.stage})"
 
 
 def _moment(seconds: float | None) -> str:
@@ -336,7 +321,7 @@ def _next_of(task: Task) -> str:
 
 
 def _row_lines(task: Task) -> Iterator[str]:
-    yield f"{_name_of(task)}: {task.state.value}, {_next_of(task)}"
+    yield f"{name_of(task)}: {task.state.value}, {_next_of(task)}"
     facts = {
         "Topview task": task.topview_task_id or "-",
         "submitted": f"{_moment(task.reserved_at)} UTC, attempt {task.attempt}",

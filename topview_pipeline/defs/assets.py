@@ -10,12 +10,13 @@ are external assets: catalogue sensor, `sync_products` and every run report thei
 
 import math
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
 
-from topview_pipeline.defs.checks import MANIFEST, product_check_specs
+from topview_pipeline.defs.checks import MANIFEST, measured, product_check_specs
 from topview_pipeline.defs.failures import failure, plain_errors
 from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.outline import Outline
@@ -45,6 +46,27 @@ def check_credit_limit(amount: float | None) -> None:
         )
 
 
+_OF_SOURCES: Final = (
+    "Read from the catalogue, never materialized: a product's observations say what it stands for, "
+    "and what changed."
+)
+_CONDITION: Any = dg.AutomationCondition
+_HOURLY: Final[dg.AutomationCondition[dg.AssetKey]] = (
+    _CONDITION.any_deps_updated().since_last_handled()
+    & _CONDITION.cron_tick_passed("@hourly").since_last_handled()
+    & ~_CONDITION.in_progress()
+)
+"""After new videos, at most once an hour."""
+_NUMBERS: Final = {
+    "video_bytes": "int",
+    "duration_seconds": "float",
+    "width": "int",
+    "height": "int",
+    "credits": "float",
+}
+"""Columns of the manifest that are not text."""
+
+
 class MaterializeConfig(dg.Config):
     """Configuration of a run that materializes the assets."""
 
@@ -57,10 +79,10 @@ def source_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.
         dg.AssetSpec(
             outline.key(stage.source),
             partitions_def=outline.products,
-            group_name=outline.name,
+            group_name=outline.of("catalogue"),
             owners=outline.owners,
-            kinds={stage.source_kind},
-            description=stage.source_description,
+            kinds={"source", stage.source_kind},
+            description=f"{stage.source_description}\n\n{_OF_SOURCES}",
         )
         for stage in stages
     ]
@@ -72,7 +94,7 @@ def stage_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.A
         dg.AssetSpec(
             outline.key(stage.key),
             deps=[outline.key(name) for name in (stage.source, stage.upstream) if name],
-            group_name=outline.name,
+            group_name=outline.of("videos"),
             owners=outline.owners,
             kinds=set(stage.kinds),
             code_version=stage.version,
@@ -109,8 +131,15 @@ def product_videos(
 
         selected = {key.path[-1] for key in context.selected_asset_keys}
         keys = [stage.key for stage in stages if stage.key in selected]
-        product_ids = list(context.partition_keys)
-        with plain_errors(topview.outline):
+        is_partitioned = context.has_partition_key or context.has_partition_key_range
+        product_ids = list(context.partition_keys) if is_partitioned else []
+        if not keys:
+            checked = {key.asset_key.path[-1] for key in context.selected_asset_check_keys}
+            chosen = [stage for stage in stages if stage.key in checked]
+            with plain_errors(outline):
+                yield from measured(context, topview, chosen, product_ids or None)
+            return
+        with plain_errors(outline):
             check_credit_limit(config.credit_limit)
             production = Production(
                 context,
@@ -122,6 +151,7 @@ def product_videos(
             catalogue = topview.catalogue(run_id=context.run.run_id)
             check_catalogue(topview, catalogue)
             yield from production.make(dict.fromkeys(product_ids, keys), catalogue)
+        production.tag_run()
         report = production.report
         if report.troubles:
             raise failure(report.troubles, outline=outline, made=report.made)
@@ -137,19 +167,25 @@ def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
     @dg.asset(
         key=outline.key(MANIFEST),
         deps=[dg.AssetDep(videos, partition_mapping=dg.AllPartitionMapping())],
-        group_name=outline.name,
+        group_name=outline.of("published"),
         owners=outline.owners,
         kinds={"csv", "json"},
+        # Nothing is spent by it. Both are only looked at where a daemon does, and its sensor is on.
+        automation_condition=_HOURLY,
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(days=14), warn_window=timedelta(days=3)
+        ),
         description=(
-            "**A list of the finished videos for a shop to import**: CSV and JSON Lines of all "
-            "finished and checked videos, with poster, scene, cut-out, duration, size, sha256, "
-            "credits and when each was made.\n\n"
-            "It lists what is in the store; it makes nothing, spends nothing and needs no key. A "
-            "result that was not measured yet is measured first, where checks are on. A product "
-            "whose row cannot be used stays, as `outdated`.\n\n"
-            "*A product is missing?* The table `left out` of the event says why. *It fails?* Too "
-            "much of the catalogue is gone, or the store is not the ledger's; what was published "
-            "stays."
+            "The list of finished videos for a shop to import: CSV and JSON Lines of all finished "
+            "and checked videos, with poster, scene, cut-out, duration, size, sha256, credits and "
+            "when each was made.\n\n"
+            "It lists what is in the store; it makes nothing, spends nothing and needs no key. "
+            "Unchecked results are checked first, where checks are on. A product whose row cannot "
+            "be used stays, as `outdated`. With the automation sensor on it is published hourly, "
+            "after new videos.\n\n"
+            "**A product is missing?** The table `why_left_out` of the event says why. **It "
+            "fails?** Too much of the catalogue is gone, or the store is not the ledger's; what "
+            "was published stays."
         ),
     )
     def publish(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
@@ -165,6 +201,7 @@ def _publish(
     from topview_pipeline.defs.run import pair
     from topview_pipeline.engine.check import verdict_of
     from topview_pipeline.export import build_report, publish_manifest
+    from topview_pipeline.export.manifest import COLUMNS
 
     with plain_errors(topview.outline), topview.ledger() as ledger:
         store, config = topview.store, topview.config
@@ -183,12 +220,17 @@ def _publish(
         published = publish_manifest(
             report, store, ledger.account, pipeline=ledger.pipeline, media_url=config.media_url
         )
+    columns = [dg.TableColumn(name, _NUMBERS.get(name, "string")) for name in COLUMNS]
+    why = {}
+    if published.left_out:
+        why["topview/why_left_out"] = text_table(("product", "why"), published.left_out.items())
     return dg.MaterializeResult(
         data_version=dg.DataVersion(published.version),
         metadata={
-            "topview/videos": published.videos,
+            "dagster/row_count": published.videos,
+            "dagster/column_schema": dg.TableSchema(columns=columns),
             "topview/left_out": len(published.left_out),
-            "topview/why_left_out": text_table(("product", "why"), published.left_out.items()),
+            **why,
             **{f"topview/{name}": address for name, address in published.addresses.items()},
         },
     )

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import materialized_partitions
-from topview_pipeline.defs.data_versions import Versions, observation
+from topview_pipeline.defs.data_versions import Versions
 from topview_pipeline.defs.metadata import text_table
+from topview_pipeline.defs.sources import Sources
 from topview_pipeline.stages import STAGES, Inputs, Stage
 from topview_pipeline.text import in_few_lines
 
@@ -34,6 +35,8 @@ _AT_ONCE: Final = 100
 """Products whose files are looked up together, where a tick's time is short."""
 _PATIENCE_SECONDS: Final = 20.0
 """Without an answer from any server: what is left is looked at the next time."""
+_MOST_PICTURES: Final = 50
+"""Thumbnails of one look: each takes some hundredths of a second."""
 LOOK_AGAIN_SECONDS: Final = 600.0
 """A photo may change while the catalogue does not, and not every source has a version."""
 MOST_OBSERVATIONS: Final = 500
@@ -160,10 +163,10 @@ class InputChanges:
     place: int = 0
     is_whole: bool = True
 
-    def observations(self, outline: Outline) -> Iterator[dg.AssetObservation]:
+    def observations(self, sources: Sources) -> Iterator[dg.AssetObservation]:
         """The observations of what changed."""
         for source, product_id, version in self.changed:
-            yield observation(outline.key(source), product_id, version)
+            yield sources.observation(source, product_id, version, is_first=False)
 
 
 def changed_inputs(
@@ -237,6 +240,14 @@ class _Choices:
             return inputs
         choice = self._choices.get((product.product_id, last.fingerprint))
         return stage.effective_inputs(inputs, choice, last.result, last.quality)
+
+
+def sources_of(
+    instance: dg.DagsterInstance, topview: TopviewResource, catalogue: Catalogue
+) -> Sources:
+    """Shows what changed inputs stand for; the first with a thumbnail, where previews are on."""
+    pictures = _MOST_PICTURES if topview.config.previews else 0
+    return Sources(instance, topview.outline, catalogue.products, pictures=pictures)
 
 
 # What a run or a sensor says of it.

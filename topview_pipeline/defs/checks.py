@@ -9,23 +9,28 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from topview_pipeline.defs import out_of_date
 from topview_pipeline.defs.alerts import Posted, digest_of, due, payload, post
+from topview_pipeline.defs.dagster_private import checked_materialization
 from topview_pipeline.defs.failures import plain_errors
 from topview_pipeline.defs.metadata import text_table
+from topview_pipeline.defs.out_of_date import MEANING, OUT_OF_DATE
 from topview_pipeline.defs.outline import Outline
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.media import Outcome, Verdict
-from topview_pipeline.stages import STAGES, Stage
+from topview_pipeline.stages import STAGES, Stage, data_version
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
+    from topview_pipeline.ledger import Ledger
     from topview_pipeline.ledger.health import Answer, Case
 
 QUALITY: Final = "quality"
@@ -34,15 +39,16 @@ MANIFEST: Final = "videoManifest"
 """Key of the asset that the health checks stand on. Here and not in `assets`, which imports this
 module."""
 _CONSEQUENCES: Final = (
-    "\n\n*Error*: it is not exported. *Warning*: somebody should look; it is exported. What could "
-    "not be measured passes, and says so. TOPVIEW_CHECKS=false switches it off."
+    "\n\n**Error**: left out of the manifest. **Warning**: exported, but needs a look. What could "
+    "not be measured counts as passed and is listed. *Execute all* measures what is stored and was "
+    "not measured yet. TOPVIEW_CHECKS=false switches it off."
 )
 _LOOK_SECONDS: Final = 300
 _REPORT_AGAIN_SECONDS: Final = 6 * 3600.0
 """Dagster shows when a check was last evaluated: one that never changes should not look dead."""
 _UNREADABLE: Final = "ledger_unreadable"
 """Name of an alert that is no check: there is nothing to evaluate checks from."""
-_COLUMNS: Final = ("product", "stage", "what", "fix", "task_id")
+_COLUMNS: Final = ("product", "stage", "what happened", "what to do")
 
 
 def product_check_specs(
@@ -65,102 +71,135 @@ def product_check_specs(
 
 
 def evaluation(
-    asset: dg.AssetKey, product_id: str, verdict: Verdict, *, blocks: bool = False
+    asset: dg.AssetKey,
+    product_id: str,
+    verdict: Verdict,
+    of: dg.EventLogRecord | None,
+    *,
+    blocks: bool = False,
 ) -> dg.AssetCheckEvaluation:
     """A verdict as the result of a product's check.
 
     Args:
+        of: the materialization that was checked. Without it Dagster counts the product's check as
+            missing.
         blocks: an error fails the step, so that what is downstream in the same run is skipped. The
             spec cannot say so: what is downstream would wait for an output that a range lacks.
     """
-    values: dict[str, Any] = {"topview/outcome": verdict.outcome.value}
+    values: dict[str, Any] = {}
     if verdict.fix:
         values["topview/what_to_do"] = verdict.fix
     if verdict.not_measured:
         values["topview/not_measured"] = "; ".join(verdict.not_measured)
-    values |= {f"topview/{name}": float(value) for name, value in verdict.numbers.items()}
+    if verdict.numbers:
+        values["topview/measured"] = text_table(("what", "measured", "allowed"), _measured(verdict))
     is_doubtful = verdict.outcome is Outcome.DOUBTFUL
     return dg.AssetCheckEvaluation(
         asset_key=asset,
         check_name=QUALITY,
         passed=verdict.outcome in (Outcome.PASSED, Outcome.UNMEASURED),
         severity=dg.AssetCheckSeverity.WARN if is_doubtful else dg.AssetCheckSeverity.ERROR,
-        description=f"{verdict.why} {verdict.fix}".strip(),
+        description=f"{product_id}: {verdict.why} {verdict.fix}".strip(),
         metadata=values,
+        target_materialization_data=None if of is None else checked_materialization(of),
         partition=product_id,
         blocking=blocks,
     )
 
 
+def _measured(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
+    """What was measured in words, and what is allowed where that depends on the product."""
+    shortest, longest = (verdict.numbers.get(f"{end}_seconds") for end in ("shortest", "longest"))
+    limits = "" if shortest is None or longest is None else f"{shortest:.1f} to {longest:.1f}"
+    for name, value in verdict.numbers.items():
+        if name not in ("shortest_seconds", "longest_seconds"):
+            allowed = limits if name == "video_seconds" else ""
+            yield name.replace("_", " "), f"{value:g}", allowed
+
+
 @dataclass(frozen=True)
 class HealthCheck:
-    """A question of `ledger.health`: what a case means, and whether it is an error."""
+    """A question of `ledger.health`: what a case means, and whether it stops everything.
+
+    Attributes:
+        found: one case and several, in words after their number.
+    """
 
     name: str
     meaning: str
-    is_error: bool = True
+    found: tuple[str, str]
+    is_error: bool = False
 
 
 HEALTH_CHECKS: Final = (
     HealthCheck(
         "products_failed",
         "Products whose newest task failed and is not tried again by itself.",
+        ("product failed", "products failed"),
     ),
     HealthCheck(
         "tasks_unknown",
-        "Tasks whose submit's answer was lost: they may be paid, and are never sent again.",
+        "Tasks that were sent and never answered. They may have been charged, so they are not sent "
+        "again until you decide.",
+        ("task without an answer", "tasks without an answer"),
+        is_error=True,
     ),
     HealthCheck(
         "results_about_to_expire",
         "Results that were paid for, and are not in the store three days after they were finished, "
         "or can no longer be had from Topview.",
+        ("result is about to be lost, or is lost", "results are about to be lost, or are lost"),
+        is_error=True,
     ),
     HealthCheck(
         "tasks_overdue",
         "Tasks that Topview has not finished within their deadline.",
-        is_error=False,
+        ("task is overdue", "tasks are overdue"),
     ),
     HealthCheck(
         "credits_used_up",
         "The day's credit limit has no room for another task: products may be held.",
-        is_error=False,
+        ("credit limit is used up", "credit limits are used up"),
     ),
     HealthCheck(
         "catalogue_held",
-        "The catalogue is not accepted: it cannot be read, or changed so much that somebody must "
-        "say that it is meant.",
+        "A catalogue on hold: it is unreadable, or changed so much that someone must confirm it.",
+        ("catalogue is on hold", "catalogues are on hold"),
+        is_error=True,
+    ),
+    HealthCheck(
+        "products_to_look_at",
+        "Results that failed their check or warn, and that nobody approved of.",
+        ("result to look at", "results to look at"),
     ),
 )
+_SPECS: Final = {**{check.name: check.meaning for check in HEALTH_CHECKS}, OUT_OF_DATE: MEANING}
 
 
 def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
     """The health checks, as the UI runs them."""
     outline = topview.outline
+    manifest = outline.key(MANIFEST)
 
     @dg.multi_asset_check(
         name=outline.of("health_checks"),
         specs=[
             dg.AssetCheckSpec(
-                check.name,
-                asset=outline.key(MANIFEST),
-                description=f"{check.meaning} It reads the ledger, spends nothing and needs no "
-                "key.",
+                name, asset=manifest, description=f"{meaning} It spends nothing and needs no key."
             )
-            for check in HEALTH_CHECKS
+            for name, meaning in _SPECS.items()
         ],
         can_subset=True,
     )
     def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         selected = {key.name for key in context.selected_asset_check_keys}
-        with plain_errors(topview.outline):
-            answers = _answers(topview)
-        for check in HEALTH_CHECKS:
-            if check.name in selected:
-                yield dg.AssetCheckResult(
-                    check_name=check.name,
-                    asset_key=outline.key(MANIFEST),
-                    **_result(check, answers[check.name]),
-                )
+        with plain_errors(topview.outline), topview.ledger() as ledger:
+            results = _results(_answers(topview, ledger))
+            if OUT_OF_DATE in selected:
+                results[OUT_OF_DATE] = out_of_date.evaluate(context.instance, topview, ledger)
+        for name in _SPECS:
+            if name in selected:
+                yield dg.AssetCheckResult(check_name=name, asset_key=manifest, **results[name])
 
     return evaluate
 
@@ -176,6 +215,7 @@ def health_checks_sensor(topview: TopviewResource) -> dg.SensorDefinition:
         "and reports those that changed. Spends nothing.",
     )
     def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+
         return _report(context, topview)
 
     return report
@@ -185,22 +225,30 @@ def _report(
     context: dg.SensorEvaluationContext, topview: TopviewResource
 ) -> dg.SensorResult | dg.SkipReason:
     now = time.time()
-    reported = _Reported.parse(context.cursor)
+    before = _Reported.parse(context.cursor)
+    if not 0.0 <= now - before.at <= _REPORT_AGAIN_SECONDS:
+        before = _Reported(now, {}, posted=before.posted)
     try:
-        answers = _answers(topview)
+        with topview.ledger() as ledger:
+            answers = _answers(topview, ledger)
+            results = _results(answers)
+            digests = {name: _digest(answer) for name, answer in answers.items()}
+            digests[OUT_OF_DATE] = before.digests.get(OUT_OF_DATE, "")
+            plan_mark = before.plan_mark
+            with suppress(PipelineError):  # catalogue_held says of a catalogue what is wrong
+                mark = out_of_date.mark_of(topview, ledger)
+                if mark is not None and mark != plan_mark:
+                    planned = out_of_date.plan_everything(context.instance, topview, ledger)
+                    results[OUT_OF_DATE] = out_of_date.result(topview, planned)
+                    digests[OUT_OF_DATE], plan_mark = out_of_date.digest(planned), mark
     except PipelineError as error:
-        said = _alert(topview, {_UNREADABLE: _unreadable(error)}, reported.posted, now)
-        context.update_cursor(json.dumps(asdict(reported)))
+        said = _alert(topview, {_UNREADABLE: _unreadable(error)}, before.posted, now)
+        context.update_cursor(json.dumps(asdict(before)))
         return dg.SkipReason(topview.outline.worded(f"{error}{said}"))
-    if not 0.0 <= now - reported.at <= _REPORT_AGAIN_SECONDS:
-        reported = _Reported(now, {}, reported.posted)
-    said = _alert(topview, {_UNREADABLE: _unreadable(None), **answers}, reported.posted, now)
-    digests = {name: _digest(answer) for name, answer in answers.items()}
-    news = [
-        check for check in HEALTH_CHECKS if reported.digests.get(check.name) != digests[check.name]
-    ]
+    said = _alert(topview, {_UNREADABLE: _unreadable(None), **answers}, before.posted, now)
+    news = [name for name in results if before.digests.get(name) != digests[name]]
     counts = ", ".join(f"{answer.count} {name}" for name, answer in answers.items())
-    cursor = json.dumps(asdict(_Reported(reported.at, digests, reported.posted)))
+    cursor = json.dumps(asdict(_Reported(before.at, digests, plan_mark, before.posted)))
     if not news:
         context.update_cursor(cursor)
         return dg.SkipReason(f"nothing changed: {counts}{said}")
@@ -209,11 +257,9 @@ def _report(
         cursor=cursor,
         asset_events=[
             dg.AssetCheckEvaluation(
-                asset_key=topview.outline.key(MANIFEST),
-                check_name=check.name,
-                **_result(check, answers[check.name]),
+                asset_key=topview.outline.key(MANIFEST), check_name=name, **results[name]
             )
-            for check in news
+            for name in news
         ],
     )
 
@@ -222,11 +268,14 @@ def _report(
 class _Reported:
     """The sensor's cursor: digests of the answers that Dagster has, all reported after `at`.
 
-    `posted` is what the alert URL has.
+    Attributes:
+        plan_mark: see `out_of_date.mark_of`.
+        posted: what the alert URL has.
     """
 
     at: float
     digests: dict[str, str]
+    plan_mark: str = ""
     posted: Posted = field(default_factory=dict)
 
     @classmethod
@@ -235,7 +284,8 @@ class _Reported:
         try:
             values = json.loads(cursor or "")
             posted = {name: (str(what), float(at)) for name, (what, at) in values["posted"].items()}
-            return cls(float(values["at"]), dict(values["digests"]), posted)
+            digests, mark = dict(values["digests"]), str(values["plan_mark"])
+            return cls(float(values["at"]), digests, mark, posted)
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls(0.0, {})
 
@@ -267,11 +317,11 @@ def _unreadable(error: PipelineError | None) -> "Answer":
     return Answer(len(cases), cases, "do what the message says")
 
 
-def _answers(topview: TopviewResource) -> "dict[str, Answer]":
+def _answers(topview: TopviewResource, ledger: "Ledger") -> "dict[str, Answer]":
     from topview_pipeline.ledger.health import health
 
-    with topview.ledger() as ledger:
-        answers = health(ledger, credits_a_day=topview.config.credit_limit)
+    stages = [stage.key for stage in STAGES] if topview.config.checks else []
+    answers = health(ledger, credits_a_day=topview.config.credit_limit, stages=stages)
     worded = topview.outline.worded
 
     def case(one: "Case") -> "Case":
@@ -283,23 +333,55 @@ def _answers(topview: TopviewResource) -> "dict[str, Answer]":
     }
 
 
+def _results(answers: "dict[str, Answer]") -> dict[str, dict[str, Any]]:
+    return {check.name: _result(check, answers[check.name]) for check in HEALTH_CHECKS}
+
+
 def _result(check: HealthCheck, answer: "Answer") -> dict[str, Any]:
     """The fields that a check's result and an evaluation have in common."""
     is_well = answer.count == 0
     metadata: dict[str, Any] = {"topview/count": answer.count}
     if not is_well:
         metadata["topview/what_to_do"] = answer.fix
-        rows = (tuple(getattr(case, name) for name in _COLUMNS) for case in answer.sample)
+        rows = ((one.product, one.stage, one.what, one.fix) for one in answer.sample)
         metadata["topview/sample"] = text_table(_COLUMNS, rows)
+    one, many = check.found
+    # Not a number and a full stop: Markdown takes that for an item of a list.
+    description = f"{answer.count} {one if answer.count == 1 else many}. What to do: {answer.fix}."
     return {
         "passed": is_well,
         "severity": dg.AssetCheckSeverity.ERROR if check.is_error else dg.AssetCheckSeverity.WARN,
-        "description": "None."
-        if is_well
-        else f"{answer.count}. {check.meaning} What to do: {answer.fix}.",
+        "description": "None." if is_well else description,
         "metadata": metadata,
     }
 
 
 def _digest(answer: "Answer") -> str:
     return hashlib.sha256(repr(answer).encode()).hexdigest()[:16]
+
+
+# All of a stage's checks at once, as "Execute all" on its Checks tab asks for.
+
+
+def measured(
+    context: dg.AssetExecutionContext,
+    topview: TopviewResource,
+    stages: Sequence[Stage],
+    products: Collection[str] | None,
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The verdict on what each product last made of these stages, measured where it was not yet.
+
+    Args:
+        products: None: all.
+    """
+    from topview_pipeline.defs.data_versions import Versions
+    from topview_pipeline.engine.check import verdict_of
+
+    versions, by_key = Versions(context.instance, topview.outline), {one.key: one for one in stages}
+    with topview.ledger() as ledger:
+        for (product_id, key), glance in ledger.tasks.last_made_all().items():
+            if key in by_key and (products is None or product_id in products):
+                task = ledger.tasks.get(glance.id)
+                verdict = verdict_of(by_key[key], task, ledger, topview.store)
+                record = versions.stored(key, product_id, data_version(glance.fingerprint))
+                yield evaluation(topview.outline.key(key), product_id, verdict, record)

@@ -1,11 +1,11 @@
 """Everything that this package takes from Dagster's private modules, in one place.
 
-No public name gives the tags of data versions, the event that plans a materialization, the end of a
-run whose process died or was stopped, the origin of a run, a module's definitions, the code
-locations that a folder names, all definitions of one as it is loaded, the daemon's heartbeat, the
-locations where it ticks a sensor, the files in which SQLite keeps events, what dagster.yaml has
-set, or an instance without compute logs. Nearly all are written into Dagster's storage, so they
-change rarely.
+No public name gives the tags of data versions, the event that plans a materialization, what ties a
+check's result to one, tags for a run, the end of one whose process died or was stopped, the origin
+of a run, a module's definitions, the code locations that a folder names, all definitions of one as
+it is loaded, the daemon's heartbeat, the locations where it ticks a sensor, the files in which
+SQLite keeps events, what dagster.yaml has set, or an instance without compute logs. Nearly all are
+written into Dagster's storage, so they change rarely.
 `tests/defs/test_dagster_private.py` pins what is relied on, and finds what is used elsewhere.
 """
 
@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
 from dagster._core.definitions.asset_selection import KeysAssetSelection
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
@@ -47,6 +50,7 @@ __all__ = [
     "CODE_VERSION_TAG",
     "DATA_VERSION_TAG",
     "Ended",
+    "checked_materialization",
     "definitions_in",
     "event_log_kept_open",
     "execute_as_launched",
@@ -67,6 +71,7 @@ __all__ = [
     "report_stopped",
     "report_stopping",
     "retries_crashes",
+    "tag_run",
 ]
 
 
@@ -162,6 +167,7 @@ def execute_as_launched(
     location: str,
     run_config: Mapping[str, object],
     run_id: str,
+    user: str = "",
 ) -> Ended:
     """Execute a job of a module here, as a run that the UI could have launched.
 
@@ -179,6 +185,7 @@ def execute_as_launched(
         job.name,
     )
     tags: dict[str, Any] = {**job.run_tags, ".dagster/repository": f"{_REPOSITORY}@{location}"}
+    tags |= {"user": user} if user else {}  # the UI's "Launched by"
     run = instance.create_run_for_job(
         job_def=job, run_id=run_id, run_config=run_config, tags=tags, remote_job_origin=origin
     )
@@ -208,6 +215,20 @@ def report_planned(
     planned = AssetMaterializationPlannedData(asset, partition=partition)
     event = DagsterEvent.build_asset_materialization_planned_event(run.job_name, step, planned)
     instance.report_dagster_event(event, run.run_id)
+
+
+def checked_materialization(
+    record: dg.EventLogRecord,
+) -> AssetCheckEvaluationTargetMaterializationData:
+    """What ties a check's result to the materialization that was checked."""
+    return AssetCheckEvaluationTargetMaterializationData(
+        storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+    )
+
+
+def tag_run(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:
+    """Add tags to a run."""
+    instance.add_run_tags(run_id, tags)
 
 
 def report_died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

@@ -6,7 +6,7 @@ is looked up by the version, so a change that came in between is still seen.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -26,10 +26,12 @@ _RECENT: Final = 10
 """Events of one partition that are searched for a version."""
 
 
-def observation(source: dg.AssetKey, product_id: str, version: str) -> dg.AssetObservation:
-    """An observation: the source had this version when it was read."""
+def observation(
+    source: dg.AssetKey, product_id: str, version: str, **shown: Any
+) -> dg.AssetObservation:
+    """An observation: the source had this version when it was read; `shown`: its other fields."""
     return dg.AssetObservation(
-        asset_key=source, partition=product_id, tags={DATA_VERSION_TAG: version}
+        asset_key=source, partition=product_id, tags={DATA_VERSION_TAG: version}, **shown
     )
 
 
@@ -60,6 +62,10 @@ class Versions:
             self._observed[source] = {
                 product: version for product, version in known.items() if product in products
             }
+
+    def is_observed(self, source: str, product_id: str) -> bool:
+        """Some version of the source was observed."""
+        return product_id in self._observed.get(source, ())
 
     def is_news(self, source: str, product_id: str, version: str) -> bool:
         """The source's newest observation has another version; remembers this one.
@@ -128,6 +134,14 @@ class Versions:
 
     def _search(self, asset: str, product_id: str, version: str) -> int | None:
         """Among the newest events of the partition."""
+        record = self.stored(asset, product_id, version)
+        return None if record is None else record.storage_id
+
+    def stored(self, asset: str, product_id: str, version: str) -> dg.EventLogRecord | None:
+        """The newest stored event of a product with this version; None without one.
+
+        Its storage id is kept for what is made from it: nothing is looked up twice.
+        """
         fetch = (
             self._instance.fetch_observations
             if asset in self.sources
@@ -137,8 +151,10 @@ class Versions:
         for record in fetch(events, limit=_RECENT).records:
             event = record.asset_materialization or record.asset_observation
             if event is not None and (event.tags or {}).get(DATA_VERSION_TAG) == version:
-                self._pointers[asset, product_id, version] = record.storage_id
-                return record.storage_id
+                if asset in self._inputs:
+                    self._pointers[asset, product_id, version] = record.storage_id
+                    self._noted.get(asset, {}).pop(product_id, None)
+                return record
         return None
 
     def _not_last(self, asset: str, versions: Mapping[str, str]) -> dict[str, str]:

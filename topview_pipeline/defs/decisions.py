@@ -1,4 +1,4 @@
-"""People's decisions about what waits at the gate, from the command line and from Dagster."""
+"""People's decisions, from the command line and from Dagster."""
 
 from __future__ import annotations
 
@@ -7,18 +7,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from topview_pipeline.defs.data_versions import materialized_versions
 from topview_pipeline.engine.gate import under_review
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.ledger import Ledger, Review, ReviewDecision, TaskGlance
+from topview_pipeline.ledger import (
+    Ledger,
+    Review,
+    ReviewDecision,
+    Task,
+    TaskGlance,
+    TaskState,
+)
 from topview_pipeline.media import Verdict
 from topview_pipeline.plan import PlannedStage, plan_catalogue
-from topview_pipeline.stages import BY_KEY, SCENE, STAGES, check_choice, images_of
+from topview_pipeline.stages import BY_KEY, SCENE, STAGES, VIDEO, check_choice, images_of
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from topview_pipeline.catalogue import Catalogue, Product
     from topview_pipeline.defs.resources import TopviewResource
     from topview_pipeline.settings import Gate
+    from topview_pipeline.store import Store
 
 _WORDS: Final = ("approve", "reject", "choose", "again")
 _KEYS: Final = tuple(stage.key for stage in STAGES)
@@ -203,6 +214,103 @@ def waiting(
         for name, one in held.items()
         if under_review(made.get(name, {}), STAGES)
     ]
+
+
+def choose_scene(
+    ledger: Ledger,
+    product_id: str,
+    image: int,
+    *,
+    who: str,
+    why: str,
+    make_it: str = "Make it first.",
+) -> None:
+    """Make an image of a product's scenes, from 1, the one that becomes its video.
+
+    Raises:
+        ReviewError: there is no scene; `make_it` says how to get one.
+        PreconditionError: there is no such image.
+    """
+    scene = ledger.tasks.last_made(product_id, SCENE.key)
+    if scene is None:
+        raise ReviewError(f"there is no scene of {product_id!r} yet", fix=make_it)
+    check_choice(product_id, image, scene.result)
+    ledger.reviews.choose(product_id, scene.fingerprint, image, who=who, why=why)
+
+
+def after_choice(
+    instance: dg.DagsterInstance,
+    topview: TopviewResource,
+    catalogue: Catalogue,
+    ledger: Ledger,
+    product_id: str,
+) -> list[PlannedStage]:
+    """Let Dagster know of a choice, and return what the next run makes of the video because of it.
+
+    A product without a usable row has no plan.
+    """
+    from topview_pipeline.defs.catalogue_sync import changed_inputs, sources_of
+
+    if product_id not in catalogue.products:
+        return []
+    # The other products need not be read.
+    catalogue = replace(catalogue, products={product_id: catalogue.products[product_id]})
+    looked = changed_inputs(instance, topview, catalogue, ledger, stages=[VIDEO])
+    for observation in looked.observations(sources_of(instance, topview, catalogue)):
+        instance.report_runless_asset_event(observation)
+    materialized = materialized_versions(instance, topview.outline, catalogue.products)
+    files = topview.files(ledger)
+    return plan_catalogue(
+        topview.config, catalogue, ledger, files, materialized, wanted=[VIDEO.key]
+    )
+
+
+def row_in(ledger: Ledger, number: int, *states: TaskState) -> Task:
+    """A task row of this pipeline that is in one of these states.
+
+    Raises ReviewError for any other.
+    """
+    task = ledger.tasks.get(number)
+    if task.pipeline != ledger.pipeline:
+        fix = f"Decide about it there: --pipeline {task.pipeline}"
+        raise ReviewError(f"{name_of(task)} is of the pipeline {task.pipeline}", fix=fix)
+    if task.state not in states:
+        named = " and ".join(state.value for state in states)
+        raise ReviewError(f"{name_of(task)} is {task.state.value}; this is for {named} rows only")
+    return task
+
+
+def name_of(task: Task) -> str:
+    """A task row in words."""
+    return f"task row {task.id} ({task.product_id} / {task.stage})"
+
+
+async def adopt_task(
+    topview: TopviewResource, ledger: Ledger, number: int, task_id: str, *, who: str, why: str
+) -> None:
+    """Take a task of Topview for the one whose answer was lost. It must exist."""
+    from topview_pipeline.topview.errors import TaskUnknown
+
+    stage = BY_KEY[row_in(ledger, number, TaskState.UNKNOWN).stage]
+    try:
+        async with topview.client() as client:
+            await client.query(stage.endpoint, task_id)
+    except TaskUnknown as error:
+        raise ReviewError(f"Topview knows no {stage.kind} task {task_id}") from error
+    ledger.unknowns.adopt(number, task_id, why=why, who=who)
+
+
+def void_task(ledger: Ledger, number: int, *, who: str, why: str) -> None:
+    """Give up a task whose answer was lost or that is overdue."""
+    row_in(ledger, number, TaskState.UNKNOWN, TaskState.OVERDUE)
+    ledger.tasks.void(number, why=why, who=who)
+
+
+def adopt_store(ledger: Ledger, store: Store, *, who: str) -> None:
+    """Make the ledger keep its results in this store."""
+    identity = store.identity(create=True)
+    if identity is not None:
+        ledger.remember_store(identity, who=who)
 
 
 def _made(ledger: Ledger) -> dict[str, dict[str, TaskGlance]]:

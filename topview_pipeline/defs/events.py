@@ -4,6 +4,7 @@ reports.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from urllib.parse import urlencode
 import dagster as dg
 
 from topview_pipeline.defs.checks import evaluation
-from topview_pipeline.defs.data_versions import Versions, observation
-from topview_pipeline.defs.failures import Trouble, trouble_of
-from topview_pipeline.defs.metadata import made_metadata, preview_of
+from topview_pipeline.defs.data_versions import Versions
+from topview_pipeline.defs.failures import Trouble, entries_of, trouble_of
+from topview_pipeline.defs.metadata import made_metadata, pictures_of, preview_of
+from topview_pipeline.defs.sources import Sources
 from topview_pipeline.engine import Event, Failed, Held, HoldReason, Made, Observed, Warned
 from topview_pipeline.engine.check import verdict_of
 from topview_pipeline.ledger import Ledger, Task
@@ -24,6 +26,7 @@ from topview_pipeline.stages import Stage, data_version
 from topview_pipeline.text import FirstOfEach
 
 if TYPE_CHECKING:
+    from topview_pipeline.catalogue import Product
     from topview_pipeline.defs.resources import TopviewResource
 
 DagsterEvent = (
@@ -59,6 +62,14 @@ class Report:
     credits: float = 0.0
     troubles: list[Trouble] = field(default_factory=list)
 
+    @property
+    def summary(self) -> str:
+        """Results that are new and reused, and products that were not finished."""
+        counts = {"made": self.made - self.reused, "reused": self.reused}
+        counts |= Counter(entry.cause.outcome for entry in entries_of(self.troubles))
+        said = [f"{count} {what}" for what, count in counts.items() if count]
+        return ", ".join(said) or "nothing to do"
+
 
 class Reporter:
     """Turns the engine's events into Dagster's, and adds up what the run came to.
@@ -85,6 +96,8 @@ class Reporter:
         self._store = topview.store
         self._ledger = ledger
         self._stages = stages
+        self._instance = context.instance
+        self._outline = topview.outline
         self._key = topview.outline.key
         self._versions = Versions(context.instance, topview.outline, tuple(stages.values()))
         self._result_for = result_for
@@ -96,9 +109,16 @@ class Reporter:
         self.blocks: Callable[[Made, Verdict], bool] = lambda *_: False
         """Tells whether a verdict stops what is made of the result by others."""
 
-    def expect(self, products: set[str]) -> None:
+    def expect(self, products: Mapping[str, Product]) -> None:
         """Load what Dagster knows of these products' inputs."""
         self._versions.expect(products)
+        self._sources = Sources(
+            self._instance,
+            self._outline,
+            products,
+            pictures=len(self._stages) * len(products) if self._config.previews else 0,
+            stages=tuple(self._stages.values()),
+        )
 
     def dagster_events(self, event: Event) -> Iterator[DagsterEvent]:
         """The Dagster events of one event; once they are stored, the ledger knows it."""
@@ -113,8 +133,11 @@ class Reporter:
 
     def _observed(self, event: Observed) -> Iterator[dg.AssetObservation]:
         for source, version in event.versions.items():
+            is_first = not self._versions.is_observed(source, event.product_id)
             if self._versions.is_news(source, event.product_id, version):
-                yield observation(self._key(source), event.product_id, version)
+                yield self._sources.observation(
+                    source, event.product_id, version, is_first=is_first
+                )
             self._versions.note({(source, event.product_id): version})
 
     def _made(self, made: Made) -> Iterator[DagsterEvent]:
@@ -126,8 +149,10 @@ class Reporter:
         yield self._materialization(made, task, verdict, reused=reused)
         if verdict is not None:
             # Also of a reused one: a new event without a result would hide the old one's.
+            version = data_version(task.fingerprint)
+            record = self._versions.stored(made.stage, made.product_id, version)
             blocks = made.product_id == self._result_for and self.blocks(made, verdict)
-            yield evaluation(self._key(made.stage), made.product_id, verdict, blocks=blocks)
+            yield evaluation(self._key(made.stage), made.product_id, verdict, record, blocks=blocks)
         # From here on Dagster has the event.
         self._ledger.tasks.reported(task.id, made.product_id, who=f"run {self._run_id}")
         self.report.made += 1
@@ -160,6 +185,7 @@ class Reporter:
             preview=preview,
             verdict=verdict,
             media_url=self._config.media_url,
+            behind=self._behind(made, task) if self._config.previews else None,
         )
         version = data_version(task.fingerprint)
         tags = self._versions.tags(stage, made.product_id, version, made.inputs)
@@ -178,8 +204,24 @@ class Reporter:
                 data_version=dg.DataVersion(version),
             )
         return dg.AssetMaterialization(
-            asset_key=self._key(made.stage), partition=made.product_id, metadata=metadata, tags=tags
+            asset_key=self._key(made.stage),
+            partition=made.product_id,
+            description=f"{made.product_id}: {stage.label}, {metadata['topview/caption']}",
+            metadata=metadata,
+            tags=tags,
         )
+
+    def _behind(self, made: Made, task: Task) -> tuple[str, str] | None:
+        """The pictures that one was chosen from, with a frame around that one."""
+        upstream = self._stages.get(self._stages[made.stage].upstream or "")
+        if upstream is None or not upstream.shows_all_files:
+            return None
+        row = self._ledger.tasks.last_made(made.product_id, upstream.key)
+        if row is None or data_version(row.fingerprint) != made.inputs.get(upstream.key):
+            return None
+        sent = self._stages[made.stage].upstream_files(task.request or {}, row.result or {})
+        markdown = pictures_of(upstream, row, self._store, marked=sent)
+        return None if markdown is None else (upstream.label.lower(), markdown)
 
     def _adoption(self, made: Made, task: Task) -> Iterator[dg.AssetObservation]:
         """A mark, once a product, when another run submitted what this one brings home first."""

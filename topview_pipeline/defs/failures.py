@@ -1,8 +1,9 @@
-"""Failures of a run: one table of what was not made and why, and marks on partitions."""
+"""Failures of a run: by product what was not made and why, and marks on partitions."""
 
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,16 +14,17 @@ import dagster as dg
 from topview_pipeline.defs.dagster_private import report_planned
 from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.text import LISTED_ONE_BY_ONE, alike, in_common
+from topview_pipeline.text import LISTED_ONE_BY_ONE, alike, in_common, one_line
 
 if TYPE_CHECKING:
     from topview_pipeline.defs.outline import Outline
     from topview_pipeline.engine import Failed, Held
 
-_SHOWN_IN_MESSAGE: Final = 20
 _SCATTERED: Final = 2
 """So many products are tried again more cheaply by catch_up than by a backfill."""
-_COLUMNS: Final = ("product", "stage", "outcome", "what", "fix", "task_id")
+_MOST_ENTRIES: Final = 20
+_MOST_NAMES: Final = 20
+_COLUMNS: Final = ("product", "stage", "what happened", "what to do")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,64 @@ def trouble_of(event: Failed | Held) -> Trouble:
     return Trouble(event.product_id, event.stage, outcome, event.what, event.fix, task_id)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """The trouble of a product: its cause, and the stages that did not follow."""
+
+    cause: Trouble
+    missing: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All but the product."""
+        cause = self.cause
+        lines = [f"{cause.stage} {cause.outcome}: {_sentence(cause.what)}"]
+        if cause.fix:
+            lines.append(f"What to do: {cause.fix}")
+        return tuple(map(one_line, [*lines, self.consequence] if self.missing else lines))
+
+    @property
+    def consequence(self) -> str:
+        """The stages that wait because of it."""
+        return f"Not made because of it: {', '.join(self.missing)}" if self.missing else ""
+
+
+def entries_of(troubles: Iterable[Trouble]) -> list[Entry]:
+    """An entry for each product that was not finished; its first trouble is the cause."""
+    by_product: dict[str, list[Trouble]] = {}
+    for trouble in troubles:
+        by_product.setdefault(trouble.product, []).append(trouble)
+    return [
+        Entry(cause, tuple(trouble.stage for trouble in later))
+        for cause, *later in by_product.values()
+    ]
+
+
+def not_finished(entries: Sequence[Entry]) -> Iterator[str]:
+    """How many products were not finished; then a line for each cause of one or many of them."""
+    counts = Counter(entry.cause.outcome for entry in entries)
+    if counts:
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+        yield f"Products not finished: {outcomes}."
+    groups: list[list[Entry]] = []
+    for group in alike(entries, lambda entry: "\n".join(entry.lines)):
+        is_one = len(group) > LISTED_ONE_BY_ONE or len({entry.lines for entry in group}) == 1
+        groups += [group] if is_one else [[entry] for entry in group]
+    for group in groups[:_MOST_ENTRIES]:
+        names = [one_line(entry.cause.product) for entry in group]
+        first, *more = in_common("\n".join(entry.lines) for entry in group).split("\n")
+        if len(names) == 1:
+            yield f"{names[0]} {first}"
+        else:
+            yield f"{len(names)} products, {first}"
+            others = len(names) - _MOST_NAMES
+            named = f"{', '.join(names[:_MOST_NAMES])}{f' and {others} more' * (others > 0)}"
+            yield f"  Products: {named}"
+        yield from (f"  {line}" for line in more)
+    if len(groups) > _MOST_ENTRIES:
+        yield f"... and {len(groups) - _MOST_ENTRIES} more; the run's page in Dagster has all."
+
+
 def failure(
     troubles: Sequence[Trouble],
     *,
@@ -56,45 +116,29 @@ def failure(
     made: int,
     metadata: Mapping[str, dg.MetadataValue[Any]] | None = None,
 ) -> dg.Failure:
-    """The Failure that ends a run: how many, which, why, and what to do."""
-    counts = {
-        outcome: sum(trouble.outcome == outcome for trouble in troubles)
-        for outcome in ("failed", "held")
-    }
-    summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-    groups = alike(troubles, lambda trouble: f"{trouble.outcome}: {trouble.what}")
-    lines = [line for group in groups for line in _lines(group)]
-    if len(lines) > _SHOWN_IN_MESSAGE:
-        lines[_SHOWN_IN_MESSAGE:] = ["... and more, see the table."]
-    lines += _all_in_one_run(troubles)
+    """The Failure that ends a run: how many, which, why, and what to do; each cause once."""
+    entries = entries_of(troubles)
+    lines = [f"{made} made.", *not_finished(entries), *_all_in_one_run(troubles)]
     return dg.Failure(
-        description=outline.worded("\n".join([f"{made} made, {summary}.", *lines])),
-        metadata={"topview/troubles": trouble_table(troubles), **(metadata or {})},
+        description=outline.worded("\n".join(lines)),
+        metadata={"topview/troubles": _table(entries), **(metadata or {})},
         # The ledger decides about retries, not one of Dagster's retry machines.
         allow_retries=False,
     )
 
 
-def trouble_table(troubles: Iterable[Trouble]) -> dg.TableMetadataValue:
-    """The table of what was not made."""
-    return text_table(
-        _COLUMNS, (tuple(getattr(trouble, name) for name in _COLUMNS) for trouble in troubles)
+def _table(entries: Iterable[Entry]) -> dg.TableMetadataValue:
+    """The table of what was not made: a row for each product."""
+    rows = (
+        (
+            entry.cause.product,
+            entry.cause.stage,
+            f"{entry.cause.outcome}: {_sentence(entry.cause.what)} {entry.consequence}".strip(),
+            entry.cause.fix,
+        )
+        for entry in entries
     )
-
-
-def _lines(group: Sequence[Trouble]) -> list[str]:
-    """A line for each of few, one for all of many: a refused account is said once."""
-    if len(group) > LISTED_ONE_BY_ONE:
-        what = in_common(trouble.what for trouble in group)
-        what_and_fix = f"{_sentence(what)} What to do: {_sentence(group[0].fix)}"
-        stages = " and ".join(dict.fromkeys(trouble.stage for trouble in group))
-        named = ", ".join(dict.fromkeys(trouble.product for trouble in group[:LISTED_ONE_BY_ONE]))
-        return [f"{len(group)} {group[0].outcome}, {stages} of {named} and others: {what_and_fix}"]
-    return [
-        f"{trouble.product} / {trouble.stage} {trouble.outcome}: {_sentence(trouble.what)} "
-        f"What to do: {_sentence(trouble.fix)}"
-        for trouble in group
-    ]
+    return text_table(_COLUMNS, rows)
 
 
 def _sentence(text: str) -> str:
@@ -108,7 +152,7 @@ def _all_in_one_run(troubles: Sequence[Trouble]) -> list[str]:
     if len(products) < _SCATTERED:
         return []
     named = "".join(f" --product {shlex.quote(name)}" for name in products)
-    all_of_them = "" if len(products) > _SHOWN_IN_MESSAGE else named
+    all_of_them = "" if len(products) > _MOST_NAMES else named
     return [
         "To try them again use the job catch_up, which takes any products in one run: "
         f"`topview-pipeline run{all_of_them}`. A backfill of scattered ones is a run for each."

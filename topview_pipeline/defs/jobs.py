@@ -3,7 +3,7 @@
 - `catch_up` brings any list of products up to date: schedule, command line and launchpad use it.
 - `resume_tasks` brings home submitted tasks and tries failed ones again; the sensor starts it.
 - `sync_products` makes products partitions and observes changed inputs.
-- `review_scenes` keeps people's decisions about scenes that wait.
+- `decision_jobs` has those by which a person decides.
 - `materialize_products` materializes the assets, for schedules of your own.
 
 The ledger decides about retries of tasks. Dagster's run retries start a run again whose process
@@ -20,6 +20,7 @@ import dagster as dg
 from pydantic import Field
 
 from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
+from topview_pipeline.defs.decision_jobs import decision_jobs
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
 from topview_pipeline.defs.io_manager import KeptPlans
 from topview_pipeline.defs.outline import OCCASION_TAG
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 CATCH_UP: Final = "catch_up"
 RESUME_TASKS: Final = "resume_tasks"
 SYNC_PRODUCTS: Final = "sync_products"
-REVIEW_SCENES: Final = "review_scenes"
 MATERIALIZE_PRODUCTS: Final = "materialize_products"
 _LEAST_WAIT_SECONDS: Final = 1800.0
 """With TOPVIEW_WAIT_SECONDS=0 it is the resuming runs that wait for the tasks."""
@@ -57,18 +57,18 @@ class CatchUpConfig(dg.Config):
         default=[], description="Product ids; none means the whole catalogue."
     )
     stages: list[StageKey] = Field(
-        default=[], description="Asset keys; none means all. No other stage is made."
+        default=[], description=f"Of {', '.join(BY_KEY)}; none means all. No other is made."
     )
     limit: int | None = Field(
         default=None,
         ge=1,
-        description="At most this many products, the first of the catalogue that need something. "
-        "None: as many as TOPVIEW_RUN_SIZE says; a forced run takes all.",
+        description="Stop after this many products that need work, in the catalogue's order. None: "
+        "as many as TOPVIEW_RUN_SIZE says; a forced run takes all.",
     )
     force: bool = Field(
         default=False,
-        description="Make it again though it is there: Topview is paid again, once per run. Name "
-        "the products, or set everything.",
+        description="Make results again that exist; Topview charges again. Name the products, or "
+        "set everything.",
     )
     everything: bool = Field(
         default=False,
@@ -292,12 +292,12 @@ def produce(
         )
     report = production.report
     context.log.info(
-        f"{report.made} made, {report.reused} of them taken from the store; "
-        f"{counted(report.credits, 'credit')}; {len(report.troubles)} not made. "
+        f"{report.summary}, {counted(round(report.credits, 2), 'credit')}. "
         f"{counted(plan['left'], 'product')} left for the next run."
     )
     real = {"tasks": report.made - report.reused, "credits": report.credits}
     against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
+    production.tag_run()
     if report.troubles:
         mark_failed(context, topview.outline, report.troubles)
         raise failure(report.troubles, outline=topview.outline, made=report.made, metadata=against)
@@ -335,6 +335,7 @@ def resume(
         production = Production(context, topview, explicit=False, wait_seconds=_LEAST_WAIT_SECONDS)
         yield from production.resume(orphans, retries, catalogue)
     report = production.report
+    production.tag_run()
     if report.troubles:
         mark_failed(context, topview.outline, report.troubles)
         raise failure(report.troubles, outline=topview.outline, made=report.made)
@@ -364,7 +365,8 @@ def sync_with_catalogue(
             )
             looked = catalogue_sync.changed_inputs(context.instance, topview, catalogue, ledger)
         catalogue_sync.log_unreadable(context.log, looked.unreadable)
-        yield from looked.observations(topview.outline)
+        sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
+        yield from looked.observations(sources)
     yield dg.Output(
         None,
         metadata={
@@ -377,52 +379,10 @@ def sync_with_catalogue(
     )
 
 
-class ReviewConfig(dg.Config):
-    """Decisions about the scenes (or cut-outs) that products have now, by product id."""
-
-    approve: list[str] = Field(default=[], description="These go on.")
-    reject: list[str] = Field(default=[], description="Nothing more is spent on these.")
-    choose: dict[str, int] = Field(
-        default={}, description="These go on with this image of their scene, from 1."
-    )
-    again: list[str] = Field(
-        default=[], description="The next run makes, and pays, these scenes again."
-    )
-    who: str = Field(description="Who decides; kept in the ledger.")
-    why: str = Field(default="", description="A reason, kept in the ledger.")
-
-
-@dg.op(
-    description="Keeps a person's decisions about scenes. Spends nothing: the next catch_up goes "
-    "on with what was decided.",
-    out=dg.Out(dg.Nothing),
-)
-def keep_reviews(
-    context: dg.OpExecutionContext,
-    config: ReviewConfig,
-    topview: dg.ResourceParam[TopviewResource],
-) -> None:
-    """Decide about many products at once."""
-    from topview_pipeline.defs.decisions import Decisions, decide
-
-    with plain_errors(topview.outline), topview.ledger() as ledger:
-        chosen = [f"{name}={image}" for name, image in config.choose.items()]
-        decisions = Decisions.of(config.approve, config.reject, chosen, config.again)
-        decide(ledger, decisions, who=config.who, why=config.why)
-    context.log.info(f"{decisions.summary or 'Nothing was decided'}.")
-
-
 def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
     """The pipeline's jobs; `assets` are those that are made."""
     outline = topview.outline
-
-    def own(op: dg.OpDefinition) -> Any:
-        """The op under the pipeline's own name, for that is global to a code location.
-
-        The step, and its key in a run's config, have the plain name.
-        """
-        return op.with_replaced_properties(outline.of(op.name)).alias(op.name)
-
+    own = outline.own
     options: dict[str, Any] = {"executor_def": dg.in_process_executor, "tags": outline.tags}
     resources = {"topview": topview, "topview_plans": KeptPlans(topview)}
 
@@ -430,8 +390,12 @@ def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
         name=outline.of(CATCH_UP),
         description="Brings products of the catalogue up to date, any list of them: plans what is "
         "missing, changed, pending or due, then makes just that. Running it again is free for what "
-        "exists.",
+        "exists.\n\nThe defaults make all that is missing or changed. To see a plan and spend "
+        "nothing, launch only the op plan_catch_up.",
         resource_defs=resources,
+        config=catch_up_config(
+            products=[], stages=[], limit=None, credit_limit=None, force=False, accept_change=False
+        ),
         **options,
     )
     def catch_up() -> None:
@@ -458,21 +422,14 @@ def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
     def sync_products() -> None:
         own(sync_with_catalogue)()
 
-    @dg.job(
-        name=outline.of(REVIEW_SCENES),
-        description="Keeps a person's decisions about scenes that wait before their videos are "
-        "paid: approve, reject, choose, again. Spends nothing.",
-        resource_defs=resources,
-        **options,
-    )
-    def review_scenes() -> None:
-        own(keep_reviews)()
-
     materialize_products = dg.define_asset_job(
         name=outline.of(MATERIALIZE_PRODUCTS),
         selection=assets,
-        description="Materializes all assets of one product, or of a range of products in one run: "
-        "for schedules and sensors of your own.",
+        description="Materializes all assets of one product, or of a range of products in one run."
+        "\n\nIts page Partitions, with *Show per-asset status*, is the matrix of products and "
+        "stages.",
+        config={"ops": {outline.of("product_videos"): {"config": {"credit_limit": None}}}},
         **options,
     )
-    return [catch_up, resume_tasks, materialize_products, sync_products, review_scenes]
+    decided = decision_jobs(topview, options)
+    return [catch_up, resume_tasks, materialize_products, sync_products, *decided]

@@ -1,13 +1,13 @@
-"""Metadata of events: a materialization with its preview, links, times and costs; tables.
+"""Metadata of events: a materialization with its pictures, links, times and costs; tables.
 
-Numbers stay numbers: the UI plots credits, bytes and seconds (waiting for a slot, running at
-Topview, being stored, and of the video) over a partition's history.
+Three numbers stay numbers, for the UI plots them over a partition's history: credits, seconds at
+Topview, seconds of the video. What identifies a result is in one table.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from topview_pipeline.store.records import Artifact
+from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from topview_pipeline.ledger import Task
@@ -25,28 +26,14 @@ if TYPE_CHECKING:
     from topview_pipeline.store import Store
 
 MOST_ROWS: Final = 1000
-_FILES: Final = dg.TableSchema(
-    columns=[
-        dg.TableColumn("file", "string"),
-        dg.TableColumn("bytes", "int"),
-        dg.TableColumn("uri", "string"),
-        dg.TableColumn("sha256", "string"),
-    ]
+_TECHNICAL: Final = dg.TableSchema(
+    columns=[dg.TableColumn("what", "string"), dg.TableColumn("value", "string")]
 )
 """One for all events: Dagster keeps a step's events until it ends, those of 10,000 products too."""
+_LONGEST_MARKDOWN: Final = 999
+"""Characters: Dagster shows a Markdown value of 1,000 and more as a link to open it."""
 
-_KINDS: Final[Mapping[type, Callable[[Any], dg.MetadataValue[Any]]]] = {
-    bool: dg.MetadataValue.bool,
-    int: dg.MetadataValue.int,
-    float: dg.MetadataValue.float,
-    str: dg.MetadataValue.text,
-}
 ACCOUNT: Final = "topview/account"
-_REPEATED: Final = frozenset(
-    f"topview/{name}"
-    for name in ("credits", "reused", "mode", "width", "height", "attempt", "faces", "account")
-)
-"""Keys whose values thousands of events have in common."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +64,9 @@ def made_metadata(
     preview: Preview | None,
     verdict: Verdict | None = None,
     media_url: str | None = None,
+    behind: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Metadata of one stored task.
+    """Metadata of one stored task, at most ten: the UI keeps their order.
 
     Args:
         account: id of the account: a new ledger recognises by it that something was made.
@@ -87,98 +75,115 @@ def made_metadata(
         preview: None where previews are off.
         verdict: of the check; None where checks are off.
         media_url: below which a browser finds the store's files; None: the store's own addresses.
+        behind: name and Markdown of the pictures that it was made from.
     """
     artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
-    # The UI keeps this order: what one looks at, what it cost and took, what identifies it.
     values: dict[str, Any] = {}
     if preview is not None and preview.markdown is not None:
         values["topview/preview"] = dg.MetadataValue.md(preview.markdown)
-    values |= _links(artifacts, store, media_url)
+    if behind is not None:
+        values[f"topview/{behind[0]}"] = dg.MetadataValue.md(behind[1])
+    seconds = _video_seconds(preview, verdict)
+    times = _times(task, duration_is_unknown=duration_is_unknown)
     credits_paid = 0.0 if reused else task.cost_credits
-    if credits_paid is not None:
-        values["topview/credits"] = float(credits_paid)
-    values["topview/reused"] = reused
-    if task.mode is not None:
-        values["topview/mode"] = task.mode
-    values |= _measured(preview, verdict) | _times(task, duration_is_unknown=duration_is_unknown)
-    values["topview/bytes"] = sum(artifact.size for artifact in artifacts)
+    values["topview/caption"] = caption(task, preview, seconds, times, reused=reused)
+    links = _links(artifacts, store, media_url)
+    if links:
+        values["topview/open"] = dg.MetadataValue.md(links)
+    plotted = {"credits": credits_paid, "seconds_running": times.get("running")}
+    plotted["video_seconds"] = seconds
+    values |= {f"topview/{name}": float(one) for name, one in plotted.items() if one is not None}
     addresses = [store.address(artifact) for artifact in artifacts]
-    values["topview/files"] = _file_table(artifacts, addresses)
-    values |= {
-        "topview/attempt": task.attempt,
-        "topview/task_id": task.topview_task_id or "",
-        **{f"topview/{name}": value for name, value in stage.facts(task.result or {}).items()},
-        "topview/fingerprint": task.fingerprint,
-        ACCOUNT: account,
-    }
+    values["topview/technical"] = _technical(
+        {
+            "task at Topview": task.topview_task_id or "",
+            **{
+                name.replace("_", " "): value
+                for name, value in stage.facts(task.result or {}).items()
+            },
+            "attempt": str(task.attempt),
+            **{f"seconds {name}": f"{took:g}" for name, took in times.items()},
+            "fingerprint": task.fingerprint,
+            **{
+                artifact.name: f"{artifact.size:,} bytes, sha256 {artifact.sha256}, {address}"
+                for artifact, address in zip(artifacts, addresses, strict=True)
+            },
+        }
+    )
+    values[ACCOUNT] = _text_of(account)
     if artifacts:
-        values["topview/sha256"] = artifacts[0].sha256
         values["dagster/uri"] = addresses[0]
-    return {key: _one_of(value) if key in _REPEATED else value for key, value in values.items()}
+    return values
 
 
-@lru_cache(maxsize=1024, typed=True)
-def _one_of(value: bool | float | str) -> dg.MetadataValue[Any]:
+def caption(
+    task: Task,
+    preview: Preview | None,
+    seconds: float | None,
+    times: Mapping[str, float],
+    *,
+    reused: bool,
+) -> str:
+    """Length, size, mode, cost and time of a result, in one line."""
+    parts = [] if seconds is None else [f"{seconds:.1f} s"]
+    if preview is not None and preview.width and preview.height:
+        parts.append(f"{preview.width} × {preview.height}")
+    parts += [task.mode] if task.mode else []
+    if reused:
+        parts.append("made before, nothing paid")
+    else:
+        parts += (
+            [] if task.cost_credits is None else [counted(round(task.cost_credits, 2), "credit")]
+        )
+        parts += [f"{times['running']:.1f} s at Topview"] if "running" in times else []
+    return " · ".join(parts)
+
+
+@lru_cache(maxsize=64)
+def _text_of(value: str) -> dg.TextMetadataValue:
     """One object for equal values: Dagster keeps a step's events until it ends."""
-    return _KINDS[type(value)](value)
+    return dg.MetadataValue.text(value)
 
 
-def _measured(preview: Preview | None, verdict: Verdict | None) -> dict[str, float]:
-    """Pixels, and seconds of a video: as the check measured them, else as the preview has them."""
+def _video_seconds(preview: Preview | None, verdict: Verdict | None) -> float | None:
+    """Seconds of a video: as the check measured them, else as the preview has them."""
     seconds = None if verdict is None else verdict.numbers.get("video_seconds")
     if seconds is None and preview is not None:
         seconds = preview.seconds
-    values = {
-        "topview/video_seconds": None if seconds is None else round(seconds, 3),
-        "topview/width": None if preview is None else preview.width,
-        "topview/height": None if preview is None else preview.height,
-    }
-    return {key: value for key, value in values.items() if value is not None}
+    return None if seconds is None else round(seconds, 3)
 
 
 def _times(task: Task, *, duration_is_unknown: bool) -> dict[str, float]:
     """Seconds that it waited for a slot, ran at Topview, and took to be stored."""
-    values = {"topview/seconds_queued": task.reserved_at - task.queued_at}
+    values = {"queued": task.reserved_at - task.queued_at}
     if task.pending_at is not None and task.succeeded_at is not None and not duration_is_unknown:
-        values["topview/seconds_running"] = task.succeeded_at - task.pending_at
+        values["running"] = task.succeeded_at - task.pending_at
         if task.stored_at is not None:
-            values["topview/seconds_storing"] = task.stored_at - task.succeeded_at
+            values["storing"] = task.stored_at - task.succeeded_at
     # Clocks are set back now and then.
     return {name: round(max(seconds, 0.0), 3) for name, seconds in values.items()}
 
 
-def _links(
-    artifacts: Sequence[Artifact], store: Store, media_url: str | None
-) -> dict[str, dg.UrlMetadataValue]:
-    """Links that open a picture in full size, and play the video.
+def _links(artifacts: Sequence[Artifact], store: Store, media_url: str | None) -> str:
+    """Links that open a picture in full size, and play the video, as Markdown.
 
     To a bucket without `media_url` they are signed, for a week. None where a browser would not
     follow it: neither s3: nor file: is opened from Dagster's page.
     """
-    links = {
-        artifact.name.partition(".")[0]: store.link(artifact, media_url) for artifact in artifacts
-    }
-    return {
-        f"topview/open_{name}": dg.MetadataValue.url(link)
-        for name, link in links.items()
-        if link.startswith(("http://", "https://"))
-    }
+    shown = ""
+    for artifact in artifacts:
+        link = store.link(artifact, media_url)
+        word = f"[{artifact.name.partition('.')[0].replace('_', ' ')}](<{link}>)"
+        longer = f"{shown} · {word}" if shown else word
+        if link.startswith(("http://", "https://")) and len(longer) <= _LONGEST_MARKDOWN:
+            shown = longer
+    return shown
 
 
-def _file_table(artifacts: Sequence[Artifact], addresses: Sequence[str]) -> dg.TableMetadataValue:
+def _technical(values: Mapping[str, str]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "file": artifact.name,
-                    "bytes": artifact.size,
-                    "uri": address,
-                    "sha256": artifact.sha256,
-                }
-            )
-            for artifact, address in zip(artifacts, addresses, strict=True)
-        ],
-        schema=_FILES,
+        [dg.TableRecord({"what": name, "value": value}) for name, value in values.items() if value],
+        schema=_TECHNICAL,
     )
 
 
@@ -187,29 +192,47 @@ def preview_of(stage: Stage, task: Task, store: Store) -> Preview:
 
     "No picture" never fails a product, and where previews are off this is not called.
     """
-    artifacts = {one.name: one for one in map(Artifact.from_json, task.artifacts or ())}
-    shown = next((artifacts[name] for name in stage.preview_files if name in artifacts), None)
-    main = artifacts.get(stage.main_file)
+    main = {one.name: one for one in map(Artifact.from_json, task.artifacts or ())}.get(
+        stage.main_file
+    )
     size = Preview() if main is None else _size_of(main, store)
-    markdown = None if shown is None else _inline(shown, store)
-    return Preview(markdown, size.width, size.height, size.seconds)
+    return Preview(pictures_of(stage, task, store), size.width, size.height, size.seconds)
 
 
-def _inline(shown: Artifact, store: Store) -> str | None:
+def pictures_of(stage: Stage, task: Task, store: Store, marked: Collection[str] = ()) -> str | None:
+    """A task's pictures as Markdown that the UI draws inline: one, or all to choose from.
+
+    Args:
+        marked: the file that gets a frame.
+    """
     # Pillow and FFmpeg take 0.3 s to import, and the code location must load without them.
-    from topview_pipeline.media.preview import inline_preview, poster
+    from topview_pipeline.media.preview import inline_preview
     from topview_pipeline.media.probe import MediaError
     from topview_pipeline.store import StoreError
 
+    artifacts = {one.name: one for one in map(Artifact.from_json, task.artifacts or ())}
+    names = [name for name in stage.preview_files if name in artifacts][:1]
+    if stage.shows_all_files:
+        names = list(artifacts)
+    places = [place for place, name in enumerate(names) if name in marked]
     try:
-        data = store.read_bytes(shown)
-        if shown.media_type.startswith("video/"):
-            frame = io.BytesIO()
-            poster(data).save(frame, "PNG")
-            data = frame.getvalue()
-        return inline_preview(data)
+        pictures = [_picture(artifacts[name], store) for name in names]
+        framed = places[0] if places and len(names) > 1 else None
+        return inline_preview(*pictures, marked=framed) if pictures else None
     except (MediaError, StoreError, OSError):
         return None
+
+
+def _picture(shown: Artifact, store: Store) -> bytes:
+    """Its bytes; of a video those of a frame."""
+    from topview_pipeline.media.preview import poster
+
+    data = store.read_bytes(shown)
+    if not shown.media_type.startswith("video/"):
+        return data
+    frame = io.BytesIO()
+    poster(data).save(frame, "PNG")
+    return frame.getvalue()
 
 
 def _size_of(main: Artifact, store: Store) -> Preview:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -32,7 +32,7 @@ class Outline:
     """The outline of one pipeline.
 
     Attributes:
-        name: of the pipeline; also the group of its assets.
+        name: of the pipeline; it begins the names of its groups, if it is not the default.
         spelling: how messages name settings, as `settings.spelled` takes it.
     """
 
@@ -73,6 +73,13 @@ class Outline:
     def of(self, name: str) -> str:
         """The pipeline's own name for a job, a sensor, a resource or a partition set."""
         return name if self.name == DEFAULT_NAME else f"{self.name}_{name}"
+
+    def own(self, op: dg.OpDefinition) -> Any:
+        """Return the op under the pipeline's own name, which is global to a code location.
+
+        Call it in a job. The step, and its key in a run's config, have the plain name.
+        """
+        return op.with_replaced_properties(self.of(op.name)).alias(op.name)
 
     def key(self, asset: str) -> dg.AssetKey:
         """The key of an asset; one object for all events, which Dagster keeps until a step ends."""

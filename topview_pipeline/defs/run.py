@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from topview_pipeline.defs.dagster_private import event_log_kept_open, locations_ticking
+from topview_pipeline.defs.dagster_private import event_log_kept_open, locations_ticking, tag_run
 from topview_pipeline.defs.durable import check_durable
 from topview_pipeline.defs.event_lines import write_line
 from topview_pipeline.defs.events import DagsterEvent, Report, Reporter
@@ -137,6 +137,14 @@ class Production:
             ]
             yield from self._produce(works, ledger, reporter, orphans=tuple(orphans))
 
+    def tag_run(self) -> None:
+        """Say in the run's tags what it came to: the list of runs shows them."""
+        tags = {
+            "topview/result": self.report.summary,
+            "topview/credits": f"{self.report.credits:.2f}",
+        }
+        tag_run(self._context.instance, self._run.run_id, tags)
+
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[Ledger, Reporter]]:
         """The ledger, paired with its store before anything is written."""
@@ -189,7 +197,7 @@ class Production:
         orphans: tuple[Task, ...] = (),
     ) -> Iterator[DagsterEvent]:
         products = {work.product.product_id: work.product for work in works}
-        reporter.expect(set(products))
+        reporter.expect(products)
         rules = ReviewRules.of(self._config, self._run.gate)
 
         def blocks(made: Made, verdict: Verdict) -> bool:

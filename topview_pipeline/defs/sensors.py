@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -317,7 +318,8 @@ def _follow(
             is_over=lambda: time.monotonic() > ends,
         )
     left_over = len(looked.changed) - catalogue_sync.MOST_OBSERVATIONS
-    observations = list(looked.observations(topview.outline))[: catalogue_sync.MOST_OBSERVATIONS]
+    sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
+    observations = list(islice(looked.observations(sources), catalogue_sync.MOST_OBSERVATIONS))
     # What is left over is found again only from where this look began.
     place = start if left_over > 0 else looked.place
     is_more = left_over > 0 or not looked.is_whole

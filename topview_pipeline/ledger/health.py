@@ -7,7 +7,7 @@ be read. The table of its run and its partition's history say so.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from topview_pipeline.ledger.ledger import Ledger
 from topview_pipeline.ledger.task_row import Task, TaskState
 from topview_pipeline.ledger.tasks import ATTEMPTS_BY_ITSELF
+from topview_pipeline.media import Outcome, Verdict
 
 MOST_SHOWN: Final = 20
 EXPIRING_AFTER_SECONDS: Final = 3 * 86400.0
@@ -47,8 +48,14 @@ class Answer:
     fix: str
 
 
-def health(ledger: Ledger, *, credits_a_day: float | None) -> dict[str, Answer]:
-    """The answers to all questions, by name."""
+def health(
+    ledger: Ledger, *, credits_a_day: float | None, stages: Collection[str] = ()
+) -> dict[str, Answer]:
+    """The answers to all questions, by name.
+
+    Args:
+        stages: keys of the stages whose results a person should look at.
+    """
     retired = ledger.catalogue.retired()
     # Nothing can be done about a product that left the catalogue: it cannot be run again.
     unmade = [row for row in ledger.tasks.unmade() if row.product_id not in retired]
@@ -71,6 +78,7 @@ def health(ledger: Ledger, *, credits_a_day: float | None) -> dict[str, Answer]:
         ),
         "credits_used_up": _credits_used_up(ledger, credits_a_day),
         "catalogue_held": _catalogue_held(ledger),
+        "products_to_look_at": _to_look_at(ledger, stages, retired),
     }
 
 
@@ -152,6 +160,29 @@ def _catalogue_held(ledger: Ledger) -> Answer:
     held = ledger.catalogue.held()
     fix = "fix the catalogue, or accept the change with topview-pipeline run --accept-change"
     return _answer([] if held is None else [Case("", "", held[0], fix)], fix)
+
+
+def _to_look_at(ledger: Ledger, stages: Collection[str], retired: Collection[str]) -> Answer:
+    """Results that failed their check or are doubtful, and that nobody approved of."""
+    approved = {key for key, one in ledger.reviews.all().items() if one.decision == "approved"}
+    words = {
+        Outcome.FAILED: "failed its check, so it is in no manifest",
+        Outcome.DOUBTFUL: "its check warns, and it is exported",
+    }
+    cases = []
+    last = ledger.tasks.last_made_all(verdicts_of=stages)
+    for (product_id, stage), row in sorted(last.items()):
+        verdict = Verdict.from_json(row.quality)
+        if (
+            verdict is not None
+            and verdict.outcome in words
+            and product_id not in retired
+            and (product_id, row.fingerprint) not in approved
+        ):
+            what = f"{words[verdict.outcome]}: {verdict.why}"
+            cases.append(Case(product_id, stage, what, verdict.fix))
+    fix = "look at them in the gallery; topview-pipeline review approves scenes, or asks for others"
+    return _answer(cases, fix)
 
 
 def _answer(cases: Iterable[Case], fix: str) -> Answer:

@@ -102,6 +102,11 @@ class History:
         total = self._db.scalar(sa.select(sa.func.count()).where(*which)) or 0
         return list(map(task_of, self._db.rows(rows))), total
 
+    def newest(self) -> int:
+        """The number of the newest event: while it stays, no task and no decision has changed."""
+        with self._db.read() as connection:
+            return connection.execute(sa.select(sa.func.max(task_event.c.id))).scalar() or 0
+
     def events(self, task_id: int) -> list[TaskEvent]:
         """All events of a row, the oldest first."""
         mine = task_event.c.account == self._account, task_event.c.task_id == task_id

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from topview_pipeline.media.probe import Media, opened_image, opened_video, seconds_of
@@ -25,29 +26,64 @@ _SIDES: Final = (192, 176, 160, 144, 128, 112, 96, 80, 72, 64, 56, 48, 40, 32, 2
 _QUALITIES: Final = (80, 60, 45, 35, 25, 20, 15, 10)
 """Of WebP. At 10, face and product are still plain to see, in a picture with half as many pixels
 again as at 20."""
+_GAP: Final = 5
+"""Pixels between pictures side by side, and of the frame around the marked one."""
+_BETWEEN, _FRAME = (255, 255, 255), (33, 102, 235)
 _BEHIND: Final = (236, 236, 236)
 """The light grey behind a transparent picture."""
 
 
-def inline_preview(media: Media) -> str | None:
+def inline_preview(*pictures: Media, marked: int | None = None) -> str | None:
     """A Markdown image of at most 999 characters, as large and then as good as fits.
 
     None when even the smallest does not fit. Raises MediaError.
+
+    Args:
+        pictures: several are drawn side by side, equally high.
+        marked: the place of the one that gets a frame, from 0.
     """
     from PIL import Image
 
-    with opened_image(media) as opened:
-        whole = _opaque(opened)
-    whole.thumbnail((_SIDES[0], _SIDES[0]), Image.Resampling.LANCZOS)
+    whole = _side_by_side([_shown(picture) for picture in pictures], marked)
     for side in _SIDES:
         small = whole.copy()
-        small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        small.thumbnail((side * len(pictures), side), Image.Resampling.LANCZOS)
         if len(_webp(small, _QUALITIES[-1])) > _MOST_BYTES:
             continue
         encoded = (_webp(small, quality) for quality in _QUALITIES)
         best = next(data for data in encoded if len(data) <= _MOST_BYTES)
         return _BEFORE + base64.b64encode(best).decode("ascii") + _AFTER
     return None
+
+
+def _shown(picture: Media) -> Image.Image:
+    """The picture without transparency, no larger than any preview."""
+    from PIL import Image
+
+    with opened_image(picture) as opened:
+        opened.draft("RGB", (2 * _SIDES[0], 2 * _SIDES[0]))  # of a JPEG a quarter is read faster
+        whole = _opaque(opened)
+    whole.thumbnail((_SIDES[0], _SIDES[0]), Image.Resampling.LANCZOS)
+    return whole
+
+
+def _side_by_side(pictures: Sequence[Image.Image], marked: int | None) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    if len(pictures) == 1 and marked is None:
+        return pictures[0]
+    height = max(picture.height for picture in pictures)
+    places = [_GAP]
+    for picture in pictures:
+        places.append(places[-1] + picture.width + _GAP)
+    strip = Image.new("RGB", (places[-1], height + 2 * _GAP), _BETWEEN)
+    for place, picture in zip(places, pictures, strict=False):
+        strip.paste(picture, (place, _GAP))
+    if marked is not None:
+        width, tall = pictures[marked].size
+        box = (places[marked] - _GAP, 0, places[marked] + width + _GAP - 1, tall + 2 * _GAP - 1)
+        ImageDraw.Draw(strip).rectangle(box, outline=_FRAME, width=_GAP)
+    return strip
 
 
 def poster(media: Media) -> Image.Image:

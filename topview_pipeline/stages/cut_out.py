@@ -65,19 +65,20 @@ class CutOut(Stage):
     main_file = CUT_OUT_FILE
     preview_files = (CUT_OUT_FILE,)
     label = "Cut-out"
-    kinds = frozenset({"topview", "image"})
+    kinds = frozenset({"file", "topview", "image"})
     description = (
-        "**The product without its background**: a cut-out (RGBA, cropped to the product) and a "
+        "The product without its background: a cut-out (RGBA, cropped to the product) and a "
         "mask of the photo's size.\n\n"
         "Made by Topview's `remove_background`; seconds, free.\n\n"
-        "*If it fails*, or its check does: look at the photo. A plain background and one clear "
+        "**If it fails**, or its check does: look at the photo. A plain background and one clear "
         "product work best."
     )
     source_label = "photo"
     source_kind = "image"
     source_description = (
-        "The product's photo in the catalogue (`image` or `product_image_file_id`). Its data "
-        "version is the sha256 of the photo: a renamed file changes nothing."
+        "The product's photo in the catalogue.\n\nIts columns are `image` or "
+        "`product_image_file_id`. Its data version is the sha256 of the photo: a renamed file "
+        "changes nothing."
     )
     check_description = "The cut-out is neither empty nor the whole photo."
 

@@ -93,22 +93,24 @@ class Scenes(Stage):
     typical_seconds = 90.0
     main_file = "scene_1.png"
     preview_files = ("scene_1.png",)
+    shows_all_files = True
     label = "Scenes"
-    kinds = frozenset({"topview", "image"})
+    kinds = frozenset({"file", "topview", "image"})
     description = (
-        "**The product in a scene with a person**: one or more images; `faceExistence` says "
-        "whether Topview found a face.\n\n"
+        "The product in a scene with a person: one or more images.\n\n"
+        "`faceExistence` says whether Topview found a face. "
         "Made by Topview's `image_replace` (v2) from the cut-out; one to two minutes, about one "
         "credit for each image.\n\n"
-        "*If it fails*: `4004` means that an id in the row is unknown; `6001` that Topview's "
-        "content policy refuses the template or prompt. *If its check fails*: change the template, "
-        "`location` or prompt. Whether the product looks right, only a person can see."
+        "**If it fails**: `4004` means that an id in the row is unknown; `6001` that Topview's "
+        "content policy refuses the template or prompt. **If its check fails**: change the "
+        "template, `location` or prompt. Whether the product looks right, only a person can see."
     )
     source_label = "scene"
     source_kind = "config"
     source_description = (
-        "Where the product is put: template or avatar, face, and `location` (manual) or "
-        "`image_edit_prompt` (auto). Changing it makes the scene, and then the video, stale."
+        "Where the product is put: template or avatar, face, and place or prompt.\n\n"
+        "The place is `location` (two scenes), the prompt `image_edit_prompt` (one). Changing it "
+        "makes the scene, and then the video, stale."
     )
     check_description = (
         "Every image is large enough and shows something, and Topview found a face in one of them."

@@ -191,6 +191,7 @@ class Stage(ABC):
     source_description: ClassVar[str]
     main_file: ClassVar[str]  # the stored file that a person opens first; its size is shown
     preview_files: ClassVar[tuple[str, ...]]  # the first that is stored becomes the preview
+    shows_all_files: ClassVar[bool] = False  # all are, side by side: a person chooses one of them
 
     # What goes in
 

@@ -86,16 +86,16 @@ class Video(Stage):
     main_file = VIDEO_FILE
     preview_files = (COVER_FILE, VIDEO_FILE)
     label = "Video"
-    kinds = frozenset({"topview", "video"})
+    kinds = frozenset({"file", "topview", "video"})
     description = (
-        "**The finished video**: the person in the scene speaks the script; H.264 with sound.\n\n"
-        "Made by Topview's `image2Video` (v2) from the chosen image, else the best of those that "
-        "passed their check; "
-        "some minutes, priced by mode and length (`TOPVIEW_PRICES`, until one was paid).\n\n"
-        "*If it fails*: without a face only mode `avatar2` works; text needs `script` and "
-        "`voice_id`. What was submitted and not yet seen finished is never sent again: the "
-        "`pending_task_sensor` brings it home. *If its check fails*: look at it, then have it made "
-        "(and paid) again with `force`; until then it is in no manifest."
+        "The finished video: the person in the scene speaks the script; H.264 with sound.\n\n"
+        "Made by Topview's `image2Video` (v2) from the scene that you chose, else from the best of "
+        "those that passed their check; some minutes, priced by mode and length (`TOPVIEW_PRICES`, "
+        "until one was paid).\n\n"
+        "**If it fails**: without a face only mode `avatar2` works; text needs `script` and "
+        "`voice_id`. A submitted task is never sent twice: `pending_task_sensor` collects it when "
+        "it is done. **If its check fails**: watch it. To make it again, run `catch_up` with "
+        "`force: true`, which is charged again; until then it is in no manifest."
     )
     source_label = "script"
     source_kind = "text"
