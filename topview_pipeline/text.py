@@ -91,7 +91,8 @@ def one_line(text: str) -> str:
 
 _COMMAND: Final = re.compile(
     r"topview-pipeline ((?:tasks|ledger) [a-z]+"
-    r"|run|plan|check|review|choose|export|gallery|probe|voices|captions|avatars)\b(?! --pipeline)"
+    r"|run|plan|check|review|choose|export|gallery|probe|voices|captions|avatars|metrics|purge)\b"
+    r"(?! --pipeline)"
 )
 """A command that works on a pipeline, as messages have it."""
 

@@ -108,7 +108,7 @@ def test_what_another_began_after_a_loss_lets_no_pipeline_pay_again(
     said = failure_of(brands.catch_up("acme"))
     assert "Dagster has materializations of this account" in said
     assert "has no task of this pipeline" in said
-    assert "`topview-pipeline ledger adopt`" in said
+    assert "`topview-pipeline ledger adopt --pipeline acme`" in said
     assert brands.shop.accepted() == paid
 
     with brands.ledger("zeta") as zeta:
