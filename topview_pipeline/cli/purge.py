@@ -113,5 +113,4 @@ def _remove_files(store: str, account: str, row: Task) -> None:
 def _keys(account: str, row: Task) -> Iterator[str]:
     for artifact in row.artifacts or ():
         yield artifact["path"]
-        yield f"{artifact['path'].rpartition('/')[0]}/result.json"
     yield f"{account}/index/{row.fingerprint}.json"
