@@ -126,7 +126,7 @@ def test_a_ledger_that_cannot_be_read_is_an_alert_and_no_check(
 ) -> None:
     """Nothing is evaluated then, and the UI shows yesterday's green."""
 
-    def broken(_: Any) -> Any:
+    def broken(*_: Any) -> Any:
         raise LedgerUnavailable("the server is gone", "ledger")
 
     account.tick()
@@ -146,7 +146,7 @@ def test_a_sum_that_changes_with_each_task_is_no_news(
     """A day's limit that is used up would be an alert an hour."""
     spent = iter(("9 of 10", "9.5 of 10"))
 
-    def answers(_: Any) -> dict[str, Answer]:
+    def answers(*_: Any) -> dict[str, Answer]:
         return {"credits_used_up": Answer(1, (Case("", "", next(spent), "wait"),), "wait")}
 
     monkeypatch.setattr("topview_pipeline.defs.checks._answers", answers)

@@ -57,9 +57,11 @@ def of_task(root: str = "file:///store", **options: Any) -> dict[str, Any]:
         result={},
         fingerprint="f",
     )
-    store: Any = SimpleNamespace(
-        address=lambda artifact, base_url=None: f"{base_url or root}/{artifact.path}"
-    )
+
+    def address(artifact: Artifact, base_url: str | None = None) -> str:
+        return f"{base_url or root}/{artifact.path}"
+
+    store: Any = SimpleNamespace(address=address, link=address)
     options = {
         "account": "a",
         "reused": False,

@@ -187,7 +187,7 @@ def test_a_stop_does_not_wait_for_answers_that_can_be_had_again(hanging: World, 
     assert hanging.rows(TaskState.RESERVED, TaskState.UNKNOWN) == []
 
 
-@pytest.mark.parametrize("ends", [{"stop_after": 5.0}, {"wait_seconds": 1.0}])
+@pytest.mark.parametrize("ends", [{"stop_after": 25.0}, {"wait_seconds": 1.0}])
 def test_a_run_ends_after_the_answer_to_a_submit(hanging: World, ends: dict[str, float]) -> None:
     hanging.gateway.on("/submit", Late(40.0))
     seconds, _ = _seconds_of_a_run(hanging, **ends)

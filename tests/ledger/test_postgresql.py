@@ -32,7 +32,7 @@ def test_a_missing_driver_is_named_with_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg2", None)
     with pytest.raises(LedgerUnavailable, match=r"pip install 'topview-pipeline\[postgres\]'$"):
-        open_at(url)
+        open_at(f"{url}&application_name=new")  # of known URLs the process has an engine
 
 
 def test_a_server_that_is_away(url: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,21 @@ from tests.scenarios.life import NOT_TOPVIEW, Fates, born, ended
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import Timing
 from topview_pipeline.ledger import ATTEMPTS_BY_ITSELF, Ledger, Task, TaskState
-from topview_pipeline.sandbox.api.faults import FAULTS
+from topview_pipeline.sandbox.api.faults import FAULTS, RUINS
 from topview_pipeline.testing import sandbox
 
 PRODUCTS = 300
 SLOTS = 16
 _KILLED_AT = (200, 400)
 """Stored rows, of 900, at which a process is killed."""
-_OFTEN = dict(zip(FAULTS, (0.02, 0.03, 0.04, 0.05) * 3, strict=True))
+_OFTEN = dict(
+    zip(
+        [name for name in FAULTS if name not in {*chain(*RUINS.values())}],
+        (0.02, 0.03, 0.04, 0.05) * 3,
+        strict=True,
+    )
+)
+"""Ruined pictures are held by the gate, without a row that says why: tests/engine/test_review.py."""
 _MEDIANS = dict.fromkeys(("remove_background", "image_replace", "image2Video"), 0.05)
 _DEADLINES = dict.fromkeys(("remove_background", "image_replace", "image2video"), 4.0)
 """Seconds. A lost answer holds its slot so long."""
@@ -77,7 +85,7 @@ def test_every_product_is_finished_or_named_with_a_reason_of_its_own(
     counters = workshop.sandbox.counters()
     with capsys.disabled():
         sys.stdout.write(f"\n{_numbers(reasons, counters, workshop.lives, seconds)}\n")
-    assert set(counters["faults"]) == set(FAULTS)
+    assert set(counters["faults"]) == set(_OFTEN)
     assert counters["duplicate_tasks"] == []
     assert counters["slots"]["peak"] <= SLOTS
     assert len(counters["orphan_tasks"]) <= len(unknown)

@@ -24,7 +24,6 @@ OF_A_TASK = (
     "succeeded",
     "downloaded",
     "files_kept",
-    "result_written",
     "indexed",
     "stored",
 )

@@ -30,6 +30,7 @@ from topview_pipeline.cli.environment import (
     usable_catalogue,
 )
 from topview_pipeline.cli.outcome import Left, say_outcome, say_refused, summary_document
+from topview_pipeline.cli.refused import refused_scenes
 from topview_pipeline.cli.watcher import Watcher
 from topview_pipeline.defs.dagster_private import (
     Ended,
@@ -40,7 +41,6 @@ from topview_pipeline.defs.dagster_private import (
 )
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
 from topview_pipeline.defs.run import STOPPED, pair
-from topview_pipeline.plan.refused import refused_scenes
 from topview_pipeline.stages import stages_named
 from topview_pipeline.stop import stop
 

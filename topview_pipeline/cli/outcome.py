@@ -10,10 +10,10 @@ from rich.console import Console
 
 from topview_pipeline.cli.console import in_credits, say, say_rows
 from topview_pipeline.cli.progress import Key, Progress, left_over
+from topview_pipeline.cli.refused import Refused
 from topview_pipeline.cli.watcher import AT_TOPVIEW
 from topview_pipeline.defs.failures import Entry, entries_of, not_finished
 from topview_pipeline.ledger import Ledger, Task, TaskState
-from topview_pipeline.plan.refused import Refused
 from topview_pipeline.text import counted
 
 

@@ -36,13 +36,13 @@ from topview_pipeline.cli.environment import (
 )
 from topview_pipeline.cli.outcome import say_refused
 from topview_pipeline.cli.progress import balance, left_over
+from topview_pipeline.cli.refused import Refused, refused_scenes
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
 from topview_pipeline.defs.run import pair
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
 from topview_pipeline.plan.known import estimator
-from topview_pipeline.plan.refused import Refused, refused_scenes
 from topview_pipeline.plan.trial import (
     Limits,
     Proved,
