@@ -34,7 +34,7 @@ _OFTEN = dict(
         strict=True,
     )
 )
-"""Ruined pictures are held by the gate, without a row that says why: tests/engine/test_review.py."""
+"""All but ruined pictures, which the gate holds without a row: see tests/engine/test_review.py."""
 _MEDIANS = dict.fromkeys(("remove_background", "image_replace", "image2Video"), 0.05)
 _DEADLINES = dict.fromkeys(("remove_background", "image_replace", "image2video"), 4.0)
 """Seconds. A lost answer holds its slot so long."""
