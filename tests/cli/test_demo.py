@@ -129,7 +129,7 @@ def test_the_demo_has_a_manifest_and_a_gallery_and_a_choice_can_be_made(home: De
         manifest = instance.get_latest_materialization_event(dg.AssetKey("videoManifest"))
         assert manifest is not None
         assert manifest.asset_materialization is not None
-        assert manifest.asset_materialization.metadata["topview/videos"].value == 1
+        assert manifest.asset_materialization.metadata["dagster/row_count"].value == 1
         assert not list(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
 
     with served_gallery(home) as url:
