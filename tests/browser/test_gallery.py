@@ -30,6 +30,7 @@ from topview_pipeline.store import Artifact, Store
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gallery")]
 
 _PATIENCE_SECONDS: Final = 20.0
+expect.set_options(timeout=_PATIENCE_SECONDS * 1000)
 _WAIT: Final = Wait("The scene waits for a person", 0.5)
 
 
@@ -184,7 +185,7 @@ def test_a_product_has_an_address_and_shows_its_past(page: Page, tmp_path: Path)
     page.wait_for_url("**product=blue+shoe**")
     page.keyboard.press("Escape")
     expect(view).to_be_hidden()
-    assert page.evaluate("document.activeElement.innerText").startswith("blue shoe")
+    until(page, "document.activeElement.innerText.startsWith('blue shoe')")
 
 
 def test_a_video_plays_large_and_on_hover_from_a_file(page: Page, tmp_path: Path) -> None:
