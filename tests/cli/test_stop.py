@@ -38,7 +38,7 @@ _COUNT = int(os.environ.get("TOPVIEW_STOP_MOMENTS", "8"))
 
 def moments(count: int) -> list[float]:
     """Moments of the first 20 seconds, half of them in the first 3, where most differs."""
-    parts = ((0.15, 3.0, count // 2), (3.0, 8.0, count // 4), (8.0, 20.0, count - 3 * count // 4))
+    parts = ((0.3, 3.0, count // 2), (3.0, 8.0, count // 4), (8.0, 20.0, count - 3 * count // 4))
     return [
         round(begin + (end - begin) * number / share, 3)
         for begin, end, share in parts
