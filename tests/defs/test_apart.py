@@ -42,11 +42,17 @@ def refusal(*parts: PipelineConfig | dg.Definitions) -> str:
             {"ledger_url": "sqlite:////elsewhere.db"},
             "ledger_url: pipelines acme and zeta use one account and two ledgers. They share",
         ),
+        (
+            {"slots": 12},
+            "slots: pipelines acme and zeta use one account, one with 4 and one with 12",
+        ),
+        ({"credit_limit": 500}, "credit_limit: pipelines acme and zeta use one account, one with"),
+        ({"account_exclusive": True}, "one with false and one with true. It is the account's: wr"),
         ({"name": "acme"}, "different resources with same key 'acme_topview'"),
         ({"key_prefix": ("acme",)}, "Duplicate asset key"),
     ],
 )
-def test_one_account_is_not_paid_twice_through_two_ledgers_or_stores(
+def test_one_account_is_not_paid_twice_or_over_its_limit_by_two_pipelines(
     config: PipelineConfig, zeta: dict[str, Any], said: str
 ) -> None:
     assert said in refusal(config, config.model_copy(update={"name": "zeta", **zeta}))

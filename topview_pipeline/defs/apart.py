@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from topview_pipeline.defs.resources import TopviewResource
 
 _log: Final = logging.getLogger("dagster")
+_OF_ACCOUNT: Final = ("slots", "credit_limit", "account_exclusive")
+"""Fields that say what the account has, whichever pipeline it works for."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,15 @@ class Claim:
             return self._error(other, "key_prefix", what, fix)
         if mine.uid is None or (mine.uid, mine.base_url) != (theirs.uid, theirs.base_url):
             return None
-        fix = "They share what the account makes and pays: let both name the same one."
         unknown = self.unknown | other.unknown
+        for field in _OF_ACCOUNT:
+            values = getattr(theirs, field), getattr(mine, field)
+            if values[0] != values[1] and field not in unknown:
+                first, second = (str(value).lower() for value in values)
+                what = f"{both} use one account, one with {first} and one with {second}"
+                fix = "It is the account's: write the same in both."
+                return self._error(other, field, what, fix)
+        fix = "They share what the account makes and pays: let both name the same one."
         if mine.store != theirs.store and not {"store", "home"} & unknown:
             return self._error(other, "store", f"{both} use one account and two stores", fix)
         if self.ledger != other.ledger and not {"ledger_url", "home"} & unknown:
@@ -85,7 +94,8 @@ def check_apart(claims: Iterable[Claim | None]) -> None:
     """Refuse pipelines that cannot go together.
 
     Raises:
-        SettingsError: two have one name, one prefix, or one account and two ledgers or stores.
+        SettingsError: two have one name, one prefix, or one account and two ledgers, stores or
+            limits.
     """
     for one, other in combinations(filter(None, claims), 2):
         if error := other.clash(one):
