@@ -57,6 +57,8 @@ def _measure(folder: Path) -> tuple[float, float]:
         for _ in range(_ROUNDS):
             begun = time.process_time()
             for sensor in repository.sensor_defs:
+                if isinstance(sensor, dg.AutomationConditionSensorDefinition):
+                    continue  # Dagster evaluates it, and not by a tick of ours
                 context = dg.build_sensor_context(
                     instance=instance,
                     cursor=cursors.get(sensor.name),

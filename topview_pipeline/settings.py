@@ -593,7 +593,8 @@ def _places() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
 VARIABLES: Final[Mapping[str, FieldInfo]] = {_variable(*place): field for place, field in _places()}
 """Every variable that is read; default and description are those of the field."""
 _FIELDS: Final = {_variable(*place): _field(*place) for place, _ in _places()}
-_MENTIONED: Final = re.compile(rf"{_PREFIX}\w+")
+_MENTIONED: Final = re.compile(rf"(?<!the variable ){_PREFIX}\w+")
+"""After "the variable" it is one that the person's own YAML refers to, whatever it is called."""
 
 
 def spelled(text: str, keys: Mapping[str, str] | None, *, plain: bool = False) -> str:

@@ -15,6 +15,7 @@ import dagster as dg
 import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
+from yaml import safe_load
 
 from tests.scenarios.bad_day import forms, leaks, written_below
 from topview_pipeline.defs.component import _FIELDS, TopviewCatalogue
@@ -129,6 +130,24 @@ def test_a_variable_that_is_not_set_stops_only_what_needs_it(
     assert str(caught.value).startswith("account.api_key in project")
     assert "defs.yaml: the variable ACME_KEY is not set. Set it where" in str(caught.value)
     assert config_of(defs, "zeta").require_account()[0] == "u"
+
+
+@pytest.mark.parametrize("brand", ["acme", "zeta"])
+def test_a_variable_of_ones_own_yaml_that_is_called_like_one_of_ours_keeps_its_name(
+    load: Load, monkeypatch: pytest.MonkeyPatch, brand: str
+) -> None:
+    """The example's YAML takes TOPVIEW_API_KEY: that is what has to be set."""
+    monkeypatch.setenv("TOPVIEW_UID", "u")
+    monkeypatch.delenv("TOPVIEW_API_KEY", raising=False)
+    yaml = Path(__file__).parents[2] / f"examples/two_brands/two_brands/defs/{brand}/defs.yaml"
+    attributes = safe_load(yaml.read_text(encoding="utf-8"))["attributes"]
+    defs = load(**{brand: attributes})
+    with pytest.raises(SettingsError) as caught:
+        config_of(defs, brand).require_account()
+    topview = (defs.resources or {})[f"{brand}_topview"]
+    said = topview.outline.worded(str(caught.value))
+    assert said.startswith("account.api_key in ")
+    assert "the variable TOPVIEW_API_KEY is not set." in said
 
 
 @pytest.mark.parametrize(
