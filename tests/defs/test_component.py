@@ -17,6 +17,7 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 from yaml import safe_load
 
+from benchmarks import location
 from tests.scenarios.bad_day import forms, leaks, written_below
 from topview_pipeline.defs.component import _FIELDS, TopviewCatalogue
 from topview_pipeline.defs.jobs import catch_up_config
@@ -268,6 +269,12 @@ def test_every_setting_has_a_key_with_its_default_and_every_key_a_description() 
     assert ours == plain
     written = TopviewCatalogue.model_validate(component.model_dump())
     assert written._config(root) == plain, "the defaults that are shown are those that count"
+
+
+@pytest.mark.slow
+def test_a_location_is_measured_although_it_has_a_sensor_that_only_dagster_evaluates() -> None:
+    load_seconds, tick_seconds = location.cpu_seconds(1)
+    assert load_seconds > tick_seconds > 0
 
 
 @pytest.mark.slow
