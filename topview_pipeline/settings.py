@@ -242,6 +242,17 @@ def _ledger_url(text: str, info: ValidationInfo) -> str:
     return url.set(database=_absolute(url.database, info)).render_as_string(hide_password=False)
 
 
+def database_of(ledger_url: str) -> tuple[object, ...]:
+    """Return the database that a ledger's URL leads to, by whichever role."""
+    from sqlalchemy.engine import make_url  # 0.2 s
+
+    url = make_url(ledger_url)
+    if url.get_backend_name() == "sqlite":
+        return (os.path.normpath(str(url.database)),)
+    host = url.host or url.query.get("host") or "localhost"
+    return str(host).lower(), url.port or 5432, url.database
+
+
 def _ledger_in_home(given: dict[str, Any]) -> str:
     path = str(given["home"] / "ledger.db")
     return f"sqlite:///{path.replace('%', '%25').replace('?', '%3F')}"

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
 from typing import Final, TypeVar
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 T = TypeVar("T")
 
@@ -34,6 +34,13 @@ def without_queries(text: str) -> str:
 def bare_url(url: object) -> str:
     """Return scheme, host and path of a URL: the part of a signed one that may be shown."""
     return _USER.sub("", re.split(r"[?#]", str(url), maxsplit=1)[0])
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL in one spelling."""
+    parts = urlsplit(url.strip())
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
 def is_url(ref: str) -> bool:

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from topview_pipeline import PipelineConfig, SettingsError, build_definitions
+from topview_pipeline.defs.apart import Claim
 
 OURS = dg.DynamicPartitionsDefinition(name="products")
 
@@ -56,6 +57,47 @@ def test_one_account_is_not_paid_twice_or_over_its_limit_by_two_pipelines(
     config: PipelineConfig, zeta: dict[str, Any], said: str
 ) -> None:
     assert said in refusal(config, config.model_copy(update={"name": "zeta", **zeta}))
+
+
+POSTGRES = "postgresql://brand:one@db.example:5432/ledger"
+
+
+@pytest.mark.parametrize(
+    ("acme", "zeta", "said"),
+    [
+        ({"base_url": "https://x.example/v1"}, {"base_url": "https://x.example/v1"}, ""),
+        (
+            {"base_url": "https://x.example", "store": "/a"},
+            {"base_url": "https://X.example:443/v1", "store": "/b"},
+            "one account and two stores",
+        ),
+        ({"base_url": "https://x.example"}, {"base_url": "https://y.example", "store": "/b"}, ""),
+        (
+            {"ledger_url": POSTGRES},
+            {"ledger_url": "postgresql+psycopg2://z:2@DB.example/ledger"},
+            "",
+        ),
+        ({"ledger_url": POSTGRES}, {"ledger_url": f"{POSTGRES}?sslmode=require"}, ""),
+        ({"ledger_url": POSTGRES}, {"ledger_url": f"{POSTGRES}2"}, "one account and two ledgers"),
+        ({"ledger_url": POSTGRES}, {"ledger_url": POSTGRES.replace("db.", "db2.")}, "two ledgers"),
+        ({"ledger_url": POSTGRES}, {"ledger_url": POSTGRES.replace("5432", "5433")}, "two ledgers"),
+        ({"ledger_url": "sqlite:////l/x.db"}, {"ledger_url": "sqlite:////l/y/../x.db"}, ""),
+        ({"ledger_url": "sqlite:////l/x.db"}, {"ledger_url": "sqlite:////l/y.db"}, "two ledgers"),
+        ({"store": "s3://b/topview"}, {"store": "s3://b/topview/"}, ""),
+        ({"store": "s3://b/topview"}, {"store": "s3://b/Topview"}, "two stores"),
+        ({"store": "s3://b/topview"}, {"store": "gs://b/topview"}, "two stores"),
+        ({"store": "/s/x"}, {"store": "/s/y/../x/"}, ""),
+        ({"store": "/s/x"}, {"store": "file:///s/x"}, ""),
+    ],
+)
+def test_the_same_place_is_the_same_however_it_is_spelled(
+    config: PipelineConfig, acme: dict[str, Any], zeta: dict[str, Any], said: str
+) -> None:
+    """A role of its own for each brand is good practice; another database pays twice."""
+    one = Claim.of(config.model_copy(update=acme))
+    other = Claim.of(config.model_copy(update={"name": "zeta", **zeta}))
+    error = one.clash(other)
+    assert said in str(error) if said else error is None
 
 
 def test_what_does_not_clash_loads_and_a_process_may_load_again(config: PipelineConfig) -> None:

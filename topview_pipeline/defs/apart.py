@@ -7,6 +7,8 @@ together and resolves its asset jobs: before anything of it can run.
 from __future__ import annotations
 
 import logging
+import os
+import posixpath
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,8 +18,9 @@ from weakref import WeakKeyDictionary
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import looking_selection
-from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig, SettingsError
+from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig, SettingsError, database_of
 from topview_pipeline.stages import STAGES, Stage
+from topview_pipeline.text import is_url, origin_of
 
 if TYPE_CHECKING:
     from topview_pipeline.defs.outline import Outline
@@ -60,7 +63,7 @@ class Claim:
             fix = "Give each a prefix of its own, or none: then it is the name."
             what = f"{both} have the same prefix {list(mine.key_prefix)}"
             return self._error(other, "key_prefix", what, fix)
-        if mine.uid is None or (mine.uid, mine.base_url) != (theirs.uid, theirs.base_url):
+        if mine.uid is None or _account(mine) != _account(theirs):
             return None
         unknown = self.unknown | other.unknown
         for field in _OF_ACCOUNT:
@@ -71,11 +74,11 @@ class Claim:
                 fix = "It is the account's: write the same in both."
                 return self._error(other, field, what, fix)
         fix = "They share what the account makes and pays: let both name the same one."
-        if mine.store != theirs.store and not {"store", "home"} & unknown:
+        if _root(mine.store) != _root(theirs.store) and not {"store", "home"} & unknown:
             return self._error(other, "store", f"{both} use one account and two stores", fix)
         if self.ledger != other.ledger and not {"ledger_url", "home"} & unknown:
             here, there = self.find_ledger(), other.find_ledger()
-            if here != there and None not in (here, there):
+            if here is not None and there is not None and database_of(here) != database_of(there):
                 what = f"{both} use one account and two ledgers"
                 return self._error(other, "ledger_url", what, fix)
         return None
@@ -84,6 +87,20 @@ class Claim:
         error = self.config.wrong(field, what, fix)
         files = " and ".join(dict.fromkeys(filter(None, (other.file, self.file))))
         return SettingsError(what, f"{error.where} in {files}" if files else error.where, fix)
+
+
+def _account(config: PipelineConfig) -> tuple[str | None, str]:
+    """Return what the ledger knows the account by."""
+    return config.uid, origin_of(config.base_url)
+
+
+def _root(store: str) -> str:
+    """Return a store's place in one spelling."""
+    if not is_url(store):
+        return os.path.normpath(store)
+    scheme, _, path = store.partition(":/")
+    path = posixpath.normpath(f"/{path.lstrip('/')}")
+    return path if scheme.lower() == "file" else f"{scheme.lower()}:/{path}"
 
 
 _made: Final[WeakKeyDictionary[object, TopviewResource]] = WeakKeyDictionary()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -23,6 +22,7 @@ from topview_pipeline.ledger.unknowns import Unknowns
 from topview_pipeline.ledger.uploads import Uploads
 from topview_pipeline.ledger.workers import Workers
 from topview_pipeline.settings import DEFAULT_NAME
+from topview_pipeline.text import origin_of
 
 
 def account_id(base_url: str, uid: str) -> str:
@@ -30,10 +30,7 @@ def account_id(base_url: str, uid: str) -> str:
 
     By the origin the sandbox's work is never taken for Topview's.
     """
-    parts = urlsplit(base_url.strip())
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
-    origin = f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
-    digest = hashlib.sha256(f"{origin}\n{uid.strip()}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{origin_of(base_url)}\n{uid.strip()}".encode()).hexdigest()
     return digest[:16]
 
 
