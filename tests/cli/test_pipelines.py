@@ -99,6 +99,17 @@ def test_what_cannot_be_found_is_named_with_what_there_is(
     assert says in brands.refused("--defs", *arguments, "plan")
 
 
+@pytest.mark.parametrize("arguments", [("plan",), ("run",), ("plan", "--pipeline", "acme")])
+def test_of_several_code_locations_one_must_be_named(
+    brands: Project, arguments: tuple[str, ...]
+) -> None:
+    """The environment's pipeline is none of them, and would be paid for."""
+    modules = "load_from: [python_module: one_brand, python_module: two_brands]\n"
+    (brands.folder / "workspace.yaml").write_text(modules, encoding="utf-8")
+    says = "there are the code locations one_brand, two_brands. Name one: --defs one_brand"
+    assert says in brands.refused(*arguments)
+
+
 @pytest.mark.parametrize("arguments", [("--demo", "run"), ("demo",)])
 def test_the_demo_never_spends_on_a_project_of_ones_own(
     brands: Project, arguments: tuple[str, ...]

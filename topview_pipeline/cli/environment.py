@@ -70,8 +70,18 @@ def code_location() -> CodeLocation:
 
 
 def _module(locations: Mapping[str, str]) -> str:
-    """The module of `--defs`, else the only one of the project folder, else ours."""
-    return given("defs") or (next(iter(locations)) if len(locations) == 1 else _OURS)
+    """The module of `--defs`, else ours, if the project folder has it or none, else its only one.
+
+    Raises:
+        CannotStart: it has several that are not ours. The environment's pipeline is not meant then.
+    """
+    if given("defs") or not locations or _OURS in locations:
+        return given("defs") or _OURS
+    first, *others = locations
+    if others:
+        what = f"there are the code locations {', '.join(locations)}"
+        raise CannotStart(what, str(project_root()), f"Name one: --defs {first}")
+    return first
 
 
 def _locations() -> dict[str, str]:
