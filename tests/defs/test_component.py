@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -111,13 +112,29 @@ def test_a_wrong_value_stops_the_load_with_file_key_and_fix(
     assert f"{Path('defs/acme/defs.yaml')}: " in cause(caught)
 
 
-@pytest.mark.parametrize("more", [{"ownerz": []}, {"account": {"uid": "u", "key": "k"}}])
-def test_an_unknown_key_stops_the_load(load: Load, more: Attributes) -> None:
-    (wrong,) = {"ownerz", "key"} & {*more, *more.get("account", {})}
+@pytest.mark.parametrize(
+    ("more", "wrong"),
+    [
+        ({"ledgerr": SECRET}, "attributes.ledgerr at "),
+        ({"account": {"uid": "u", "key": SECRET}}, ".key at "),
+    ],
+)
+def test_an_unknown_key_stops_the_load_and_its_value_may_be_a_secret(
+    load: Load, more: Attributes, wrong: str
+) -> None:
     with pytest.raises(Exception, match="Error while") as caught:
         load(acme=brand("acme") | more)
     assert wrong in cause(caught)
     assert "Extra inputs are not permitted" in cause(caught)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_yaml_makes_of_a_text_is_taken_as_it_was_meant(load: Load) -> None:
+    """To YAML a plain off is false, and digits are a number."""
+    config = config_of(
+        load(acme=brand("acme", account={"uid": 12345}, gate=False, trust_photos_for=3600))
+    )
+    assert (config.uid, config.gate, config.trust_photos_for) == ("12345", "off", 3600)
 
 
 def test_a_variable_that_is_not_set_stops_only_what_needs_it(

@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+)
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_wrap_validator_function
 from typing_extensions import Self
 
 from topview_pipeline.defs.apart import Claim, check_apart
@@ -56,17 +67,39 @@ def _as(name: str, model: type[BaseModel] = PipelineConfig, **more: Any) -> Any:
     return Field(**(given | {"description": description} | more))
 
 
+class _Hidden:
+    """A value that no error shows: under a misspelt key it may be a secret."""
+
+    def __repr__(self) -> str:
+        return "(not shown)"
+
+
+def _hiding(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """Return a model's schema whose errors hold no value; Dagster makes new ones that show it."""
+
+    def validated(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            lines: list[Any] = [one | {"input": _Hidden()} for one in error.errors()]
+            raise ValidationError.from_exception_data(error.title, lines) from None
+
+    return no_info_wrap_validator_function(validated, handler(source))
+
+
 class _Described(dg.Model, dg.Resolvable):
     """Keys of a YAML mapping, whose schema has their descriptions; an error shows no value."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True, coerce_numbers_to_str=True)
 
     @classmethod
     def model(cls) -> type[BaseModel]:
         """Return the model of the YAML. Dagster's own describes only what has no default."""
         model = super().model()
         if "hide_input_in_errors" not in model.model_config:
-            model.model_config["hide_input_in_errors"] = True
+            model.model_config |= cls.model_config
+            if issubclass(cls, dg.Component):  # an error of what is in it passes through it
+                model.__get_pydantic_core_schema__ = _hiding  # type: ignore[method-assign]
             for name, field in cls.model_fields.items():
                 model.model_fields[name].description = field.description
             model.model_rebuild(force=True)
@@ -226,7 +259,7 @@ class TopviewCatalogue(dg.Component, _Described):
     when_no_face: Literal["fail", "avatar2"] = _as("when_no_face")
     accelerate_uploads: bool = _as("accelerate_uploads")
     unknown_ids: Literal["warn", "fail"] = _as("unknown_ids")
-    gate: Gate = _as("gate")
+    gate: Gate | Literal[False] = _as("gate")
     canary: int = _as("canary")
     scene_judge: str | None = _as("scene_judge")
     previews: bool = _as("previews")
@@ -297,6 +330,8 @@ class TopviewCatalogue(dg.Component, _Described):
         for name in ("ledger_url", "alert_url"):
             if isinstance(url := values.get(name), SecretStr):
                 values[name] = url.get_secret_value()
+        if values.get("gate") is False:  # to YAML a plain off
+            values["gate"] = "off"
         if prices := values.get("prices"):
             values["prices"] = ", ".join(f"{name}={price}" for name, price in prices.items())
         for group in ("defaults", "deadline_seconds"):
