@@ -18,6 +18,7 @@ from tests.ledger.conftest import (
     reserve,
     row_in,
 )
+from topview_pipeline.defs import decisions
 from topview_pipeline.ledger import (
     DEAD_AFTER_SECONDS,
     NO_REVIEW,
@@ -232,3 +233,27 @@ def test_a_result_that_only_the_store_knows_is_its_own_pipelines_again(
     assert [orphan.id for orphan in mine.tasks.orphans()] == [healed.id]
     for opened in (lost, mine):
         opened.close()
+
+
+def test_what_a_removed_pipeline_left_unknown_is_shown_where_it_counts(
+    ledger: Ledger, acme: Ledger, clock: Clock
+) -> None:
+    """It takes of the account's day, and nobody has its name any more who could decide."""
+    row = row_in(acme, TaskState.UNKNOWN, "mug", **THEIRS)
+    clock.now += 86_000.0
+    acme.catalogue.tick("acme.csv")
+
+    def shown() -> list[list[str]]:
+        health_says = health(ledger, credits_a_day=None)["tasks_unknown"]
+        rows, total = ledger.history.page(states=[TaskState.UNKNOWN], limit=9)
+        assert total == len(rows)
+        return [[case.product for case in health_says.sample], [one.product_id for one in rows]]
+
+    clock.now += 86_000.0
+    assert shown() == [[], []], "it may be back"
+    with pytest.raises(decisions.ReviewError, match="of the pipeline acme"):
+        decisions.row_in(ledger, row.id, TaskState.UNKNOWN)
+    clock.now += 401.0
+    assert shown() == [["mug of acme"], ["mug"]]
+    assert decisions.row_in(ledger, row.id, TaskState.UNKNOWN).id == row.id
+    assert ledger.history.page(limit=9)[1] == 0

@@ -44,7 +44,7 @@ _MOST_VALUE: Final = 300
 """Characters of one value of a request."""
 _COLUMNS: Final = ("row", "product", "stage", "state", "age", "credits", "what next")
 _LISTED: Final = (
-    *("id", "product_id", "stage", "state", "attempt", "generation", "mode", "run_id"),
+    *("id", "pipeline", "product_id", "stage", "state", "attempt", "generation", "mode", "run_id"),
     *("topview_task_id", "estimate", "cost_credits", "reserved_at", "deadline_at"),
     *("succeeded_at", "error_code", "error_message", "retryable", "not_before"),
 )
@@ -102,7 +102,7 @@ def list_rows(
         rows, total = ledger.history.page(
             states=chosen, product_id=product, stage=stage, limit=limit
         )
-        now = ledger.now()
+        now, own = ledger.now(), ledger.pipeline
     if as_json:
         listed = [{name: getattr(row, name) for name in _LISTED} for row in rows]
         say_json({"rows": listed, "total": total})
@@ -114,7 +114,8 @@ def list_rows(
     for row in rows:
         age = span(max(now - row.reserved_at, 0.0))
         head = (str(row.id), row.product_id, row.stage, row.state.value)
-        lines.append((*head, age, _credits_of(row), _next_of(row)))
+        whose = "" if row.pipeline == own else f" (of the pipeline {row.pipeline}, which is gone)"
+        lines.append((*head, age, _credits_of(row), f"{_next_of(row)}{whose}"))
     say_rows(Console(), _COLUMNS, lines, right=["credits"])
     if total > len(rows):
         say(f"... and {counted(total - len(rows), 'older row')}; --limit shows more")

@@ -266,12 +266,13 @@ def after_choice(
 
 
 def row_in(ledger: Ledger, number: int, *states: TaskState) -> Task:
-    """A task row of this pipeline that is in one of these states.
+    """A task row of this pipeline that is in one of these states; or an unknown one left behind.
 
     Raises ReviewError for any other.
     """
     task = ledger.tasks.get(number)
-    if task.pipeline != ledger.pipeline:
+    forsaken = {row.id for row in ledger.tasks.forsaken_unknown()}
+    if task.pipeline != ledger.pipeline and number not in forsaken:
         fix = f"Decide about it there: --pipeline {task.pipeline}"
         raise ReviewError(f"{name_of(task)} is of the pipeline {task.pipeline}", fix=fix)
     if task.state not in states:

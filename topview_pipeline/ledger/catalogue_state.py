@@ -11,11 +11,24 @@ from typing import Final
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.database import Database, LedgerError, upsert
-from topview_pipeline.ledger.schema import catalogue_product, catalogue_state, portions
+from topview_pipeline.ledger.schema import catalogue_product, catalogue_state, portions, task
 from topview_pipeline.text import without_queries
 
 LIVING_SECONDS: Final = 180.0
 """So long after a tick of its sensor, which comes every minute, a code location is there."""
+
+_FORSAKEN_SECONDS: Final = 86400.0
+"""Of the seven days that Topview keeps a result."""
+
+
+def is_forsaken(account: str, now: float) -> sa.ColumnElement[bool]:
+    """Return the condition on task rows of a day ago whose pipeline's sensor has not ticked since.
+
+    It was renamed or removed.
+    """
+    of, since = catalogue_state.c, now - _FORSAKEN_SECONDS
+    alive = sa.select(of.pipeline).where(of.account == account, of.ticked_at > since)
+    return sa.and_(task.c.reserved_at < since, task.c.pipeline.not_in(alive))
 
 
 class NameTaken(LedgerError):

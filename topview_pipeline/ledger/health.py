@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Final
 
@@ -60,6 +60,10 @@ def health(
     # Nothing can be done about a product that left the catalogue: it cannot be run again.
     unmade = [row for row in ledger.tasks.unmade() if row.product_id not in retired]
     failed = [row for row in unmade if row.state is TaskState.FAILED and not is_retried(row)]
+    forsaken = [
+        replace(row, product_id=f"{row.product_id} of {row.pipeline}")
+        for row in ledger.tasks.forsaken_unknown()
+    ]
     failed.sort(key=lambda row: (row.product_id, row.stage))
     return {
         "products_failed": Answer(
@@ -68,7 +72,7 @@ def health(
             "do what each row says, then run the products again",
         ),
         "tasks_unknown": _answer(
-            map(_case, ledger.tasks.in_state([TaskState.UNKNOWN])),
+            map(_case, [*ledger.tasks.in_state([TaskState.UNKNOWN]), *forsaken]),
             "topview-pipeline tasks reconcile, then tasks adopt or tasks void",
         ),
         "results_about_to_expire": _expiring(ledger, unmade),

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from topview_pipeline.ledger.catalogue_state import is_forsaken
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.schema import review, task, task_event, task_of
 from topview_pipeline.ledger.task_row import Task, TaskState, Tried
@@ -89,8 +90,15 @@ class History:
         stage: str | None = None,
         limit: int,
     ) -> tuple[list[Task], int]:
-        """The newest rows of a selection, the newest first, and how many it has in all."""
-        which = [task.c.account == self._account, task.c.pipeline == self._pipeline]
+        """The newest rows of a selection, the newest first, and how many it has in all.
+
+        With the unknown ones come those of pipelines that were renamed or removed.
+        """
+        mine = task.c.pipeline == self._pipeline
+        if TaskState.UNKNOWN in states:
+            forsaken = is_forsaken(self._account, self._db.now())
+            mine = sa.or_(mine, sa.and_(task.c.state == TaskState.UNKNOWN, forsaken))
+        which = [task.c.account == self._account, mine]
         if states:
             which.append(task.c.state.in_(states))
         wanted = {"product_id": product_id, "stage": stage}

@@ -17,10 +17,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from topview_pipeline.ledger.catalogue_state import is_forsaken
 from topview_pipeline.ledger.database import Database, LedgerError
 from topview_pipeline.ledger.history import append_event
 from topview_pipeline.ledger.reserve import insert_task, live_id, reserve, slots_taken
-from topview_pipeline.ledger.schema import catalogue_state, portions, task, task_event, task_of
+from topview_pipeline.ledger.schema import portions, task, task_event, task_of
 from topview_pipeline.ledger.task_row import (
     LIVE,
     MOVES,
@@ -46,8 +47,6 @@ _REPEATED: Final = tuple(
 )
 _AT_ONCE: Final = 500
 _RETRIED_SECONDS: Final = 86400.0
-_FORSAKEN_SECONDS: Final = 86400.0
-"""Of the seven days that Topview keeps a result."""
 _REPORTED: Final = "reported"
 _OF_EVENT: Final = task.c.id == task_event.c.task_id
 _OTHER: Final = task.alias()
@@ -110,7 +109,7 @@ class Tasks:
             now = self._db.now(connection)
             due = sa.or_(asked <= now - ASK_OVERDUE_SECONDS, asked > now + ASK_OVERDUE_SECONDS)
             # The index by state answers each of the three; of an OR it would answer nothing.
-            mine = sa.or_(self._is_own, self._is_forsaken(now))
+            mine = sa.or_(self._is_own, is_forsaken(self._account, now))
             kinds = (
                 (mine, task.c.state.in_((TaskState.PENDING, TaskState.SUCCEEDED))),
                 (mine, task.c.state == TaskState.OVERDUE, due),
@@ -119,6 +118,11 @@ class Tasks:
             free = self._without_worker(now)
             rows = [row for kind in kinds for row in self._read(connection, free, *kind)]
         return sorted(rows, key=lambda row: (row.succeeded_at or float("inf"), row.id))
+
+    def forsaken_unknown(self) -> list[Task]:
+        """The unknown rows of pipelines that were renamed or removed: they count for the limit."""
+        gone = is_forsaken(self._account, self._db.now())
+        return self._select(task.c.state == TaskState.UNKNOWN, ~self._is_own, gone)
 
     def left_pending(self) -> list[Task]:
         """The account's rows that hold a slot at Topview and have no living worker."""
@@ -492,13 +496,6 @@ class Tasks:
     def _without_worker(self, now: float) -> sa.ColumnElement[bool]:
         """Rows on which no living worker works."""
         return sa.or_(task.c.worker.is_(None), task.c.worker.not_in(living(self._account, now)))
-
-    def _is_forsaken(self, now: float) -> sa.ColumnElement[bool]:
-        """Rows of a day ago whose pipeline's sensor has not ticked since."""
-        of, since = catalogue_state.c, now - _FORSAKEN_SECONDS
-        ticking = of.account == self._account, of.ticked_at > since
-        alive = sa.select(of.pipeline).where(*ticking)
-        return sa.and_(task.c.reserved_at < since, task.c.pipeline.not_in(alive))
 
     def _reports(self, columns: Iterable[Any], *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
         """Select from the reports of the pipeline's products, each with its row."""
