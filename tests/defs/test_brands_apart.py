@@ -137,18 +137,26 @@ def begin_ticking(instance: dg.DagsterInstance, location: str, sensor: str, at: 
 
 
 def test_two_code_locations_with_one_name_submit_nothing(brands: Brands, tmp_path: Path) -> None:
-    """A project was copied: both have a ledger of their own, and one set of partitions."""
+    """A project was copied: both have a ledger of their own, and one set of partitions.
+
+    A sensor that a stranger gave this name, without the rest of ours, refuses nothing.
+    """
     sensor, now = "acme_pending_task_sensor", time.time()
     (tmp_path / "dagster").mkdir()
     with dg.instance_for_test(temp_dir=str(tmp_path / "dagster")) as instance:
         brands.shop.instance = instance
         begin_ticking(instance, "old", sensor, now - LIVING_SECONDS - 1.0)
         begin_ticking(instance, "copy", "zeta_pending_task_sensor", now)
+        begin_ticking(instance, "stranger", sensor, now)
         begin_ticking(instance, "one", sensor, now)
+        for location in ("old", "one", "two"):
+            begin_ticking(instance, location, "acme_catalogue_sensor", now - 1e6)
+        assert brands.tick("acme", "catalogue_sensor").startswith("1 product")
         assert brands.catch_up("acme").success
         paid = brands.shop.accepted()
         begin_ticking(instance, "two", sensor, now)
         said = failure_of(brands.catch_up("acme", TOPVIEW_HOME=str(tmp_path / "copy")))
+        assert "another name" in brands.tick("acme", "catalogue_sensor")
     assert "the code locations one and two of this Dagster instance" in said
     assert "another name" in said
     assert brands.shop.accepted() == paid

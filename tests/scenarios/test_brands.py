@@ -131,7 +131,8 @@ def test_four_brands_at_once_with_faults_and_kills_stay_apart_and_pay_once(
         with shop.ledger() as ledger:
             assert ledger.tasks.orphans() == []
             assert ledger.catalogue.products() == set(shop.rows)
-        ticking = locations_ticking(dev.instance, f"{brand}_pending_task_sensor", seconds=600.0)
+        sensor, beside = f"{brand}_pending_task_sensor", f"{brand}_catalogue_sensor"
+        ticking = locations_ticking(dev.instance, sensor, beside=beside, seconds=600.0)
         assert len(ticking) == 1, "by this two locations with one name are refused"
     of_brand = {run.job_name: run.tags[PIPELINE_TAG] for run in _all_runs(dev)}
     assert all(job.startswith(f"{brand}_") for job, brand in of_brand.items())

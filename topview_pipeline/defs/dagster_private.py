@@ -287,18 +287,27 @@ def has_daemon(instance: dg.DagsterInstance) -> bool:
     return beat is not None and time.time() - beat.timestamp < _DAEMON_SECONDS
 
 
-def locations_ticking(instance: dg.DagsterInstance, sensor: str, *, seconds: float) -> set[str]:
-    """The code locations whose sensor of this name ticked in the last so many seconds."""
+def locations_ticking(
+    instance: dg.DagsterInstance, sensor: str, *, beside: str, seconds: float
+) -> set[str]:
+    """The code locations whose sensor of this name ticked in the last so many seconds.
+
+    Args:
+        beside: another sensor of theirs. A location that never had it has a stranger's sensor.
+    """
     if instance.schedule_storage is None:  # an ephemeral instance
         return set()
     since = time.time() - seconds
     states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-    return {
-        state.origin.repository_origin.code_location_origin.location_name
-        for state in states
-        if state.instigator_name == sensor
-        and (getattr(state.instigator_data, "last_tick_timestamp", None) or 0.0) > since
-    }
+    found: dict[str, set[str]] = {sensor: set(), beside: set()}
+    for state in states:
+        ticked_at = getattr(state.instigator_data, "last_tick_timestamp", None) or 0.0
+        if state.instigator_name == beside or (
+            state.instigator_name == sensor and ticked_at > since
+        ):
+            of = state.origin.repository_origin.code_location_origin.location_name
+            found[state.instigator_name].add(of)
+    return found[sensor] & found[beside]
 
 
 def open_without_compute_logs(home: str) -> dg.DagsterInstance:

@@ -6,7 +6,13 @@ from typing import Final
 
 import dagster as dg
 
-from topview_pipeline.defs.dagster_private import home_of, limits_backfills, retries_crashes
+from topview_pipeline.defs.dagster_private import (
+    home_of,
+    limits_backfills,
+    locations_ticking,
+    retries_crashes,
+)
+from topview_pipeline.defs.outline import CATALOGUE_SENSOR, PENDING_TASK_SENSOR, Outline
 
 _BACKFILLS: Final = """\
 concurrency:
@@ -59,3 +65,23 @@ def advice(instance: dg.DagsterInstance) -> str:
         "already; when there is no such "
         f"file, `topview-pipeline check` writes it.\n\n{lines}"
     )
+
+
+def check_alone(instance: dg.DagsterInstance, outline: Outline) -> None:
+    """Refuse a name that two code locations use: they would share partitions and asset keys.
+
+    Raises:
+        NameTaken: two have sensors of this name.
+    """
+    from topview_pipeline.ledger import LIVING_SECONDS, NameTaken  # it takes long to load
+
+    sensor, beside = outline.of(PENDING_TASK_SENSOR), outline.of(CATALOGUE_SENSOR)
+    found = locations_ticking(instance, sensor, beside=beside, seconds=LIVING_SECONDS)
+    if len(found) > 1:
+        raise NameTaken(
+            f"the code locations {' and '.join(sorted(found))} of this Dagster instance both have "
+            "a pipeline of this name; nothing was submitted",
+            f"pipeline {outline.name}",
+            "Give one of the two another name. If it has moved from one to the other, it goes on "
+            f"by itself {LIVING_SECONDS / 60:.0f} minutes after the old one was unloaded.",
+        )

@@ -21,6 +21,7 @@ PIPELINE_TAG: Final = "topview/pipeline"
 OCCASION_TAG: Final = "topview/occasion"
 """Tag of a schedule's runs: the occasion of `RunInfo`."""
 PENDING_TASK_SENSOR: Final = "pending_task_sensor"
+CATALOGUE_SENSOR: Final = "catalogue_sensor"
 
 
 FIELDS: Final = ("name", "key_prefix", "owners", "nightly_cron", "nightly_timezone")

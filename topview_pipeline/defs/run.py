@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from topview_pipeline.defs.dagster_private import event_log_kept_open, locations_ticking, tag_run
+from topview_pipeline.defs.dagster_private import event_log_kept_open, tag_run
 from topview_pipeline.defs.durable import check_durable
 from topview_pipeline.defs.event_lines import write_line
 from topview_pipeline.defs.events import DagsterEvent, Report, Reporter
 from topview_pipeline.defs.failures import Trouble
+from topview_pipeline.defs.instance import check_alone
 from topview_pipeline.defs.metadata import ACCOUNT
-from topview_pipeline.defs.outline import OCCASION_TAG, PENDING_TASK_SENSOR
+from topview_pipeline.defs.outline import OCCASION_TAG
 from topview_pipeline.engine import (
     Context,
     EngineThread,
@@ -34,7 +35,7 @@ from topview_pipeline.engine import (
 )
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.scene_judge import open_judge
-from topview_pipeline.ledger import LIVING_SECONDS, Ledger, NameTaken, Task, TaskState
+from topview_pipeline.ledger import Ledger, Task, TaskState
 from topview_pipeline.media import Verdict
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import STAGES, Stage
@@ -292,7 +293,7 @@ def pair(
     """
     check_durable(instance, topview.config)
     ledger.catalogue.check_source(topview.config.catalogue)
-    _check_alone(instance, topview)
+    check_alone(instance, topview.outline)
     store, is_known = topview.store, ledger.knows_pipeline()
     is_new = check_pair(
         remembered=ledger.store_id(),
@@ -312,20 +313,6 @@ def pair(
         identity = store.identity(create=True)
         if identity is not None:
             ledger.remember_store(identity, who="first run")
-
-
-def _check_alone(instance: dg.DagsterInstance, topview: TopviewResource) -> None:
-    """Refuse a name that two code locations use: they would share partitions and asset keys."""
-    sensor = topview.outline.of(PENDING_TASK_SENSOR)
-    locations = sorted(locations_ticking(instance, sensor, seconds=LIVING_SECONDS))
-    if len(locations) > 1:
-        raise NameTaken(
-            f"the code locations {' and '.join(locations)} of this Dagster instance both have a "
-            "pipeline of this name; nothing was submitted",
-            f"pipeline {topview.outline.name}",
-            "Give one of the two another name. If it has moved from one to the other, it goes on "
-            f"by itself {LIVING_SECONDS / 60:.0f} minutes after the old one was unloaded.",
-        )
 
 
 def _is_of_account(instance: dg.DagsterInstance, asset: dg.AssetKey, account: str) -> bool:

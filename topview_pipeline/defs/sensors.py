@@ -15,9 +15,14 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import report_died
-from topview_pipeline.defs.instance import advice
+from topview_pipeline.defs.instance import advice, check_alone
 from topview_pipeline.defs.jobs import RESUME_TASKS
-from topview_pipeline.defs.outline import PENDING_TASK_SENSOR, PIPELINE_TAG, Outline
+from topview_pipeline.defs.outline import (
+    CATALOGUE_SENSOR,
+    PENDING_TASK_SENSOR,
+    PIPELINE_TAG,
+    Outline,
+)
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.text import counted
 
@@ -248,7 +253,7 @@ def catalogue_sensor(topview: TopviewResource) -> dg.SensorDefinition:
     outline = topview.outline
 
     @dg.sensor(
-        name=outline.of("catalogue_sensor"),
+        name=outline.of(CATALOGUE_SENSOR),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Follows the catalogue: makes new products partitions, observes changed inputs "
@@ -279,6 +284,7 @@ def _follow(
     from topview_pipeline.catalogue import CatalogueError
     from topview_pipeline.defs import catalogue_sync
 
+    check_alone(context.instance, topview.outline)
     now = time.time()
     cursor = catalogue_sync.Cursor.parse(context.cursor)
     with catalogue_sync.ledger_or_none(topview) as ledger:
