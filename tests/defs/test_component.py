@@ -174,13 +174,16 @@ def test_a_variable_of_ones_own_yaml_that_is_called_like_one_of_ours_keeps_its_n
         ({"ledger": "{{ env.NO_URL }}"}, "ledger in .*: the variable NO_URL is not set"),
         ({"store": "s3://{{ env.NO_BUCKET }}/x"}, "store in .*: the variable NO_BUCKET is not set"),
         ({"home": "{{ env('NO_HOME') }}"}, "home in .*: the variable NO_HOME is not set"),
+        ({"alert_url": "{{ env.NO_HOOK }}"}, "alert_url in .*: the variable NO_HOOK is not set"),
         ({"ledger": "mysql://h/x"}, "ledger in .*: mysql is not supported"),
     ],
 )
 def test_a_place_that_is_missing_is_said_when_it_is_needed(
     load: Load, more: Attributes, said: str
 ) -> None:
-    defs = load(acme=brand("acme", **more))
+    """An alert that nobody gets, silently, would be worse than a pipeline that stops."""
+    defs = load(acme=brand("acme", **more), zeta=brand("zeta"))
+    assert config_of(defs, "zeta").name == "zeta"
     with pytest.raises(SettingsError, match=said):
         config_of(defs)
     sensor = defs.resolve_sensor_def("acme_catalogue_sensor")

@@ -223,8 +223,8 @@ class TopviewCatalogue(dg.Component, _Described):
 
     The names in Dagster begin with that of the pipeline: `acme_products`, `acme_catch_up`. Several
     pipelines of one account share its slots and its credits, and must share ledger and store.
-    Relative paths are seen from the project's root. A variable that is not set stops only what
-    needs it: the pipeline loads, and its runs, sensors and checks name the variable.
+    Relative paths are seen from the project's root. A variable that is not set stops no other
+    pipeline: this one loads, and its runs, sensors and checks name the variable.
     """
 
     name: str = _as("name", default=...)
