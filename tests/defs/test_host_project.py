@@ -16,6 +16,7 @@ import dagster as dg
 import pytest
 
 from tests.defs.shop import ASSETS, Shop
+from topview_pipeline.defs.dagster_private import locations_in
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "tests" / "host_project"
@@ -84,6 +85,14 @@ def test_the_component_is_listed_and_what_is_scaffolded_is_loaded(
         assert "new_brand/finishedVideo" in dg_command(
             project, "list", "defs", "--json", path=registry
         )
+
+
+def test_a_team_that_copies_these_projects_finds_runs_in_the_ui_and_imports_what_stays() -> None:
+    """`dg dev` has another name for a location without one; all but the public names may change."""
+    assert locations_in(TWO_BRANDS) == {"two_brands.definitions": "two_brands"}
+    code = [file.read_text(encoding="utf-8") for file in PROJECT.rglob("*.py")]
+    assert any("from topview_pipeline import" in text for text in code)
+    assert not any("topview_pipeline." in text for text in code)
 
 
 def test_a_second_brand_is_at_most_twenty_lines() -> None:

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from topview_pipeline.defs.io_manager import TopviewResults
-from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.settings import PipelineConfig
-from topview_pipeline.stages import FinishedVideo
+from topview_pipeline import FinishedVideo, PipelineConfig, TopviewResource, TopviewResults
 
 OF_ACME = dg.DynamicPartitionsDefinition(name="acme_products")
 finished_video = dg.AssetSpec(["acme", "finishedVideo"], partitions_def=OF_ACME)

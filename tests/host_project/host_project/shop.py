@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from topview_pipeline.stages import FinishedVideo
+from topview_pipeline import FinishedVideo
 
 FINISHED = dg.AssetKey(["acme", "finishedVideo"])
 OF_ACME = dg.DynamicPartitionsDefinition(name="acme_products")
