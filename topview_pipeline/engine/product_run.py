@@ -43,6 +43,7 @@ from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import Gate, Sent, Submitter
 from topview_pipeline.engine.upload import Uploader, without_dead_ids
 from topview_pipeline.ledger import (
+    NO_REVIEW,
     AlreadyLive,
     IllegalMove,
     NoSlot,
@@ -111,6 +112,8 @@ class ProductRun:
         self._work = work
         self._product_id = work.product.product_id
         self._results: dict[str, Task] = {}
+        self._review = NO_REVIEW
+        """Of the result that the work item is made from."""
         self._inputs = ProductInputs(
             work.product, context.reader, context.proofs, context.config.when_no_face
         )
@@ -178,6 +181,9 @@ class ProductRun:
             if decision.action is Action.REUSE and decision.row is not None:
                 task: Task | None = decision.row
             elif decision.action is Action.SUBMIT:
+                if self._is_decided_since(stage):
+                    item = await self._item(stage)
+                    continue
                 known = {row.topview_task_id for row in of_work}
                 if await self._take_from_store(item, generation, known):
                     continue
@@ -216,7 +222,8 @@ class ProductRun:
                     task.quality,
                 )
                 self._results[stage.upstream] = task
-                choice = ledger.reviews.of(self._product_id, task.fingerprint).image
+                self._review = ledger.reviews.of(self._product_id, task.fingerprint)
+                choice = self._review.image
         item = stage.item(
             product,
             inputs,
@@ -235,6 +242,13 @@ class ProductRun:
             return None
         made = self._results.get(stage.upstream)
         return made or self._context.ledger.tasks.last_made(self._product_id, stage.upstream)
+
+    def _is_decided_since(self, stage: Stage) -> bool:
+        """A person decided about the result before after the work item was made of it."""
+        task = self._results.get(stage.upstream or "")
+        if task is None:
+            return False
+        return self._context.ledger.reviews.of(self._product_id, task.fingerprint) != self._review
 
     def _observe(self, stage: Stage, inputs: Inputs) -> None:
         """Report the version before anything is made from it."""
@@ -528,6 +542,9 @@ class ProductRun:
         except BaseException:
             self._parts.slots.void_unsent(answer.task)
             raise
+        if self._is_decided_since(stage):
+            self._parts.slots.void_unsent(answer.task, "a person decided before the POST")
+            return Sent.DECIDE
         ids_of_ours = () if is_last else (*ids.ours, *stage.provider_ids(item))
         sent = await self._parts.submitter.send(answer.task, stage, request, ids_of_ours)
         if sent is Sent.UPSTREAM_GONE:
