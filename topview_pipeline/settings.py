@@ -438,8 +438,8 @@ class PipelineConfig(BaseModel):
         "quality",
         description="Before a stage is paid that is made from another. quality: what failed its "
         "check holds the product until a person approves it, and without TOPVIEW_CHECKS nothing "
-        "does. approve: every scene waits for a person. off: nothing waits. The column gate of a "
-        "row, and --gate of a run, go over it.",
+        "does. approve: every scene waits for a person. off: only what a person rejected waits. "
+        "The column gate of a row, and --gate of a run, go over it.",
     )
     canary: Annotated[int, Field(ge=0)] = Field(
         0,

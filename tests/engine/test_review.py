@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.test_upstream import QUAD, images_sent
-from tests.engine.world import MEDIANS, World, everything, fates, holds, product
+from tests.engine.world import ALL_STAGES, MEDIANS, World, everything, fates, holds, product
 from topview_pipeline.engine import Held, HoldReason
 from topview_pipeline.engine.gate import refusal
 from topview_pipeline.ledger import Review, ReviewDecision, Task, TaskState
@@ -129,7 +130,7 @@ def test_what_is_made_is_reused_whatever_the_gate_and_a_person_say(world: World)
     assert _paid(world) == (1, 1)
 
 
-@pytest.mark.parametrize("gate", ["quality", "approve"])
+@pytest.mark.parametrize("gate", ["off", "quality", "approve"])
 def test_a_rejected_scene_is_held_and_one_asked_for_again_is_made_once(
     world: World, gate: str
 ) -> None:
@@ -143,6 +144,34 @@ def test_a_rejected_scene_is_held_and_one_asked_for_again_is_made_once(
         events = world.run([product("a")], gate=gate)
         assert fates(events)["a", VIDEO] == ("held" if gate == "approve" else "made")
         assert [row.generation for row in world.rows() if row.stage == SCENE] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("review", "videos", "image"),
+    [(Review(None, "rejected"), 1, None), (Review(None, "again"), 1, None), (Review(2), 2, 2)],
+)
+def test_a_decision_counts_that_is_made_while_the_product_waits_for_a_slot(
+    make_world: MakeWorld, review: Review, videos: int, image: int | None
+) -> None:
+    """With four slots a catalogue waits for hours, and a person goes on looking meanwhile."""
+    world = make_world(concurrency=1)
+    pair = [product(name, **PLACED, template_image=name) for name in "ab"]
+    world.run(pair, stages=ALL_STAGES[:2])
+    scenes = {row.product_id: row for row in world.rows() if row.stage == SCENE}
+
+    async def both() -> tuple[str, list[Any]]:
+        run = asyncio.ensure_future(world.run_async(pair, stages=[VIDEO]))
+        await asyncio.sleep(10.0)
+        (begun,) = (row.product_id for row in world.rows() if row.stage == VIDEO)
+        (waits,) = {*"ab"} - {begun}
+        key = waits, scenes[waits].fingerprint
+        world.ledger.reviews.decide({key: review}, who="ann", why="seen")
+        return waits, await run
+
+    waits, events = world.clock.run(both())
+    assert fates(events)[waits, VIDEO] == ("made" if image else "held")
+    assert _paid(world) == (2, videos)
+    assert images_sent(world) == [1, image][:videos]
 
 
 def test_another_scene_that_fails_is_tried_again_and_is_not_a_third_one(world: World) -> None:
