@@ -127,6 +127,18 @@ def rejected(project: Project, invoke: Invoke) -> None:
     decided(project, invoke, "rejected")
 
 
+def faceless(project: Project, invoke: Invoke) -> None:
+    one_of_each(project, mode="avatar4")
+    project.sandbox.set_faults(no_face=1.0)
+    assert invoke("run").exit_code == 1
+    waits = json.loads(invoke("review", "--json").stdout)["waiting"]
+    assert ["no face was found" in one["what"] for one in waits] == [True]
+    (refused,) = json.loads(invoke("plan", "--json").stdout)["refused"]
+    assert (refused["scenes"], refused["credits"]) == (1, 1.0)
+    faceless_is_fine = {"TOPVIEW_WHEN_NO_FACE": "avatar2"}
+    assert json.loads(invoke("plan", "--json", **faceless_is_fine).stdout)["refused"] == []
+
+
 def wanted_again(project: Project, invoke: Invoke) -> None:
     decided(project, invoke, "again")
 
@@ -192,6 +204,7 @@ SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], 
     "a canary waits for a person": (scenes_made, ("--canary", "1", "--gate", "approve"), {}),
     "a person rejected a scene, and the gate is off": (rejected, ("--gate", "off"), {}),
     "a person rejected a scene": (rejected, (), {}),
+    "a scene has no face, and the mode needs one": (faceless, (), {}),
     "a person wants another scene": (wanted_again, (), {}),
     "all is well": (two_good, (), {}),
 }  # fmt: skip

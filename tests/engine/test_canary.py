@@ -56,17 +56,19 @@ def test_two_go_first_and_the_others_follow_with_the_next_run(world: World) -> N
 
 
 def test_other_templates_prompts_and_modes_have_their_own(world: World) -> None:
-    others = {"image_edit_prompt": "On grass."}, {"template_image": "other"}, {"mode": "avatar4"}
+    modes = {"mode": "avatar4"}, {"mode": "avatar4Fast"}
+    others = {"image_edit_prompt": "On grass."}, {"template_image": "other"}, *modes
     groups = [
         [product(f"{place}{number}", **change) for number in range(2)]
         for place, change in enumerate(({}, *others))
     ]
     events = _run(world, [one for group in groups for one in group], canary=1)
-    assert _went(world) == ["00", "10", "20"], "the mode shapes the video alone"
-    assert _went(world, VIDEO) == ["00", "10", "20"]
-    assert _waiting(events) == ["01", "11", "21", "30", "31"]
+    first = ["00", "10", "20", "30"]
+    assert _went(world) == first, "of a mode a scene only has to know if it needs a face"
+    assert _went(world, VIDEO) == first
+    assert _waiting(events) == ["01", "11", "21", "31", "40", "41"]
     _run(world, [one for group in groups for one in group], canary=1)
-    assert _went(world, VIDEO) == ["00", "01", "10", "11", "20", "21", "30"]
+    assert _went(world, VIDEO) == ["00", "01", "10", "11", "20", "21", "30", "31", "40"]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,24 @@ def test_a_refused_photo_does_not_block_the_others_for_ever(world: World) -> Non
     (other,) = _went(world)
     assert other != "p0"
     assert len(_waiting(events)) == 4
+
+
+def test_a_template_without_a_person_costs_no_scene_more_where_the_mode_needs_a_face(
+    world: World,
+) -> None:
+    """A scene without a face is a warning of the check, and its video cannot be made."""
+    world.set_faults(no_face=1.0)
+    speak = [product(f"p{number}", mode="avatar4") for number in range(6)]
+    for _ in range(2):
+        events = _run(world, speak, canary=1)
+        assert fates(events)["p0", VIDEO] == "failed"
+        assert (_went(world), len(_waiting(events))) == (["p0"], 5)
+    _review(world, "rejected", "p0")
+    assert len(_waiting(_run(world, speak, canary=1))) == 4
+    assert _went(world) == ["p0", "p1"]
+    still = [product("still-1"), product("still-2")]
+    _run(world, still, canary=1)
+    assert fates(_run(world, still, canary=1)) == everything("made", "still-1", "still-2")
 
 
 def test_a_canary_that_topview_refuses_for_good_gives_its_place_to_the_next(world: World) -> None:

@@ -105,7 +105,9 @@ def catch_up(
                     raise CannotStart("\n".join(ended.failures))
                 code = stop.code or progress.exit_code(bad_rows=bad_rows > 0)
                 say_outcome(console, progress, quiet=speech.quiet)
-                refused = refused_scenes(ledger, catalogue.products.values())
+                refused = refused_scenes(
+                    ledger, catalogue.products.values(), topview.config.when_no_face
+                )
                 if not speech.quiet:
                     say_refused(console, refused)
                 if left is not None:

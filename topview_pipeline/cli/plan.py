@@ -168,7 +168,7 @@ def plan(
         )
         refusal = _without_key(topview) or not_accepted
         found = _tried(topview, ledger, catalogue, files, planned, config.credit_limit)
-        refused = refused_scenes(ledger, catalogue.products.values())
+        refused = refused_scenes(ledger, catalogue.products.values(), topview.config.when_no_face)
         found = replace(found, credits_left=credits_left, left=left, refused=refused)
     if as_json:
         code = found.exit_code(bad_rows=has_bad_rows)

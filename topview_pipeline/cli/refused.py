@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.catalogue.references import shown
 from topview_pipeline.ledger import Ledger
-from topview_pipeline.stages import SCENE
+from topview_pipeline.stages import SCENE, WhenNoFace, needs_face
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,17 @@ class Refused:
     credits: float
 
 
-def refused_scenes(ledger: Ledger, products: Iterable[Product]) -> list[Refused]:
+def refused_scenes(
+    ledger: Ledger, products: Collection[Product], when_no_face: WhenNoFace
+) -> list[Refused]:
     """The refused scenes of the pipeline so far, the most expensive template first.
 
     Args:
         products: of the catalogue; their templates are called by their files.
     """
-    rows = ledger.history.refused(SCENE.key)
+    speak = {one.product_id for one in products if when_no_face == "fail" and needs_face(one.mode)}
+    known = ledger.history.refused(SCENE.key)
+    rows = [row for row in known if not row.is_faceless or row.product_id in speak]
     if not rows:
         return []
     names = _names_of_templates(ledger, products)

@@ -13,7 +13,7 @@ from typing import Final
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.gate import ReviewNeeded, ReviewRules
 from topview_pipeline.ledger import NO_REVIEW, Review, TaskState, Tried
-from topview_pipeline.stages import Inputs, Stage
+from topview_pipeline.stages import Inputs, Stage, needs_face
 from topview_pipeline.stages.fingerprint import digest
 
 InputsOf = Callable[[Stage], Inputs]
@@ -38,7 +38,8 @@ def recipe_of(
     """
     if not shared:
         return None
-    values = [stage.key, stage.version, stage.likely_mode(product)]
+    # A scene without a face is good for one mode and refused for the others.
+    values = [stage.key, stage.version, stage.likely_mode(product), needs_face(product.mode)]
     return digest([*values, *((one.version, inputs_of(one).version) for one in shared)])
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.ledger import NO_REVIEW, Review
-from topview_pipeline.media import is_refused
+from topview_pipeline.media import is_faceless, is_refused
 from topview_pipeline.settings import Gate, PipelineConfig
-from topview_pipeline.stages import Stage, data_version
+from topview_pipeline.stages import Stage, WhenNoFace, data_version, needs_face
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,22 @@ class ReviewRules:
         of_run: goes over both.
         checks: results are measured; if not, no verdict holds anything.
         canary: so many products of each recipe go first; 0: all go.
+        when_no_face: with fail, a scene without a face is refused for a mode that needs one.
     """
 
     pipeline: Gate = "quality"
     of_run: Gate | None = None
     checks: bool = True
     canary: int = 0
+    when_no_face: WhenNoFace = "fail"
 
     @classmethod
     def of(
         cls, config: PipelineConfig, of_run: Gate | None = None, canary: int | None = None
     ) -> ReviewRules:
         """The rules of a pipeline's run, which may have a gate and a number of its own."""
-        return cls(config.gate, of_run, config.checks, config.canary if canary is None else canary)
+        canary = config.canary if canary is None else canary
+        return cls(config.gate, of_run, config.checks, canary, config.when_no_face)
 
     def gate_of(self, product: Product) -> Gate:
         """The gate that counts for a product."""
@@ -81,13 +84,21 @@ class ReviewRules:
         gate = self.gate_of(product)
         if gate == "off":
             return None
-        refused = refusal(quality, image) if self.checks else None
+        refused = self._refusal(product, quality, image) if self.checks else None
         if refused is not None:
             fix = f"look at it, then {command} lets it pass, and {again}"
             return ReviewNeeded(f"{before.key} failed its check: {refused}", fix)
         if gate == "approve" and before.is_reviewed:
             return ReviewNeeded(f"{before.key} waits for a person", f"look at it, then {command}")
         return None
+
+    def _refusal(
+        self, product: Product, quality: Mapping[str, Any] | None, image: int | None
+    ) -> str | None:
+        is_needed = self.when_no_face == "fail" and needs_face(product.mode)
+        if is_needed and is_faceless(quality):
+            return f"no face was found, and mode {product.mode} needs one"
+        return refusal(quality, image)
 
 
 def refusal(quality: Mapping[str, Any] | None, image: int | None = None) -> str | None:

@@ -57,6 +57,7 @@ from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.stages import (
     FileNeeded,
     Inputs,
+    NoFaceError,
     PreconditionError,
     Stage,
     Upstream,
@@ -154,7 +155,10 @@ class ProductRun:
                 self.left.pop(0)
                 self._parts.slots.line.finished(stage.key)
         except PreconditionError as error:
-            self._failed(error.what, error.fix, None)
+            # A scene without a face keeps its place among the first: what is wrong may be its
+            # template, and the next product's would be as bad.
+            gives_up = not isinstance(error, NoFaceError)
+            self._failed(error.what, error.fix, None, gives_up=gives_up)
         except ProductFailedError as error:
             self._failed(error.what, error.fix, error.task)
         except ProductHeldError as error:
@@ -582,8 +586,8 @@ class ProductRun:
 
     # How it ends.
 
-    def _failed(self, what: str, fix: str, task: Task | None) -> None:
-        self._gate.leave(failed=True)
+    def _failed(self, what: str, fix: str, task: Task | None, *, gives_up: bool = True) -> None:
+        self._gate.leave(failed=gives_up)
         first, *later = self.left
         self._context.emit(Failed(self._product_id, first.key, what, fix, task))
         for stage in later:

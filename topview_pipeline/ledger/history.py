@@ -153,9 +153,10 @@ class History:
         return {product_id: (in_all, recent) for product_id, in_all, recent in rows}
 
     def refused(self, stage: str) -> Sequence[sa.Row[Any]]:
-        """Mode, request and credits of the pipeline's stored rows that a check or a person refused.
+        """Product, mode, request and credits of the pipeline's rows that a check or person refused.
 
-        What a person approved is not refused, whatever its check says.
+        What a person approved is not refused, whatever its check says. Scenes without a face are
+        among them with `is_faceless`: they are refused for some products only.
         """
         of_pipeline = review.c.account == self._account, review.c.pipeline == self._pipeline
 
@@ -165,13 +166,18 @@ class History:
             )
             return task.c.fingerprint.in_(which)
 
-        failed = sa.and_(task.c.quality["outcome"].as_string() == "failed", ~decided("approved"))
-        query = sa.select(task.c.mode, task.c.request, task.c.cost_credits).where(
+        numbers, is_open = task.c.quality["numbers"], ~decided("approved")
+        faces = numbers["images_without_face"].as_float(), numbers["images"].as_float()
+        failed = sa.and_(task.c.quality["outcome"].as_string() == "failed", is_open)
+        is_refused = sa.or_(failed, decided("rejected", "again"))
+        is_faceless = sa.and_(faces[0] == faces[1], is_open)
+        columns = task.c.product_id, task.c.mode, task.c.request, task.c.cost_credits
+        query = sa.select(*columns, sa.not_(is_refused).label("is_faceless")).where(
             task.c.account == self._account,
             task.c.pipeline == self._pipeline,
             task.c.stage == stage,
             task.c.state == TaskState.STORED,
-            sa.or_(failed, decided("rejected", "again")),
+            sa.or_(is_refused, is_faceless),
         )
         return self._db.rows(query)
 

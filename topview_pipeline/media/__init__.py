@@ -7,9 +7,18 @@ from topview_pipeline.media.verdict import (
     VERSION,
     Outcome,
     Verdict,
+    is_faceless,
     is_refused,
     refused_images,
     unmeasured,
 )
 
-__all__ = ["VERSION", "Outcome", "Verdict", "is_refused", "refused_images", "unmeasured"]
+__all__ = [
+    "VERSION",
+    "Outcome",
+    "Verdict",
+    "is_faceless",
+    "is_refused",
+    "refused_images",
+    "unmeasured",
+]

@@ -79,8 +79,9 @@ def check_scene(images: Sequence[tuple[Media, bool | None]]) -> Verdict:
             stand_ins += is_stand_in(image.info)
             sizes.append(image.size)
             each.append(_check_image(image, has_face))
+    faces = [has_face for _, has_face in images]
     if stand_ins == len(images):
-        return STAND_IN
+        return replace(STAND_IN, numbers={**found.numbers, **_counted(faces)})
     flat = sum(verdict.is_refused for verdict in each)
     width, height = min(sizes, key=min)
     found.numbers |= {"width_pixels": width, "height_pixels": height, "flat_images": flat}
@@ -90,7 +91,7 @@ def check_scene(images: Sequence[tuple[Media, bool | None]]) -> Verdict:
         found.warn(f"{flat} of {len(images)} images are one flat colour", _ANOTHER_SCENE)
     if min(width, height) < LEAST_SCENE_SIDE:
         found.warn(f"an image is only {width} x {height} pixels", "use a larger template")
-    _check_faces(found, [has_face for _, has_face in images])
+    _check_faces(found, faces)
     verdict = found.verdict(f"{len(images)} images of at least {width} x {height} pixels.")
     return replace(verdict, images=tuple(each))
 
@@ -125,8 +126,12 @@ def _check_opaque(found: Findings, pixels: int, mask: Media | None) -> None:
         found.error("nothing was cut out: it is the whole photo", _ANOTHER_PHOTO)
 
 
+def _counted(faces: Sequence[bool | None]) -> dict[str, float]:
+    return {"images_with_face": faces.count(True), "images_without_face": faces.count(False)}
+
+
 def _check_faces(found: Findings, faces: Sequence[bool | None]) -> None:
-    found.numbers["images_with_face"] = sum(map(bool, faces))
+    found.numbers |= _counted(faces)
     if any(faces):
         return
     if None in faces:

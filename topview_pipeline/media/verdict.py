@@ -109,6 +109,12 @@ def refused_images(kept: Mapping[str, Any] | None) -> frozenset[int]:
     return frozenset(number for number, image in enumerate(images, 1) if is_refused(image))
 
 
+def is_faceless(kept: Mapping[str, Any] | None) -> bool:
+    """True if Topview found no face in any image of a scene, as its kept verdict says."""
+    numbers = (kept or {}).get("numbers") or {}
+    return bool(numbers.get("images")) and numbers.get("images_without_face") == numbers["images"]
+
+
 def unmeasured(why: str) -> Verdict:
     """The verdict when nothing could be measured."""
     return Verdict(Outcome.UNMEASURED, f"Could not measure: {why}.", not_measured=(why,))

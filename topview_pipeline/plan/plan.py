@@ -20,6 +20,7 @@ from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
 from topview_pipeline.stages import (
     Inputs,
+    NoFaceError,
     PreconditionError,
     Stage,
     Upstream,
@@ -311,7 +312,9 @@ class _Planner:
             return self._item(stage, product, inputs, upstream)
         except (InputError, PreconditionError) as error:
             reason = f"{error.where}: {error.what}" if error.where else error.what
-            return _Look(_Verdict(reason, outcome="failed", fix=error.fix), mode)
+            is_under_review = isinstance(error, NoFaceError)
+            verdict = _Verdict(reason, False, "failed", error.fix, is_under_review)
+            return _Look(verdict, mode)
 
     def _why_after(self, upstream: _Next, product: Product, stage: Stage) -> str | None:
         """Return why a stage is made after one that is not there yet: a new product's is new."""

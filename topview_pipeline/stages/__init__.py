@@ -24,7 +24,15 @@ from topview_pipeline.stages.stage import (
     WhenNoFace,
     WorkItem,
 )
-from topview_pipeline.stages.video import FinishedVideo, ProofLists, Video, check_choice, image_sent
+from topview_pipeline.stages.video import (
+    FinishedVideo,
+    NoFaceError,
+    ProofLists,
+    Video,
+    check_choice,
+    image_sent,
+    needs_face,
+)
 
 __all__ = [
     "BY_KEY",
@@ -37,6 +45,7 @@ __all__ = [
     "FileNeeded",
     "FinishedVideo",
     "Inputs",
+    "NoFaceError",
     "PreconditionError",
     "ProofLists",
     "ReplacedImages",
@@ -52,6 +61,7 @@ __all__ = [
     "fingerprint_of",
     "image_sent",
     "images_of",
+    "needs_face",
     "stages_named",
     "work_of",
 ]

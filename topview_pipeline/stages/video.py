@@ -54,6 +54,10 @@ _DENIALS: Final = 3
 """How often in a row Topview must deny an image: a live scene taken for dead is paid again."""
 
 
+class NoFaceError(PreconditionError):
+    """The scene has no face, and the product's mode needs one."""
+
+
 @dataclass(frozen=True)
 class FinishedVideo(StageResult):
     """The talking video. What Topview did not give is None.
@@ -284,6 +288,11 @@ class Video(Stage):
         return () if image is None else (image.file_name,)
 
 
+def needs_face(mode: str) -> bool:
+    """Tells whether a mode takes no image without a face."""
+    return mode != _FACELESS_MODE
+
+
 def preferred_image(
     images: Sequence[SceneImage], wanted: int | None, refused: Collection[int] = ()
 ) -> SceneImage | None:
@@ -309,7 +318,7 @@ def choose_image(
 ) -> tuple[SceneImage, str]:
     """The image, and the mode in which it can be sent; `mode` is the row's.
 
-    Raises PreconditionError when there is no such image, or no face for this mode.
+    Raises PreconditionError when there is no such image, NoFaceError when this mode needs a face.
     """
     image = preferred_image(images, wanted, refused)
     if image is None:
@@ -319,8 +328,8 @@ def choose_image(
         )
     if image.has_face is not False:
         return image, mode
-    if mode != _FACELESS_MODE and when_no_face == "fail":
-        raise PreconditionError(
+    if needs_face(mode) and when_no_face == "fail":
+        raise NoFaceError(
             f"no face was found in the scene, and mode {mode} needs one",
             fix="Set the row's mode to avatar2, set TOPVIEW_WHEN_NO_FACE=avatar2, choose another "
             "image, or change the scene's template or prompt.",
