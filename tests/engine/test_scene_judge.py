@@ -113,6 +113,29 @@ def test_only_a_verdict_is_a_verdict(answer: Any, outcome: str, images: list[str
     assert bool(found.not_measured) is ("unmeasured" in images)
 
 
+@pytest.mark.parametrize("answers", [0, 2])
+def test_a_judge_that_is_out_of_order_does_not_hold_up_a_whole_catalogue(
+    world: World, answers: int
+) -> None:
+    """Each answer that does not come may take a minute, and scenes are judged one by one."""
+    asked: list[Product] = []
+
+    def broken(*given: Any) -> Any:
+        asked.append(given[-1])
+        if len(asked) == answers:
+            return [GOOD]
+        raise TimeoutError("no answer")
+
+    names = "abcdefgh"
+    products = [product(name, template_image=name) for name in names]
+    assert fates(world.run(products, judge=broken)) == everything("made", *names)
+    assert len(asked) == len({one.product_id for one in asked}) == answers + 3
+    assert sum("is not asked again in this run: " in one for one in world.warnings) == 1
+    scenes = [row for row in world.rows(TaskState.STORED) if row.stage == SCENE]
+    seen = [(row.quality or {})["outcome"] for row in scenes]
+    assert seen.count("unmeasured") == len(names) - bool(answers)
+
+
 def test_what_our_own_check_refused_no_judge_makes_good() -> None:
     flat = Verdict(Outcome.FAILED, "It is one flat colour.")
     whole = Verdict(Outcome.FAILED, "Every image is one flat colour.", images=(flat, flat))

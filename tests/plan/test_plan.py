@@ -218,7 +218,7 @@ def _review(situation: Situation, decision: ReviewDecision) -> None:
         (REFUSED, "approved", "approve", ("new", 4.0, None)),
         (None, None, "approve", ("replacedImages waits for a person", 0.0, "held")),
         (None, "rejected", "quality", ("a person rejected replacedImages", 0.0, "held")),
-        (None, "rejected", "off", ("new", 4.0, None)),
+        (None, "rejected", "off", ("a person rejected replacedImages", 0.0, "held")),
     ],
 )
 def test_the_gate_holds_the_video_and_its_credits(

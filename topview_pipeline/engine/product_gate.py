@@ -14,7 +14,13 @@ from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.events import HoldReason, ProductHeldError, Warned
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.inputs import ProductInputs
-from topview_pipeline.engine.scene_judge import Judge, is_judged, judged
+from topview_pipeline.engine.scene_judge import (
+    MOST_MISSES,
+    Judge,
+    is_judged,
+    judged,
+    without_judge,
+)
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.media import Verdict
 from topview_pipeline.stages import PreconditionError, Stage, WorkItem, data_version, images_of
@@ -29,6 +35,10 @@ class Turns:
         ledger = context.ledger
         self.rules = ReviewRules.of(context.config, context.run.gate, context.run.canary)
         self.canaries = Canaries(self.rules, lambda: (ledger.history.tried(), ledger.reviews.all()))
+        self.unjudged: set[int] = set()
+        """Rows that the scene judge gave no answer on: it is not asked again in this run."""
+        self.misses = 0
+        """How often in a row it gave none."""
         self._changed = asyncio.Event()
 
     def change(self) -> None:
@@ -114,7 +124,8 @@ class ProductGate:
             verdict: Verdict = await context.offload(
                 verdict_of, stage, task, context.ledger, context.store
             )
-            if context.judge is not None and stage.is_reviewed and not is_judged(verdict):
+            is_open = not is_judged(verdict) and task.id not in self._turns.unjudged
+            if context.judge is not None and stage.is_reviewed and is_open:
                 verdict = await self._judged(context.judge, task, before, verdict)
                 context.ledger.tasks.measured(task.id, verdict.to_json())
         context.activity.progress()
@@ -148,9 +159,17 @@ class ProductGate:
             return judge(photo, cutout, scenes, product)
 
         async with context.judging:
+            turns = self._turns
+            if turns.misses == MOST_MISSES:
+                return without_judge(verdict, len(images), "it is not asked again in this run")
             found = await judged(verdict, len(images), ask, context.apart)
+            turns.misses = 0 if is_judged(found) else turns.misses + 1
         if not is_judged(found):
+            turns.unjudged.add(task.id)
             context.emit(Warned(f"{product.product_id} / {task.stage}: {found.not_measured[-1]}"))
+            if turns.misses == MOST_MISSES:
+                what = f"the scene judge gave no answer {MOST_MISSES} times in a row, and is not "
+                context.emit(Warned(f"{what}asked again in this run: its scenes are not measured"))
         return found
 
     def _check_reviewed(self, item: WorkItem, before: Task) -> None:

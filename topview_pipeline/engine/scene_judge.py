@@ -19,6 +19,8 @@ Judge = Callable[["bytes | None", bytes, Sequence[bytes], Product], "Sequence[Ve
 """Takes the photo (None when only Topview has it), the cut-out and the scene's images as bytes of
 their files, and the product; returns a verdict for each image, None for one it cannot judge."""
 JUDGE_SECONDS: Final = 60.0
+MOST_MISSES: Final = 3
+"""Without an answer so often in a row, a judge is not asked again in the run."""
 _JUDGED: Final = "judged_images"
 """Number in the verdict of a scene that was judged."""
 _NOTE: Final = "by the scene judge"
@@ -78,17 +80,17 @@ async def judged(
     try:
         await asyncio.wait({call}, timeout=longest)
         if not call.done():
-            return _without(verdict, images, f"it took longer than {longest:g} s")
+            return without_judge(verdict, images, f"it took longer than {longest:g} s")
         answer = call.result()
     except Exception as error:  # noqa: BLE001 - the user's own code
         why = f"{type(error).__name__}: {one_line(str(error))}"
-        return _without(verdict, images, why)
+        return without_judge(verdict, images, why)
     finally:
         call.cancel()
     if not isinstance(answer, (list, tuple)) or len(answer) != images:
-        return _without(verdict, images, f"it did not answer with {images} verdicts")
+        return without_judge(verdict, images, f"it did not answer with {images} verdicts")
     if not all(one is None or _is_verdict(one) for one in answer):
-        return _without(verdict, images, "an answer of it is no Verdict")
+        return without_judge(verdict, images, "an answer of it is no Verdict")
     return _with(verdict, answer, "it has no verdict on an image" if None in answer else None)
 
 
@@ -101,7 +103,8 @@ def _is_verdict(value: object) -> bool:
     )
 
 
-def _without(verdict: Verdict, images: int, why: str) -> Verdict:
+def without_judge(verdict: Verdict, images: int, why: str) -> Verdict:
+    """The verdict of a scene that the judge has not seen: not measured, and why."""
     found = _with(verdict, [None] * images, why)
     return replace(found, numbers={k: v for k, v in found.numbers.items() if k != _JUDGED})
 
