@@ -203,6 +203,34 @@ def test_what_a_row_of_an_earlier_run_says(
     assert went == {True: [True, True], False: [False, False], None: [True, False]}[goes]
 
 
+def test_a_video_that_failed_its_check_gives_its_place_to_the_next() -> None:
+    """`review` decides about scenes: nobody could let the others go."""
+    tried = Tried("r", "old", "f", TaskState.STORED, REFUSED, True)
+    canaries = Canaries(ReviewRules(canary=1), lambda: ([tried], {}))
+    went = [canaries.needed(VIDEOS, one, "r") is None for one in PRODUCTS[:2]]
+    assert went == [True, False]
+    assert canaries.needed(VIDEOS, product("old"), "r") is None, "it may be forced"
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["the catalogue", "its template"])
+def test_a_refused_canary_that_went_another_way_does_not_hold_the_others_for_ever(
+    world: World, leaves: bool
+) -> None:
+    """Its row was taken away or changed, as its check says: no decision about it is left."""
+    world.set_faults(no_product=1.0)
+    for _ in range(2):
+        assert len(_waiting(_run(world, canary=1))) == 5
+    world.set_faults()
+    if leaves:
+        left = [one.product_id for one in PRODUCTS[1:]]
+        world.ledger.catalogue.accept(products=[one.product_id for one in PRODUCTS])
+        world.ledger.catalogue.accept(products=left)
+    else:
+        _run(world, [product("p0", template_image="another")], canary=1)
+    assert len(_waiting(_run(world, PRODUCTS[1:], canary=1))) == 4
+    assert _went(world) == ["p0", "p1"]
+
+
 @pytest.mark.parametrize("decision", [None, "rejected"])
 def test_one_that_was_here_before_may_be_forced(decision: ReviewDecision | None) -> None:
     tried = Tried("r", "p0", "f", TaskState.STORED, {"outcome": "passed", "why": ""}, True)

@@ -50,7 +50,7 @@ class _Group:
     Attributes:
         passed: those with a result that passed.
         seats: those that go first; True once nothing keeps them from it.
-        rejected: those with a result that a person rejected.
+        rejected: those with a result that a person rejected, or a video that failed its check.
     """
 
     passed: set[str] = field(default_factory=set)
@@ -66,8 +66,9 @@ class _Group:
 class Canaries:
     """The first products of each recipe, in one run or plan.
 
-    A place is free again when its product failed for good, or a person rejected its result: then
-    the next product takes it. What failed its check keeps its place until a person has seen it.
+    A place is free again when its product failed for good, left the catalogue or goes another way,
+    when a person rejected its result, or its video failed its check: then the next product takes
+    it. A scene that failed its check keeps its place until a person has seen it.
 
     Attributes:
         rules: with the number of the first.
@@ -148,11 +149,15 @@ class Canaries:
             review = reviews.get((name, row.fingerprint), NO_REVIEW)
             if row.state in _GIVEN_UP:
                 continue
+            # Nobody decides about a result of which nothing more is made: it was refused.
+            is_lost = row.state is TaskState.STORED and row.quality and not stage.is_reviewed
             if review.decision == "rejected":
                 group.rejected.add(name)
             elif self._has_passed(stage, replace(product, product_id=name), row, review):
                 group.passed.add(name)
-            else:
+            elif is_lost:
+                group.rejected.add(name)
+            elif row.is_current or row.state is not TaskState.STORED:
                 group.seats[name] = True
         return group
 

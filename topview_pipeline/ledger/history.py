@@ -11,7 +11,13 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.catalogue_state import is_forsaken
 from topview_pipeline.ledger.database import Database
-from topview_pipeline.ledger.schema import review, task, task_event, task_of
+from topview_pipeline.ledger.schema import (
+    catalogue_product,
+    review,
+    task,
+    task_event,
+    task_of,
+)
 from topview_pipeline.ledger.task_row import Task, TaskState, Tried
 from topview_pipeline.prices import CostSeen
 
@@ -124,14 +130,24 @@ class History:
     def tried(self) -> Iterator[Tried]:
         """The pipeline's tasks that have a recipe, the oldest first."""
         recipe = task_event.c.detail["recipe"].as_string()
-        columns = ("product_id", "fingerprint", "state", "quality", "reported_at")
-        query = sa.select(recipe, *(task.c[name] for name in columns)).join_from(
-            task_event, task, task.c.id == task_event.c.task_id
+        columns = ("product_id", "fingerprint", "state", "quality")
+        counts = sa.case((task.c.state != TaskState.VOID, task.c.id))
+        newest = sa.func.max(counts).over(partition_by=(task.c.product_id, task.c.stage))
+        gone = sa.select(catalogue_product.c.product_id).where(
+            catalogue_product.c.account == self._account,
+            catalogue_product.c.pipeline == self._pipeline,
+            catalogue_product.c.left_at.is_not(None),
         )
+        query = sa.select(
+            recipe,
+            *(task.c[name] for name in columns),
+            task.c.reported_at.is_not(None),
+            sa.and_(task.c.id == newest, task.c.product_id.not_in(gone)),
+        ).join_from(task_event, task, task.c.id == task_event.c.task_id)
         mine = task.c.account == self._account, task.c.pipeline == self._pipeline
         which = task_event.c.what == "reserved", recipe.is_not(None)
         rows = self._db.rows(query.where(*mine, *which).order_by(task.c.id))
-        return (Tried._make((*row[:-1], row[-1] is not None)) for row in rows)
+        return map(Tried._make, rows)
 
     def decisions(self) -> dict[str, list[TaskEvent]]:
         """People's decisions about the pipeline's products, the oldest first, by product id."""

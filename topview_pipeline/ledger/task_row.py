@@ -120,6 +120,7 @@ class Tried(NamedTuple):
 
     Attributes:
         is_reported: Dagster has an event of it.
+        is_current: its product is in the catalogue, and has no newer one of the stage.
     """
 
     recipe: str
@@ -128,6 +129,7 @@ class Tried(NamedTuple):
     state: TaskState
     quality: Mapping[str, Any] | None
     is_reported: bool
+    is_current: bool = True
 
 
 class TaskGlance(NamedTuple):
