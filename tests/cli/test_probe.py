@@ -57,7 +57,8 @@ class Probed:
 
 
 @contextmanager
-def probed(folder: Path, **settings: Any) -> Iterator[Probed]:
+def probed(folder: Path, own: Mapping[str, str] = {}, **settings: Any) -> Iterator[Probed]:
+    """`own`: settings of the user beside those."""
     config = SandboxConfig(
         **{"media": "tiny", "speed": 50.0, "sigma": 0.0, "medians": MEDIANS, **settings}
     )
@@ -70,7 +71,7 @@ def probed(folder: Path, **settings: Any) -> Iterator[Probed]:
             "TOPVIEW_POLL_SECONDS": "0.05",
             "DAGSTER_HOME": str(folder / "dagster"),
         }
-        yield Probed(folder, environment, sandbox.base_url)
+        yield Probed(folder, {**environment, **own}, sandbox.base_url)
 
 
 ALTERED: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
@@ -156,7 +157,7 @@ def believed(tmp_path: Path) -> dict[str, str]:
         folder = tmp_path / "believed"
         folder.mkdir()
         with probed(folder) as project:
-            assert project.probe("--spend", "3").exit_code == 0
+            assert project.probe("--spend", "10").exit_code == 0
             _believed.update(project.verdicts)
     return _believed
 
@@ -192,7 +193,7 @@ def test_the_probe_finds_each_difference_and_no_other(
     switches, expected = ALTERED[name]
     contract = Contract(**switches)
     with probed(tmp_path, contract=contract) as project:
-        ran = project.probe("--spend", "3")
+        ran = project.probe("--spend", "10")
         assert ran.exit_code == 0, ran.output
         found = project.contract["findings"]
         for point, (verdict, words) in expected.items():
@@ -203,7 +204,7 @@ def test_the_probe_finds_each_difference_and_no_other(
         assert {point for point in believed if others[point] != believed[point]} <= {*expected}
         learnt = project.contract["sandbox"]["contract"]
         assert {field: learnt[field] for field in switches} == switches
-        assert project.counters()["charged"] <= 3.0
+        assert project.counters()["charged"] <= 10.0
 
 
 @pytest.mark.slow
@@ -213,12 +214,12 @@ def test_a_sandbox_of_the_contract_answers_as_the_probed_one(tmp_path: Path) -> 
     for folder in folders:
         folder.mkdir()
     with probed(folders[0], contract=Contract(**switches)) as first:
-        assert first.probe("--spend", "3").exit_code == 0
+        assert first.probe("--spend", "10").exit_code == 0
         settings = first.contract["sandbox"]
         contract = Contract(**settings.pop("contract"))
         # Its own seconds are those of a sandbox at speed: here they are as they were measured.
         with probed(folders[1], contract=contract, **{**settings, "speed": 1.0}) as second:
-            assert second.probe("--spend", "3").exit_code == 0
+            assert second.probe("--spend", "10").exit_code == 0
             assert second.verdicts == first.verdicts
             assert second.contract["prices"] == first.contract["prices"]
 
@@ -226,37 +227,51 @@ def test_a_sandbox_of_the_contract_answers_as_the_probed_one(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_the_limit_holds_and_nothing_is_paid_twice(tmp_path: Path) -> None:
     with probed(tmp_path) as project:
-        ran = project.probe("--spend", "1.9")
+        ran = project.probe("--spend", "0.9")
         assert (ran.exit_code, project.counters()["charged"]) == (3, 0)
         assert "limit" in ran.output
-        assert project.verdicts["C1"] == "not seen"
-        ran = project.probe("--spend", "2")
-        assert (ran.exit_code, project.counters()["charged"]) == (3, 2)
-        assert project.verdicts["C1"] == "confirmed"
+        ran = project.probe("--spend", "1")
+        assert (ran.exit_code, project.counters()["charged"]) == (3, 1)
+        assert project.verdicts["C1"] == "not seen"  # one image does not show it
         for _ in range(2):
             ran = project.probe("--spend", "0.2")
-            assert (ran.exit_code, project.counters()["charged"]) == (0, 2.06)
+            assert (ran.exit_code, project.counters()["charged"]) == (0, 1.06)
+        for limit in ("10", "10", "3"):
+            ran = project.probe("--spend", limit)
+            assert (ran.exit_code, project.counters()["charged"]) == (0, 3.06)
+        assert project.verdicts["C1"] == "confirmed"
         counters = project.counters()
         assert (counters["duplicates"], counters["orphans"]) == (0, 0)
-        assert counters["submits"]["image_replace"] == 1
+        assert counters["submits"]["image_replace"] == 2
         assert "the voice alone: taken" in project.contract["findings"]["C5"]["seen"]
 
 
 @pytest.mark.slow
 def test_a_scene_that_is_dearer_than_the_limit_is_the_last_that_is_paid(tmp_path: Path) -> None:
     """Nobody knows a price before it is booked: the video is not sent any more."""
-    with probed(tmp_path, contract=Contract(prices={"image_replace": 3.0})) as project:
-        assert project.probe("--spend", "4").exit_code == 3
+    with probed(tmp_path, contract=Contract(prices={"image_replace": 5.0})) as project:
+        ran = project.probe("--spend", "3")
+        assert ran.exit_code == 3
+        assert "A price was higher than believed: the limit was 3 credits" in ran.output
         counters = project.counters()
-        assert (counters["charged"], counters["submits"].get("image2Video", 0)) == (6, 0)
+        assert (counters["charged"], counters["submits"].get("image2Video", 0)) == (5, 0)
         assert project.verdicts["prices"] == "different"
+
+
+@pytest.mark.slow
+def test_the_users_own_gate_does_not_stop_the_probe_behind_a_paid_scene(tmp_path: Path) -> None:
+    own = {"TOPVIEW_GATE": "approve", "TOPVIEW_CANARY": "1"}
+    with probed(tmp_path, own) as project:
+        ran = project.probe("--spend", "3")
+        assert ran.exit_code == 0, ran.output
+        assert project.counters()["charged"] == 1.06
 
 
 @pytest.mark.slow
 def test_a_video_whose_answer_is_lost_leads_to_no_other_try(tmp_path: Path) -> None:
     """The lost one may be paid: with a voice it would be a second video."""
     with probed(tmp_path, contract=Contract(required=[])) as project:
-        assert project.probe("--spend", "2").exit_code == 3  # the scene
+        assert project.probe("--spend", "1").exit_code == 3  # the scene
         with Control(project._base_url) as control:
             control.set_faults(drop_submit=1.0)
         for _ in range(2):
@@ -281,7 +296,7 @@ def test_a_probe_that_ends_in_the_middle_is_gone_on_with(
     counters = project.sandbox.counters()
     assert counters["submits"]["image_replace"] == 1
     assert (counters["duplicates"], counters["orphans"]) == (0, 0)
-    assert counters["charged"] == 2.06
+    assert counters["charged"] == 1.06
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,12 @@ class Seen:
         return row.succeeded_at - row.pending_at
 
     @property
+    def is_manual(self) -> bool:
+        """The scene has a location."""
+        row = self.rows.get(SCENE.key)
+        return row is not None and row.mode == "manual"
+
+    @property
     def image_count(self) -> int:
         """Images of the scene's task."""
         row = self.rows.get(SCENE.key)
@@ -258,7 +264,7 @@ def prices(seen: Seen) -> dict[str, str]:
     """The credits of each paid kind as seen, as TOPVIEW_PRICES writes them."""
     found = {}
     if (cost := seen.cost(SCENE.key)) is not None:
-        found["image_replace/manual"] = f"{cost:g}"
+        found[f"image_replace/{seen.rows[SCENE.key].mode}"] = f"{cost:g}"
     row, cost = seen.rows.get(VIDEO.key), seen.cost(VIDEO.key)
     if row is not None and cost is not None and seen.seconds_of_video:
         is_fixed = row.mode in FIXED_SECONDS
@@ -314,7 +320,8 @@ def _bills(seen: Seen) -> dict[str, Any]:
     cost = seen.cost(SCENE.key)
     if cost is not None and seen.image_count:
         amounts["image_replace"] = round(cost / seen.image_count, 4)
-        found["images"] = {"manual": seen.image_count, "auto": 1}
+        if seen.is_manual:
+            found["images"] = {"manual": seen.image_count, "auto": 1}
     for name, text in prices(seen).items():
         kind, _, mode = name.partition("/")
         if kind == VIDEO.kind:

@@ -143,8 +143,9 @@ def _of_tasks(seen: Seen) -> _Verdicts:
     for name, typical in (("durations", _SANDBOX), ("C14", _TYPICAL)):
         near = all(typical[key] / 3 <= took <= typical[key] * 3 for key, took in times.items())
         yield name, _is(near if times else None), said
-    count = seen.image_count or None
-    yield "v2 image_replace", _is(count and count == 2), f"a location gives {count} images"
+    count = (seen.image_count or None) if seen.is_manual else None
+    said = f"a location gives {count} images" if count else ""
+    yield "v2 image_replace", _is(None if count is None else count == 2), said
     row = seen.rows.get(VIDEO.key)
     yield "image2Video", _is(None if row is None else True), f"mode {row.mode}" if row else ""
     refusals = "; ".join(
@@ -185,7 +186,7 @@ def _of_prices(seen: Seen) -> _Verdicts:
     yield "prices", _is(as_believed and not cut_out if known else None), words
     cost, count = seen.cost(SCENE.key), seen.image_count
     words = f"{count} images cost {cost:g}" if cost is not None else ""
-    yield "C1", _is(None if cost is None else cost == count), words
+    yield "C1", _is(cost == count if cost is not None and seen.is_manual else None), words
     pairs = [(seen.rows[key].cost_credits, seen.charge(key)) for key in seen.rows]
     both = [(cost, charge.cost_credit) for cost, charge in pairs if charge is not None]
     words = "; ".join(f"query {cost}, log {booked}" for cost, booked in both)

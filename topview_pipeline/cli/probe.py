@@ -38,7 +38,7 @@ from topview_pipeline.cli.environment import call_topview, open_instance, pipeli
 from topview_pipeline.cli.findings import DIFFERENT, NOT_SEEN, document
 from topview_pipeline.defs.run import pair
 from topview_pipeline.engine import Context, Engine, Failed, Held, Made, ProductWork, RunInfo
-from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.ledger import LIVE, Ledger, Task, TaskState
 from topview_pipeline.settings import DEFAULT_PRICES, CatalogueDefaults
 from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, STAGES, VIDEO
 from topview_pipeline.stop import stop
@@ -59,6 +59,9 @@ _MODE: Final = "avatar4Fast"
 """The cheapest mode with a published price."""
 _REFUSALS: Final = frozenset({"4000", "4001", "4003"})
 """Codes of a submit that lacks a field: nothing was created."""
+_MANUAL_FROM: Final = 10.0
+"""From this limit on the scene has a location, and two images: until it is booked, nobody knows
+what an image costs."""
 _LOG_SECONDS: Final = 30.0
 """How long a charge may take to come into the credit log."""
 
@@ -102,7 +105,7 @@ def probe(context: click.Context, spend: float | None, out: Path) -> None:
     except OSError as error:
         fix = "Name another file with --out, and probe again: nothing is paid twice."
         raise CannotStart(f"it cannot be written ({error.strerror})", str(out), fix) from error
-    _say(found, out, probing.spent)
+    _say(found, out, probing.spent, spend or 0.0)
     context.exit(stop.code or probing.code)
 
 
@@ -123,7 +126,7 @@ def _earlier(out: Path, base_url: str) -> Mapping[str, Any]:
     return found
 
 
-def _say(found: Mapping[str, Any], out: Path, spent: float) -> None:
+def _say(found: Mapping[str, Any], out: Path, spent: float, limit: float) -> None:
     console = terminal()
     findings = found["findings"]
     rows = [
@@ -138,6 +141,9 @@ def _say(found: Mapping[str, Any], out: Path, spent: float) -> None:
     say(
         f"{different} of {len(findings)} points are different. Spent: {in_credits(spent)}.", console
     )
+    if spent > limit:
+        over = f"the limit was {in_credits(limit)}; nothing more was sent"
+        say(f"A price was higher than believed: {over}.", console, style="red")
     believed = DEFAULT_PRICES.find
     news = [
         f"{name}={text}"
@@ -179,7 +185,7 @@ class _Probe:
             say("Asking what is free ...")
             voice, caption = await self._lists(client)
             await self._questions(http)
-            product = _product()
+            product = self._product()
             await self._make(client, product, CUT_OUT.key)
             await self._about_cut_out(http)
             if self._spend and CUT_OUT.key in self.seen.rows:
@@ -312,8 +318,9 @@ class _Probe:
         self, client: TopviewClient, product: Product, key: str
     ) -> Made | Failed | Held:
         """Have the engine make the product up to this stage; what was made before is taken."""
-        made = self._ledger.tasks.last_made(PRODUCT, key)
-        if made is not None and made.state is TaskState.STORED:
+        made, mode = self._ledger.tasks.last_made(PRODUCT, key), BY_KEY[key].likely_mode(product)
+        is_other = made is not None and key == SCENE.key and made.mode != mode
+        if made is not None and made.state is TaskState.STORED and not is_other:
             self.seen.rows[key] = made
             return Made(PRODUCT, key, made, {})
         if stop.code is not None:
@@ -343,6 +350,28 @@ class _Probe:
             say(f"{last.stage}: {last.what}. {last.fix[:1].upper()}{last.fix[1:]}.")
         return last
 
+    def _product(self) -> Product:
+        """The sample's product with the shortest script, as far as the limit goes.
+
+        A scene that was sent is gone on with: another one would be paid as well.
+        """
+        from topview_pipeline.catalogue import open_source, read_catalogue
+
+        found = read_catalogue(open_source(str(sample_catalogue())), CatalogueDefaults())
+        product = replace(
+            found.products[_SAMPLE],
+            product_id=PRODUCT,
+            script=_SCRIPT,
+            mode=_MODE,
+            voice_id=None,
+            caption_id=None,
+        )
+        sent, _ = self._ledger.history.page(
+            states=LIVE, product_id=PRODUCT, stage=SCENE.key, limit=1
+        )
+        is_manual = any(row.mode == "manual" for row in sent) or self._spend >= _MANUAL_FROM
+        return product if is_manual else replace(product, location=None)
+
     def _note_event(self, event: Made | Failed | Held) -> Made | Failed | Held:
         if isinstance(event, Made):
             self.seen.rows[event.stage] = event.task
@@ -351,7 +380,13 @@ class _Probe:
 
     def _context(self, client: TopviewClient, worker: str) -> Context:
         ahead = self._ledger.now() - time.time()
-        changes: dict[str, Any] = {"when_no_face": "avatar2"}
+        # The user's own gate is for the user's products: held here, a paid scene shows nothing.
+        changes: dict[str, Any] = {
+            "when_no_face": "avatar2",
+            "gate": "off",
+            "canary": 0,
+            "scene_judge": None,
+        }
         return Context(
             client=client,
             ledger=self._ledger,
@@ -444,14 +479,3 @@ def _is_refusal(event: Failed | Held) -> bool:
 
 async def _only(work: ProductWork) -> AsyncIterator[ProductWork]:
     yield work
-
-
-def _product() -> Product:
-    """The sample's product with the shortest script; its scene shows what a location costs."""
-    from topview_pipeline.catalogue import open_source, read_catalogue
-
-    found = read_catalogue(open_source(str(sample_catalogue())), CatalogueDefaults())
-    sample = found.products[_SAMPLE]
-    return replace(
-        sample, product_id=PRODUCT, script=_SCRIPT, mode=_MODE, voice_id=None, caption_id=None
-    )
