@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from PIL import Image
 
 from tests.cli.conftest import QUAD, Invoke, Project
+from tests.export.test_gallery import Page
 from tests.ledger.conftest import row_in
 from topview_pipeline.ledger import Ledger, Review, TaskState
 from topview_pipeline.ledger.schema import task, task_event
+from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import data_version
 
 pytestmark = pytest.mark.timeout(120)
@@ -66,12 +69,44 @@ def test_all_scenes_may_be_wanted_again_without_a_second_word(
     project.products(5)
     options = ("--gate", "approve")
     assert invoke("run", *options).exit_code == 3
+    # The gate was that run's own: nothing else knows what it holds.
+    assert "review --gate approve" in invoke("review").output
+    waits = json.loads(invoke("review", "--json", *options).stdout)["waiting"]
+    assert {one["what"] for one in waits} == {"replacedImages waits for a person"}
+    for own, count in ((), 0), (options, 5):
+        assert sum("wait" in one for one in _on_page(project, invoke, *own)) == count
     everyone = "".join(f"product-{number}\n" for number in range(5))
     assert invoke("review", "--again", "-", stdin=everyone).exit_code == 0
     planned = invoke("plan", "--json", *options)
     assert planned.exit_code == 3, planned.output
     rows = json.loads(planned.stdout)["rows"]
     assert {one["reason"] for one in rows if one["stage"] == SCENE} == {"asked for again"}
+
+
+@pytest.mark.slow
+def test_a_decision_is_about_the_result_that_holds_the_product(
+    project: Project, invoke: Invoke
+) -> None:
+    """The scene of a bad cut-out was let through; another template needs the cut-out again."""
+    project.products(1)
+    assert invoke("run", "--gate", "off").exit_code == 0
+    ledger = project.ledger()
+    cut_out = ledger.tasks.last_made("product-0", "bgRemovedImage")
+    assert cut_out is not None
+    refused = Verdict(Outcome.FAILED, "It is empty.", "Use another photo.")
+    ledger.tasks.measured(cut_out.id, refused.to_json())
+    Image.new("RGB", (90, 160), "navy").save(project.folder / "other.png")
+    project.products(1, template_image="other.png")
+    assert invoke("run").exit_code == 3
+    (waits,) = json.loads(invoke("review", "--json").stdout)["waiting"]
+    assert (waits["stage"], waits["verdicts"]) == (cut_out.stage, [["", "failed: It is empty."]])
+    assert "bgRemovedImage failed its check" in waits["what"]
+    (shown,) = _on_page(project, invoke)
+    assert (shown["version"], shown["about"]) == (cut_out.fingerprint[:12], "cut-out")
+    assert invoke("review", "--approve", "product-0").exit_code == 0
+    assert set(ledger.reviews.all()) == {("product-0", cut_out.fingerprint)}
+    assert invoke("run").exit_code == 0
+    ledger.close()
 
 
 @pytest.mark.parametrize(
@@ -154,6 +189,15 @@ def test_a_thousand_scenes_are_approved_by_one_command(project: Project, invoke:
         (name, f"{SCENE} {name}"): Review(None, "approved") for name in names
     }
     ledger.close()
+
+
+def _on_page(project: Project, invoke: Invoke, *options: str) -> list[dict[str, Any]]:
+    """The products as the gallery shows them."""
+    written = invoke("gallery", "--no-open", "--output", "page", *options)
+    assert written.exit_code == 0, written.output
+    text = (project.folder / "page" / "index.html").read_text(encoding="utf-8")
+    products: list[dict[str, Any]] = Page(text).data["products"]
+    return products
 
 
 def _copy_to(ledger: Ledger, names: list[str]) -> None:

@@ -31,6 +31,7 @@ def test_decisions_of_the_launchpad_let_the_next_catch_up_go_on(shop: Shop) -> N
     assert not shop.catch_up(gate="approve").success
     before = shop.control.counters()["submits"]
     assert not _review(shop, approve=["mug", "nobody"]).success
+    assert "a rejection needs a reason" in failure_of(_review(shop, reject=["shoe"], why=" "))
     assert _review(shop, approve=["mug"], reject=["shoe"], why="two lids").success
     assert shop.control.counters()["submits"] == before
     shop.catch_up(gate="approve")

@@ -20,6 +20,7 @@ import click
 from topview_pipeline.cli.console import CannotStart, person, say, say_json
 from topview_pipeline.cli.demo import PROGRAM, program
 from topview_pipeline.cli.environment import open_instance, pipeline
+from topview_pipeline.cli.review import gate_option
 from topview_pipeline.defs.data_versions import materialized_versions
 from topview_pipeline.defs.decisions import Decisions, decide, waiting
 from topview_pipeline.export import (
@@ -31,7 +32,7 @@ from topview_pipeline.export import (
     build_report,
     read_past,
 )
-from topview_pipeline.settings import DEFAULT_NAME
+from topview_pipeline.settings import DEFAULT_NAME, Gate
 from topview_pipeline.stages import STAGES, VIDEO
 from topview_pipeline.text import counted
 
@@ -56,6 +57,7 @@ _OPEN_SECONDS: Final = 3.0
 @click.option(
     "--dagster-url", metavar="URL", help="Where your Dagster UI is: the page links to it."
 )
+@gate_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Only write it, and print where it is as JSON."
 )
@@ -65,6 +67,7 @@ def gallery(
     serve: bool,
     port: int | None,
     dagster_url: str | None,
+    gate: Gate | None,
     as_json: bool,
 ) -> None:
     """Write a page on which you see and review every product, and open it.
@@ -77,11 +80,11 @@ def gallery(
     Exit codes: 0 written, 2 nothing could be shown.
     """
     if serve:
-        _serve(output, port or 0, dagster_url, may_open=not no_open)
+        _serve(output, port or 0, dagster_url, gate, may_open=not no_open)
         return
     if port is not None:
         raise CannotStart("--port is of --serve", fix="Add --serve, or leave --port out.")
-    page, report = write_page(output, program=program(), dagster_url=dagster_url)
+    page, report = write_page(output, program=program(), dagster_url=dagster_url, gate=gate)
     if as_json:
         counts = Counter(product.status for product in report.products)
         say_json({"page": str(page), "products": len(report.products), "statuses": counts})
@@ -121,6 +124,7 @@ def write_page(
     served_at: str | None = None,
     program: str = PROGRAM,
     dagster_url: str | None = None,
+    gate: Gate | None = None,
 ) -> tuple[Path, Report]:
     """Write the page of the catalogue's products as they are now; it, and what it shows.
 
@@ -131,6 +135,7 @@ def write_page(
             the one that works without a server.
         program: with which the commands on the page begin.
         dagster_url: of the Dagster UI, where the page links to.
+        gate: of the run whose holds it shows.
     """
     topview = topview or pipeline()
     outline, store = topview.outline, topview.store
@@ -145,7 +150,7 @@ def write_page(
     catalogue = topview.catalogue()
     with topview.ledger() as ledger, open_instance(advise=False) as instance:
         materialized = materialized_versions(instance, outline, catalogue.products)
-        wait = waiting(topview, catalogue, ledger, materialized, offline=True)
+        wait = waiting(topview, catalogue, ledger, materialized, gate=gate, offline=True)
         report = build_report(catalogue, ledger, STAGES)
         page = Gallery(
             report,
@@ -153,7 +158,7 @@ def write_page(
             title=_TITLE if outline.name == DEFAULT_NAME else f"{_TITLE}: {outline.name}",
             now=time.time(),
             store=store,
-            waiting={one.product_id: Wait(one.what, one.credits) for one in wait},
+            waiting={one.product_id: Wait(one.what, one.credits, one.task) for one in wait},
             past=read_past(report, ledger),
             key=f"{ledger.account} {ledger.pipeline}",
             program=program,
@@ -184,6 +189,7 @@ def served_page(
     *,
     program: str,
     dagster_url: str | None = None,
+    gate: Gate | None = None,
 ) -> tuple[GalleryFolder, Report]:
     """The page of a server, which is written again at each load and takes decisions.
 
@@ -192,19 +198,21 @@ def served_page(
     from topview_pipeline.cli.server import MEDIA, GalleryFolder
 
     words: dict[str, Any] = {"topview": topview, "program": program, "dagster_url": dagster_url}
-    write = partial(write_page, folder, served_at=MEDIA, **words)
+    write = partial(write_page, folder, served_at=MEDIA, gate=gate, **words)
     page, report = write()
 
     def take(text: str) -> str:
         decisions = Decisions.listed(text.split("\n"))
         with topview.ledger() as ledger:
-            decide(ledger, decisions, who=person(), why="")
+            decide(topview, ledger, decisions, who=person(), why="")
         return f"{decisions.summary or 'nothing decided'}. To go on: {program} run"
 
     return GalleryFolder(page.parent, write, take), report
 
 
-def _serve(output: Path | None, port: int, dagster_url: str | None, *, may_open: bool) -> None:
+def _serve(
+    output: Path | None, port: int, dagster_url: str | None, gate: Gate | None, *, may_open: bool
+) -> None:
     from topview_pipeline.cli.server import serving
 
     topview = pipeline()
@@ -215,7 +223,9 @@ def _serve(output: Path | None, port: int, dagster_url: str | None, *, may_open:
             "TOPVIEW_STORE",
             "Leave --serve out.",
         )
-    served, report = served_page(topview, output, program=program(), dagster_url=dagster_url)
+    served, report = served_page(
+        topview, output, program=program(), dagster_url=dagster_url, gate=gate
+    )
     with serving(root, port=port, gallery=served) as url:
         address = f"{url}#token={served.token}"
         say(f"{counted(len(report.products), 'product')}: {address}  (Ctrl-C ends it)")

@@ -15,9 +15,19 @@ from topview_pipeline.cli.environment import open_instance, pipeline, usable_cat
 from topview_pipeline.cli.run import ids_in
 from topview_pipeline.defs.data_versions import materialized_versions
 from topview_pipeline.defs.decisions import Decisions, decide, waiting
+from topview_pipeline.settings import GATES, Gate
 from topview_pipeline.text import counted
 
 _COLUMNS: Final = ("product", "of", "image", "verdict", "credits", "waits because")
+_NOTHING: Final = (
+    "Nothing waits for a person. What only the --gate of a run holds: review --gate approve"
+)
+
+gate_option: Final = click.option(
+    "--gate",
+    type=click.Choice(GATES),
+    help="List what a run with this --gate holds. Default: by TOPVIEW_GATE and the rows.",
+)
 
 
 def _many(
@@ -45,8 +55,11 @@ def _many(
     help="Decide as this list of the gallery says; -: standard input.",
 )
 @click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
+@gate_option
 @click.option("--json", "as_json", is_flag=True, help="List what waits as one JSON document.")
-def review(as_json: bool, why: str, listed: TextIO | None, **given: Sequence[str]) -> None:
+def review(
+    as_json: bool, why: str, listed: TextIO | None, gate: Gate | None, **given: Sequence[str]
+) -> None:
     """List the products that wait for a person, or decide about them.
 
     A decision is about the scene (or the cut-out that waits) that is there now: a new one needs a
@@ -59,25 +72,23 @@ def review(as_json: bool, why: str, listed: TextIO | None, **given: Sequence[str
         raise CannotStart("--from goes alone", fix="Write the other decisions into the list.")
     if listed is not None or any(given.values()):
         decisions = Decisions.of(**given) if listed is None else Decisions.listed(_lines(listed))
-        if decisions.reject and not (why or decisions.whys):
-            raise CannotStart("a rejection needs a reason", fix="Add --why TEXT.")
         with topview.ledger() as ledger:
-            decide(ledger, decisions, who=person(), why=why)
+            decide(topview, ledger, decisions, who=person(), why=why)
         say(f"{decisions.summary or 'Nothing decided'}. To go on: {program()} run")
         return
     catalogue = usable_catalogue(topview, ())
     with topview.ledger() as ledger, open_instance() as instance:
         materialized = materialized_versions(instance, topview.outline, catalogue.products)
-        found = waiting(topview, catalogue, ledger, materialized)
+        found = waiting(topview, catalogue, ledger, materialized, gate=gate)
     if as_json:
         say_json({"waiting": [one.to_json() for one in found]})
         return
     if not found:
-        say("Nothing waits for a person.")
+        say("Nothing waits for a person." if gate else _NOTHING)
         return
     console = Console()
     rows = (
-        (one.product_id, one.stage, image, verdict, f"{one.credits:g}", one.what)
+        (one.product_id, one.task.stage, image, verdict, f"{one.credits:g}", one.what)
         for one in found
         for image, verdict in one.verdicts
     )

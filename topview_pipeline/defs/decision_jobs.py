@@ -58,7 +58,7 @@ def keep_reviews(context: dg.OpExecutionContext, config: ReviewConfig, topview: 
     with plain_errors(topview.outline), topview.ledger() as ledger:
         chosen = [f"{name}={image}" for name, image in config.choose.items()]
         decisions = Decisions.of(config.approve, config.reject, chosen, config.again)
-        decide(ledger, decisions, who=config.who, why=config.why)
+        decide(topview, ledger, decisions, who=config.who, why=config.why)
     context.log.info(f"{decisions.summary or 'Nothing was decided'}.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from topview_pipeline.defs.data_versions import materialized_versions
@@ -126,26 +126,48 @@ class Decisions:
         return ", ".join(f"{len(names)} {word}" for word, names in words.items() if names)
 
 
-def decide(ledger: Ledger, decisions: Decisions, *, who: str, why: str) -> None:
-    """Keep decisions about what the products last made, all or none; nothing is spent.
+def decide(
+    topview: TopviewResource, ledger: Ledger, decisions: Decisions, *, who: str, why: str
+) -> None:
+    """Keep decisions, all or none; nothing is spent.
+
+    Each is about the result that a run would hold its product for; where none would, about what
+    the product last made.
 
     Raises:
-        ReviewError: a product has nothing to decide about, or not what was looked at;
-            PreconditionError: no such image.
+        ReviewError: a product has nothing to decide about, or not what was looked at; a rejection
+            has no reason.
+        PreconditionError: no such image.
     """
+    if any(not (why.strip() or decisions.whys.get(name)) for name in decisions.reject):
+        raise ReviewError("a rejection needs a reason", fix="Add --why TEXT (in Dagster: the field why).")
     made = _made(ledger)
+    names = [*decisions.approve, *decisions.reject, *decisions.again]
+    held = _held(topview, ledger, names)
+
+    def row_of(name: str) -> TaskGlance | Task:
+        last = under_review(made.get(name, {}), STAGES)
+        rows = [row for row in (held.get(name), last and last[1]) if row is not None]
+        if not rows:
+            raise ReviewError(
+                f"there is nothing of {name!r} to decide about",
+                fix="Name products whose scene is made; topview-pipeline review lists what waits.",
+            )
+        seen = decisions.versions.get(name, "")
+        return next((row for row in rows if row.fingerprint.startswith(seen)), rows[0])
+
     words: tuple[tuple[ReviewDecision, Sequence[str]], ...] = (
         ("approved", decisions.approve),
         ("rejected", decisions.reject),
         ("again", decisions.again),
     )
     found = {
-        (name, _row_of(made, name).fingerprint): Review(None, word)
+        (name, row_of(name).fingerprint): Review(None, word)
         for word, names in words
         for name in names
     }
     for name, image in (decisions.choose or {}).items():
-        row = _row_of(made, name)
+        row = row_of(name)
         if row.stage != SCENE.key:
             raise ReviewError(f"there is no scene of {name!r} to choose from", fix="Run it first.")
         check_choice(name, image, row.result)
@@ -166,20 +188,26 @@ class Waiting:
     """A product that waits for a person.
 
     Attributes:
-        stage: of the result to look at.
+        task: the row of the result to look at.
         verdicts: number and verdict of each image; of a cut-out without a number.
         credits: what the next run spends once it may go on.
     """
 
     product_id: str
-    stage: str
+    task: Task
     verdicts: tuple[tuple[str, str], ...]
     credits: float
     what: str
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
+        """The product, the stage of its result, and the rest as JSON values."""
+        return {
+            "product_id": self.product_id,
+            "stage": self.task.stage,
+            "verdicts": self.verdicts,
+            "credits": self.credits,
+            "what": self.what,
+        }
 
 
 def waiting(
@@ -188,32 +216,57 @@ def waiting(
     ledger: Ledger,
     materialized: Mapping[tuple[str, str], str],
     *,
+    gate: Gate | None = None,
     offline: bool = False,
 ) -> list[Waiting]:
     """The products that a run would hold for a person, in the catalogue's order.
 
     Args:
+        gate: of the run.
         offline: the servers of photos are not asked.
     """
-    files, made = topview.files(ledger, offline=offline), _made(ledger)
+    files = topview.files(ledger, offline=offline)
 
     def planned(products: Mapping[str, Product], gate: Gate | None = None) -> list[PlannedStage]:
         some = replace(catalogue, products=dict(products))
         return plan_catalogue(topview.config, some, ledger, files, materialized, gate=gate)
 
-    held: dict[str, PlannedStage] = {}
-    for one in planned(catalogue.products):
-        if one.is_under_review:
-            held.setdefault(one.product_id, one)
+    held = _first_held(planned(catalogue.products, gate))
     costs: dict[str, float] = dict.fromkeys(held, 0.0)
     if held:
         for one in planned({name: catalogue.products[name] for name in held}, "off"):
             costs[one.product_id] += one.credits or 0.0
+    rows = _looked_at(ledger, held)
     return [
-        Waiting(name, *_verdicts(_row_of(made, name)), costs[name], one.reason)
+        Waiting(name, rows[name], _verdicts(rows[name]), costs[name], one.reason)
         for name, one in held.items()
-        if under_review(made.get(name, {}), STAGES)
     ]
+
+
+def _held(topview: TopviewResource, ledger: Ledger, names: Iterable[str]) -> Mapping[str, Task]:
+    """The results that a run with the strictest gate would hold these products for."""
+    try:
+        catalogue = topview.catalogue()
+    except PipelineError:
+        return {}  # what was made can be decided about without it
+    products = {name: catalogue.products[name] for name in names if name in catalogue.products}
+    catalogue, files = replace(catalogue, products=products), topview.files(ledger, offline=True)
+    planned = plan_catalogue(topview.config, catalogue, ledger, files, {}, gate="approve", canary=0)
+    return _looked_at(ledger, _first_held(planned))
+
+
+def _first_held(planned: Iterable[PlannedStage]) -> dict[str, PlannedStage]:
+    held: dict[str, PlannedStage] = {}
+    for one in planned:
+        if one.looked_at is not None:
+            held.setdefault(one.product_id, one)
+    return held
+
+
+def _looked_at(ledger: Ledger, held: Mapping[str, PlannedStage]) -> dict[str, Task]:
+    numbers = {name: one.looked_at for name, one in held.items() if one.looked_at is not None}
+    rows = ledger.tasks.of_ids(numbers.values())
+    return {name: rows[number] for name, number in numbers.items()}
 
 
 def choose_scene(
@@ -322,25 +375,14 @@ def _made(ledger: Ledger) -> dict[str, dict[str, TaskGlance]]:
     return found
 
 
-def _row_of(made: Mapping[str, Made], product_id: str) -> TaskGlance:
-    found = under_review(made.get(product_id, {}), STAGES)
-    if found is None:
-        raise ReviewError(
-            f"there is nothing of {product_id!r} to decide about",
-            fix="Name products whose scene is made; topview-pipeline review lists what waits.",
-        )
-    row: TaskGlance = found[1]
-    return row
-
-
-def _verdicts(row: TaskGlance) -> tuple[str, tuple[tuple[str, str], ...]]:
+def _verdicts(row: Task) -> tuple[tuple[str, str], ...]:
     whole = Verdict.from_json(row.quality)
     said = "not measured" if whole is None else f"{whole.outcome.value}: {whole.why}"
     images = images_of(row.result) if BY_KEY[row.stage].is_reviewed else ()
     if not images:
-        return row.stage, (("", said),)
+        return (("", said),)
     each = whole.images if whole is not None else ()
-    return row.stage, tuple(
+    return tuple(
         (
             str(image.number),
             f"{each[at].outcome.value}: {each[at].why}" if at < len(each) else said,

@@ -70,10 +70,12 @@ Link = Callable[[Artifact], str]
 
 
 class Wait(NamedTuple):
-    """Why a product waits for a person, and the credits that a run spends once it goes on."""
+    """Why a product waits for a person, the credits that a run spends once it goes on, and the row
+    of the result to decide about; None: as if it did not wait."""
 
     why: str
     credits: float
+    task: Task | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class Gallery:
         wait = self.waiting.get(one.product_id)
         notes = list(_notes(one))
         task, row = one.video.task, one.product
-        decides = one.decides_about
+        decides = (wait and wait.task) or one.decides_about
         chosen = next((scene.number for scene in one.scenes if scene.is_chosen), None)
         used = next((scene.number for scene in one.scenes if scene.is_used), None)
         record = {

@@ -60,7 +60,7 @@ class PlannedStage:
         again: it was made before, and a new task makes it again.
         made_with: an earlier product of the plan whose new task makes this one's, too.
         mode: Topview's mode of the task.
-        is_under_review: the gate before it holds it for a person.
+        looked_at: the number of the row of the result that a person must decide about first.
         is_read: its files were looked at; if not, a run finds out what there is to do.
         fingerprint: of what is to be made; None when it cannot be. While the stage before is made,
             it is good only to compare stages of one plan.
@@ -77,7 +77,7 @@ class PlannedStage:
     again: bool = False
     made_with: str | None = None
     mode: str | None = None
-    is_under_review: bool = False
+    looked_at: int | None = None
     is_read: bool = True
     fingerprint: str | None = None
     most: float | None = None
@@ -109,7 +109,7 @@ class _Verdict(NamedTuple):
     pays: bool = False
     outcome: Outcome | None = None
     fix: str = ""
-    is_under_review: bool = False
+    looked_at: int | None = None
     waits: bool = False  # what is after it waits, too
 
 
@@ -385,14 +385,14 @@ class _Planner:
         row = upstream.row
         of_row = (None, NO_REVIEW) if row is None else (row.quality, self._review(product, row))
         needed = self.rules.needed(product, before, *of_row, image)
-        is_under_review = needed is not None
+        looked_at = None if needed is None or row is None else row.id
         if needed is None and self._canaries.holds(product):
             shared = shared_stages(stage, self.stages)
             recipe = recipe_of(product, stage, shared, lambda one: self.inputs_of(one, product))
             needed = None if recipe is None else self._canaries.needed(stage, product, recipe)
         if needed is None:
             return verdict
-        return _Verdict(needed.what, False, "held", needed.fix, is_under_review, waits=True)
+        return _Verdict(needed.what, False, "held", needed.fix, looked_at, waits=True)
 
     def _verdict(
         self, item: WorkItem, fingerprint: str, decision: Decision[TaskGlance], upstream: _Next
@@ -452,7 +452,7 @@ class _Planner:
             again=look.verdict.pays and is_made and is_read,
             made_with=None if payer == product.product_id else payer,
             mode=look.mode,
-            is_under_review=look.verdict.is_under_review,
+            looked_at=look.verdict.looked_at,
             is_read=is_read,
             fingerprint=look.fingerprint,
             most=most,
