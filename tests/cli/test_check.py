@@ -39,6 +39,7 @@ BAD: dict[str, tuple[dict[str, str | None], str, str]] = {
     "no key": ({"TOPVIEW_API_KEY": None}, "account", "TOPVIEW_API_KEY"),
     "a wrong key": ({"TOPVIEW_API_KEY": "wrong"}, "account", "refused"),
     "no sandbox": ({"TOPVIEW_BASE_URL": "http://127.0.0.1:9"}, "account", "topview-pipeline sand"),
+    "no judge": ({"TOPVIEW_SCENE_JUDGE": "python:nowhere:judge"}, "scene judge", "nowhere"),
     "a store that is a file": ({"TOPVIEW_STORE": "file"}, "store", "TOPVIEW_STORE"),
     "a store of no kind": ({"TOPVIEW_STORE": "nope://x"}, "store", "TOPVIEW_STORE"),
     "a home that is a file": ({"TOPVIEW_HOME": "file"}, "ledger", "ledger.db"),

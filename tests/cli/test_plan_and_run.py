@@ -195,6 +195,7 @@ SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], 
     "a product that there is not": (two_good, ("--product", "nobody"), {}),
     "a stage that there is not": (two_good, ("--stage", "video"), {}),
     "no key": (two_good, (), {"TOPVIEW_API_KEY": ""}),
+    "no judge": (two_good, (), {"TOPVIEW_SCENE_JUDGE": "python:nowhere:judge"}),
     "the store takes no file": (store_without_room, (), {}),
     "a wrong key": (two_good, (), {"TOPVIEW_API_KEY": "wrong"}),
     "no catalogue": (two_good, (), {"TOPVIEW_CATALOGUE": "gone.csv"}),
@@ -208,7 +209,10 @@ SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], 
     "a person wants another scene": (wanted_again, (), {}),
     "all is well": (two_good, (), {}),
 }  # fmt: skip
-QUICK = {"the photo is a text file", "the voice is unknown", "no key", "the store takes no file"}
+QUICK = {
+    "the photo is a text file", "the voice is unknown", "no key", "no judge",
+    "the store takes no file",
+}  # fmt: skip
 
 
 def fates_of_plan(result: Result) -> tuple[Fates, dict[str, str]]:
@@ -252,7 +256,7 @@ def test_plan_and_run_say_the_same(project: Project, invoke: Invoke, situation: 
     finally:
         topview.listeners.remove(events.append)
     assert planned.exit_code == ran.exit_code, planned.output + ran.output
-    if changes.get("TOPVIEW_API_KEY") == "":
+    if situation in ("no key", "no judge"):
         assert json.loads(planned.stdout)["rows"], "the plan is shown all the same"
     if ran.exit_code == 2:
         assert planned.stderr.splitlines()[-1] in ran.stderr

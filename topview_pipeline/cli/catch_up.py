@@ -41,6 +41,7 @@ from topview_pipeline.defs.dagster_private import (
 )
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
 from topview_pipeline.defs.run import STOPPED, pair
+from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.stages import stages_named
 from topview_pipeline.stop import stop
 
@@ -79,6 +80,7 @@ def catch_up(
     topview = location.topview
     with Watcher(topview, run_id, console, speech) as watcher:
         catalogue = usable_catalogue(topview, products, run_id=run_id)
+        open_judge(topview.config.scene_judge)
         watcher.doing = "Asking Topview for the account"
         account = call_topview(topview, lambda client: client.check_account())
         watcher.progress.credits_left = account.remain_credit

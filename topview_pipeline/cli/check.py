@@ -27,6 +27,7 @@ from topview_pipeline.cli.environment import call_topview, open_instance, pipeli
 from topview_pipeline.defs.instance import missing_settings
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.run import pair
+from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.settings import project_root, unknown_variables
 from topview_pipeline.text import counted
@@ -118,8 +119,15 @@ def _findings() -> Iterator[Finding]:
                 "store": lambda: _store(topview),
                 "ledger": lambda: _ledger(topview, instance),
             }
+        if topview.config.scene_judge is not None:
+            parts["scene judge"] = lambda: _judge(topview.config.scene_judge)
         for name, look in parts.items():
             yield _looked(name, look)
+
+
+def _judge(setting: str | None) -> str:
+    open_judge(setting)
+    return f"{setting}: it can be called"
 
 
 def _looked(name: str, look: Callable[[], str]) -> Finding:

@@ -1,7 +1,7 @@
 """`topview-pipeline plan`: what `run` would do with the same options, without the spending.
 
-It asks Topview for the account and the ids that products name, which is free. Without a key it
-shows the plan all the same, and ends as a run that cannot start.
+It asks Topview for the account and the ids that products name, which is free. Without a key, or
+a judge that can be opened, it shows the plan all the same, and ends as a run that cannot start.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from topview_pipeline.cli.refused import Refused, refused_scenes
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
 from topview_pipeline.defs.run import pair
+from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
 from topview_pipeline.plan.known import estimator
@@ -166,7 +167,7 @@ def plan(
             files=files,
             patience=_PATIENCE_SECONDS,
         )
-        refusal = _without_key(topview) or not_accepted
+        refusal = _not_ready(topview) or not_accepted
         found = _tried(topview, ledger, catalogue, files, planned, config.credit_limit)
         refused = refused_scenes(ledger, catalogue.products.values(), topview.config.when_no_face)
         found = replace(found, credits_left=credits_left, left=left, refused=refused)
@@ -181,9 +182,10 @@ def plan(
     context.exit(found.exit_code(bad_rows=has_bad_rows))
 
 
-def _without_key(topview: TopviewResource) -> SettingsError | None:
+def _not_ready(topview: TopviewResource) -> SettingsError | None:
     try:
         topview.config.require_account()
+        open_judge(topview.config.scene_judge)
     except SettingsError as error:
         return error
     return None

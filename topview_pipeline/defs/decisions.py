@@ -140,7 +140,9 @@ def decide(
         PreconditionError: no such image.
     """
     if any(not (why.strip() or decisions.whys.get(name)) for name in decisions.reject):
-        raise ReviewError("a rejection needs a reason", fix="Add --why TEXT (in Dagster: the field why).")
+        raise ReviewError(
+            "a rejection needs a reason", fix="Add --why TEXT (in Dagster: the field why)."
+        )
     made = _made(ledger)
     names = [*decisions.approve, *decisions.reject, *decisions.again]
     held = _held(topview, ledger, names)
