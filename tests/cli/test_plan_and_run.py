@@ -108,6 +108,11 @@ def two_good(project: Project, _: Invoke) -> None:
     project.products(2)
 
 
+def bad_photo_first(project: Project, _: Invoke) -> None:
+    project.products(3)
+    (project.folder / "product-0.png").write_bytes(b"a photo")
+
+
 def scenes_made(project: Project, invoke: Invoke) -> None:
     project.products(2)
     assert invoke("run", "--gate", "approve").exit_code == 3
@@ -202,6 +207,7 @@ SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], 
     "every scene waits for a person": (two_good, ("--gate", "approve"), {}),
     "a scene that is made waits for a person": (scenes_made, ("--gate", "approve"), {}),
     "a canary goes first": (two_good, ("--canary", "1"), {}),
+    "a canary's photo is a text file": (bad_photo_first, ("--canary", "1"), {}),
     "a canary waits for a person": (scenes_made, ("--canary", "1", "--gate", "approve"), {}),
     "a person rejected a scene, and the gate is off": (rejected, ("--gate", "off"), {}),
     "a person rejected a scene": (rejected, (), {}),

@@ -158,19 +158,28 @@ def plan(
         )
         files = topview.files(ledger)
         sign.now(READING_FILES)
-        planned, left, not_accepted = plan_run(
-            instance,
-            topview,
-            ledger,
-            catalogue,
-            config,
-            files=files,
-            patience=_PATIENCE_SECONDS,
-        )
+        canary = topview.config.canary if config.canary is None else config.canary
+        failing: set[str] = set()
+        while True:
+            planned, left, not_accepted = plan_run(
+                instance,
+                topview,
+                ledger,
+                catalogue,
+                config,
+                files=files,
+                patience=_PATIENCE_SECONDS,
+                failing=failing,
+            )
+            proved, notes = _proved(topview, catalogue, files, planned)
+            more = {name for name, _ in proved.failures} - failing
+            if not (canary and more):
+                break
+            failing |= more  # the next products take their places
         refusal = _not_ready(topview) or not_accepted
-        found = _tried(topview, ledger, catalogue, files, planned, config.credit_limit)
+        found = _tried(topview, ledger, planned, proved, config.credit_limit)
         refused = refused_scenes(ledger, catalogue.products.values(), topview.config.when_no_face)
-        found = replace(found, credits_left=credits_left, left=left, refused=refused)
+        found = replace(found, notes=notes, credits_left=credits_left, left=left, refused=refused)
     if as_json:
         code = found.exit_code(bad_rows=has_bad_rows)
         code = code if refusal is None else NOTHING_COULD_START
@@ -191,15 +200,13 @@ def _not_ready(topview: TopviewResource) -> SettingsError | None:
     return None
 
 
-def _tried(
+def _proved(
     topview: TopviewResource,
-    ledger: Ledger,
     catalogue: Catalogue,
     files: InputFiles,
     planned: Sequence[PlannedStage],
-    credit_limit: float | None,
-) -> Plan:
-    """The plan once it has met what a run meets."""
+) -> tuple[Proved, list[str]]:
+    """The outcome of a run's proofs, and what was not proved, in sentences."""
     config = topview.config
     notes: list[str] = []
 
@@ -214,20 +221,33 @@ def _tried(
             longest_seconds=_PROOF_SECONDS,
         )
 
+    if not any(one.is_made for one in planned):
+        return Proved({}, {}, ()), notes
+    if config.api_key is None:
+        notes.append(_NO_KEY)
+        proved = asyncio.run(proofs())
+    else:
+        proved = call_topview(topview, proofs)
+    if proved.left:
+        left = counted(len(proved.left), "product")
+        notes.append(
+            f"Not looked into within {_PROOF_SECONDS:g} s: {left}, such as "
+            f"{', '.join(proved.left[:3])}. A run does so before it pays."
+        )
+    return proved, notes
+
+
+def _tried(
+    topview: TopviewResource,
+    ledger: Ledger,
+    planned: Sequence[PlannedStage],
+    proved: Proved,
+    credit_limit: float | None,
+) -> Plan:
+    """The plan once it has met what a run meets."""
+    config = topview.config
     estimate, by_key = estimator(ledger, config.prices), {stage.key: stage for stage in STAGES}
-    if any(one.is_made for one in planned):
-        if config.api_key is None:
-            notes.append(_NO_KEY)
-            proved = asyncio.run(proofs())
-        else:
-            proved = call_topview(topview, proofs)
-        if proved.left:
-            left = counted(len(proved.left), "product")
-            notes.append(
-                f"Not looked into within {_PROOF_SECONDS:g} s: {left}, such as "
-                f"{', '.join(proved.left[:3])}. A run does so before it pays."
-            )
-        planned = with_failures(with_lengths(planned, proved, STAGES, estimate), proved)
+    planned = with_failures(with_lengths(planned, proved, STAGES, estimate), proved)
 
     def source_of(one: PlannedStage) -> str:
         return estimate(by_key[one.stage], one.mode, None).source
@@ -243,7 +263,7 @@ def _tried(
     coming = forecast_plan(config, planned, ledger)
     rows = ledger.tasks.of_ids(one.row for one in planned if one.row is not None)
     words = {number: trouble_of(row) for number, row in rows.items()}
-    return Plan([_with_words(one, words.get(one.row or 0)) for one in planned], coming, notes)
+    return Plan([_with_words(one, words.get(one.row or 0)) for one in planned], coming)
 
 
 def _with_words(one: PlannedStage, words: tuple[str, str] | None) -> PlannedStage:

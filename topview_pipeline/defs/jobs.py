@@ -12,7 +12,7 @@ inside the ops keep database and HTTP out of loading the code location.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -203,6 +203,7 @@ def plan_run(
     files: "InputFiles | None" = None,
     patience: float | None = None,
     occasion: str = "",
+    failing: Collection[str] = (),
 ) -> "tuple[list[PlannedStage], int, ChangeNotAccepted | None]":
     """Plan a catch-up run of an accepted catalogue.
 
@@ -210,7 +211,7 @@ def plan_run(
     out.
 
     Args:
-        files, patience, occasion: see `plan_catalogue`.
+        files, patience, occasion, failing: see `plan_catalogue`.
     """
     from topview_pipeline.catalogue import ChangeNotAccepted, check_made_again
     from topview_pipeline.defs.data_versions import materialized_versions
@@ -235,6 +236,7 @@ def plan_run(
         canary=config.canary,
         patience=PATIENCE_SECONDS if patience is None else patience,
         occasion=occasion,
+        failing=failing,
     )
     wanted = first_products(planned, config.limit)
     # A second forced run would pay for the first products again, and never come to the rest.

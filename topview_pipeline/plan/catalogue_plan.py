@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Final
@@ -38,6 +38,7 @@ def plan_catalogue(
     gate: Gate | None = None,
     canary: int | None = None,
     occasion: str = "",
+    failing: Collection[str] = (),
 ) -> list[PlannedStage]:
     """Return what a run over these products would do.
 
@@ -51,6 +52,7 @@ def plan_catalogue(
             are not waited for. Their products are planned; a run finds out what there is to do.
         gate, canary: the run's.
         occasion: see `RunInfo`.
+        failing: see `plan`.
 
     Raises:
         PipelineError: there is no such stage.
@@ -96,6 +98,7 @@ def plan_catalogue(
             when_no_face=config.when_no_face,
             rules=ReviewRules.of(config, gate, canary),
             occasion=occasion,
+            failing=failing,
         )
     reasons = {problem.product_id: str(problem) for problem in catalogue.problems}
     nowhere = f"it is not in the catalogue {catalogue.source}"

@@ -6,7 +6,7 @@ rows, when it acts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -193,6 +193,7 @@ def plan(
     when_no_face: WhenNoFace = "fail",
     rules: ReviewRules = ReviewRules(),  # noqa: B008 - it is frozen
     occasion: str = _A_RUN_TO_COME,
+    failing: Collection[str] = (),
 ) -> list[PlannedStage]:
     """Return the stages that bring products up to date, in the catalogue's order.
 
@@ -202,9 +203,11 @@ def plan(
             from what the product last made of it, even if its inputs changed since.
         force: make everything again, whatever there is.
         occasion: see `RunInfo`.
+        failing: products that a run's proofs refuse: they take no place among the first.
     """
     here = {stage: _circumstances(stage, known, occasion) for stage in wanted}
-    planner = _Planner(stages, here, known, inputs_of, unread_of, force, when_no_face, rules)
+    reads = known, inputs_of, unread_of
+    planner = _Planner(stages, here, *reads, force, when_no_face, rules, failing)
     found: list[PlannedStage] = []
     rest = iter(products)
     while some := list(islice(rest, _AT_ONCE)):
@@ -252,6 +255,7 @@ class _Planner:
     force: bool
     when_no_face: WhenNoFace
     rules: ReviewRules
+    failing: Collection[str]
     payers: dict[str, str] = field(default_factory=dict)
     """The first product of the plan that each new task is for, by fingerprint."""
 
@@ -386,7 +390,8 @@ class _Planner:
         of_row = (None, NO_REVIEW) if row is None else (row.quality, self._review(product, row))
         needed = self.rules.needed(product, before, *of_row, image)
         looked_at = None if needed is None or row is None else row.id
-        if needed is None and self._canaries.holds(product):
+        goes = product.product_id in self.failing or not self._canaries.holds(product)
+        if needed is None and not goes:
             shared = shared_stages(stage, self.stages)
             recipe = recipe_of(product, stage, shared, lambda one: self.inputs_of(one, product))
             needed = None if recipe is None else self._canaries.needed(stage, product, recipe)
