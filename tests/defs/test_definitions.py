@@ -162,10 +162,12 @@ def run(*command: str, **environment: str) -> str:
 
 
 def test_loading_is_quick_imports_no_database_http_or_media_and_reads_names_alone() -> None:
-    """They take longer than all definitions together: the budget beyond Dagster is 0.4 s of CPU."""
+    """They take longer than all definitions together, which take half of what Dagster takes."""
     code = """
 import json, os, sys, time, warnings
+begun = time.process_time()
 import dagster
+of_dagster = time.process_time() - begun
 warnings.filterwarnings("error", module="topview_pipeline")
 names = "NAME", "KEY_PREFIX", "OWNERS", "NIGHTLY_CRON", "NIGHTLY_TIMEZONE"
 class Trap(type(os.environ)):
@@ -177,12 +179,12 @@ before, begun = set(sys.modules), time.process_time()
 import topview_pipeline.definitions as module
 module.defs.resolve_asset_graph(); module.defs.resolve_job_def("catch_up")
 seconds = time.process_time() - begun
-print(json.dumps([seconds, sorted(set(sys.modules) - before)]))
+print(json.dumps([seconds / of_dagster, sorted(set(sys.modules) - before)]))
 """
-    seconds, modules = json.loads(run(sys.executable, "-c", code))
+    share, modules = json.loads(run(sys.executable, "-c", code))
     heavy = {"sqlalchemy", "httpx", "av", "PIL", "fsspec", "upath", "numpy", "pydantic_settings"}
     assert heavy.isdisjoint(name.partition(".")[0] for name in modules)
-    assert seconds < 0.4
+    assert share < 0.8
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -78,6 +77,7 @@ def payload(pipeline: str, answers: Mapping[str, Answer], meanings: Mapping[str,
 
 def post(url: str, document: Any) -> str | None:
     """Post a document; why it could not be posted, without the URL, which is a secret."""
+    from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
