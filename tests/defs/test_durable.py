@@ -34,10 +34,10 @@ IN_PODS = type("K8sRunLauncher", (), {"__module__": "dagster_k8s.launcher"})
         (True, MOUNTS, AT_HOME, False, {}),
         (True, HOST, IN_PODS, False, {}),
         (True, HOST, AT_HOME, True, {}),
-        (False, MOUNTS, AT_HOME, False, {"TOPVIEW_HOME": "/work/home"}),  # a person said so
-        (True, MOUNTS, IN_PODS, False, {"TOPVIEW_HOME": "/work/home"}),
+        (False, MOUNTS, AT_HOME, False, {"TOPVIEW_HOME": "/srv/home"}),  # a person said so
+        (True, MOUNTS, IN_PODS, False, {"TOPVIEW_HOME": "/srv/home"}),
         (False, MOUNTS, IN_PODS, True, {"TOPVIEW_HOME": "/data/home"}),
-        (True, MOUNTS, IN_PODS, True, {**SHARED, "TOPVIEW_STORE": "/work/store"}),
+        (True, MOUNTS, IN_PODS, True, {**SHARED, "TOPVIEW_STORE": "/srv/store"}),
         (True, MOUNTS, AT_HOME, False, {"TOPVIEW_STORE": "s3://bucket/topview"}),
         (False, MOUNTS, IN_PODS, True, SHARED),
     ],
