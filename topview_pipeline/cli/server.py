@@ -1,6 +1,6 @@
 """Serves a store on this machine to its own browser: on loopback, seekable, files read-only.
 
-Whoever has the gallery's token, which is only in the address that a person was given, may send a
+A person with the gallery's token, which is only in the address that was printed, may send a
 list of decisions.
 
 A folder that a setting or an option names may hold anything: a .env with a key, results with
