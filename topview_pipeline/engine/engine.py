@@ -108,7 +108,7 @@ class Engine:
     def stop(self) -> None:
         """Submit nothing new, finish what is being sent, then end. Pending tasks stay pending.
 
-        After `shutdown_seconds` the answers are not waited for: the system may kill the process, and
+        After `shutdown_seconds` the answers are not waited for: the system may kill us, and
         a row that says unknown is better than one that says nothing. Call it in the loop's thread.
         """
         if not self._context.stopping:
