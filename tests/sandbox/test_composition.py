@@ -112,7 +112,6 @@ def test_a_location_that_runs_over_the_edge_is_cut_there() -> None:
 @pytest.mark.parametrize(
     "location",
     [
-        pytest.param(QUAD[:3], id="three points"),
         pytest.param([QUAD[0], QUAD[2], QUAD[1], QUAD[3]], id="a bow tie"),
         pytest.param([[0.5, 0.5]] * 4, id="one point"),
         pytest.param([[float("nan"), 0.5], *QUAD[1:]], id="no number"),

@@ -180,7 +180,6 @@ def test_audio_shorter_and_longer_than_a_fixed_clip_is_padded_and_cut() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        pytest.param({"mode": "ultra"}, "Unknown mode 'ultra'", id="a mode that is none"),
         pytest.param({"text": " \n"}, "neither a script nor", id="nothing to say"),
         pytest.param({"audio": b"ID3 nonsense"}, "cannot be decoded", id="broken audio"),
         pytest.param({"audio": scene_png()}, "contains no sound", id="a picture as audio"),

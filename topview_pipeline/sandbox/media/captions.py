@@ -64,12 +64,11 @@ def captions_for(words: list[Word], caption_id: str, size: tuple[int, int]) -> l
     """
     style = _STYLES[sha256(caption_id.encode()).digest()[0] % len(_STYLES)]
     phrases = _phrases(words)
-    captions = []
-    for index, phrase in enumerate(phrases):
-        following = phrases[index + 1][0].start if index + 1 < len(phrases) else float("inf")
-        end = min(following, phrase[-1].end + 0.9)
-        captions.append(_drawn(phrase, style, size, end))
-    return captions
+    following = [*(phrase[0].start for phrase in phrases[1:]), float("inf")]
+    return [
+        _drawn(phrase, style, size, min(after, phrase[-1].end + 0.9))
+        for phrase, after in zip(phrases, following, strict=False)
+    ]
 
 
 def _phrases(words: list[Word]) -> list[list[Word]]:
@@ -126,23 +125,13 @@ def _wrapped(
     phrase: list[Word], font: cv2.FontFace, letter: int, most: float
 ) -> tuple[list[str], int]:
     """One line or two even ones; the letters shrink only for a word longer than a line."""
-    while True:
-        if _width(_joined(phrase), font, letter) <= most:
-            return [_joined(phrase)], letter
-        splits = [
-            (_joined(phrase[:cut]), _joined(phrase[cut:])) for cut in range(1, len(phrase))
-        ] or [(_joined(phrase), "")]
-        best = min(splits, key=lambda pair: max(_width(line, font, letter) for line in pair))
-        lines = [line for line in best if line]
-        if max(_width(line, font, letter) for line in lines) <= most or letter <= 8:
-            return [_shortened(line, font, letter, most) for line in lines], letter
-        letter = round(letter * 0.9)
-
-
-def _shortened(line: str, font: cv2.FontFace, letter: int, most: float) -> str:
-    while len(line) > 2 and _width(line, font, letter) > most:
-        line = line[:-2] + "…"
-    return line
+    splits = [[_joined(phrase)]]
+    if _width(splits[0][0], font, letter) > most:
+        splits += [[_joined(phrase[:cut]), _joined(phrase[cut:])] for cut in range(1, len(phrase))]
+    lines = min(splits, key=lambda lines: max(_width(line, font, letter) for line in lines))
+    while letter > 1 and max(_width(line, font, letter) for line in lines) > most:
+        letter -= 1
+    return lines, letter
 
 
 def _width(line: str, font: cv2.FontFace, letter: int) -> int:

@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import cv2
 import numpy as np
@@ -74,27 +75,45 @@ def _scene(
     seed: str,
     index: int,
 ) -> Scene:
-    draw = random.Random(seed)  # noqa: S311 -- variety, not secrecy
     rows, columns = person.shape[:2]
-    variation = _Variation(
-        scale=draw.uniform(0.94, 1.06) * (1.0 if index == 0 else draw.choice((0.9, 1.1))),
-        degrees=draw.uniform(-1.2, 1.2)
-        if index == 0
-        else draw.choice((-1, 1)) * draw.uniform(2, 5),
-        aside=0.0 if index == 0 else draw.uniform(-0.25, 0.25),
-    )
+    take = _Take.drawn(random.Random(seed), is_first=index == 0)  # noqa: S311 -- variety
     if location is not None:
         quad = _quad_at(location, (columns, rows))
     else:
         ratio = product.shape[1] / product.shape[0]
-        quad = _offered_quad(person, face, ratio, prompt, variation)
+        quad = _offered_quad(person, face, ratio, prompt, take)
     layer = _warped(product, quad, (columns, rows))
-    # The first scene shows the template's light and frame; each further one is another take.
-    light = _Light.drawn(draw, plain=index == 0)
-    picture = _lit(_laid_over(person, layer, light), light)
+    picture = _laid_over(person, layer, take)
     if index > 0:
         picture = _closer(picture, layer, face)
     return Scene(png(picture), face is not None and _face_share(face, layer) < _COVERED)
+
+
+@dataclass(frozen=True)
+class _Take:
+    """Difference of one scene from the others: in the product's place, and in the light.
+
+    The product is turned by `degrees` and moved `aside` by eye distances; its shadow falls `cast`
+    of its size to the right; `gains` are those of red, green and blue.
+    """
+
+    scale: float
+    degrees: float
+    aside: float
+    cast: float
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @classmethod
+    def drawn(cls, draw: random.Random, *, is_first: bool) -> "_Take":
+        """The first shows the template's light and frame."""
+        scale, cast = draw.uniform(0.94, 1.06), draw.choice((-1, 1)) * draw.uniform(0.01, 0.03)
+        if is_first:
+            return cls(scale, draw.uniform(-1.2, 1.2), 0.0, cast)
+        scale *= draw.choice((0.9, 1.1))
+        degrees = draw.choice((-1, 1)) * draw.uniform(2, 5)
+        gain, warmth = draw.choice((0.93, 1.06)), draw.choice((-1, 1)) * draw.uniform(0.015, 0.03)
+        gains = (gain * (1 + warmth), gain, gain * (1 - warmth))
+        return cls(scale, degrees, draw.uniform(-0.25, 0.25), cast, gains)
 
 
 def _closer(picture: Pixels, layer: Plane, face: Face | None) -> Pixels:
@@ -118,24 +137,6 @@ def _closer(picture: Pixels, layer: Plane, face: Face | None) -> Pixels:
     return np.asarray(
         cv2.warpAffine(picture, move, (columns, rows), flags=cv2.INTER_CUBIC), np.uint8
     )
-
-
-@dataclass(frozen=True)
-class _Light:
-    """The light of one take: overall gain, warmth, and where shadows fall, in product sizes."""
-
-    gain: float
-    warmth: float
-    aside: float
-
-    @classmethod
-    def drawn(cls, draw: random.Random, *, plain: bool) -> "_Light":
-        aside = draw.choice((-1, 1)) * draw.uniform(0.01, 0.03)
-        if plain:
-            return cls(1.0, 0.0, aside)
-        return cls(
-            draw.choice((0.93, 1.06)), draw.choice((-1, 1)) * draw.uniform(0.015, 0.03), aside
-        )
 
 
 def _warped(product: Pixels, quad: Quad, size: tuple[int, int]) -> Plane:
@@ -167,71 +168,27 @@ def _warped(product: Pixels, quad: Quad, size: tuple[int, int]) -> Plane:
     return layer
 
 
-def _laid_over(person: Pixels, layer: Plane, light: _Light) -> Plane:
-    """Template, shadow and product: RGB 0..1."""
+def _laid_over(person: Pixels, layer: Plane, take: _Take) -> Pixels:
+    """Template, shadow and product, in the light of the take."""
     alpha = layer[..., 3]
     ys, xs = np.flatnonzero(alpha.max(axis=1) > 0), np.flatnonzero(alpha.max(axis=0) > 0)
-    base = np.asarray(person / np.float32(255), np.float32)
-    if ys.size == 0 or xs.size == 0:
-        return base
-    extent = float(max(ys[-1] - ys[0], xs[-1] - xs[0]) + 1)
-    margin = round(0.25 * extent) + 4
-    rows, columns = alpha.shape
-    cut = (
-        slice(max(0, int(ys[0]) - margin), min(rows, int(ys[-1]) + margin)),
-        slice(max(0, int(xs[0]) - margin), min(columns, int(xs[-1]) + margin)),
-    )
-    ground, top = base[cut], layer[cut]
-    shaded = ground * (1 - _shadow(top[..., 3], extent, light))[..., None]
-    base[cut] = shaded * (1 - top[..., 3:]) + _matched(top, ground)
-    return base
+    picture = np.asarray(person / np.float32(255), np.float32)
+    if ys.size and xs.size:
+        extent = float(max(ys[-1] - ys[0], xs[-1] - xs[0]) + 1)
+        shade = _shadow(alpha, extent, take.cast)[..., None]
+        picture = picture * (1 - shade) * (1 - alpha[..., None]) + layer[..., :3]
+    return np.asarray(np.rint(np.clip(picture * np.array(take.gains), 0, 1) * 255), np.uint8)
 
 
-def _shadow(alpha: Plane, extent: float, light: _Light) -> Plane:
+def _shadow(alpha: Plane, extent: float, aside: float) -> Plane:
     """The share of light that the product takes: a wide soft shadow and a narrow dark one."""
-    wide = _offset(alpha, light.aside * extent, 0.03 * extent)
-    wide = np.asarray(cv2.GaussianBlur(wide, (0, 0), max(1.0, 0.04 * extent)), np.float32)
-    near = _offset(alpha, 0.0, 0.008 * extent)
-    near = np.asarray(cv2.GaussianBlur(near, (0, 0), max(0.8, 0.009 * extent)), np.float32)
-    foot = np.zeros_like(alpha)
-    below = np.flatnonzero(alpha.max(axis=1) > 0.5)
-    if below.size:
-        lowest = int(below[-1])
-        strip = alpha[max(0, lowest - max(3, round(0.05 * extent))) : lowest + 1].max(axis=0)
-        foot[lowest : lowest + max(1, round(0.012 * extent))] = strip
-        blur = (max(1.0, 0.03 * extent), max(0.8, 0.010 * extent))
-        foot = np.asarray(cv2.GaussianBlur(foot, (0, 0), blur[0], sigmaY=blur[1]), np.float32)
-    return np.asarray(np.clip(0.24 * wide + 0.20 * near + 0.45 * foot, 0, 0.7), np.float32)
 
+    def fallen(right: float, down: float, blur: float) -> Plane:
+        move = np.array([[1, 0, right * extent], [0, 1, down * extent]], np.float32)
+        moved = cv2.warpAffine(alpha, move, alpha.shape[::-1])
+        return np.asarray(cv2.GaussianBlur(moved, (0, 0), max(0.8, blur * extent)), np.float32)
 
-def _offset(alpha: Plane, right: float, down: float) -> Plane:
-    move = np.array([[1, 0, right], [0, 1, down]], np.float32)
-    return np.asarray(cv2.warpAffine(alpha, move, alpha.shape[::-1]), np.float32)
-
-
-def _matched(layer: Plane, ground: Plane) -> Plane:
-    """The product a little in the light of its surroundings: premultiplied RGB.
-
-    A sixth of the way: more would change the product's own colours, which a buyer compares.
-    """
-    alpha = layer[..., 3:]
-    weight = float(alpha.sum())
-    own = layer[..., :3].sum(axis=(0, 1)) / max(weight, 1e-6)
-    around = ground.reshape(-1, 3).mean(axis=0)
-    own_lab, around_lab = (
-        to_lab(np.rint(np.clip(colour, 0, 1) * 255).astype(np.uint8).reshape(1, 1, 3))[0, 0]
-        for colour in (own, around)
-    )
-    lighter = 1 + 0.16 * float(np.clip((around_lab[0] - own_lab[0]) / 100, -0.6, 0.6))
-    tone = around / max(float(around.mean()), 1e-6)
-    return np.asarray(
-        np.minimum(layer[..., :3] * lighter * (1 + 0.06 * (tone - 1)), alpha), np.float32
-    )
-
-
-def _lit(picture: Plane, light: _Light) -> Pixels:
-    gains = np.array([1 + light.warmth, 1.0, 1 - light.warmth], np.float32) * light.gain
-    return np.asarray(np.rint(np.clip(picture * gains, 0, 1) * 255), np.uint8)
+    return 0.3 * fallen(aside, 0.03, 0.04) + 0.4 * fallen(0.0, 0.012, 0.012)
 
 
 def _face_share(face: Face, layer: Plane) -> float:
@@ -243,15 +200,9 @@ def _quad_at(location: Sequence[Sequence[float]], size: tuple[int, int]) -> Quad
     """The request's `location` in pixels of a template of `size` (width, height).
 
     Raises:
-        MediaError: not four finite points, or they do not span a convex quadrilateral.
+        MediaError: they do not span a convex quadrilateral.
     """
-    try:
-        quad = np.array(location, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise MediaError("location must be four points [x, y].") from error
-    if quad.shape != (4, 2) or not bool(np.isfinite(quad).all()):
-        raise MediaError("location must be four points [x, y].")
-    quad = quad * np.array(size)
+    quad = np.array(location, np.float64) * np.array(size)
     sides = np.roll(quad, -1, axis=0) - quad
     after = np.roll(sides, -1, axis=0)
     turns = sides[:, 0] * after[:, 1] - sides[:, 1] * after[:, 0]
@@ -263,17 +214,8 @@ def _quad_at(location: Sequence[Sequence[float]], size: tuple[int, int]) -> Quad
     return np.asarray(quad, np.float64)
 
 
-@dataclass(frozen=True)
-class _Variation:
-    """Difference of one scene from the others: scale, degrees, and eye distances aside."""
-
-    scale: float
-    degrees: float
-    aside: float
-
-
 def _offered_quad(
-    template: Pixels, face: Face | None, ratio: float, prompt: str, variation: _Variation
+    template: Pixels, face: Face | None, ratio: float, prompt: str, take: _Take
 ) -> Quad:
     """A place for a product of width to height `ratio`, standing where the hands are.
 
@@ -287,14 +229,14 @@ def _offered_quad(
     if face:
         # The product may hide a collar, never the chin.
         height = min(height, max(1.5 * eyes, base - face.chin - 0.4 * eyes))
-    height *= variation.scale * _wanted_scale(prompt)
+    height *= take.scale * _wanted_scale(prompt)
     width = height * ratio
     shrink = min(1.0, 0.96 * columns / width, 0.9 * base / height)
     width, height = width * shrink, height * shrink
     corners = np.array([[-0.5, -1], [0.5, -1], [0.5, 0], [-0.5, 0]]) * (width, height)
-    angle = math.radians(variation.degrees)
+    angle = math.radians(take.degrees)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    foot = np.array([x + variation.aside * eyes, base])
+    foot = np.array([x + take.aside * eyes, base])
     return np.asarray(corners @ turn + foot, np.float64)
 
 
@@ -319,7 +261,10 @@ def _stand(template: Pixels, face: Face | None) -> tuple[float, float]:
 
 
 def _hands(template: Pixels, face: Face) -> npt.NDArray[np.float64]:
-    """Middles of the one or two largest parts below the shoulders with the colour of the face."""
+    """Middles of the hands that hold one thing, or of the largest part in the face's colour.
+
+    Such hands are alike in size, equally high, and at both sides of the face.
+    """
     scale = _WORKING_WIDTH / template.shape[1]
     size = (_WORKING_WIDTH, max(8, round(template.shape[0] * scale)))
     lab = to_lab(np.asarray(cv2.resize(template, size, interpolation=cv2.INTER_AREA), np.uint8))
@@ -338,27 +283,11 @@ def _hands(template: Pixels, face: Face) -> npt.NDArray[np.float64]:
         if 0.12 * eyes**2 < stats[part, cv2.CC_STAT_AREA] < 4.5 * eyes**2
         and max(stats[part, cv2.CC_STAT_WIDTH], stats[part, cv2.CC_STAT_HEIGHT]) < 3 * eyes
     ]
-    pairs = [
-        (_unlike(one, other, face.x * scale, eyes), one, other)
-        for one in found
-        for other in found
-        if one[0] < face.x * scale < other[0]
-    ]
-    best = min(pairs, key=lambda pair: pair[0], default=None)
-    if best is not None and best[0] < 1:
-        return np.asarray(np.array([best[1][:2], best[2][:2]]) / scale, np.float64)
-    largest = max(found, key=lambda hand: float(hand[2]), default=None)
-    return np.empty((0, 2)) if largest is None else largest[None, :2] / scale
-
-
-def _unlike(
-    left: npt.NDArray[np.float64], right: npt.NDArray[np.float64], axis: float, eyes: float
-) -> float:
-    """The difference of two parts (x, y, area) from a person's hands that hold one thing.
-
-    Those are alike in size, equally high, and at both sides of the face; 1 is the most.
-    """
-    sizes = abs(math.log(float(left[2] / right[2]))) / math.log(4)
-    heights = abs(float(left[1] - right[1])) / (1.2 * eyes)
-    middle = abs(float(left[0] + right[0]) / 2 - axis) / (1.2 * eyes)
-    return max(sizes, heights, middle)
+    found.sort(key=lambda hand: -float(hand[2]))
+    for left, right in permutations(found, 2):
+        across = left[0] < face.x * scale < right[0]
+        middle = abs((left[0] + right[0]) / 2 - face.x * scale)
+        is_level = max(middle, abs(left[1] - right[1])) < 1.2 * eyes
+        if across and is_level and 0.25 < left[2] / right[2] < 4:
+            return np.array([left[:2], right[:2]]) / scale
+    return np.array([hand[:2] / scale for hand in found[:1]]).reshape(-1, 2)

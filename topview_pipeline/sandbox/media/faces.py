@@ -25,12 +25,7 @@ all in distances between the eyes."""
 
 _PUPILS: _Places = ((-0.5, 0.0, 0.09), (0.5, 0.0, 0.09))
 _LIPS: _Places = ((0.0, 0.9, 0.07), (0.0, 1.0, 0.07), (0.0, 1.1, 0.07), (0.0, 1.2, 0.07))
-_MOUTH_SIDES: _Places = (
-    (-0.22, 1.0, 0.07),
-    (0.22, 1.0, 0.07),
-    (-0.22, 1.15, 0.07),
-    (0.22, 1.15, 0.07),
-)
+_MOUTH_SIDES: _Places = tuple((x, y, 0.07) for y in (1.0, 1.15) for x in (-0.22, 0.22))
 _SKIN: _Places = (
     (0.0, 0.02, 0.1),  # root of the nose
     (0.0, 0.42, 0.1),  # its tip
@@ -193,15 +188,4 @@ def replace_face(scene: Pixels, face: Face, portrait: Pixels) -> Pixels:
     oval = np.minimum(face.oval(size[1], size[0]), seen)
     soft = cv2.GaussianBlur(oval, (0, 0), max(1.0, 0.12 * face.eyes))
     share = soft.astype(np.float32)[..., None] / 255
-    toned = _toned(np.asarray(moved, np.uint8), own.skin, face.skin)
-    blended = np.rint(scene * (1 - share) + toned * share)
-    return np.asarray(blended, np.uint8)
-
-
-def _toned(
-    picture: Pixels, own: tuple[float, float, float], wanted: tuple[float, float, float]
-) -> Pixels:
-    """Half way from its own skin colour to the scene's, so that face and neck belong together."""
-    lab = to_lab(picture) + (np.array(wanted) - np.array(own)).astype(np.float32) * 0.5
-    rgb = cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_LAB2RGB)
-    return np.asarray(np.rint(np.clip(rgb, 0, 1) * 255), np.uint8)
+    return np.asarray(np.rint(scene * (1 - share) + moved * share), np.uint8)

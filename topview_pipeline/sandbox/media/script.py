@@ -23,20 +23,7 @@ _BREAK = re.compile(r"""<break\s+time\s*=\s*["'](\d+(?:\.\d+)?)(m?s)["']\s*/?>""
 _LONGEST_BREAK = 10.0
 
 _VOWELS = re.compile(r"[aeiouyæœøаеёиоуыэюяαεηιουω]+", re.IGNORECASE)
-_PAUSES = {
-    ".": 1.1,
-    "!": 1.1,
-    "?": 1.1,
-    "…": 1.1,
-    "。": 1.1,
-    "！": 1.1,
-    "？": 1.1,
-    "，": 0.5,
-    ",": 0.5,
-    ";": 0.7,
-    ":": 0.7,
-    "、": 0.5,
-}
+_PAUSES = dict.fromkeys(".!?…。！？", 1.1) | dict.fromkeys(";:", 0.7) | dict.fromkeys(",，、", 0.5)
 
 
 @dataclass(frozen=True)
@@ -83,11 +70,7 @@ def words_of(text: str) -> list[Word]:
 def _spoken(text: str) -> list[Word]:
     clean = "".join(" " if _silent(c) else c for c in text)
     return [
-        Word(
-            found.group(),
-            spaced=found.start() > 0 and clean[found.start() - 1].isspace(),
-            vowels=_vowels(found.group()),
-        )
+        Word(found[0], clean[: found.start()][-1:].isspace(), _vowels(found[0]))
         for found in _TOKEN.finditer(clean)
     ]
 

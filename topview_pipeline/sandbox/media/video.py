@@ -1,14 +1,8 @@
-"""A scene becomes a clip: camera move, captions and sound, encoded as H.264 and AAC in an MP4.
-
-The camera moves over the still as planes that the encoder takes without converting: the still
-becomes YUV once, each frame is three affine warps. Converting every frame from RGB would cost more
-than encoding it.
-"""
+"""A scene becomes a clip: camera move, captions and sound, encoded as H.264 and AAC in an MP4."""
 
 import random
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -16,13 +10,12 @@ from types import MappingProxyType
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from topview_pipeline.sandbox.kinds import MODES
 
 from .captions import Caption, captions_for
 from .engine import MediaError, Video
-from .pictures import Pixels, Plane, decode, jpeg, on_white
+from .pictures import Pixels, decode, jpeg, on_white
 from .script import natural_seconds, timed, words_of
 from .speech import RATE, Stereo, decoded, fitted, spoken
 
@@ -41,8 +34,8 @@ _X264: Mapping[str, str] = MappingProxyType(
 MALLOC_PERTURB_): with it a long-lived process encoded the same frames to other bytes. 26 gives
 about the size without it that 23 gave with it."""
 
-_BT709, _LIMITED_RANGE = 1, 1
-"""FFmpeg's numbers. Without them, players guess the colours by the size."""
+_BT601, _BT709, _LIMITED_RANGE = 6, 1, 1
+"""FFmpeg's numbers of what OpenCV converts to. Without them, players guess by the size."""
 
 _MARGIN = 1.14
 """Size of the still in relation to the frame; a little over the strongest zoom, to stay sharp."""
@@ -56,11 +49,9 @@ def make_video(
     """`MediaEngine.video`: captions show `text`; `audio` is heard, or a murmur of the text.
 
     Raises:
-        MediaError: the mode is unknown, the scene is no image, the audio cannot be decoded, or
-            there is neither text nor audio.
+        MediaError: the scene is no image, the audio cannot be decoded, or there is neither text
+            nor audio.
     """
-    if mode not in MODES:
-        raise MediaError(f"Unknown mode {mode!r}; the modes are {', '.join(MODES)}.")
     if audio is None and not (text or "").strip():
         raise MediaError("There is neither a script nor an audio file to speak.")
     still = on_white(decode(scene, "The scene"))
@@ -77,7 +68,7 @@ def make_video(
     size = _frame_size(still, MODES[mode].short_side)
     camera = _Camera(still, size, seed)
     frames = _frames(camera, captions_for(script, caption_id, size), count)
-    return Video(_encoded(frames, size, sound), jpeg(camera.still_frame(0.0)), seconds)
+    return Video(_encoded(frames, size, sound), jpeg(camera.frame(0.0)), seconds)
 
 
 def _frame_size(still: Pixels, short_side: int) -> tuple[int, int]:
@@ -86,32 +77,6 @@ def _frame_size(still: Pixels, short_side: int) -> tuple[int, int]:
     aspect = min(max(rows, columns) / min(rows, columns), _LONGEST_ASPECT)
     long_side = round(short_side * aspect / 2) * 2
     return (long_side, short_side) if columns > rows else (short_side, long_side)
-
-
-def _to_yuv(rgb: Pixels) -> Plane:
-    """BT.709 in the limited range of video, the same shape."""
-    weights = np.array(
-        [
-            [0.1826, 0.6142, 0.0620],
-            [-0.1006, -0.3386, 0.4392],
-            [0.4392, -0.3989, -0.0403],
-        ],
-        np.float32,
-    )
-    return rgb.astype(np.float32) @ weights.T + np.array([16, 128, 128], np.float32)
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """One picture as YUV 4:2:0: luma in full size, both chromas in half."""
-
-    luma: Pixels
-    chroma: tuple[Pixels, Pixels]
-
-    def stacked(self) -> Pixels:
-        """The planes below one another, as encoders take them: 1.5 times the rows."""
-        planes = [plane.ravel() for plane in (self.luma, *self.chroma)]
-        return np.concatenate(planes).reshape(-1, self.luma.shape[1])
 
 
 class _Camera:
@@ -125,42 +90,21 @@ class _Camera:
         draw = random.Random(f"camera:{seed}")  # noqa: S311 -- variety, not secrecy
         self._size = size
         self._still = _covering(still, size)
-        yuv = np.clip(np.rint(_to_yuv(self._still)), 0, 255).astype(np.uint8)
-        half = (yuv.shape[1] // 2, yuv.shape[0] // 2)
-        self._luma = np.ascontiguousarray(yuv[..., 0])
-        self._chroma = tuple(
-            np.asarray(
-                cv2.resize(np.ascontiguousarray(yuv[..., i]), half, interpolation=cv2.INTER_AREA),
-                np.uint8,
-            )
-            for i in (1, 2)
-        )
         self._inwards = draw.random() < 0.7
         self._target = np.array([draw.uniform(0.42, 0.58), draw.uniform(0.46, 0.6)])
 
-    def frame(self, progress: float) -> _Frame:
+    def frame(self, progress: float) -> Pixels:
         """The picture at a point between 0, the start, and 1, the end."""
-        view = self._view(progress)
-        half = np.array([[view[0, 0], 0, view[0, 2] / 2], [0, view[1, 1], view[1, 2] / 2]])
-        small = (self._size[0] // 2, self._size[1] // 2)
-        blue, red = (_seen(plane, half, small) for plane in self._chroma)
-        return _Frame(_seen(self._luma, view, self._size), (blue, red))
-
-    def still_frame(self, progress: float) -> Pixels:
-        """The same picture in RGB, for a cover."""
-        return _seen(self._still, self._view(progress), self._size)
-
-    def _view(self, progress: float) -> npt.NDArray[np.float64]:
-        """From frame to still: the matrix of a part of the still."""
         eased = 0.5 * progress + 0.5 * progress**2 * (3 - 2 * progress)
-        along = eased if self._inwards else 1 - eased
-        zoom = _FAR * (_NEAR / _FAR) ** along
+        zoom = _FAR * (_NEAR / _FAR) ** (eased if self._inwards else 1 - eased)
         whole = np.array([self._still.shape[1], self._still.shape[0]], np.float64)
         frame = np.array(self._size, np.float64)
         step = whole / frame / zoom
         centre = whole * (0.5 + (self._target - 0.5) * (zoom - 1))
         corner = centre - step * frame / 2 + step / 2 - 0.5
-        return np.array([[step[0], 0, corner[0]], [0, step[1], corner[1]]])
+        view = np.array([[step[0], 0, corner[0]], [0, step[1], corner[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(self._still, view, self._size, flags=flags), np.uint8)
 
 
 def _covering(still: Pixels, size: tuple[int, int]) -> Pixels:
@@ -170,66 +114,32 @@ def _covering(still: Pixels, size: tuple[int, int]) -> Pixels:
     wide, high = min(columns, round(rows * ratio)), min(rows, round(columns / ratio))
     left, top = (columns - wide) // 2, (rows - high) // 2
     part = still[top : top + high, left : left + wide]
-    target = (round(size[0] * _MARGIN / 2) * 2, round(size[1] * _MARGIN / 2) * 2)
+    target = (round(size[0] * _MARGIN), round(size[1] * _MARGIN))
     method = cv2.INTER_AREA if target[0] < wide else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(part, target, interpolation=method), np.uint8)
 
 
-def _seen(plane: Pixels, view: npt.NDArray[np.float64], size: tuple[int, int]) -> Pixels:
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(
-        cv2.warpAffine(plane, view, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
-
-
-@dataclass(frozen=True)
-class _Overlay:
-    """A caption as the planes of a frame: `frame * (1 - cover) + paint` in its box."""
-
-    caption: Caption
-    cover: tuple[Plane, Plane, Plane]
-    paint: tuple[Plane, Plane, Plane]
-
-    def onto(self, frame: _Frame, opacity: float) -> None:
-        """Blend the caption into the frame, higher up where it would stick out at the foot."""
-        for index, plane in enumerate((frame.luma, *frame.chroma)):
-            shrink = 2 if index else 1
-            rows, columns = self.cover[index].shape
-            top = min(self.caption.top // shrink, len(plane) - rows)
-            left = self.caption.left // shrink
-            box = plane[top : top + rows, left : left + columns]
-            box[...] = np.rint(
-                box * (1 - self.cover[index] * opacity) + self.paint[index] * opacity
-            )
-
-
-def _overlay(caption: Caption) -> _Overlay:
-    alpha: Plane = caption.rgba[..., 3].astype(np.float32) / np.float32(255)
-    painted: Plane = _to_yuv(caption.rgba[..., :3]) * alpha[..., None]
-    paint = (painted[..., 0], _halved(painted[..., 1]), _halved(painted[..., 2]))
-    small = _halved(alpha)
-    return _Overlay(caption, (alpha, small, small), paint)
-
-
-def _halved(plane: Plane) -> Plane:
-    size = (plane.shape[1] // 2, plane.shape[0] // 2)
-    small = cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32)
-
-
-def _frames(camera: _Camera, captions: Iterable[Caption], count: int) -> Iterator[_Frame]:
-    overlays = [_overlay(caption) for caption in captions]
+def _frames(camera: _Camera, captions: list[Caption], count: int) -> Iterator[Pixels]:
     for index in range(count):
         frame = camera.frame(index / max(1, count - 1))
         second = index / _FPS
-        for overlay in overlays:
-            if overlay.caption.start <= second < overlay.caption.end:
-                shown_frames = 1 + (second - overlay.caption.start) * _FPS
-                overlay.onto(frame, min(1.0, shown_frames / _FADE_FRAMES))
+        for caption in captions:
+            if caption.start <= second < caption.end:
+                shown_frames = 1 + (second - caption.start) * _FPS
+                _write(frame, caption, min(1.0, shown_frames / _FADE_FRAMES))
         yield frame
 
 
-def _encoded(frames: Iterable[_Frame], size: tuple[int, int], sound: Stereo) -> bytes:
+def _write(frame: Pixels, caption: Caption, opacity: float) -> None:
+    """Blend a caption into the frame, higher up where it would stick out at the foot."""
+    rows, columns = caption.rgba.shape[:2]
+    top = min(caption.top, len(frame) - rows)
+    box = frame[top : top + rows, caption.left : caption.left + columns]
+    cover = caption.rgba[..., 3:] * np.float32(opacity / 255)
+    box[...] = np.rint(box * (1 - cover) + caption.rgba[..., :3] * cover)
+
+
+def _encoded(frames: Iterable[Pixels], size: tuple[int, int], sound: Stereo) -> bytes:
     """The MP4, its index first so that a browser can start before the file is whole."""
     with tempfile.TemporaryDirectory() as folder:
         # A file, because FFmpeg opens it a second time to move the index.
@@ -241,7 +151,7 @@ def _encoded(frames: Iterable[_Frame], size: tuple[int, int], sound: Stereo) -> 
 
 def _fill(
     container: av.container.OutputContainer,
-    frames: Iterable[_Frame],
+    frames: Iterable[Pixels],
     size: tuple[int, int],
     sound: Stereo,
 ) -> None:
@@ -250,12 +160,14 @@ def _fill(
     video.width, video.height, video.pix_fmt = *size, "yuv420p"
     context = video.codec_context
     context.thread_count = 1  # the same bytes on any number of cores
-    context.colorspace = context.color_primaries = context.color_trc = _BT709
+    context.colorspace, context.color_primaries, context.color_trc = _BT601, _BT709, _BT709
     context.color_range = _LIMITED_RANGE
     voice = container.add_stream("aac", rate=RATE, layout="stereo")
 
     for index, frame in enumerate(frames):
-        picture = av.VideoFrame.from_ndarray(frame.stacked(), format="yuv420p")
+        # OpenCV converts several times as fast as FFmpeg's scaler.
+        planes = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420), np.uint8)
+        picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         picture.pts, picture.time_base = index, Fraction(1, _FPS)
         container.mux(video.encode(picture))
         start, end = round(index * RATE / _FPS), round((index + 1) * RATE / _FPS)
