@@ -6,7 +6,6 @@ JSON.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any
 
 import httpx
@@ -33,12 +32,7 @@ class Control:
     def __enter__(self) -> "Control":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -118,7 +112,7 @@ def _route(method: str, path: str, handle: _Handler) -> Route:
         try:
             body = await request.json() if method != "GET" and await request.body() else {}
             return JSONResponse(handle(world, body))
-        except (KeyError, LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
 
     return Route(f"/_sandbox/{path}", endpoint, methods=[method])

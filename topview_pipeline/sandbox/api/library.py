@@ -30,8 +30,6 @@ _DEFAULT_MASK: Mapping[str, float] = MappingProxyType({"x": 0.31, "y": 0.5, "w":
 SAMPLE_AVATAR_ID = "5f1d3c0e8b7a49d2a6c4e0b19f7d2c31"
 """The avatar that the sample catalogue names: the one in the kitchen."""
 
-_PLACEHOLDERS = ("kitchen", "studio", "terrace")
-
 
 @dataclass(frozen=True)
 class Voice:
@@ -68,9 +66,9 @@ class CaptionStyle:
 
 @dataclass(frozen=True)
 class Avatar:
-    """A public avatar: a person in front of a place for a product.
+    """A public avatar: a person in front of a place (`mask`: `x`, `y`, `w`, `h`) for a product.
 
-    Its picture is the file whose id is `avatar_id`; `mask` is the place (`x`, `y`, `w`, `h`).
+    Its picture is the file whose id is `avatar_id`.
     """
 
     avatar_id: str
@@ -94,16 +92,9 @@ def _voice(name: str, *traits: str) -> Voice:
     return Voice(voice_id, name, *traits)
 
 
+_AVA = ("zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t", "Ava")
 VOICES = (
-    Voice(
-        "zeeTdrCqbhpVKOucLtOKdhytM7rbJx5t",
-        "Ava",
-        "English",
-        "Female",
-        "Young",
-        "UGC",
-        "American",
-    ),
+    Voice(*_AVA, "English", "Female", "Young", "UGC", "American"),
     _voice("Noah", "English", "Male", "Young", "Advertisement", "American"),
     _voice("Imogen", "English", "Female", "Middle Age", "Advertisement", "British"),
     _voice("Walter", "English", "Male", "Old", "Influencer", "British"),
@@ -142,20 +133,15 @@ def ethnicity_id(name: str) -> str:
 def load_avatars(templates: Path = _SAMPLE_TEMPLATES) -> list[tuple[Avatar, bytes]]:
     """The public avatars and their JPEG pictures; an avatar's id follows from its picture's name.
 
-    The pictures are the package's sample templates; without them each avatar gets a drawn
-    placeholder, so that a query always lists some. `placement.json` beside the pictures says where
-    a product goes: `{picture: {"square": [[x, y], ...]}}`, the largest square that fits, as
-    fractions of the picture.
+    The pictures are the package's sample templates. `placement.json` beside them says where a
+    product goes: `{picture: {"square": [[x, y], ...]}}`, the largest square that fits, as fractions
+    of the picture.
     """
-    pictures = {path.stem: path.read_bytes() for path in sorted(templates.glob("*.jpg"))}
-    if not pictures:
-        pictures = {name: _placeholder(index) for index, name in enumerate(_PLACEHOLDERS)}
-    placement = templates / "placement.json"
-    places: dict[str, Any] = json.loads(placement.read_text()) if placement.is_file() else {}
+    places: dict[str, Any] = json.loads((templates / "placement.json").read_text())
     masks = {Path(name).stem: _box(place["square"]) for name, place in places.items()}
     return [
-        (_avatar(index, name, masks.get(name, _DEFAULT_MASK)), picture)
-        for index, (name, picture) in enumerate(pictures.items())
+        (_avatar(index, path.stem, masks.get(path.stem, _DEFAULT_MASK)), path.read_bytes())
+        for index, path in enumerate(sorted(templates.glob("*.jpg")))
     ]
 
 
@@ -180,7 +166,7 @@ def _avatar(index: int, name: str, mask: Mapping[str, float]) -> Avatar:
 
 def library_files(avatars: list[tuple[Avatar, bytes]]) -> list[tuple[File, bytes]]:
     """The avatars' pictures, which a submit can name, the voices' samples, the thumbnails."""
-    silence = _silence(seconds=1)
+    silence = _silence()
     return [
         *((_file(a.avatar_id, "avatar", a.key, "image/jpeg"), picture) for a, picture in avatars),
         *(
@@ -200,14 +186,12 @@ def _file(file_id: str, role: str, key: str, content_type: str) -> File:
     return File(file_id, "", role, key, content_type, lineage=lineage, permanent=True)
 
 
-def _silence(seconds: int) -> bytes:
-    rate = 8_000
+def _silence() -> bytes:
+    """One second."""
     out = io.BytesIO()
     with wave.open(out, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(rate)
-        sound.writeframes(bytes(2 * rate * seconds))
+        sound.setparams((1, 2, 8_000, 8_000, "NONE", ""))
+        sound.writeframes(bytes(16_000))
     return out.getvalue()
 
 
@@ -218,18 +202,4 @@ def _thumbnail(caption: CaptionStyle) -> bytes:
     draw.text((120, 40), caption.name, fill=caption.text, anchor="mm")
     out = io.BytesIO()
     image.save(out, "PNG")
-    return out.getvalue()
-
-
-def _placeholder(index: int) -> bytes:
-    """A drawn person with two hands."""
-    walls, coats = ("#cfd8dc", "#e8d9c5", "#d3e4d0"), ("#37474f", "#8d5524", "#2e5e4e")
-    image = Image.new("RGB", (540, 960), walls[index % len(walls)])
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((195, 140, 345, 320), fill="#e0ac69")
-    draw.rounded_rectangle((120, 330, 420, 960), 90, fill=coats[index % len(coats)])
-    for left in (140, 360):
-        draw.ellipse((left, 760, left + 60, 830), fill="#e0ac69")
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=88)
     return out.getvalue()

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Collection, Iterable
 
 from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.contract import Contract
 from topview_pipeline.sandbox.kinds import Kind
 
 from .records import Account, CreditEntry, File, Task
@@ -78,6 +77,7 @@ class State:
         library: Iterable[tuple[File, bytes]],
     ) -> None:
         self._config = config
+        self.contract = config.contract
         self._storage = storage
         self._clock = clock
         self._library: list[File] = []
@@ -110,11 +110,6 @@ class State:
         else:
             self.secret = secrets.token_hex(20)
             self.save_sandbox()
-
-    @property
-    def contract(self) -> Contract:
-        """The points on which Topview's documents leave a choice."""
-        return self._config.contract
 
     def reset(self) -> None:
         """Go back to a new sandbox: one account, no files, no tasks, a new signing secret."""

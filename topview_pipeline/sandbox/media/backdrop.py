@@ -112,30 +112,18 @@ def _fit(lab: Plane, where: Mask, degree: int) -> Plane:
         )
         miss = np.linalg.norm(colours - design @ weights, axis=1)
         keep = miss <= max(1.0, 2.5 * float(np.median(miss)))
-    # A polynomial is smooth enough to be evaluated on a coarse grid.
-    grid_y, grid_x = np.mgrid[0:1:65j, 0:1:65j]
-    grid = (_terms(grid_y.ravel(), grid_x.ravel(), degree) @ weights).reshape(65, 65, 3)
-    return _spread(grid.astype(np.float32), rows, columns)
+    down, right = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]
+    return np.asarray(_terms(down, right, degree) @ weights, np.float32)
 
 
 def _terms(
     y: npt.NDArray[np.float64], x: npt.NDArray[np.float64], degree: int
 ) -> npt.NDArray[np.float64]:
-    """The monomials up to `degree` at positions 0..1, centred, one row per position."""
+    """The monomials up to `degree` at positions 0..1, centred, in a last dimension."""
     y, x = 2 * y - 1, 2 * x - 1
     return np.stack(
         [x**i * y**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=-1
     )
-
-
-def _spread(grid: Plane, rows: int, columns: int) -> Plane:
-    """A grid whose outermost nodes are the picture's corner pixels, at the picture's size."""
-    steps = (
-        np.linspace(0, grid.shape[1] - 1, columns, dtype=np.float32),
-        np.linspace(0, grid.shape[0] - 1, rows, dtype=np.float32),
-    )
-    at_x, at_y = np.meshgrid(*steps)
-    return np.asarray(cv2.remap(grid, at_x, at_y, cv2.INTER_LINEAR), np.float32)
 
 
 def _distance(lab: Plane, model: Plane) -> Plane:

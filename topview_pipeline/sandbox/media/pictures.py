@@ -44,20 +44,11 @@ def decode(content: bytes, what: str) -> Pixels:
                 )
             form = "RGBA" if image.has_transparency_data else "RGB"
             upright = ImageOps.exif_transpose(image)
-            return np.array(_to_eight_bits(upright).convert(form), dtype=np.uint8)
+            return np.array(upright.convert(form), dtype=np.uint8)
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise MediaError(f"{what} is not an image that can be read.") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise MediaError(f"{what} is broken or cut short.") from error
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Pillow clips 16-bit grey instead of scaling it; scale it here."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    grey = np.asarray(image, dtype=np.float32)
-    top = 65535.0 if image.mode.startswith("I") else max(1.0, float(grey.max()))
-    return Image.fromarray(np.clip(grey * (255.0 / top), 0, 255).astype(np.uint8))
 
 
 def on_white(pixels: Pixels) -> Pixels:

@@ -17,17 +17,11 @@ import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from topview_pipeline.sandbox.draws import unit
+from topview_pipeline.sandbox.kinds import MODES
 
 from .engine import Cutout, MediaError, Scene, Video
 
 _CUTOUT_SIZE = (44, 60)
-_FRAME_SIZES = {
-    "lite": (54, 96),
-    "pro": (72, 128),
-    "avatar2": (108, 192),
-    "avatar4": (108, 192),
-    "avatar4Fast": (108, 192),
-}
 _VIDEO_SECONDS = 1
 _COMMENT = "stand-in"
 """Metadata of each file, so that nobody takes it for a bad picture or a silent video."""
@@ -130,10 +124,11 @@ def _free_box(mark: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(mark), b"free") + mark
 
 
-@lru_cache(maxsize=len(_FRAME_SIZES))
+@lru_cache(maxsize=len(MODES))
 def _mp4(mode: str) -> bytes:
     """One second of H.264 and AAC silence in the mode's shape."""
-    width, height = _FRAME_SIZES[mode]
+    width = MODES[mode].short_side // 20 * 2
+    height = width * 16 // 18 * 2
     rate, samples = 4, 22_050
     out = io.BytesIO()
     with av.open(out, "w", format="mp4") as container:
