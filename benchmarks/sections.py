@@ -18,6 +18,7 @@ from benchmarks import growth as growth_bench
 from benchmarks import ticks as looks
 from benchmarks.limits import limits
 from benchmarks.location import cpu_seconds
+from benchmarks.photos import photos
 from benchmarks.processes import import_seconds
 from benchmarks.slots import Round, SlotBench
 from benchmarks.table import Goal, Row, compared
@@ -225,6 +226,7 @@ SECTIONS: Final[dict[str, Section]] = {
     "backfill": backfill,
     "growth": growth,
     "ticks": ticks,
+    "photos": photos,
     "imports": loading,
 }
 
