@@ -6,8 +6,11 @@ Not here: which of their numbers are good (`video_checks`).
 from __future__ import annotations
 
 import contextlib
+import re
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from topview_pipeline.media.probe import Media, MediaUnreadError, opened_video, seconds_of
@@ -15,7 +18,6 @@ from topview_pipeline.media.probe import Media, MediaUnreadError, opened_video, 
 if TYPE_CHECKING:
     from av import AudioFrame, VideoFrame
     from av.filter import Graph
-    from av.filter.context import FilterContext
     from av.packet import Packet
     from av.video.stream import VideoStream
 
@@ -113,7 +115,6 @@ class _VideoReader:
             ("format", "gray"),
             ("blackdetect", f"d=0:pix_th={_BLACK}"),
             ("freezedetect", f"n={STILL_NOISE}:d={STILL_SECONDS}"),
-            marks=("lavfi.black", "lavfi.freezedetect.freeze"),
         )
 
     def look(self, packet: Packet[Any]) -> None:
@@ -135,11 +136,9 @@ class _VideoReader:
             return [], []
         self._last.pts = self.end  # its picture stands until then
         self._detectors.push(self._last)
+        black, still = "lavfi.black", "lavfi.freezedetect.freeze"
         end = self.end * self._tick
-        return (
-            self._detectors.spans("lavfi.black", end),
-            self._detectors.spans("lavfi.freezedetect.freeze", end, late=STILL_SECONDS),
-        )
+        return self._detectors.spans(black, end), self._detectors.spans(still, end)
 
     def _show(self, frames: Sequence[VideoFrame]) -> None:
         self.decoded += len(frames)
@@ -155,9 +154,7 @@ class _SoundReader:
     def __init__(self) -> None:
         self._begin: float | None = None
         self.seconds = 0.0
-        self._detectors = _Detectors(
-            ("silencedetect", f"n={_SILENCE}:d={_PAUSE_SECONDS}"), marks=("lavfi.silence",)
-        )
+        self._detectors = _Detectors(("silencedetect", f"n={_SILENCE}:d={_PAUSE_SECONDS}"))
 
     def listen(self, packet: Packet[Any]) -> None:
         """Take the next packet of sound."""
@@ -170,52 +167,47 @@ class _SoundReader:
     def silent(self) -> list[Span]:
         """The spans in which nothing is heard."""
         end = (self._begin or 0.0) + self.seconds
-        return self._detectors.spans("lavfi.silence", end, late=_PAUSE_SECONDS)
+        return self._detectors.spans("lavfi.silence", end)
 
 
 class _Detectors:
-    """A chain of FFmpeg filters, and the seconds at which they marked a frame.
+    """A chain of FFmpeg filters, and the seconds that they found.
 
-    A mark is metadata of a frame, which PyAV before 18.1 cannot read: FFmpeg's own `metadata`
-    filter picks out the marked frames.
+    They write these on frames, where PyAV before 18.1 cannot read them: FFmpeg's own `metadata`
+    filter prints them into a file.
     """
 
-    def __init__(self, *filters: tuple[str, str], marks: Sequence[str]) -> None:
+    def __init__(self, *filters: tuple[str, str]) -> None:
         self._filters = filters
-        self._seconds: dict[str, list[float]] = {
-            f"{mark}_{edge}": [] for mark in marks for edge in ("start", "end")
-        }
-        self._graph: Graph | None = None  # its parts do not keep it alive
-        self._source: FilterContext | None = None
-        self._sinks: list[FilterContext] = []
+        self._printed = tempfile.NamedTemporaryFile()  # noqa: SIM115 - closed with this object
+        self._graph: Graph | None = None
 
     def push(self, frame: AudioFrame | VideoFrame) -> None:
         """Take the next frame."""
-        if self._source is None:
+        if self._graph is None:
             try:
-                self._source = self._built(frame)
+                self._graph = self._built(frame)
             except Exception as error:  # PyAV raises no common class of a filter that is missing
                 raise MediaUnreadError(f"cannot be checked here ({error})", "FFmpeg") from error
-        self._source.push(frame)
-        for seconds, sink in zip(self._seconds.values(), self._sinks, strict=True):
-            with contextlib.suppress(BlockingIOError, EOFError):
-                while True:
-                    seconds.append(sink.pull().time or 0.0)
+        self._graph.push(frame)
+        with contextlib.suppress(BlockingIOError, EOFError):
+            while True:
+                self._graph.pull()
 
-    def spans(self, mark: str, end: float, late: float = 0.0) -> list[Span]:
-        """The marked spans, which a filter marks `late` seconds after their begin.
+    def spans(self, mark: str, end: float) -> list[Span]:
+        """The spans that a filter found; one that has not ended ends at `end`."""
+        printed = Path(self._printed.name).read_text()
+        begins, ends = (
+            [float(one) for one in re.findall(rf"^{re.escape(mark)}_{edge}=(.+)$", printed, re.M)]
+            for edge in ("start", "end")
+        )
+        return list(zip(begins, [*ends, end], strict=False))
 
-        One that has not ended ends at `end`.
-        """
-        begins = [second - late for second in self._seconds[f"{mark}_start"]]
-        return list(zip(begins, [*self._seconds[f"{mark}_end"], end], strict=False))
-
-    def _built(self, frame: Any) -> FilterContext:
-        """The source of a new graph: the chain, split into one sink for each kind of mark."""
+    def _built(self, frame: Any) -> Graph:
         from av import AudioFrame
         from av.filter import Graph
 
-        self._graph = graph = Graph()
+        graph, a = Graph(), ""
         if isinstance(frame, AudioFrame):
             a = "a"  # FFmpeg's prefix of filters for sound
             source = graph.add_abuffer(
@@ -225,22 +217,17 @@ class _Detectors:
                 time_base=frame.time_base,
             )
         else:
-            a = ""
             source = graph.add_buffer(
                 width=frame.width,
                 height=frame.height,
                 format=frame.format,
                 time_base=frame.time_base,
             )
-        split = graph.add(f"{a}split", str(len(self._seconds)))
-        graph.link_nodes(source, *(graph.add(*one) for one in self._filters), split)
-        for index, name in enumerate(self._seconds):
-            picked = graph.add(f"{a}metadata", f"mode=select:key={name}")
-            split.link_to(picked, index)
-            self._sinks.append(graph.add(f"{a}buffersink"))
-            picked.link_to(self._sinks[-1])
+        printer = graph.add(f"{a}metadata", mode="print", file=self._printed.name, direct="1")
+        chain = [graph.add(*one) for one in self._filters]
+        graph.link_nodes(source, *chain, printer, graph.add(f"{a}buffersink"))
         graph.configure()
-        return source
+        return graph
 
 
 def _length(spans: Iterable[Span]) -> float:
