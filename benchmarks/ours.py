@@ -43,7 +43,7 @@ def main(spec: dict[str, Any]) -> None:
             run=RunInfo(_RUN, _RUN),
             config=config,
             worker=_WORKER,
-            submit_seconds=client.timeouts.submit_total,
+            submit_seconds=client.timeouts.submit.whole,
         )
 
     store.check_writable(ledger.account)

@@ -61,7 +61,7 @@ def _server() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         fd = listener.fileno()
         command = [sys.executable, "-m", "benchmarks.photos", str(fd)]
-        with subprocess.Popen(command, pass_fds=[fd], cwd=ROOT) as process:  # noqa: S603
+        with subprocess.Popen(command, pass_fds=[fd], cwd=ROOT) as process:
             try:
                 yield f"http://127.0.0.1:{listener.getsockname()[1]}"
             finally:

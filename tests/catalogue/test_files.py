@@ -32,7 +32,6 @@ from topview_pipeline.catalogue import (
     threads,
 )
 from topview_pipeline.catalogue.files import AUDIO_BYTES, IMAGE_BYTES, Remembered
-from topview_pipeline.catalogue.references import InputTimeout
 from topview_pipeline.catalogue.threads import in_parallel
 
 LONG_AGO = 1_600_000_000 * 10**9
@@ -251,7 +250,7 @@ class Silent:
         def silent(ref: str, *arguments: Any, **options: Any) -> Any:
             if ref.startswith("https:"):
                 self.over.wait(30)
-                raise InputTimeout("the server sent nothing for 20 s", ref, "Run again.")
+                raise InputError("the server sent nothing for 20 s", ref, "Run again.")
             return read(ref, *arguments, **options)
 
         monkeypatch.setattr(files, "read", silent)

@@ -176,7 +176,7 @@ def test_a_script_whose_end_a_mode_of_fixed_length_cuts_off_is_a_warning() -> No
         "120 s)",
     )
     many = jsonl(*(row(product_id=n, mode="lite", script="a" * 100) for n in range(50))).warnings
-    assert (len(many), many[-1]) == (21, "30 more rows doubtful like these")
+    assert (len(many), many[-1]) == (21, "30 more like these")
 
 
 def test_paths_are_seen_from_the_catalogue(tmp_path: Path) -> None:

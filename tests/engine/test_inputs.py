@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.world import FakeFiles
 from topview_pipeline.catalogue import InputFile
-from topview_pipeline.catalogue.references import InputTimeout
+from topview_pipeline.catalogue.references import InputError
 from topview_pipeline.catalogue.threads import AT_ONCE, AT_ONCE_OF_HOST, SLOW_SECONDS
 from topview_pipeline.engine import inputs
 from topview_pipeline.engine.inputs import Reader
@@ -30,7 +30,7 @@ class HangingFiles(FakeFiles):
         self.asked.append(ref)
         if ref.startswith("http") and "good" not in ref:
             self.let_go.wait(30)
-            raise InputTimeout("the server sent nothing for 20 s", ref, "Run again.")
+            raise InputError("the server sent nothing for 20 s", ref, "Run again.")
         return super().sha256(ref)
 
     def read(self, ref: str, *, kind: str) -> InputFile:

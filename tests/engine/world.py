@@ -330,7 +330,7 @@ class World:
                 judge=judge,
                 offload=inline,
                 apart=inline,
-                submit_seconds=client.timeouts.submit_total,
+                submit_seconds=client.timeouts.submit.whole,
             )
             engine = Engine(context)
             if stop_after is not None:

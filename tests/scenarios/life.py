@@ -130,7 +130,7 @@ def _produce(life: Life, ledger: Ledger, events: list[Event]) -> None:
             files=FakeFiles(),
             run=RunInfo(life.run_id, life.root_run_id or life.run_id, life.explicit),
             config=PipelineConfig(**life.config),
-            submit_seconds=client.timeouts.submit_total,
+            submit_seconds=client.timeouts.submit.whole,
             worker=worker,
             timing=life.timing,
             clock=life.clock,

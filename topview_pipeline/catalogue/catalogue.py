@@ -22,7 +22,6 @@ from topview_pipeline.catalogue.rows import CatalogueError, Row, RowProblem, exc
 from topview_pipeline.catalogue.threads import started
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.settings import PYTHON_SOURCE, CatalogueDefaults, project_root
-from topview_pipeline.text import counted
 
 _T = TypeVar("_T")
 
@@ -227,7 +226,7 @@ def _catalogue_of(
         source=where,
         products=MappingProxyType(products),
         problems=tuple(sorted([*problems, *contradictions], key=lambda problem: problem.line)),
-        warnings=(*_unknown(columns), *repeated, *_few(doubts)),
+        warnings=(*_unknown(columns), *repeated, *_few([*map(str, doubts)], "more like these")),
     )
 
 
@@ -255,23 +254,18 @@ def _one_of_each(
 
 def _unknown(columns: Iterable[str]) -> list[str]:
     """A note for each unknown column: a misspelt one would be missed in silence."""
-    unknown = [column for column in columns if column and column not in COLUMNS]
     notes = []
-    for column in unknown[:_MOST_NOTES]:
+    for column in (column for column in columns if column and column not in COLUMNS):
         close = difflib.get_close_matches(column, COLUMNS, n=1)
         hint = f"; is {close[0]} meant?" if close else ""
         notes.append(f"column {excerpt(column)} is not known and ignored{hint}")
-    if len(unknown) > _MOST_NOTES:
-        notes.append(f"{len(unknown) - _MOST_NOTES} more columns are not known and ignored")
-    return notes
+    return _few(notes, "more columns are not known and ignored")
 
 
-def _few(doubts: Sequence[RowProblem]) -> list[str]:
-    """The first doubts about rows, and how many more there are."""
-    notes = [str(doubt) for doubt in doubts[:_MOST_NOTES]]
-    if len(doubts) > _MOST_NOTES:
-        notes.append(f"{counted(len(doubts) - _MOST_NOTES, 'more row')} doubtful like these")
-    return notes
+def _few(notes: Sequence[str], more: str) -> list[str]:
+    """The first notes, and how many more there are."""
+    left = len(notes) - _MOST_NOTES
+    return [*notes[:_MOST_NOTES], *([f"{left} {more}"] if left > 0 else [])]
 
 
 _hanging: Final[dict[str, Future[Any]]] = {}

@@ -48,10 +48,6 @@ class InputError(PipelineError):
     """A path or URL gives no bytes, or bytes that cannot be used."""
 
 
-class InputTimeout(InputError):
-    """Its server did not answer in time, or not to the end."""
-
-
 def is_local(ref: str) -> bool:
     """True if `ref` names a file of this machine."""
     return not is_url(ref) or ref[:5].lower() == "file:"
@@ -120,8 +116,8 @@ def read(ref: str, limit: int, *, known: str | None = None) -> Content:
     """Read the bytes of `ref`, unless a server says that they still have the mark `known`.
 
     Raises:
-        InputError: Missing, not readable, refused by the server, or more than `limit` bytes.
-        InputTimeout: A web server sent nothing for 20 s, or not all of them in a minute.
+        InputError: Missing, not readable, refused by the server, or more than `limit` bytes; a web
+            server sent nothing for 20 s, or not all of them in a minute.
     """
     with _plain_errors(ref):
         path = local_path(ref)
@@ -236,8 +232,8 @@ def _http() -> httpx.Client:
     return httpx.Client(follow_redirects=True, limits=limits, http2=find_spec("h2") is not None)
 
 
-def _too_slow(url: str, what: str) -> InputTimeout:
-    return InputTimeout(what, shown(url), "Open it in a browser; run again when it answers.")
+def _too_slow(url: str, what: str) -> InputError:
+    return InputError(what, shown(url), "Open it in a browser; run again when it answers.")
 
 
 def _http_mark(headers: Mapping[str, str]) -> str | None:

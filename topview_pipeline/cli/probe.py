@@ -395,7 +395,7 @@ class _Probe:
             run=RunInfo(self._run_id, self._run_id, credit_limit=self._spend),
             config=self._topview.config.model_copy(update=changes),
             worker=worker,
-            submit_seconds=client.timeouts.submit_total,
+            submit_seconds=client.timeouts.submit.whole,
             clock=lambda: time.time() + ahead,
         )
 

@@ -264,7 +264,7 @@ class Production:
                 config=self._config,
                 worker=worker,
                 stages=tuple(self._stages.values()),
-                submit_seconds=client.timeouts.submit_total,
+                submit_seconds=client.timeouts.submit.whole,
                 clock=lambda: time.time() + ahead,
                 judge=self._judge,
             )

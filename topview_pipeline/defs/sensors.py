@@ -223,7 +223,7 @@ def _reconcile(
     from topview_pipeline.topview.http import DEFAULT_TIMEOUTS
 
     who = PENDING_TASK_SENSOR
-    for row in ledger.tasks.lost(submit_seconds=DEFAULT_TIMEOUTS.submit_total):
+    for row in ledger.tasks.lost(submit_seconds=DEFAULT_TIMEOUTS.submit.whole):
         ledger.tasks.mark_lost(row, who=who)
     config = topview.config
     if config.api_key is None or not ledger.unknowns.is_due(ledger.now()):

@@ -27,7 +27,7 @@ _QUALITIES: Final = (80, 60, 45, 35, 25, 20, 15, 10)
 """Of WebP. At 10, face and product are still plain to see, in a picture with half as many pixels
 again as at 20."""
 _GAP: Final = 5
-"""Pixels between pictures side by side, and of the frame around the marked one."""
+"""Pixels around each of several pictures, in which the marked one has a frame."""
 _BETWEEN, _FRAME = (255, 255, 255), (33, 102, 235)
 _BEHIND: Final = (236, 236, 236)
 """The light grey behind a transparent picture."""
@@ -68,21 +68,19 @@ def _shown(picture: Media) -> Image.Image:
 
 
 def _side_by_side(pictures: Sequence[Image.Image], marked: int | None) -> Image.Image:
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageOps
 
     if len(pictures) == 1 and marked is None:
         return pictures[0]
-    height = max(picture.height for picture in pictures)
-    places = [_GAP]
-    for picture in pictures:
-        places.append(places[-1] + picture.width + _GAP)
-    strip = Image.new("RGB", (places[-1], height + 2 * _GAP), _BETWEEN)
-    for place, picture in zip(places, pictures, strict=False):
-        strip.paste(picture, (place, _GAP))
-    if marked is not None:
-        width, tall = pictures[marked].size
-        box = (places[marked] - _GAP, 0, places[marked] + width + _GAP - 1, tall + 2 * _GAP - 1)
-        ImageDraw.Draw(strip).rectangle(box, outline=_FRAME, width=_GAP)
+    framed = [
+        ImageOps.expand(picture, _GAP, _FRAME if index == marked else _BETWEEN)
+        for index, picture in enumerate(pictures)
+    ]
+    size = sum(one.width for one in framed), max(one.height for one in framed)
+    strip, left = Image.new("RGB", size, _BETWEEN), 0
+    for one in framed:
+        strip.paste(one, (left, 0))
+        left += one.width
     return strip
 
 

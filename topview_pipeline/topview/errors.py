@@ -77,29 +77,20 @@ class SubmitError(TopviewError):
 
 
 class NotSent(SubmitError):
-    """There was no connection."""
-
     verdict = "not sent, nothing was created"
 
 
 class Refused(SubmitError):
-    """Topview is busy or the account's slots are full (4007, 5003, HTTP 429)."""
-
     verdict = "refused for now, nothing was created"
 
 
 class UpstreamGone(SubmitError):
-    """4004 to a request with an id of an upload or an earlier task. Ids die at Topview.
-
-    A second 4004, after the id was renewed, is the request's fault.
-    """
+    """Ids die at Topview. A second 4004, after the id was renewed, is the request's fault."""
 
     verdict = "an id in the request is gone at Topview, nothing was created"
 
 
 class Rejected(SubmitError):
-    """Topview says that the request is wrong, or that its content is not allowed."""
-
     verdict = "rejected, the same request is not sent again"
 
 
@@ -114,8 +105,6 @@ class QueryError(TopviewError):
 
 
 class Unavailable(QueryError):
-    """Network, timeout, 408, 429, 5xx, or an unreadable answer."""
-
     verdict = "no usable answer, ask again"
 
 
@@ -134,8 +123,6 @@ class UploadError(TopviewError):
 
 
 class UploadUnavailable(UploadError):
-    """Network, timeout, busy server, or a credential that ran out."""
-
     verdict = "not uploaded, try again later"
 
 
@@ -166,8 +153,6 @@ class DownloadError(TopviewError):
 
 
 class UrlExpired(DownloadError):
-    """The URL's signature ran out or is dead (403, and 400, 404, 410)."""
-
     verdict = "the URL no longer works, query for a new one"
 
 
@@ -176,8 +161,6 @@ class Incomplete(DownloadError):
 
 
 class DownloadUnavailable(DownloadError):
-    """Network, timeout, 408, 429 or 5xx before the first byte."""
-
     verdict = "not downloaded, try again later"
 
 

@@ -59,11 +59,6 @@ class Timeouts:
     upload: CallTimeouts = CallTimeouts(read=60.0, whole=900.0)
     download: CallTimeouts = CallTimeouts(read=60.0, whole=900.0)
 
-    @property
-    def submit_total(self) -> float:
-        """The longest that a submit lasts, from its call to its answer or error, in seconds."""
-        return self.submit.whole
-
 
 DEFAULT_TIMEOUTS = Timeouts()
 

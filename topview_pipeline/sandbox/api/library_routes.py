@@ -124,18 +124,16 @@ async def _ai_avatars(call: Call) -> dict[str, Any]:
     if query_flag(call.request, "isCustom"):
         return page_of(call.request, _custom_avatars(call))
     public = [
-        {
-            "aiavatarId": avatar.avatar_id,
-            "aiavatarName": avatar.name,
-            "gender": avatar.gender,
-            "coverUrl": _url_of(call, avatar.key),
-            "previewVideoUrl": None,
-            "thumbnailUrl": _url_of(call, avatar.key),
-            "ethnicities": [_ethnicity(avatar.ethnicity)],
-        }
+        _ai_avatar(avatar.avatar_id, avatar.name, _url_of(call, avatar.key))
+        | {"gender": avatar.gender, "ethnicities": [_ethnicity(avatar.ethnicity)]}
         for avatar in call.world.avatars
     ]
     return page_of(call.request, public)
+
+
+def _ai_avatar(id_: str, name: str, cover: str, preview: str | None = None) -> dict[str, Any]:
+    urls = {"coverUrl": cover, "previewVideoUrl": preview, "thumbnailUrl": cover}
+    return {"aiavatarId": id_, "aiavatarName": name, "gender": None, "ethnicities": None} | urls
 
 
 def _custom_avatars(call: Call) -> list[dict[str, Any]]:
@@ -144,18 +142,8 @@ def _custom_avatars(call: Call) -> list[dict[str, Any]]:
     for task in state.tasks.values():
         if task.kind is Kind.IMAGE2VIDEO and task.succeeded and task.uid == call.account.uid:
             keys = {state.files[f].role: state.files[f].key for f in task.outputs}
-            cover = _url_of(call, keys["cover"])
-            avatars.append(
-                {
-                    "aiavatarId": avatar_id(task),
-                    "aiavatarName": avatar_name(task),
-                    "gender": None,
-                    "coverUrl": cover,
-                    "previewVideoUrl": _url_of(call, keys["preview"]),
-                    "thumbnailUrl": cover,
-                    "ethnicities": None,
-                }
-            )
+            cover, preview = (_url_of(call, keys[role]) for role in ("cover", "preview"))
+            avatars.append(_ai_avatar(avatar_id(task), avatar_name(task), cover, preview))
     return avatars
 
 
