@@ -55,6 +55,7 @@ function cardOf(product, at) {
   const status = gallery.statuses[product.status];
   const pictures = picturesOf(product);
   const [note] = product.notes;
+  const mark = product.warning ? "please look" : product.chosenSince && `scene ${product.chosen} chosen`;
   const link = el(
     "a",
     { class: "card", href: hashOf({ product: product.id }), onfocus: () => { sheet.focus = at; } },
@@ -65,6 +66,7 @@ function cardOf(product, at) {
       note && ["failed", "held"].includes(note[0]) && el("span", { class: `reason ${note[0]}` }, el("b", {}, `${note[1]}. `), note[2]),
       !pictures.length && !note && el("span", { class: "nothing" }, status),
       product.video && el("span", { class: "triangle" }),
+      !note && mark && el("span", { class: "mark" }, mark),
       decided && el("span", { class: `stamp ${decided.word}` }, stampOf(decided)),
     ),
     el("b", { class: "name" }, product.id),
@@ -73,8 +75,6 @@ function cardOf(product, at) {
       { class: "line" },
       dot(product.status),
       status,
-      product.warning && el("span", { class: "mark" }, "look"),
-      product.chosenSince && el("span", { class: "mark" }, `scene ${product.chosen} chosen`),
       product.paid ? el("span", { class: "paid" }, credits(product.paid)) : null,
     ),
   );

@@ -289,5 +289,5 @@ def _hands(template: Pixels, face: Face) -> npt.NDArray[np.float64]:
         middle = abs((left[0] + right[0]) / 2 - face.x * scale)
         is_level = max(middle, abs(left[1] - right[1])) < 1.2 * eyes
         if across and is_level and 0.25 < left[2] / right[2] < 4:
-            return np.array([left[:2], right[:2]]) / scale
+            return np.asarray(np.array([left[:2], right[:2]]) / scale, np.float64)
     return np.array([hand[:2] / scale for hand in found[:1]]).reshape(-1, 2)

@@ -19,6 +19,9 @@ VISIBLE = 8
 _BAND = 2.5
 """Half width of the soft edge, in working pixels."""
 
+_INWARDS, _MIXED = 0.4, 1.4
+"""Working pixels by which the edge lies inside the mask's, and up to which pixels are mixtures."""
+
 _REACH = 3.0
 """Working pixels from which an edge takes its colour."""
 
@@ -59,13 +62,12 @@ def soften(rgb: Pixels, small: Pixels, mask: npt.NDArray[np.bool_]) -> Matte:
         round(around.right * right),
     )
     size = (crop.right - crop.left, crop.bottom - crop.top)
-    near = cv2.resize(signed[around.slices], size, interpolation=cv2.INTER_CUBIC)
+    near = np.asarray(cv2.resize(signed[around.slices], size, interpolation=cv2.INTER_CUBIC))
     alpha = np.zeros(rgb.shape[:2], np.uint8)
-    alpha[crop.slices] = np.rint(np.clip(np.asarray(near) * 0.75 + 0.5, 0, 1) * 255)
+    alpha[crop.slices] = np.rint(np.clip((near - _INWARDS) * 0.75 + 0.5, 0, 1) * 255)
     inside = cv2.resize(_from_inside(small, mask)[around.slices], size)
     colours = rgb.copy()
-    part, opacity = colours[crop.slices], alpha[crop.slices]
-    edge = (opacity > 0) & (opacity < 255)
+    part, edge = colours[crop.slices], near < _MIXED
     part[edge] = np.asarray(inside)[edge]
     tight = bounds(alpha > VISIBLE)
     return Matte(alpha, tight, colours[tight.slices])
