@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.draws import lognormal
@@ -31,16 +32,7 @@ _INIT_SHARE = 0.1
 _MODEL_UNAVAILABLE = "The model service is unavailable, please try again later."
 
 
-@dataclass(frozen=True)
-class MadeFile:
-    """One output of a task, not yet a file with an id."""
-
-    role: str
-    content: bytes
-    content_type: str
-    width: int = 0
-    height: int = 0
-    face_existence: bool | None = None
+Made = tuple[tuple[File, bytes], ...]
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class Outcome:
     """
 
     ready_at: float
-    files: tuple[MadeFile, ...] = ()
+    files: Made = ()
     video_seconds: float = 0.0
     error: str | None = None
 
@@ -93,7 +85,7 @@ class MediaJobs:
             self._pool.shutdown(wait=wait, cancel_futures=not wait)
 
     def _make(self, task: Task) -> Outcome:
-        files: tuple[MadeFile, ...] = ()
+        files: Made = ()
         video_seconds, error = 0.0, None
         try:
             files, video_seconds = self._media(task)
@@ -103,16 +95,16 @@ class MediaJobs:
         ready_at = task.accepted_at if self._pool is None else self._clock()
         return Outcome(ready_at, files, video_seconds, error)
 
-    def _media(self, task: Task) -> tuple[tuple[MadeFile, ...], float]:
+    def _media(self, task: Task) -> tuple[Made, float]:
         """The outputs of a task, and the length of a video."""
         inputs = {role: self._storage.get(sha256) for role, sha256 in task.inputs.items()}
         mark = f"{task.content}/{task.repeat}"
         if task.kind is Kind.REMOVE_BACKGROUND:
             made = self._engine.cutout(inputs["product"])
             png = emptied(made.png, mark) if "empty_cutout" in task.ruins else made.png
-            cutout = MadeFile("cutout", png, "image/png", made.width, made.height)
-            mask = MadeFile("mask", made.mask_png, "image/png", made.mask_width, made.mask_height)
-            return (cutout, mask), 0.0
+            cutout = _file(task, 0, "cutout", width=made.width, height=made.height)
+            mask = _file(task, 1, "mask", width=made.mask_width, height=made.mask_height)
+            return ((cutout, png), (mask, made.mask_png)), 0.0
         # The same for the same work done the same time over, also in a later process.
         seed = (int(task.content[:12], 16) + task.repeat) % 2**31
         if task.kind is Kind.IMAGE_REPLACE:
@@ -130,8 +122,8 @@ class MediaJobs:
                 pictures[0] = without_product(pictures[0], inputs["template"], mark)
             faces = [scene.face_existence and "no_face" not in task.ruins for scene in scenes]
             return tuple(
-                MadeFile("scene", png, "image/png", face_existence=has_face)
-                for png, has_face in zip(pictures, faces, strict=True)
+                (_file(task, index, "scene", face_existence=has_face), png)
+                for index, (png, has_face) in enumerate(zip(pictures, faces, strict=True))
             ), 0.0
         video = self._engine.video(
             scene=inputs["scene"],
@@ -142,9 +134,9 @@ class MediaJobs:
             seed=seed,
         )
         files = (
-            MadeFile("video", video.mp4, "video/mp4"),
-            MadeFile("cover", video.cover_jpg, "image/jpeg"),
-            MadeFile("preview", video.mp4, "video/mp4"),
+            (_file(task, 0, "video", "video/mp4"), video.mp4),
+            (_file(task, 1, "cover", "image/jpeg"), video.cover_jpg),
+            (_file(task, 2, "preview", "video/mp4"), video.mp4),
         )
         return files, video.seconds
 
@@ -255,7 +247,8 @@ class Tasks:
         task.ended_at = max(task.ends_at, outcome.ready_at)
         task.error = outcome.error
         if outcome.error is None:
-            for file, content in _output_files(task, outcome, task.ended_at):
+            for file, content in outcome.files:
+                file.created_at = task.ended_at
                 self._state.save_file(file, content)
                 task.outputs.append(file.id)
             self._charge(task, outcome, task.ended_at)
@@ -290,38 +283,27 @@ class Tasks:
         return "init" if self._clock() < init_ends else "running"
 
 
-def _output_files(task: Task, outcome: Outcome, ended_at: float) -> list[tuple[File, bytes]]:
-    """Give ids and keys to what was made. The lineage is the work and the position, never bytes."""
-    folder = new_id()
-    return [
-        (
-            File(
-                id=new_id(),
-                uid=task.uid,
-                role=made.role,
-                key=_storage_key(made.role, task.uid, folder, index),
-                content_type=made.content_type,
-                lineage=f"{task.content}#{made.role}{index}",
-                created_at=ended_at,
-                task_id=task.id,
-                width=made.width,
-                height=made.height,
-                face_existence=made.face_existence,
-            ),
-            made.content,
-        )
-        for index, made in enumerate(outcome.files)
-    ]
+def _file(task: Task, index: int, role: str, content_type: str = "image/png", **facts: Any) -> File:
+    """An output of a task. Its lineage is the work and the position, never bytes.
 
-
-def _storage_key(role: str, uid: str, folder: str, index: int) -> str:
-    """A key in the form of those in the documents' examples."""
+    Its key has the form of those in the documents' examples.
+    """
     name = new_id()
-    return {
-        "cutout": f"analyzed_video/task/background_removed/{folder}/cropped_image.png",
-        "mask": f"analyzed_video/task/background_removed/{folder}/mask.png",
+    key = {
+        "cutout": f"analyzed_video/task/background_removed/{task.id}/cropped_image.png",
+        "mask": f"analyzed_video/task/background_removed/{task.id}/mask.png",
         "scene": f"analyzed_video/task/object_replace_llm/{name}/{name}_{index + 1}.png",
         "video": f"analyzed_video/task/export/{name}_topview.ai.mp4",
-        "cover": f"analyzed_video/task/custom_aiavatar/{uid}/product_avatar/{name}.jpg",
-        "preview": f"aiavatar/user_instant_model/{uid}/{folder}/result/{name}.mp4",
+        "cover": f"analyzed_video/task/custom_aiavatar/{task.uid}/product_avatar/{name}.jpg",
+        "preview": f"aiavatar/user_instant_model/{task.uid}/{task.id}/result/{name}.mp4",
     }[role]
+    return File(
+        new_id(),
+        task.uid,
+        role,
+        key,
+        content_type,
+        lineage=f"{task.content}#{role}{index}",
+        task_id=task.id,
+        **facts,
+    )
