@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from topview_pipeline.sandbox.media.engine import MediaError, Scene
+from topview_pipeline.sandbox.media.engine import MediaError, Scene, SceneInputs
 from topview_pipeline.sandbox.media.real import RealMedia
 
 from .conftest import encoded
@@ -56,7 +56,7 @@ def scenes(**changes: object) -> list[Scene]:
         "count": 1,
         "seed": 5,
     }
-    return RealMedia().scenes(**{**arguments, **changes})  # type: ignore[arg-type]  # by name
+    return RealMedia().scenes(SceneInputs(**{**arguments, **changes}))  # type: ignore[arg-type]  # by name
 
 
 def pixels(content: bytes) -> Picture:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from topview_pipeline.sandbox.kinds import Kind
-from topview_pipeline.sandbox.media.engine import Scene
+from topview_pipeline.sandbox.media.engine import Scene, SceneInputs
 from topview_pipeline.sandbox.media.tiny import TinyMedia
 
 from .conftest import QUAD, MakeRig, Rig, path_of, picture, tone
@@ -112,8 +112,8 @@ def test_image_ids_and_file_ids_are_not_exchangeable(rig: Rig) -> None:
 
 
 class _Faceless(TinyMedia):
-    def scenes(self, **arguments: Any) -> list[Scene]:
-        return [Scene(scene.png, face_existence=False) for scene in super().scenes(**arguments)]
+    def scenes(self, given: SceneInputs) -> list[Scene]:
+        return [Scene(scene.png, face_existence=False) for scene in super().scenes(given)]
 
 
 def test_a_scene_without_a_face_takes_mode_avatar2_alone(make_rig: MakeRig) -> None:

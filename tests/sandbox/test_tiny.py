@@ -1,13 +1,14 @@
 """Tiny media are small, but valid files of the sizes that they name."""
 
 import io
+from typing import Any
 
 import av
 import pytest
 from PIL import Image
 
 from topview_pipeline.sandbox.kinds import MODES
-from topview_pipeline.sandbox.media.engine import MediaError, Scene, Video
+from topview_pipeline.sandbox.media.engine import MediaError, Scene, SceneInputs, Video, VideoInputs
 from topview_pipeline.sandbox.media.tiny import TinyMedia
 
 from .conftest import picture
@@ -16,20 +17,15 @@ TINY = TinyMedia()
 
 
 def scenes(seed: int) -> list[Scene]:
-    return TINY.scenes(
-        cutout=TINY.cutout(picture()).png,
-        template=picture(1, "JPEG"),
-        location=None,
-        prompt="",
-        face=None,
-        count=2,
-        seed=seed,
-    )
+    cutout, template = TINY.cutout(picture()).png, picture(1, "JPEG")
+    given: Any = {"location": None, "prompt": "", "face": None, "count": 2, "seed": seed}
+    return TINY.scenes(SceneInputs(cutout=cutout, template=template, **given))
 
 
 def video(mode: str, seed: int) -> Video:
     scene = picture()
-    return TINY.video(scene=scene, mode=mode, text="x", audio=None, caption_id="", seed=seed)
+    given: Any = {"scene": scene, "mode": mode, "text": "x", "audio": None, "seed": seed}
+    return TINY.video(VideoInputs(caption_id="", **given))
 
 
 def test_cutouts_are_pngs_of_the_sizes_they_name() -> None:

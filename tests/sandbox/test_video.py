@@ -21,7 +21,7 @@ from PIL import Image
 from topview_pipeline.sandbox.kinds import MODES
 from topview_pipeline.sandbox.media import video
 from topview_pipeline.sandbox.media.captions import captions_for
-from topview_pipeline.sandbox.media.engine import MediaError, Video
+from topview_pipeline.sandbox.media.engine import MediaError, Video, VideoInputs
 from topview_pipeline.sandbox.media.real import RealMedia
 from topview_pipeline.sandbox.media.script import natural_seconds, timed, words_of
 
@@ -80,7 +80,7 @@ def make(**changes: object) -> Video:
         "seed": 5,
     }
     with patch.object(video, "MODES", SMALL):
-        return RealMedia().video(**{**arguments, **changes})  # type: ignore[arg-type]  # by name
+        return RealMedia().video(VideoInputs(**{**arguments, **changes}))  # type: ignore[arg-type]  # by name
 
 
 def play(made: Video) -> Played:

@@ -14,7 +14,12 @@ from typing import Any
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.draws import lognormal
 from topview_pipeline.sandbox.kinds import Kind
-from topview_pipeline.sandbox.media.engine import MediaEngine, MediaError
+from topview_pipeline.sandbox.media.engine import (
+    MediaEngine,
+    MediaError,
+    SceneInputs,
+    VideoInputs,
+)
 from topview_pipeline.sandbox.media.ruin import emptied, without_product
 
 from .faults import RUINS, Faults
@@ -108,7 +113,7 @@ class MediaJobs:
         # The same for the same work done the same time over, also in a later process.
         seed = (int(task.content[:12], 16) + task.repeat) % 2**31
         if task.kind is Kind.IMAGE_REPLACE:
-            scenes = self._engine.scenes(
+            given = SceneInputs(
                 cutout=inputs.get("cutout") or self._engine.cutout(inputs["product"]).png,
                 template=inputs["template"],
                 location=task.params.get("location"),
@@ -117,6 +122,7 @@ class MediaJobs:
                 count=task.params["count"],
                 seed=seed,
             )
+            scenes = self._engine.scenes(given)
             pictures = [scene.png for scene in scenes]
             if "no_product" in task.ruins:
                 pictures[0] = without_product(pictures[0], inputs["template"], mark)
@@ -125,7 +131,7 @@ class MediaJobs:
                 (_file(task, index, "scene", face_existence=has_face), png)
                 for index, (png, has_face) in enumerate(zip(pictures, faces, strict=True))
             ), 0.0
-        video = self._engine.video(
+        asked = VideoInputs(
             scene=inputs["scene"],
             mode=task.params["mode"],
             text=task.params["text"] or None,
@@ -133,6 +139,7 @@ class MediaJobs:
             caption_id=task.params["caption_id"],
             seed=seed,
         )
+        video = self._engine.video(asked)
         files = (
             (_file(task, 0, "video", "video/mp4"), video.mp4),
             (_file(task, 1, "cover", "image/jpeg"), video.cover_jpg),

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .engine import MediaError, Scene
+from .engine import MediaError, Scene, SceneInputs
 from .faces import Face, find_face, replace_face
 from .pictures import Pixels, Plane, decode, on_white, png, to_lab, with_alpha
 
@@ -41,47 +41,30 @@ _WORDS = {
 """Words of an image edit prompt for the product's size, and the scale that each means."""
 
 
-def make_scenes(
-    *,
-    cutout: bytes,
-    template: bytes,
-    location: Sequence[Sequence[float]] | None,
-    prompt: str,
-    face: bytes | None,
-    count: int,
-    seed: int,
-) -> list[Scene]:
+def make_scenes(given: SceneInputs) -> list[Scene]:
     """`MediaEngine.scenes`. A face is ignored if the template shows none."""
-    product = with_alpha(decode(cutout, "The product image"))
+    product = with_alpha(decode(given.cutout, "The product image"))
     if not bool((product[..., 3] > 0).any()):
         raise MediaError("The product image without background is transparent everywhere.")
-    person = on_white(decode(template, "The template image"))
+    person = on_white(decode(given.template, "The template image"))
     found = find_face(person)
-    if face is not None:
-        portrait = on_white(decode(face, "The face image"))
+    if given.face is not None:
+        portrait = on_white(decode(given.face, "The face image"))
         person = replace_face(person, found, portrait) if found else person
-    return [
-        _scene(product, person, found, location, prompt, f"{seed}:{prompt}:{index}", index)
-        for index in range(count)
-    ]
+    return [_scene(given, product, person, found, index) for index in range(given.count)]
 
 
 def _scene(
-    product: Pixels,
-    person: Pixels,
-    face: Face | None,
-    location: Sequence[Sequence[float]] | None,
-    prompt: str,
-    seed: str,
-    index: int,
+    given: SceneInputs, product: Pixels, person: Pixels, face: Face | None, index: int
 ) -> Scene:
+    seed = f"{given.seed}:{given.prompt}:{index}"
     rows, columns = person.shape[:2]
     take = _Take.drawn(random.Random(seed), is_first=index == 0)  # noqa: S311 -- variety
-    if location is not None:
-        quad = _quad_at(location, (columns, rows))
+    if given.location is not None:
+        quad = _quad_at(given.location, (columns, rows))
     else:
         ratio = product.shape[1] / product.shape[0]
-        quad = _offered_quad(person, face, ratio, prompt, take)
+        quad = _offered_quad(person, face, ratio, given.prompt, take)
     layer = _warped(product, quad, (columns, rows))
     picture = _laid_over(person, layer, take)
     if index > 0:

@@ -46,40 +46,46 @@ class Video:
     seconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class SceneInputs:
+    """The inputs of image_replace: `count` scenes of the cut-out in the template.
+
+    `location` is four [x, y] fractions of the template, top left first, then clockwise; None
+    leaves the place to the engine.
+    """
+
+    cutout: bytes
+    template: bytes
+    location: Sequence[Sequence[float]] | None
+    prompt: str
+    face: bytes | None
+    count: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInputs:
+    """The inputs of image2Video; either `text` or `audio` is given."""
+
+    scene: bytes
+    mode: str
+    text: str | None
+    audio: bytes | None
+    caption_id: str
+    seed: int
+
+
 class MediaEngine(Protocol):
     """Makes the media of the three kinds of task. The same arguments give the same media."""
 
     def cutout(self, image: bytes) -> Cutout:
         """Cut the product out of an image file; MediaError if it is none or shows no product."""
 
-    def scenes(
-        self,
-        *,
-        cutout: bytes,
-        template: bytes,
-        location: Sequence[Sequence[float]] | None,
-        prompt: str,
-        face: bytes | None,
-        count: int,
-        seed: int,
-    ) -> list[Scene]:
-        """Put the cut-out into the template, `count` times.
+    def scenes(self, given: SceneInputs) -> list[Scene]:
+        """Put the cut-out into the template."""
 
-        `location` is four [x, y] fractions of the template, top left first, then clockwise;
-        None leaves the place to the engine.
-        """
-
-    def video(
-        self,
-        *,
-        scene: bytes,
-        mode: str,
-        text: str | None,
-        audio: bytes | None,
-        caption_id: str,
-        seed: int,
-    ) -> Video:
-        """Animate a scene; `mode` is image2Video's, and either `text` or `audio` is given."""
+    def video(self, given: VideoInputs) -> Video:
+        """Animate a scene."""
 
 
 def engine_named(name: Literal["real", "tiny"]) -> MediaEngine:

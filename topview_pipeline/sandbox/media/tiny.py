@@ -7,7 +7,6 @@ a text chunk, an MP4 by a `free` box.
 import io
 import struct
 import zlib
-from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from hashlib import sha256
@@ -19,7 +18,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from topview_pipeline.sandbox.draws import unit
 from topview_pipeline.sandbox.kinds import MODES
 
-from .engine import Cutout, MediaError, Scene, Video
+from .engine import Cutout, MediaError, Scene, SceneInputs, Video, VideoInputs
 
 _CUTOUT_SIZE = (44, 60)
 _VIDEO_SECONDS = 1
@@ -45,44 +44,25 @@ class TinyMedia:
             mask_height=height,
         )
 
-    def scenes(
-        self,
-        *,
-        cutout: bytes,
-        template: bytes,
-        location: Sequence[Sequence[float]] | None,
-        prompt: str,
-        face: bytes | None,
-        count: int,
-        seed: int,
-    ) -> list[Scene]:
-        _check_image(cutout, "The product image")
-        _check_image(template, "The template image")
-        if face is not None:
-            _check_image(face, "The face image")
-        mark = _mark(cutout, location, prompt)[:8]
+    def scenes(self, given: SceneInputs) -> list[Scene]:
+        _check_image(given.cutout, "The product image")
+        _check_image(given.template, "The template image")
+        if given.face is not None:
+            _check_image(given.face, "The face image")
+        mark = _mark(given.cutout, given.location, given.prompt)[:8]
         base = _png("RGB", 54, 96)
         return [
             Scene(
-                png=_marked_png(base, mark + struct.pack(">IB", seed, index)),
-                face_existence=index == 0 or unit(seed, "face", index) >= _FACELESS_SHARE,
+                png=_marked_png(base, mark + struct.pack(">IB", given.seed, index)),
+                face_existence=index == 0 or unit(given.seed, "face", index) >= _FACELESS_SHARE,
             )
-            for index in range(count)
+            for index in range(given.count)
         ]
 
-    def video(
-        self,
-        *,
-        scene: bytes,
-        mode: str,
-        text: str | None,
-        audio: bytes | None,
-        caption_id: str,
-        seed: int,
-    ) -> Video:
-        _check_image(scene, "The scene")
-        mark = _mark(scene, text, audio, caption_id, seed)
-        return Video(_mp4(mode) + _free_box(mark), _jpeg(), float(_VIDEO_SECONDS))
+    def video(self, given: VideoInputs) -> Video:
+        _check_image(given.scene, "The scene")
+        mark = _mark(given.scene, given.text, given.audio, given.caption_id, given.seed)
+        return Video(_mp4(given.mode) + _free_box(mark), _jpeg(), float(_VIDEO_SECONDS))
 
 
 def _mark(content: bytes, *rest: object) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 from topview_pipeline.sandbox.kinds import MODES
 
 from .captions import Caption, captions_for
-from .engine import MediaError, Video
+from .engine import MediaError, Video, VideoInputs
 from .pictures import Pixels, decode, jpeg, on_white
 from .script import natural_seconds, timed, words_of
 from .speech import RATE, Stereo, decoded, fitted, spoken
@@ -43,31 +43,30 @@ _MARGIN = 1.14
 _NEAR, _FAR = 1.12, 1.025
 
 
-def make_video(
-    *, scene: bytes, mode: str, text: str | None, audio: bytes | None, caption_id: str, seed: int
-) -> Video:
+def make_video(given: VideoInputs) -> Video:
     """`MediaEngine.video`: captions show `text`; `audio` is heard, or a murmur of the text.
 
     Raises:
         MediaError: the scene is no image, the audio cannot be decoded, or there is neither text
             nor audio.
     """
-    if audio is None and not (text or "").strip():
+    text, mode = given.text or "", MODES[given.mode]
+    if given.audio is None and not text.strip():
         raise MediaError("There is neither a script nor an audio file to speak.")
-    still = on_white(decode(scene, "The scene"))
-    words = words_of(text or "")
-    longest = MODES[mode].longest_seconds
-    heard = None if audio is None else decoded(audio, longest)
+    still = on_white(decode(given.scene, "The scene"))
+    words = words_of(text)
+    longest = mode.longest_seconds
+    heard = None if given.audio is None else decoded(given.audio, longest)
     natural = natural_seconds(words) if heard is None else heard.shape[1] / RATE
-    wanted = longest if MODES[mode].fixed else min(natural, longest)
+    wanted = longest if mode.fixed else min(natural, longest)
     count = max(1, round(wanted * _FPS))
     seconds = count / _FPS
 
     script = timed(words, seconds)
-    sound = spoken(script, seconds, seed) if heard is None else fitted(heard, seconds)
-    size = _frame_size(still, MODES[mode].short_side)
-    camera = _Camera(still, size, seed)
-    frames = _frames(camera, captions_for(script, caption_id, size), count)
+    sound = spoken(script, seconds, given.seed) if heard is None else fitted(heard, seconds)
+    size = _frame_size(still, mode.short_side)
+    camera = _Camera(still, size, given.seed)
+    frames = _frames(camera, captions_for(script, given.caption_id, size), count)
     return Video(_encoded(frames, size, sound), jpeg(camera.frame(0.0)), seconds)
 
 
