@@ -279,11 +279,13 @@ def _missing(stage: Stage, one: Product) -> Inputs:
 
 
 def test_a_missing_photo_is_named_and_nothing_after_it_costs(situation: Situation) -> None:
-    assert summary(situation.plan(inputs_of=_missing)) == [
+    plan = situation.plan(inputs_of=_missing)
+    assert summary(plan) == [
         ("bgRemovedImage", "mug.png: there is no such file", 0.0),
         ("replacedImages", "bgRemovedImage cannot be made", 0.0),
         ("finishedVideo", "replacedImages cannot be made", 0.0),
     ]
+    assert [one.looked_at for one in plan] == [None] * 3, "no result is there to review"
 
 
 def _hangs(stage: Stage, one: Product) -> str | None:

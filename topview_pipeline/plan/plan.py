@@ -316,9 +316,9 @@ class _Planner:
             return self._item(stage, product, inputs, upstream)
         except (InputError, PreconditionError) as error:
             reason = f"{error.where}: {error.what}" if error.where else error.what
-            is_under_review = isinstance(error, NoFaceError)
-            verdict = _Verdict(reason, False, "failed", error.fix, is_under_review)
-            return _Look(verdict, mode)
+            is_seen = isinstance(error, NoFaceError) and upstream.row is not None
+            looked_at = upstream.row.id if is_seen and upstream.row is not None else None
+            return _Look(_Verdict(reason, False, "failed", error.fix, looked_at), mode)
 
     def _why_after(self, upstream: _Next, product: Product, stage: Stage) -> str | None:
         """Return why a stage is made after one that is not there yet: a new product's is new."""
