@@ -91,7 +91,7 @@ def test_an_image_that_failed_its_check_is_taken_last(
     [
         ((False, False), None, "no face", "TOPVIEW_WHEN_NO_FACE=avatar2"),
         ((True, False), 2, "no face", "choose another image"),
-        ((True, True), 3, "image 3 was chosen", "from 1 to 2"),
+        ((True, True), 3, "scene 3 was chosen", "from 1 to 2"),
     ],
 )
 def test_an_image_that_does_not_serve_says_the_way_out(
