@@ -198,7 +198,7 @@ def test_a_persons_choice_makes_the_video_again(situation: Situation) -> None:
     situation.reviews["mug", scene.fingerprint] = Review(1)  # taken anyway
     assert situation.plan() == []
     situation.reviews["mug", scene.fingerprint] = Review(2)
-    assert summary(situation.plan()) == [("finishedVideo", "script changed", 4.0)]
+    assert summary(situation.plan()) == [("finishedVideo", "chosen scene changed", 4.0)]
 
 
 REFUSED = {"outcome": "failed", "why": "Every image is one flat colour."}

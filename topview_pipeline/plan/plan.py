@@ -426,7 +426,9 @@ class _Planner:
         """Return what differs from what the product last made of this stage."""
         last = self.known.last_made(item.product.product_id, item.stage.key)
         before = {} if last is None else last.inputs
-        words = {item.stage.source: item.stage.source_label}
+        own, source = self.inputs_of(item.stage, item.product), item.stage.source
+        is_choice = own != item.inputs and before.get(source) == own.version
+        words = {source: "chosen scene" if is_choice else item.stage.source_label}
         versions = item.input_versions
         changed = [key for key, version in versions.items() if before.get(key) != version]
         return f"{' and '.join(words.get(key, key) for key in changed) or 'its making'} changed"
