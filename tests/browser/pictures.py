@@ -21,6 +21,7 @@ from tests.browser.conftest import chromium
 ROOT: Final = Path(__file__).parents[2]
 _ADDRESS: Final = r"(http://127\.0\.0\.1:\d+\S*)"
 _PATIENCE: Final = 180_000.0  # milliseconds: Dagster loads its code location first
+_REST: Final = 8_000.0  # pictures and Dagster's status of each asset come late
 _COLOURS: Final = 256  # a documentation's picture is under 200 KB
 
 
@@ -38,10 +39,13 @@ def main() -> None:
         page.goto(f"{dagster}/assets/finishedVideo?view=partitions&partition=gift-box")
         page.get_by_text("topview/preview", exact=True).wait_for()
         take(page, "materialization")
-        page.set_viewport_size({"width": 1720, "height": 620})
-        page.goto(f"{dagster}/assets/videoManifest?view=lineage&lineageScope=upstream")
+        # Large enough that each asset of the graph shows its partitions and checks.
+        page.set_viewport_size({"width": 2600, "height": 1150})
+        graph = "view=lineage&lineageScope=upstream&lineageDepth=5"
+        page.goto(f"{dagster}/assets/videoManifest?{graph}")
         page.get_by_text("productScript", exact=True).first.wait_for()
-        take(page, "lineage")
+        page.get_by_text("Hide navigation").click()
+        take(page, "lineage", top=165, width=1600)
         browser.close()
 
 
@@ -76,12 +80,13 @@ def answers(url: str) -> None:
             return
 
 
-def take(page: Page, name: str) -> None:
-    """Save what the page shows, once it is at rest."""
-    page.wait_for_timeout(4000)
+def take(page: Page, name: str, *, top: int = 0, width: int = 1024) -> None:
+    """Save what the page shows below `top`, once it is at rest."""
+    page.wait_for_timeout(_REST)
     taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    height = round(1024 * taken.height / taken.width)
-    small = taken.resize((1024, height), Image.Resampling.LANCZOS).quantize(_COLOURS)
+    taken = taken.crop((0, top, taken.width, taken.height))
+    height = round(width * taken.height / taken.width)
+    small = taken.resize((width, height), Image.Resampling.LANCZOS).quantize(_COLOURS)
     small.save(ROOT / "docs" / "images" / f"{name}.png", optimize=True)
 
 
