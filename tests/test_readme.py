@@ -43,6 +43,11 @@ def test_a_newcomer_reads_the_readme_in_one_go() -> None:
 
 
 @page
+def test_a_page_is_read_in_one_go(page: Path) -> None:
+    assert len(page.read_text(encoding="utf-8").splitlines()) <= 200
+
+
+@page
 def test_no_setting_is_promised_that_is_not_read(page: Path) -> None:
     named = set(re.findall(r"\b(TOPVIEW_[A-Z0-9_]+[A-Z0-9])", page.read_text(encoding="utf-8")))
     assert named - {"TOPVIEW_DEFAULT"} <= set(VARIABLES)
@@ -161,8 +166,16 @@ def test_every_picture_and_link_leads_somewhere(page: Path) -> None:
         assert 0 < size < 200_000, f"{path} is {size} bytes"
 
 
-def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
+def test_every_page_is_linked_from_the_readme_and_found_by_its_name() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for name in (
+        "Catalogue", "Configuration", "Operate", "Schedules and backfills", "Review and quality",
+        "Embed", "Deploy", "Architecture", "Crash safety", "Performance", "Sandbox",
+        "Contributing",
+    ):  # fmt: skip
+        (target,) = re.findall(rf"^\| \[{name}\]\((\w+\.md)\)", index, re.MULTILINE)
+        title = (ROOT / "docs" / target).read_text(encoding="utf-8").splitlines()[0]
+        assert title.startswith((f"# {name}", f"# The {name.lower()}"))
     for path in PAGES[1:]:
         assert f"(docs/{path.name})" in README, path.name
         assert f"({path.name})" in index or path.name == "README.md"
