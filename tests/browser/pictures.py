@@ -20,7 +20,7 @@ from tests.browser.conftest import chromium
 
 ROOT: Final = Path(__file__).parents[2]
 _ADDRESS: Final = r"(http://127\.0\.0\.1:\d+\S*)"
-_PATIENCE: Final = 180_000.0  # milliseconds: Dagster loads its code location first
+_PATIENCE: Final = 400_000.0  # milliseconds: Dagster loads its code location first
 _REST: Final = 8_000.0  # pictures and Dagster's status of each asset come late
 _COLOURS: Final = 256  # a documentation's picture is under 200 KB
 
