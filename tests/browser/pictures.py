@@ -45,7 +45,7 @@ def main() -> None:
         page.goto(f"{dagster}/assets/videoManifest?{graph}")
         page.get_by_text("productScript", exact=True).first.wait_for()
         page.get_by_text("Hide navigation").click()
-        take(page, "lineage", top=165, width=1600)
+        take(page, "lineage", top=165, edge=72, width=1600)
         browser.close()
 
 
@@ -80,11 +80,11 @@ def answers(url: str) -> None:
             return
 
 
-def take(page: Page, name: str, *, top: int = 0, width: int = 1024) -> None:
-    """Save what the page shows below `top`, once it is at rest."""
+def take(page: Page, name: str, *, top: int = 0, edge: int = 0, width: int = 1024) -> None:
+    """Save what the page shows below `top` and between its edges, once it is at rest."""
     page.wait_for_timeout(_REST)
     taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    taken = taken.crop((0, top, taken.width, taken.height))
+    taken = taken.crop((edge, top, taken.width - edge, taken.height))
     height = round(width * taken.height / taken.width)
     small = taken.resize((width, height), Image.Resampling.LANCZOS).quantize(_COLOURS)
     small.save(ROOT / "docs" / "images" / f"{name}.png", optimize=True)
