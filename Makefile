@@ -33,7 +33,7 @@ bench: $(VENV)/dev-ready
 bench-full: $(VENV)/dev-ready
 	$(BIN)/python -m benchmarks --full
 
-# The pictures of docs/: the rooms from the imports, the gallery from the demo.
+# The pictures of docs/: the rooms from the imports, the gallery and Dagster from the demo.
 pictures: $(VENV)/dev-ready demo
 	$(BIN)/python docs/architecture.py
 	$(BIN)/python -m tests.browser.pictures

@@ -138,6 +138,7 @@ def faceless(project: Project, invoke: Invoke) -> None:
     assert invoke("run").exit_code == 1
     waits = json.loads(invoke("review", "--json").stdout)["waiting"]
     assert ["no face was found" in one["what"] for one in waits] == [True]
+    assert [one["stage"] for one in waits] == [SCENE.key]
     (refused,) = json.loads(invoke("plan", "--json").stdout)["refused"]
     assert (refused["scenes"], refused["credits"]) == (1, 1.0)
     faceless_is_fine = {"TOPVIEW_WHEN_NO_FACE": "avatar2"}

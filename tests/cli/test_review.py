@@ -30,7 +30,7 @@ def test_what_waits_is_listed_decided_and_goes_on(project: Project, invoke: Invo
     listed = invoke("review")
     assert listed.exit_code == 0
     header, *lines = [line.split("\t") for line in listed.stdout.splitlines()]
-    assert header[:4] == ["product", "of", "image", "verdict"]
+    assert header[:4] == ["product", "stage", "scene", "verdict"]
     assert [line[:3] for line in lines[:2]] == [["product-0", SCENE, n] for n in "12"]
     waits = json.loads(invoke("review", "--json").stdout)["waiting"]
     assert [one["product_id"] for one in waits] == [f"product-{n}" for n in range(4)]
@@ -39,7 +39,7 @@ def test_what_waits_is_listed_decided_and_goes_on(project: Project, invoke: Invo
     options = ["--approve", "-", "--choose", "product-1=2", "--again", "product-2"]
     decided = invoke("review", *options, stdin="product-0\n")
     assert decided.exit_code == 0, decided.output
-    assert "1 approved, 1 chosen, 1 to be made again" in decided.output
+    assert "1 approved, 1 chosen, 1 to remake" in decided.output
     rejected = invoke("review", "--reject", "product-3", "--why", "the lid is gone")
     assert rejected.exit_code == 0
     assert project.sandbox.counters()["submits"] == submits, "nothing is spent by deciding"
@@ -114,7 +114,7 @@ def test_a_decision_is_about_the_result_that_holds_the_product(
     [
         (["--approve", "a", "--again", "a"], "two decisions about 'a'"),
         (["--choose", "a"], "Write ID=N"),
-        (["--choose", "a=9"], "no image 9"),
+        (["--choose", "a=9"], "no scene 9"),
         (["--reject", "a"], "Add --why"),
         (["--approve", "a", "--approve", "nobody"], "nothing of 'nobody' to decide"),
     ],
@@ -140,7 +140,7 @@ def test_a_list_with_one_mistake_decides_nothing(
         ("approve\ta\nagain\ta", "two decisions about 'a'"),
         ("approve\ta\nreject\tb", "line 2: a rejection needs a reason"),
         ("allow\ta", "line 1: this decides nothing"),
-        ("choose\ta\t9", "no image 9"),
+        ("choose\ta\t9", "no scene 9"),
     ],
 )
 def test_a_list_of_the_gallery_with_one_mistake_decides_nothing(
@@ -166,7 +166,7 @@ def test_a_list_of_the_gallery_keeps_each_reason(project: Project, invoke: Invok
     )
     ran = invoke("review", "--from", "list.tsv")
     assert ran.exit_code == 0, ran.output
-    assert "2 rejected, 1 to be made again" in ran.output
+    assert "2 rejected, 1 to remake" in ran.output
     whys = {
         name: [one.detail["why"] for one in found]
         for name, found in ledger.history.decisions().items()

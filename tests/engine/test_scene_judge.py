@@ -62,7 +62,7 @@ def test_it_is_asked_once_with_all_it_needs_and_what_it_refuses_does_not_speak(
 def test_a_scene_that_it_refuses_is_held_and_its_video_is_not_paid(world: World) -> None:
     (hold,) = holds(world.run([product("a")], judge=Looks(BAD)))
     assert (hold.reason, hold.stage) == (HoldReason.REVIEW, VIDEO)
-    assert "Image 1: Another mug." in hold.what
+    assert "Scene 1: Another mug." in hold.what
     assert world.counters()["succeeded"].get("image2Video", 0) == 0
 
 

@@ -198,7 +198,7 @@ def test_a_persons_choice_makes_the_video_again(situation: Situation) -> None:
     situation.reviews["mug", scene.fingerprint] = Review(1)  # taken anyway
     assert situation.plan() == []
     situation.reviews["mug", scene.fingerprint] = Review(2)
-    assert summary(situation.plan()) == [("finishedVideo", "script changed", 4.0)]
+    assert summary(situation.plan()) == [("finishedVideo", "chosen scene changed", 4.0)]
 
 
 REFUSED = {"outcome": "failed", "why": "Every image is one flat colour."}
@@ -279,11 +279,13 @@ def _missing(stage: Stage, one: Product) -> Inputs:
 
 
 def test_a_missing_photo_is_named_and_nothing_after_it_costs(situation: Situation) -> None:
-    assert summary(situation.plan(inputs_of=_missing)) == [
+    plan = situation.plan(inputs_of=_missing)
+    assert summary(plan) == [
         ("bgRemovedImage", "mug.png: there is no such file", 0.0),
         ("replacedImages", "bgRemovedImage cannot be made", 0.0),
         ("finishedVideo", "replacedImages cannot be made", 0.0),
     ]
+    assert [one.looked_at for one in plan] == [None] * 3, "no result is there to review"
 
 
 def _hangs(stage: Stage, one: Product) -> str | None:

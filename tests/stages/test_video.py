@@ -91,7 +91,7 @@ def test_an_image_that_failed_its_check_is_taken_last(
     [
         ((False, False), None, "no face", "TOPVIEW_WHEN_NO_FACE=avatar2"),
         ((True, False), 2, "no face", "choose another image"),
-        ((True, True), 3, "image 3 was chosen", "from 1 to 2"),
+        ((True, True), 3, "scene 3 was chosen", "from 1 to 2"),
     ],
 )
 def test_an_image_that_does_not_serve_says_the_way_out(
@@ -144,7 +144,7 @@ def test_a_choice_while_there_is_no_scene_counts_as_it_is() -> None:
 @pytest.mark.parametrize("image", [3, 0, -1])
 def test_a_person_can_only_choose_what_is_there(image: int) -> None:
     check_choice("mug", 2, scene_result(True, True))
-    with pytest.raises(PreconditionError, match=f"no image {image} of .mug.. Choose 1 or 2.$"):
+    with pytest.raises(PreconditionError, match=f"no scene {image} of .mug.. Choose 1 or 2.$"):
         check_choice("mug", image, scene_result(True, True))
 
 
@@ -217,14 +217,14 @@ def _prove(
 
 
 @pytest.mark.parametrize(
-    ("column", "path", "some"),
+    ("column", "command", "some"),
     [
-        ("avatar_id", "GET /v1/product_avatar/public_avatar/query", "such as avatar."),
-        ("voice_id", "GET /v1/voice/query", "such as voice (name of voice, en); v2 "),
-        ("caption_id", "GET /v1/caption/list", "such as caption."),
+        ("avatar_id", "topview-pipeline avatars", "such as avatar."),
+        ("voice_id", "topview-pipeline voices", "such as voice (name of voice, en); v2 "),
+        ("caption_id", "topview-pipeline captions", "such as caption."),
     ],
 )
-def test_an_id_that_topview_does_not_list_is_refused(column: str, path: str, some: str) -> None:
+def test_an_id_that_topview_does_not_list_is_refused(column: str, command: str, some: str) -> None:
     stage = SCENE if column == "avatar_id" else VIDEO
     one = product(**{column: "no-such-id"})
     with pytest.raises(PreconditionError, match=rf"no-such-id \({column}\)") as caught:
@@ -234,7 +234,7 @@ def test_an_id_that_topview_does_not_list_is_refused(column: str, path: str, som
     (said,) = warnings
     assert f"no-such-id ({column})" in said, "the lists may be incomplete: no refusal by itself"
     assert "TOPVIEW_UNKNOWN_IDS=fail" in said
-    assert path in caught.value.fix
+    assert command in caught.value.fix
     assert some in caught.value.fix
     assert "v4" not in caught.value.fix
 

@@ -18,17 +18,16 @@ from topview_pipeline.stages import SCENE, VIDEO
 
 @click.command()
 @click.argument("product", shell_complete=complete_product)
-@click.argument("image", type=int)
+@click.argument("image", metavar="SCENE", type=int)
 @click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
 def choose(product: str, image: int, why: str) -> None:
-    """Make the video of PRODUCT from IMAGE of its scenes, counted from 1.
+    """Make the video of PRODUCT from this SCENE of it, counted from 1.
 
-    The choice goes over the catalogue's column chosen_image, approves of the scene (see `review`),
-    and counts for the scenes that are there now: when they are made again, choose again. It spends
-    nothing. It says what the next run makes and pays because of it; what has to be made again is
-    stale in Dagster from then on.
+    The choice overrides the catalogue's column chosen_image and approves the scene (see `review`).
+    It is about the scenes that are there now: after a remake, choose again. It spends nothing, and
+    says what the next run remakes and pays because of it; that is stale in Dagster from then on.
 
-    Exit codes: 0 chosen, 2 there is no such product or image.
+    Exit codes: 0 chosen, 2 there is no such product or scene.
     """
     topview = pipeline()
     catalogue = usable_catalogue(topview, [product])
@@ -36,7 +35,7 @@ def choose(product: str, image: int, why: str) -> None:
     with topview.ledger() as ledger, open_instance() as instance:
         make_it = f"Make it first: {run} {SCENE.key}"
         choose_scene(ledger, product, image, who=person(), why=why, make_it=make_it)
-        say(f"Image {image} of {product} is chosen.")
+        say(f"Scene {image} of {product} is chosen.")
         if product not in catalogue.products:
             say("Its row in the catalogue cannot be used now; fix it, then run.")
             return
@@ -48,7 +47,7 @@ def choose(product: str, image: int, why: str) -> None:
 def _coming(video: PlannedStage | None, run: str) -> Iterator[str]:
     """Say what the next run makes because of a choice, and what that costs."""
     if video is None:
-        yield "Its video is made from that image already: there is nothing to make."
+        yield "Its video is made from that scene already: there is nothing to make."
     elif not video.submits:
         yield f"The next run pays nothing for its video: {video.why}."
     else:

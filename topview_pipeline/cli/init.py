@@ -30,7 +30,7 @@ _README: Final = """\
 # My product videos
 
 `catalogue.csv` has one row for each product. Edit the rows, put your photos into `photos/`, and run
-again: only what changed is made again.
+again: only what changed is remade.
 
 | column | meaning |
 | --- | --- |
@@ -61,7 +61,7 @@ load_from:
       working_directory: .
 """
 _ENV: Final = """\
-# Settings of topview-pipeline and of Dagster in this folder; they go over the environment.
+# Settings of topview-pipeline and of Dagster in this folder; they override the environment.
 TOPVIEW_CATALOGUE=catalogue.csv
 DAGSTER_HOME={dagster_home}
 # Ledger and store: what was paid for. In a container name a folder on a volume.

@@ -18,7 +18,7 @@ from topview_pipeline.defs.decisions import Decisions, decide, waiting
 from topview_pipeline.settings import GATES, Gate
 from topview_pipeline.text import counted
 
-_COLUMNS: Final = ("product", "of", "image", "verdict", "credits", "waits because")
+_COLUMNS: Final = ("product", "stage", "scene", "verdict", "credits", "waits because")
 _NOTHING: Final = (
     "Nothing waits for a person. What only the --gate of a run holds: review --gate approve"
 )
@@ -46,8 +46,8 @@ def _many(
 @click.command()
 @_many("--approve", "Let this product go on.")
 @_many("--reject", "Spend nothing more on this product's scene; say --why.")
-@_many("--choose", "Let it go on with this image of its scene, from 1.", "ID=N")
-@_many("--again", "Have it made, and paid, again by the next run.")
+@_many("--choose", "Let it go on with this one of its scenes, from 1.", "ID=N")
+@_many("--again", "Have the next run remake its scene, and pay again.")
 @click.option(
     "--from",
     "listed",
@@ -65,7 +65,7 @@ def review(
     A decision is about the scene (or the cut-out that waits) that is there now: a new one needs a
     new decision. It spends nothing; the next run goes on.
 
-    Exit codes: 0 listed or decided, 2 there is no such product or image: then nothing is decided.
+    Exit codes: 0 listed or decided, 2 there is no such product or scene: then nothing is decided.
     """
     topview = pipeline()
     if listed is not None and any(given.values()):
@@ -92,7 +92,7 @@ def review(
         for one in found
         for image, verdict in one.verdicts
     )
-    say_rows(console, _COLUMNS, rows, right=("image", "credits"))
+    say_rows(console, _COLUMNS, rows, right=("scene", "credits"))
     if console.is_terminal:
         _say_sums(console, [one.credits for one in found])
 

@@ -51,7 +51,8 @@ def ui(context: click.Context, port: int | None) -> None:
     with home.sandbox(), served_gallery(home, f"http://127.0.0.1:{port}") as gallery:
         if gallery is not None:
             click.echo(f"Gallery:    {gallery}")
-        click.echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C ends both)")
+        ends = "it takes half a minute to start; Ctrl-C ends both"
+        click.echo(f"Dagster UI: http://127.0.0.1:{port}  ({ends})")
         # A shell's background job ignores SIGINT and hands that on; Dagster would ignore SIGTERM
         # then, too, and leave its web server and daemon behind.
         signal.signal(signal.SIGINT, signal.default_int_handler)

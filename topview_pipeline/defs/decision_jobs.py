@@ -84,7 +84,7 @@ def keep_choice(context: dg.OpExecutionContext, config: ChoiceConfig, topview: T
     with plain_errors(topview.outline), topview.ledger() as ledger:
         catalogue = topview.catalogue()
         choose_scene(ledger, config.product, config.image, who=config.who, why=config.why)
-        context.log.info(f"Image {config.image} of {config.product} is chosen.")
+        context.log.info(f"Scene {config.image} of {config.product} is chosen.")
         planned = after_choice(context.instance, topview, catalogue, ledger, config.product)
     for one in planned:
         cost = "a price not known yet" if one.credits is None else f"about {one.credits:g} credits"

@@ -72,7 +72,7 @@ class Decisions:
         for text in choose:
             name, _, number = text.rpartition("=")
             if not (name and number.isdecimal()) or name in chosen:
-                raise ReviewError(f"{text!r} chooses no image", fix="Write ID=N, each ID once.")
+                raise ReviewError(f"{text!r} chooses no scene", fix="Write ID=N, each ID once.")
             chosen[name] = int(number)
         named = [*dict.fromkeys(approve), *dict.fromkeys(reject), *chosen, *dict.fromkeys(again)]
         [(name, times)] = Counter(named).most_common(1) or [("", 0)]
@@ -121,7 +121,7 @@ class Decisions:
             "approved": self.approve,
             "rejected": self.reject,
             "chosen": self.choose or (),
-            "to be made again": self.again,
+            "to remake": self.again,
         }
         return ", ".join(f"{len(names)} {word}" for word, names in words.items() if names)
 

@@ -115,7 +115,7 @@ def _with(verdict: Verdict, answers: Sequence[Verdict | None], why_not: str | No
     images = tuple(map(_both, before, answers))
     refused = [number for number, one in enumerate(images, 1) if one.is_refused]
     said = tuple(
-        f"Image {number}: {one.why}"
+        f"Scene {number}: {one.why}"
         for number, one in enumerate(images, 1)
         if one.outcome in _FIXED
     )

@@ -316,9 +316,9 @@ class _Planner:
             return self._item(stage, product, inputs, upstream)
         except (InputError, PreconditionError) as error:
             reason = f"{error.where}: {error.what}" if error.where else error.what
-            is_under_review = isinstance(error, NoFaceError)
-            verdict = _Verdict(reason, False, "failed", error.fix, is_under_review)
-            return _Look(verdict, mode)
+            is_seen = isinstance(error, NoFaceError) and upstream.row is not None
+            looked_at = upstream.row.id if is_seen and upstream.row is not None else None
+            return _Look(_Verdict(reason, False, "failed", error.fix, looked_at), mode)
 
     def _why_after(self, upstream: _Next, product: Product, stage: Stage) -> str | None:
         """Return why a stage is made after one that is not there yet: a new product's is new."""
@@ -426,7 +426,9 @@ class _Planner:
         """Return what differs from what the product last made of this stage."""
         last = self.known.last_made(item.product.product_id, item.stage.key)
         before = {} if last is None else last.inputs
-        words = {item.stage.source: item.stage.source_label}
+        own, source = self.inputs_of(item.stage, item.product), item.stage.source
+        is_choice = own != item.inputs and before.get(source) == own.version
+        words = {source: "chosen scene" if is_choice else item.stage.source_label}
         versions = item.input_versions
         changed = [key for key, version in versions.items() if before.get(key) != version]
         return f"{' and '.join(words.get(key, key) for key in changed) or 'its making'} changed"

@@ -323,7 +323,7 @@ def choose_image(
     image = preferred_image(images, wanted, refused)
     if image is None:
         raise PreconditionError(
-            f"image {wanted} was chosen, and replacedImages has {len(images)}",
+            f"scene {wanted} was chosen, and there are {len(images)}",
             fix=f"Set chosen_image to a number from 1 to {len(images)}, or leave it empty.",
         )
     if image.has_face is not False:
@@ -342,7 +342,7 @@ def check_choice(product_id: str, image: int, scene_result: Json | None) -> None
     valid = [str(one.number) for one in images_of(scene_result)]
     if str(image) not in valid:
         fix = f"Choose {' or '.join(valid)}."
-        raise PreconditionError(f"there is no image {image} of {product_id!r}", fix=fix)
+        raise PreconditionError(f"there is no scene {image} of {product_id!r}", fix=fix)
 
 
 def image_sent(request: Json | None, scene_result: Json | None) -> SceneImage | None:
@@ -388,23 +388,22 @@ class ProofLists:
         """Doubt a voice that Topview does not list."""
         if self._client is not None:
             read = partial(self._voices, self._client)
-            await self._check("voice", voice_id, "/v1/voice/query", read)
+            await self._check("voice", voice_id, read)
 
     async def check_caption(self, caption_id: str) -> None:
         """Doubt a caption style that Topview does not list."""
         if self._client is not None:
             read = partial(self._captions, self._client)
-            await self._check("caption", caption_id, "/v1/caption/list", read)
+            await self._check("caption", caption_id, read)
 
     async def check_avatar(self, avatar_id: str) -> None:
         """Doubt an avatar that Topview does not list."""
         if self._client is not None:
             read = partial(self._avatars, self._client)
-            path = "/v1/product_avatar/public_avatar/query"
-            await self._check("avatar", avatar_id, path, read)
+            await self._check("avatar", avatar_id, read)
 
     async def _check(
-        self, kind: str, wanted: str, path: str, read: Callable[[], Awaitable[Mapping[str, str]]]
+        self, kind: str, wanted: str, read: Callable[[], Awaitable[Mapping[str, str]]]
     ) -> None:
         async with self._lock:
             if kind not in self._lists:
@@ -415,7 +414,7 @@ class ProofLists:
         first = list(known.items())[:_NAMED]
         some = "; ".join(f"{one} ({name})" if name else one for one, name in first)
         what = f"Topview lists no {kind} {wanted} ({kind}_id)"
-        fix = f"Set {kind}_id to one of those that GET {path} lists, such as {some}."
+        fix = f"Set {kind}_id to one of `topview-pipeline {kind}s`, such as {some}."
         if self._refuse:
             fix += " Where the list lacks it by mistake, set TOPVIEW_UNKNOWN_IDS=warn."
             raise PreconditionError(f"{what}, so nothing is made with it", fix=fix)
