@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from topview_pipeline.cli import main
+from topview_pipeline.cli.environment import make_dagster_home
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.settings import VARIABLES
 from topview_pipeline.testing import VOICE, Sandbox, sandbox
@@ -112,6 +113,7 @@ def project_of(tmp_path: Path) -> Iterator[ProjectOf]:
         def make(**settings: Any) -> Project:
             topview = sandboxes.enter_context(sandbox(**{"speed": 50.0, **settings}))
             (tmp_path / "workspace.yaml").write_text("load_from: []\n", encoding="utf-8")
+            make_dagster_home(tmp_path / "dagster")
             Image.new("RGB", (36, 64), "white").save(tmp_path / "template.png")
             return Project(
                 tmp_path,

@@ -64,7 +64,7 @@ class NotReady(PipelineError):
 def check(context: click.Context, as_json: bool) -> None:
     """Look whether a run could start: settings, catalogue, ledger, store, account, Dagster.
 
-    It spends nothing. It makes the ledger and the dagster.yaml when there is none.
+    It spends nothing. It makes the ledger when there is none.
 
     Exit codes: 0 ready, 1 a run could start, and a line says what to fix, 2 it could not.
     """

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, person, say, say_json
+from topview_pipeline.cli.console import CannotStart, person, say, say_json, web_address
 from topview_pipeline.cli.demo import PROGRAM, program
 from topview_pipeline.cli.environment import open_instance, pipeline
 from topview_pipeline.cli.review import gate_option
@@ -55,7 +55,10 @@ _OPEN_SECONDS: Final = 3.0
 @click.option("--serve", is_flag=True, help="Serve page and files on loopback until Ctrl-C.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Of --serve. Default: a free one.")
 @click.option(
-    "--dagster-url", metavar="URL", help="Where your Dagster UI is: the page links to it."
+    "--dagster-url",
+    metavar="URL",
+    callback=web_address,
+    help="Where your Dagster UI is: the page links to it.",
 )
 @gate_option
 @click.option(
@@ -162,7 +165,7 @@ def write_page(
             past=read_past(report, ledger),
             key=f"{ledger.account} {ledger.pipeline}",
             program=program,
-            dagster=_in_dagster(dagster_url, outline.key(VIDEO.key).path),
+            dagster=dagster_url and _in_dagster(dagster_url, outline.key(VIDEO.key).path),
         )
     try:
         return page.write(folder, name), report
@@ -173,14 +176,10 @@ def write_page(
         ) from error
 
 
-def _in_dagster(url: str | None, key: Sequence[str]) -> str | None:
+def _in_dagster(url: str, key: Sequence[str]) -> str:
     """The address of a partition's page, up to its name."""
-    if url is None:
-        return None
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise CannotStart(f"{url!r} is no URL", "--dagster-url", "Write http://HOST:PORT.")
     asset = "/".join(quote(part, safe="") for part in key)
-    return f"{url.rstrip('/')}/assets/{asset}?view=partitions&partition="
+    return f"{url}/assets/{asset}?view=partitions&partition="
 
 
 def served_page(

@@ -121,7 +121,7 @@ def init(folder: Path) -> None:
 
 def _write(folder: Path) -> dict[str, bool]:
     """Write what is missing; by name, True where a file was written."""
-    from topview_pipeline.cli.environment import write_dagster_yaml
+    from topview_pipeline.cli.environment import make_dagster_home
     from topview_pipeline.sandbox.config import SandboxConfig
 
     account = SandboxConfig()
@@ -153,5 +153,5 @@ def _write(folder: Path) -> dict[str, bool]:
             path.write_text(texts[name], encoding="utf-8")
         else:
             shutil.copyfile(pictures[name], path)
-    written[f"{home.name}/dagster.yaml"] = write_dagster_yaml(home)
+    written[f"{home.name}/dagster.yaml"] = make_dagster_home(home)
     return written
