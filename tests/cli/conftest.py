@@ -39,6 +39,9 @@ def unsigned(err: str) -> str:
     return re.sub(r"(?m)^.* \.\.\. \(\d+ s\)\n", "", err)
 
 
+Ran = subprocess.CompletedProcess[str]
+
+
 @dataclass
 class Project:
     """The folder of a person who runs the command line."""
@@ -80,12 +83,19 @@ class Project:
             text=True,
         )
 
-    def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run `topview-pipeline` to its end; a traceback is never what a person sees."""
-        process = self.command(*arguments, **changes)
-        out, err = process.communicate(timeout=90)
-        assert "Traceback" not in out + err, out + err
-        return subprocess.CompletedProcess(arguments, process.returncode, out, unsigned(err))
+    def run(self, *arguments: str, stdin: str | None = None, **changes: str) -> Ran:
+        """Run `topview-pipeline` in this process; a traceback is never what a person sees."""
+        module = sys.modules.get("topview_pipeline.definitions")
+        for name in ("config", "store"):  # the code location keeps its settings
+            vars(module.topview).pop(name, None) if module else None
+        environment = {**dict.fromkeys(VARIABLES), **self.environment, **changes}
+        ran = CliRunner().invoke(main, arguments, stdin, environment)
+        if ran.exception is not None and not isinstance(ran.exception, SystemExit):
+            raise ran.exception
+        assert "Traceback" not in ran.output, ran.output
+        return subprocess.CompletedProcess(
+            arguments, ran.exit_code, ran.stdout, unsigned(ran.stderr)
+        )
 
     def refused(self, *arguments: str, **changes: str) -> str:
         """The sentence of a command that does nothing and submits nothing."""
@@ -106,8 +116,9 @@ ProjectOf = Callable[..., Project]
 
 
 @pytest.fixture
-def project_of(tmp_path: Path) -> Iterator[ProjectOf]:
-    """Makes a project whose sandbox has the given settings."""
+def project_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectOf]:
+    """Makes a project whose sandbox has the given settings, and goes there."""
+    monkeypatch.chdir(tmp_path)
     with ExitStack() as sandboxes:
 
         def make(**settings: Any) -> Project:

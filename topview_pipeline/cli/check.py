@@ -29,7 +29,8 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.run import pair
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.settings import project_root, unknown_variables
+from topview_pipeline.setting_types import project_root
+from topview_pipeline.settings import unknown_variables
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Final, Literal
 import click
 
 from topview_pipeline.cli.console import CannotStart, given
-from topview_pipeline.settings import project_root
+from topview_pipeline.setting_types import project_root
 
 PROGRAM: Final = "topview-pipeline"
 DEMO_PROGRAM: Final = f"{PROGRAM} --demo"

@@ -17,7 +17,8 @@ from topview_pipeline.cli.console import WORDS, CannotStart, given, is_demo, say
 from topview_pipeline.defs.apart import check_apart
 from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.settings import PipelineConfig, project_root
+from topview_pipeline.setting_types import project_root
+from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stop import stop
 from topview_pipeline.text import counted, one_line, without_queries
 

@@ -144,6 +144,6 @@ def load_settings() -> None:
     """Let the .env beside workspace.yaml set the environment."""
     from dotenv import load_dotenv
 
-    from topview_pipeline.settings import project_root
+    from topview_pipeline.setting_types import project_root
 
     load_dotenv(project_root() / ".env", override=True)

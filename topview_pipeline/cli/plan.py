@@ -52,7 +52,7 @@ from topview_pipeline.plan.trial import (
     with_lengths,
     within_limits,
 )
-from topview_pipeline.settings import SettingsError
+from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.stages import STAGES, ProofLists, stages_named
 from topview_pipeline.text import counted, in_common, in_few_lines, one_line
 

@@ -13,7 +13,7 @@ import click
 from topview_pipeline.cli.console import CannotStart
 from topview_pipeline.cli.demo import free_port
 from topview_pipeline.sandbox.api.faults import FAULTS
-from topview_pipeline.settings import project_root
+from topview_pipeline.setting_types import project_root
 
 
 @click.command()
