@@ -39,9 +39,6 @@ def unsigned(err: str) -> str:
     return re.sub(r"(?m)^.* \.\.\. \(\d+ s\)\n", "", err)
 
 
-Ran = subprocess.CompletedProcess[str]
-
-
 @dataclass
 class Project:
     """The folder of a person who runs the command line."""
@@ -83,19 +80,21 @@ class Project:
             text=True,
         )
 
-    def run(self, *arguments: str, stdin: str | None = None, **changes: str) -> Ran:
-        """Run `topview-pipeline` in this process; a traceback is never what a person sees."""
+    def invoke(self, *arguments: str, stdin: str | None = None, **changes: str | None) -> Result:
+        """Run `topview-pipeline` in this process."""
         module = sys.modules.get("topview_pipeline.definitions")
         for name in ("config", "store"):  # the code location keeps its settings
             vars(module.topview).pop(name, None) if module else None
         environment = {**dict.fromkeys(VARIABLES), **self.environment, **changes}
-        ran = CliRunner().invoke(main, arguments, stdin, environment)
-        if ran.exception is not None and not isinstance(ran.exception, SystemExit):
-            raise ran.exception
+        return CliRunner().invoke(main, arguments, stdin, environment)
+
+    def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """The same without signs of life; a traceback is never what a person sees."""
+        ran = self.invoke(*arguments, **changes)
+        assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exc_info
         assert "Traceback" not in ran.output, ran.output
-        return subprocess.CompletedProcess(
-            arguments, ran.exit_code, ran.stdout, unsigned(ran.stderr)
-        )
+        err = unsigned(ran.stderr)
+        return subprocess.CompletedProcess(arguments, ran.exit_code, ran.stdout, err)
 
     def refused(self, *arguments: str, **changes: str) -> str:
         """The sentence of a command that does nothing and submits nothing."""
@@ -151,24 +150,8 @@ Invoke = Callable[..., Result]
 
 
 @pytest.fixture
-def invoke(project: Project, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Runs `topview-pipeline` in this process, in the project's folder."""
-    monkeypatch.chdir(project.folder)
-
-    def run(*arguments: str, stdin: str | None = None, **changes: str) -> Result:
-        environment = {**dict.fromkeys(VARIABLES), **project.environment, **changes}
-        return CliRunner().invoke(main, arguments, stdin, environment)
-
-    return run
-
-
-@pytest.fixture(autouse=True)
-def _settings_are_read_again() -> Iterator[None]:
-    """The code location keeps its settings while the process lives: another test has others."""
-    yield
-    module = sys.modules.get("topview_pipeline.definitions")
-    for name in ("config", "store"):
-        vars(module.topview).pop(name, None) if module else None
+def invoke(project: Project) -> Invoke:
+    return project.invoke
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -30,7 +30,7 @@ def test_what_waits_is_listed_decided_and_goes_on(project: Project, invoke: Invo
     listed = invoke("review")
     assert listed.exit_code == 0
     header, *lines = [line.split("\t") for line in listed.stdout.splitlines()]
-    assert header[:4] == ["product", "of", "image", "verdict"]
+    assert header[:4] == ["product", "stage", "scene", "verdict"]
     assert [line[:3] for line in lines[:2]] == [["product-0", SCENE, n] for n in "12"]
     waits = json.loads(invoke("review", "--json").stdout)["waiting"]
     assert [one["product_id"] for one in waits] == [f"product-{n}" for n in range(4)]

@@ -162,7 +162,7 @@ def test_sigterm_waits_for_answers_so_long_as_it_may_and_sends_nothing_more(
         if not came.wait(45.0):
             process.kill()
             pytest.fail(process.communicate()[1])
-        time.sleep(1.0)  # both slots are being filled
+        wait_for(lambda: accepted(project) == 2, process)  # both slots are filled
         process.send_signal(signal.SIGTERM)
         began, sent = time.monotonic(), accepted(project)
         process.communicate(timeout=60)

@@ -32,8 +32,13 @@ from topview_pipeline.cli.environment import (
     say_problems,
     usable_catalogue,
 )
-from topview_pipeline.cli.outcome import Left, say_outcome, say_refused, summary_document
-from topview_pipeline.cli.refused import refused_scenes
+from topview_pipeline.cli.outcome import (
+    Left,
+    refused_scenes,
+    say_outcome,
+    say_refused,
+    summary_document,
+)
 from topview_pipeline.cli.watcher import Watcher
 from topview_pipeline.defs.dagster_private import (
     Ended,

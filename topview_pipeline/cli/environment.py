@@ -80,7 +80,7 @@ def _module(locations: Mapping[str, str]) -> str:
         return given("defs") or _OURS
     first, *others = locations
     if others:
-        what = f"there are the code locations {', '.join(locations)}"
+        what = f"it has the code locations {', '.join(locations)}"
         raise CannotStart(what, str(project_root()), f"Name one: --defs {first}")
     return first
 
@@ -145,7 +145,7 @@ def _chosen(found: Sequence[TopviewResource], where: str) -> TopviewResource:
         name = found[0].outline.name  # the environment's, beside what `dg` scaffolded
     if name is None and len(found) > 1:
         fix = f"Name one: --pipeline {found[0].outline.name}"
-        raise CannotStart(f"there are the pipelines {names}", where, fix)
+        raise CannotStart(f"it has the pipelines {names}", where, fix)
     chosen = [one for one in found if name in (None, one.outline.name)]
     if not chosen:
         fix = f"There is {names}." if len(found) == 1 else f"There are {names}."

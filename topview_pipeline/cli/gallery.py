@@ -53,12 +53,12 @@ _OPEN_SECONDS: Final = 3.0
 )
 @click.option("--no-open", is_flag=True, help="Only write it.")
 @click.option("--serve", is_flag=True, help="Serve page and files on loopback until Ctrl-C.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Of --serve. Default: a free one.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of --serve. Default: a free one.")
 @click.option(
     "--dagster-url",
     metavar="URL",
     callback=web_address,
-    help="Where your Dagster UI is: the page links to it.",
+    help="Address of your Dagster UI, for links from the page.",
 )
 @gate_option
 @click.option(
@@ -79,14 +79,12 @@ def gallery(
     with a remote store they are TOPVIEW_MEDIA_URL's, else the store's own. Your decisions are a
     list for `review --from`. It spends nothing and needs no key. With --serve the page saves
     decisions itself, and is written again whenever it is loaded.
-
-    Exit codes: 0 written, 2 nothing could be shown.
     """
     if serve:
         _serve(output, port or 0, dagster_url, gate, may_open=not no_open)
         return
     if port is not None:
-        raise CannotStart("--port is of --serve", fix="Add --serve, or leave --port out.")
+        raise CannotStart("--port goes with --serve", fix="Add --serve, or leave --port out.")
     page, report = write_page(output, program=program(), dagster_url=dagster_url, gate=gate)
     if as_json:
         counts = Counter(product.status for product in report.products)

@@ -91,8 +91,6 @@ def init(folder: Path) -> None:
     """Make FOLDER (default: this one) a project: a catalogue to edit, photos, and settings.
 
     It works on the sandbox at once. A file that is there already is left as it is.
-
-    Exit codes: 0 everything is there, 2 it cannot be written.
     """
     try:
         written = _write(folder.absolute())

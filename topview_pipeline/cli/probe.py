@@ -86,8 +86,6 @@ def probe(context: click.Context, spend: float | None, out: Path) -> None:
 
     Without --spend it only reads, uploads a sample photo and cuts it out, which is free. What it
     makes is kept in the store and never paid twice: probe again for what is still missing.
-
-    Exit codes: 0 all done, 1 some failed, 2 nothing could start, 3 some still pending or held.
     """
     topview = pipeline()
     before = _earlier(out, topview.config.base_url)
@@ -143,7 +141,7 @@ def _say(found: Mapping[str, Any], out: Path, spent: float, limit: float) -> Non
     )
     if spent > limit:
         over = f"the limit was {in_credits(limit)}; nothing more was sent"
-        say(f"A price was higher than believed: {over}.", console, style="red")
+        say(f"A price was higher than expected: {over}.", console, style="red")
     believed = DEFAULT_PRICES.find
     news = [
         f"{name}={text}"
@@ -152,8 +150,8 @@ def _say(found: Mapping[str, Any], out: Path, spent: float, limit: float) -> Non
         or f"{price.credits:g}{'/s' if price.a_second else ''}" != text
     ]
     if news:
-        say(f'For another ledger than this one: TOPVIEW_PRICES="{", ".join(news)}"', console)
-    say(f"{out} has it all; a sandbox follows it: sandbox --contract {out}", console)
+        say(f'For other ledgers: TOPVIEW_PRICES="{", ".join(news)}"', console)
+    say(f"{out} has it all. For a sandbox that answers so: sandbox --contract {out}", console)
 
 
 class _Probe:
@@ -422,7 +420,7 @@ class _Probe:
                 return
             self.seen.refused[rung] = end.task
         self.code = max(self.code, SOME_FAILED)
-        say("Topview took no video, with voice and caption neither: contract.json has the codes.")
+        say("Topview took no video, neither with voice and caption nor without: see the contract.")
 
     # What remains of it
 

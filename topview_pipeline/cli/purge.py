@@ -50,8 +50,6 @@ def purge(days: int, media: bool, dry_run: bool, yes: bool) -> None:
     in the store, and their tasks in the ledger, with script, requests and the ids of uploaded
     photos and faces: a product that comes back is paid for again. What another product shares is
     kept. Dagster keeps its events, and Topview what it has.
-
-    Exit codes: 0 done or shown, 2 nothing was done.
     """
     topview = pipeline()
     with open_instance() as instance, topview.ledger() as ledger:

@@ -60,23 +60,23 @@ products_option: Final = click.option(
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Stop after this many products that need work."
 )
-@click.option("--force", is_flag=True, help="Make it again though it is there; it is paid again.")
+@click.option("--force", is_flag=True, help="Make again what exists; it is paid again.")
 @click.option(
     "--credit-limit",
     type=Credits(),
     metavar="CREDITS",
-    help="The most that this run may cost; what is over it is held for another run.",
+    help="Most credits of this run; what is over it is held for another run.",
 )
 @click.option(
     "--gate",
     type=click.Choice(GATES),
-    help="What waits for a person before its video is paid, over TOPVIEW_GATE and the rows.",
+    help="What waits for a person before its video is paid. Goes over TOPVIEW_GATE and the rows.",
 )
 @click.option(
     "--canary",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Of the products with one template or avatar, location or prompt, and mode, N go first.",
+    help="N products of each look go first; the others wait until these passed.",
 )
 @click.option(
     "--accept-change",
