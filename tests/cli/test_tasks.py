@@ -150,7 +150,7 @@ def test_an_overdue_row_is_given_up_by_a_person_too(ledger: Ledger, tasks: Tasks
 @pytest.mark.parametrize(
     ("arguments", "changes", "said"),
     [
-        (("list", "--state", "lost"), {}, "there is no state 'lost'"),
+        (("list", "--state", "lost"), {}, "'lost' is not one of"),
         (("list", "--stage", "cutout"), {}, "Stages: bgRemovedImage"),
         (("list",), {"TOPVIEW_UID": ""}, "TOPVIEW_UID: it is not set"),
         (("show", "77"), {}, "task row 77: the ledger has no such row"),

@@ -75,10 +75,9 @@ def gallery(
 ) -> None:
     """Write a page on which you see and review every product, and open it.
 
-    It is one HTML file that needs no server: beside a store on this machine its links are relative;
-    with a remote store they are TOPVIEW_MEDIA_URL's, else the store's own. Your decisions are a
-    list for `review --from`. It spends nothing and needs no key. With --serve the page saves
-    decisions itself, and is written again whenever it is loaded.
+    It is one HTML file that needs no server; it makes a list of your decisions for `review --from`.
+    With --serve the page saves decisions itself, and is written again whenever it is loaded. It
+    spends nothing and needs no key.
     """
     if serve:
         _serve(output, port or 0, dagster_url, gate, may_open=not no_open)

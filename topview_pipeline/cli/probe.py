@@ -39,7 +39,7 @@ from topview_pipeline.cli.findings import DIFFERENT, NOT_SEEN, document
 from topview_pipeline.defs.run import pair
 from topview_pipeline.engine import Context, Engine, Failed, Held, Made, ProductWork, RunInfo
 from topview_pipeline.ledger import LIVE, Ledger, Task, TaskState
-from topview_pipeline.settings import DEFAULT_PRICES, CatalogueDefaults
+from topview_pipeline.settings import CatalogueDefaults
 from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, STAGES, VIDEO
 from topview_pipeline.stop import stop
 from topview_pipeline.topview.errors import QueryError
@@ -142,16 +142,8 @@ def _say(found: Mapping[str, Any], out: Path, spent: float, limit: float) -> Non
     if spent > limit:
         over = f"the limit was {in_credits(limit)}; nothing more was sent"
         say(f"A price was higher than expected: {over}.", console, style="red")
-    believed = DEFAULT_PRICES.find
-    news = [
-        f"{name}={text}"
-        for name, text in found["prices"].items()
-        if (price := believed(*name.split("/"))) is None
-        or f"{price.credits:g}{'/s' if price.a_second else ''}" != text
-    ]
-    if news:
-        say(f'For other ledgers: TOPVIEW_PRICES="{", ".join(news)}"', console)
-    say(f"{out} has it all. For a sandbox that answers so: sandbox --contract {out}", console)
+    say(f"Estimate by its prices and times: TOPVIEW_CONTRACT={out}", console)
+    say(f"A sandbox that answers so: topview-pipeline sandbox --contract {out}", console)
 
 
 class _Probe:

@@ -65,8 +65,7 @@ def review(
 ) -> None:
     """List the products that wait for a person, or decide about them.
 
-    A decision is about the scene (or the cut-out that waits) that is there now: a new one needs a
-    new decision. It spends nothing; the next run goes on.
+    A decision counts for what is there now. It spends nothing; the next run goes on.
     """
     topview = pipeline()
     if listed is not None and any(given.values()):
@@ -121,10 +120,8 @@ def _say_sums(console: Console, costs: Iterable[float]) -> None:
 def choose(product: str, image: int, why: str) -> None:
     """Make the video of PRODUCT from IMAGE of its scenes, counted from 1.
 
-    The choice goes over the catalogue's column chosen_image, approves of the scene (see `review`),
-    and counts for the scenes that are there now: when they are made again, choose again. It spends
-    nothing. It says what the next run makes and pays because of it; what has to be made again is
-    stale in Dagster from then on.
+    The choice goes over the column chosen_image, and approves the scene. It counts for the scenes
+    that are there now. It spends nothing, and says what the next run makes and pays because of it.
     """
     topview = pipeline()
     catalogue = usable_catalogue(topview, [product])

@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 
 from topview_pipeline.cli.candidates import save_candidates
-from topview_pipeline.cli.completion import complete_product, complete_stage, complete_state
+from topview_pipeline.cli.completion import complete_product, complete_stage
 from topview_pipeline.cli.console import (
     SOME_FAILED,
     CannotStart,
@@ -76,9 +76,9 @@ def tasks() -> None:
     "--state",
     "states",
     multiple=True,
+    type=click.Choice([state.value for state in TaskState]),
     metavar="STATE",
-    shell_complete=complete_state,
-    help="Only rows in this state.",
+    help="Only rows in this state. Repeatable.",
 )
 @click.option(
     "--product", metavar="ID", shell_complete=complete_product, help="Only this product's."
@@ -93,14 +93,9 @@ def list_rows(
 ) -> None:
     """List the newest task rows: what was submitted, where it stands, what it cost."""
     stages_named([stage] if stage else [])
-    known = {state.value: state for state in TaskState}
-    for state in states:
-        if state not in known:
-            raise CannotStart(f"there is no state {state!r}; there are {', '.join(known)}")
-    chosen = [known[state] for state in states]
     with pipeline().ledger() as ledger:
         rows, total = ledger.history.page(
-            states=chosen, product_id=product, stage=stage, limit=limit
+            states=list(map(TaskState, states)), product_id=product, stage=stage, limit=limit
         )
         now, own = ledger.now(), ledger.pipeline
     if as_json:
