@@ -86,7 +86,7 @@ class Project:
         for name in ("config", "store"):  # the code location keeps its settings
             vars(module.topview).pop(name, None) if module else None
         environment = {**dict.fromkeys(VARIABLES), **self.environment, **changes}
-        return CliRunner().invoke(main, arguments, stdin, environment)
+        return CliRunner().invoke(main, arguments, stdin, environment, prog_name="topview-pipeline")
 
     def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """The same without signs of life; a traceback is never what a person sees."""
@@ -156,7 +156,7 @@ def invoke(project: Project) -> Invoke:
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait for a state of the world; a process that ends before it fails the test."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "the state was never reached"

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from tests.cli.conftest import Project
 from topview_pipeline.cli import main
+from topview_pipeline.cli.environment import make_dagster_home
 from topview_pipeline.ledger import Ledger
 
 pytestmark = pytest.mark.timeout(240)
@@ -63,6 +64,7 @@ def test_an_unmounted_store_a_lost_ledger_and_a_new_store_start_nothing_by_thems
     assert "nothing to do" in again.stdout
     # Dagster's history may be lost, too: then all of it is reported again.
     shutil.rmtree(project.folder / "dagster")
+    make_dagster_home(project.folder / "dagster")
     ran = project.run("run")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "0 made, 6 reused at no cost, 0 credits." in ran.stdout

@@ -268,7 +268,8 @@ def test_plan_and_run_say_the_same(project: Project, invoke: Invoke, situation: 
     assert set(why) == set(why_not)
     if situation == "each product in its own way":
         warned = {"the script is cut off", "the row's own prompt goes beside its location"}
-        assert set(why) == TROUBLES.keys() - warned
+        bad_row = {"the script is too long"}
+        assert set(why) == TROUBLES.keys() - warned - bad_row
     for product, words in why.items():
         assert without_run(words)
         # A run says when it was refused, and has an id.
