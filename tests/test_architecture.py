@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ledger", "store"),
     ("media", "catalogue", "topview"),
     ("settings",),
+    ("setting_types",),
     ("prices",),
     ("text",),
     ("errors",),
@@ -149,7 +150,7 @@ def test_only_the_ledger_and_its_settings_know_the_database() -> None:
         for path in sources()
         if any(name.split(".")[0] == "sqlalchemy" for name in imported(path))
     }
-    assert users <= {"ledger", "settings"}
+    assert users <= {"ledger", "setting_types"}
 
 
 def test_nothing_prints_in_the_package() -> None:

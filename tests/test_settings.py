@@ -12,12 +12,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
+from topview_pipeline.setting_types import SettingsError, project_root
 from topview_pipeline.settings import (
     VARIABLES,
     CatalogueDefaults,
     PipelineConfig,
-    SettingsError,
-    project_root,
     spelled,
     unknown_variables,
 )

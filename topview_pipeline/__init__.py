@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from topview_pipeline.defs.pipeline import build_definitions
     from topview_pipeline.defs.resources import TopviewResource
     from topview_pipeline.errors import PipelineError
-    from topview_pipeline.settings import CatalogueDefaults, PipelineConfig, SettingsError
+    from topview_pipeline.setting_types import SettingsError
+    from topview_pipeline.settings import CatalogueDefaults, PipelineConfig
     from topview_pipeline.stages import (
         BgRemovedImage,
         FinishedVideo,
@@ -54,7 +55,7 @@ _MODULES: Final = {
     "PipelineError": "errors",
     "ReplacedImages": "stages",
     "Scene": "stages",
-    "SettingsError": "settings",
+    "SettingsError": "setting_types",
     "StoredFile": "stages",
     "TopviewCatalogue": "defs.component",
     "TopviewResource": "defs.resources",

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from topview_pipeline.cli import main
+from topview_pipeline.cli.environment import make_dagster_home
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.settings import VARIABLES
 from topview_pipeline.testing import VOICE, Sandbox, sandbox
@@ -79,12 +80,21 @@ class Project:
             text=True,
         )
 
+    def invoke(self, *arguments: str, stdin: str | None = None, **changes: str | None) -> Result:
+        """Run `topview-pipeline` in this process."""
+        module = sys.modules.get("topview_pipeline.definitions")
+        for name in ("config", "store"):  # the code location keeps its settings
+            vars(module.topview).pop(name, None) if module else None
+        environment = {**dict.fromkeys(VARIABLES), **self.environment, **changes}
+        return CliRunner().invoke(main, arguments, stdin, environment, prog_name="topview-pipeline")
+
     def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run `topview-pipeline` to its end; a traceback is never what a person sees."""
-        process = self.command(*arguments, **changes)
-        out, err = process.communicate(timeout=90)
-        assert "Traceback" not in out + err, out + err
-        return subprocess.CompletedProcess(arguments, process.returncode, out, unsigned(err))
+        """The same without signs of life; a traceback is never what a person sees."""
+        ran = self.invoke(*arguments, **changes)
+        assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exc_info
+        assert "Traceback" not in ran.output, ran.output
+        err = unsigned(ran.stderr)
+        return subprocess.CompletedProcess(arguments, ran.exit_code, ran.stdout, err)
 
     def refused(self, *arguments: str, **changes: str) -> str:
         """The sentence of a command that does nothing and submits nothing."""
@@ -105,13 +115,15 @@ ProjectOf = Callable[..., Project]
 
 
 @pytest.fixture
-def project_of(tmp_path: Path) -> Iterator[ProjectOf]:
-    """Makes a project whose sandbox has the given settings."""
+def project_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectOf]:
+    """Makes a project whose sandbox has the given settings, and goes there."""
+    monkeypatch.chdir(tmp_path)
     with ExitStack() as sandboxes:
 
         def make(**settings: Any) -> Project:
             topview = sandboxes.enter_context(sandbox(**{"speed": 50.0, **settings}))
             (tmp_path / "workspace.yaml").write_text("load_from: []\n", encoding="utf-8")
+            make_dagster_home(tmp_path / "dagster")
             Image.new("RGB", (36, 64), "white").save(tmp_path / "template.png")
             return Project(
                 tmp_path,
@@ -138,29 +150,13 @@ Invoke = Callable[..., Result]
 
 
 @pytest.fixture
-def invoke(project: Project, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Runs `topview-pipeline` in this process, in the project's folder."""
-    monkeypatch.chdir(project.folder)
-
-    def run(*arguments: str, stdin: str | None = None, **changes: str) -> Result:
-        environment = {**dict.fromkeys(VARIABLES), **project.environment, **changes}
-        return CliRunner().invoke(main, arguments, stdin, environment)
-
-    return run
-
-
-@pytest.fixture(autouse=True)
-def _settings_are_read_again() -> Iterator[None]:
-    """The code location keeps its settings while the process lives: another test has others."""
-    yield
-    module = sys.modules.get("topview_pipeline.definitions")
-    for name in ("config", "store"):
-        vars(module.topview).pop(name, None) if module else None
+def invoke(project: Project) -> Invoke:
+    return project.invoke
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait for a state of the world; a process that ends before it fails the test."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "the state was never reached"

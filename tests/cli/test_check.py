@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from tests.cli.conftest import Invoke, Project, unsigned
@@ -20,7 +21,6 @@ def test_a_project_that_is_ready_says_so_line_by_line(project: Project, invoke: 
         assert f"✓ {word}" in ran.stdout
     assert "2 products" in ran.stdout
     assert "10000 credits left, 4 slots" in ran.stdout
-    assert BACKFILL in (project.folder / "dagster" / "dagster.yaml").read_text()
     found = json.loads(invoke("check", "--json").stdout)
     assert {one["name"]: one["ok"] for one in found} == dict.fromkeys(
         ["versions", "settings", "dagster", "catalogue", "account", "store", "ledger"], True
@@ -82,14 +82,32 @@ def test_what_keeps_a_run_from_starting_is_one_line_and_its_fix(
 
 
 def test_a_command_says_what_an_own_dagster_yaml_lacks(project: Project, invoke: Invoke) -> None:
-    """A backfill of 5,000 took 25 processes, as nobody knew of the limit."""
+    """A backfill of 5,000 took 25 processes, as nobody knew of the limit.
+
+    A file of ours would stand in the way of one that the host project brings later.
+    """
     project.products(1)
-    home = project.folder / "dagster"
-    home.mkdir()
-    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
-    said = unsigned(invoke("plan").stderr)
+    home = project.folder / "own"
+    said = unsigned(invoke("plan", DAGSTER_HOME=str(home)).stderr)
     assert str(home) in said
     assert BACKFILL in said
     assert "retry_on_asset_or_op_failure: false" in said
+    assert not (home / "dagster.yaml").exists()
     (home / "dagster.yaml").write_text(said.partition("\n\n")[2], encoding="utf-8")
-    assert unsigned(invoke("plan").stderr) == "", "the lines that it named are those that it wants"
+    again = unsigned(invoke("plan", DAGSTER_HOME=str(home)).stderr)
+    assert again == "", "the lines that it named are those that it wants"
+
+
+def test_the_dagster_yaml_we_write_does_what_it_says(project: Project) -> None:
+    """A misspelt key would be passed over, and a backfill of 5,000 would be 25 processes."""
+    with dg.DagsterInstance.from_config(project.environment["DAGSTER_HOME"]) as instance:
+        limits = instance.get_concurrency_config().run_queue_config
+        assert limits is not None
+        assert limits.tag_concurrency_limits == [
+            {"key": "dagster/backfill", "value": {"applyLimitPerUniqueValue": True}, "limit": 2},
+        ]
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
+        assert instance.run_retries_enabled
+        assert instance.run_retries_max_retries == 2
+        assert not instance.run_retries_retry_on_asset_or_op_failure

@@ -84,7 +84,7 @@ def test_each_command_works_on_the_pipeline_that_is_named(brands: Project) -> No
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("two_brands",), "two_brands: there are the pipelines acme, zeta. Name one: --pipeline"),
+        (("two_brands",), "two_brands: it has the pipelines acme, zeta. Name one: --pipeline"),
         (("two_brands", "--pipeline", "nilo"), "there is no pipeline 'nilo'. There are acme, zeta"),
         (("one_brand", "--pipeline", "zeta"), "there is no pipeline 'zeta'. There is acme."),
         (("none",), "none: there is no pipeline. Make one with topview_pipeline.build_definitions"),
@@ -106,7 +106,7 @@ def test_of_several_code_locations_one_must_be_named(
     """The environment's pipeline is none of them, and would be paid for."""
     modules = "load_from: [python_module: one_brand, python_module: two_brands]\n"
     (brands.folder / "workspace.yaml").write_text(modules, encoding="utf-8")
-    says = "there are the code locations one_brand, two_brands. Name one: --defs one_brand"
+    says = "it has the code locations one_brand, two_brands. Name one: --defs one_brand"
     assert says in brands.refused(*arguments)
 
 

@@ -252,7 +252,7 @@ def test_a_scene_that_is_dearer_than_the_limit_is_the_last_that_is_paid(tmp_path
     with probed(tmp_path, contract=Contract(prices={"image_replace": 5.0})) as project:
         ran = project.probe("--spend", "3")
         assert ran.exit_code == 3
-        assert "A price was higher than believed: the limit was 3 credits" in ran.output
+        assert "A price was higher than expected: the limit was 3 credits" in ran.output
         counters = project.counters()
         assert (counters["charged"], counters["submits"].get("image2Video", 0)) == (5, 0)
         assert project.verdicts["prices"] == "different"
@@ -283,7 +283,7 @@ def test_a_video_whose_answer_is_lost_leads_to_no_other_try(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_probe_that_ends_in_the_middle_is_gone_on_with(
-    project_of: ProjectOf, sent: signal.Signals, code: int
+    project_of: ProjectOf, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, code: int
 ) -> None:
     project = project_of(medians={"image_replace": 200.0})
     process = project.command("probe", "--spend", "3")
@@ -291,6 +291,7 @@ def test_a_probe_that_ends_in_the_middle_is_gone_on_with(
     process.send_signal(sent)
     process.communicate(timeout=60)
     assert process.returncode == code
+    monkeypatch.setattr("topview_pipeline.ledger.workers.DEAD_AFTER_SECONDS", 2.0)
     again = project.run("probe", "--spend", "3")
     assert again.returncode == 0, again.stdout + again.stderr
     counters = project.sandbox.counters()

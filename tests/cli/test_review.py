@@ -1,10 +1,11 @@
-"""`topview-pipeline review`: a person decides about many at once, and nothing is spent by it."""
+"""`topview-pipeline review` and `choose`: a person decides, and nothing is spent by it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import dagster as dg
 import pytest
 import sqlalchemy as sa
 from PIL import Image
@@ -230,3 +231,38 @@ def _scene(ledger: Ledger, name: str) -> str:
     scene = row_in(ledger, TaskState.STORED, name, stage=SCENE, work=f"s {name}", inputs=made_from)
     ledger.tasks.reported(scene.id, name, who="run")
     return scene.fingerprint
+
+
+@pytest.mark.slow
+def test_a_choice_is_reported_at_once_and_the_next_run_pays_for_its_video_alone(
+    project: Project,
+) -> None:
+    """A product that is placed by hand: Topview returns two scenes."""
+    project.products(1, location=QUAD)
+    assert project.run("run").returncode == 0
+    before = project.sandbox.counters()["accepted"]
+    chosen = project.run("choose", "product-0", "2", "--why", "her hand")
+
+    assert chosen.returncode == 0, chosen.stderr
+    assert "To make its video from it, for about" in chosen.stdout
+    assert "topview-pipeline run --product product-0 --stage finishedVideo" in chosen.stdout
+    with dg.DagsterInstance.from_config(project.environment["DAGSTER_HOME"]) as instance:
+        filters = dg.AssetRecordsFilter(dg.AssetKey("productScript"))
+        assert len(instance.fetch_observations(filters, limit=9).records) == 2
+    assert project.run("run").returncode == 0
+    after = project.sandbox.counters()["accepted"]
+    assert after == {**before, "image2Video": before["image2Video"] + 1}
+
+    again = project.run("choose", "product-0", "2")
+    assert again.returncode == 0
+    assert "nothing to make" in again.stdout
+    first = project.run("choose", "product-0", "1")
+    assert "pays nothing for its video: in the store" in first.stdout
+
+    assert "Choose 1 or 2" in project.refused("choose", "product-0", "3")
+    assert "Choose 1 or 2" in project.refused("choose", "product-0", "0")
+    assert "no product 'mug'" in project.refused("choose", "mug", "1")
+    project.products(1, location=QUAD, product_id="-x")
+    said = project.refused("choose", "--", "-x", "1")
+    assert "no scene of '-x' yet" in said
+    assert "run --product -x --stage replacedImages" in said

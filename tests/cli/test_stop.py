@@ -159,10 +159,10 @@ def test_sigterm_waits_for_answers_so_long_as_it_may_and_sends_nothing_more(
     with slow_submits(project.sandbox.base_url, answers_after) as (url, came):
         changes = {"TOPVIEW_BASE_URL": url, "TOPVIEW_SHUTDOWN_SECONDS": shutdown}
         process = project.command("run", **changes)
-        if not came.wait(45.0):
+        if not came.wait(100.0):
             process.kill()
             pytest.fail(process.communicate()[1])
-        time.sleep(1.0)  # both slots are being filled
+        wait_for(lambda: accepted(project) == 2, process)  # both slots are filled
         process.send_signal(signal.SIGTERM)
         began, sent = time.monotonic(), accepted(project)
         process.communicate(timeout=60)

@@ -66,9 +66,6 @@ def test_a_lost_answer_is_found_shown_and_adopted_and_nothing_is_paid_twice(
     folder = project.home / "candidates" / str(row.id)
     pictures = sorted(file.name for file in folder.rglob("*.png"))
     assert pictures == ["cutout.png", "scene_1.png"]
-    page = (folder / "index.html").read_text(encoding="utf-8")
-    for file in folder.rglob("*.png"):
-        assert f'src="{file.parent.name}/{file.name}"' in page
 
     asked = tasks("adopt", str(row.id), charged)
     assert asked.exit_code == 2
@@ -118,7 +115,7 @@ def test_a_log_that_cannot_be_read_is_exit_1_and_settles_nothing(
 ) -> None:
     control.revoke()
     ran = tasks("reconcile")
-    assert (ran.exit_code, ran.output) == (0, "0 adopted, 0 void, 0 left unknown.\n")
+    assert (ran.exit_code, ran.stdout) == (0, "0 adopted, 0 void, 0 left unknown.\n")
     row = lose(ledger)
     ran = tasks("reconcile")
     assert ran.exit_code == 1
@@ -153,7 +150,7 @@ def test_an_overdue_row_is_given_up_by_a_person_too(ledger: Ledger, tasks: Tasks
 @pytest.mark.parametrize(
     ("arguments", "changes", "said"),
     [
-        (("list", "--state", "lost"), {}, "there is no state 'lost'"),
+        (("list", "--state", "lost"), {}, "'lost' is not one of"),
         (("list", "--stage", "cutout"), {}, "Stages: bgRemovedImage"),
         (("list",), {"TOPVIEW_UID": ""}, "TOPVIEW_UID: it is not set"),
         (("show", "77"), {}, "task row 77: the ledger has no such row"),

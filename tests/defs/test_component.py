@@ -23,7 +23,8 @@ from tests.scenarios.bad_day import forms, leaks, written_below
 from topview_pipeline.defs.component import _FIELDS, TopviewCatalogue
 from topview_pipeline.defs.jobs import catch_up_config
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.settings import CatalogueDefaults, PipelineConfig, SettingsError
+from topview_pipeline.setting_types import SettingsError
+from topview_pipeline.settings import CatalogueDefaults, PipelineConfig
 from topview_pipeline.testing import ProductRows, sandbox
 
 Attributes = dict[str, Any]

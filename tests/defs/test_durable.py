@@ -11,7 +11,8 @@ import pytest
 from tests.defs.shop import Shop, failure_of
 from topview_pipeline.defs import durable
 from topview_pipeline.defs.durable import check_durable
-from topview_pipeline.settings import PipelineConfig, SettingsError
+from topview_pipeline.setting_types import SettingsError
+from topview_pipeline.settings import PipelineConfig
 
 MOUNTS = """overlay / overlay rw,relatime 0 0
 tmpfs /dev tmpfs rw 0 0

@@ -23,7 +23,7 @@ from topview_pipeline.engine.inputs import in_thread
 from topview_pipeline.engine.scene_judge import is_judged, judged, open_judge
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.media import Outcome, Verdict, unmeasured
-from topview_pipeline.settings import SettingsError
+from topview_pipeline.setting_types import SettingsError
 
 GUIDE = Path(__file__).parents[2] / "docs" / "costs.md"
 GOOD, BAD = Verdict(Outcome.PASSED, "Alike."), Verdict(Outcome.FAILED, "Another mug.")

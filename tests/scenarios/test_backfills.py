@@ -68,7 +68,10 @@ def repair_the_bag(shop: Shop) -> None:
 def test_all_then_the_failed_one_then_a_range_then_by_the_command_line(
     shop: Shop, stack: ExitStack
 ) -> None:
-    """One run for all; the statuses are exact; what exists is free in every later backfill."""
+    """One run for all; the statuses are exact; what exists is free in every later run.
+
+    A catch-up that a shell launches runs where Dagster's runs do, and stays when the shell ends.
+    """
     dev = stack.enter_context(dagster_dev(shop))
 
     whole = dev.backfill()
@@ -95,6 +98,12 @@ def test_all_then_the_failed_one_then_a_range_then_by_the_command_line(
     dev.until(lambda: [run.is_success for run in dev.runs_of(by_command_line)] == [True, True])
     partitions = {run.tags["dagster/partition"] for run in dev.runs_of(by_command_line)}
     assert partitions == {"mug", "pen"}
+
+    launched = command(shop, "topview_pipeline", "run", "--product", "pen", "--launch", dev.url)
+    assert launched.returncode == 0, launched.stdout + launched.stderr
+    run_id = launched.stdout.split(f"{dev.url}/runs/")[1].strip()
+    ours = dg.RunsFilter(run_ids=[run_id], job_name=CATCH_UP)
+    dev.until(lambda: [run.is_success for run in shop.instance.get_runs(ours)] == [True])
     assert shop.control.counters()["charged"] == charged
     assert_paid_once(shop)
 

@@ -21,7 +21,8 @@ from topview_pipeline.catalogue.references import mark_of, read, shown
 from topview_pipeline.catalogue.rows import CatalogueError, Row, RowProblem, excerpt, rows_of
 from topview_pipeline.catalogue.threads import started
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.settings import PYTHON_SOURCE, CatalogueDefaults, project_root
+from topview_pipeline.setting_types import PYTHON_SOURCE, project_root
+from topview_pipeline.settings import CatalogueDefaults
 
 _T = TypeVar("_T")
 

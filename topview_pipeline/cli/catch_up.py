@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from topview_pipeline.cli.console import (
     SOME_FAILED,
@@ -15,10 +16,12 @@ from topview_pipeline.cli.console import (
     person,
     say,
     say_json,
+    sign,
     terminal,
 )
 from topview_pipeline.cli.demo import program
 from topview_pipeline.cli.environment import (
+    MOST_REASON,
     OPENING,
     READING_FILES,
     CodeLocation,
@@ -29,8 +32,13 @@ from topview_pipeline.cli.environment import (
     say_problems,
     usable_catalogue,
 )
-from topview_pipeline.cli.outcome import Left, say_outcome, say_refused, summary_document
-from topview_pipeline.cli.refused import refused_scenes
+from topview_pipeline.cli.outcome import (
+    Left,
+    refused_scenes,
+    say_outcome,
+    say_refused,
+    summary_document,
+)
 from topview_pipeline.cli.watcher import Watcher
 from topview_pipeline.defs.dagster_private import (
     Ended,
@@ -44,6 +52,7 @@ from topview_pipeline.defs.run import STOPPED, pair
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.stages import stages_named
 from topview_pipeline.stop import stop
+from topview_pipeline.text import one_line
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -85,13 +94,7 @@ def catch_up(
         account = call_topview(topview, lambda client: client.check_account())
         watcher.progress.credits_left = account.remain_credit
         watcher.doing = OPENING
-        config = catch_up_config(
-            products=list(products),
-            stages=list(stages),
-            force=force,
-            everything=force and not products,
-            **more,
-        )
+        config = _config(products, stages, force, more)
         config["loggers"] = loggers((speech.log_level or "critical").upper())
         with open_instance() as instance, topview.ledger() as ledger:
             pair(instance, ledger, topview)
@@ -131,6 +134,61 @@ def catch_up(
                     }
                     say_json(summary_document(progress, run_id, left) | sums)
     return code
+
+
+def submit(
+    url: str,
+    products: Sequence[str],
+    stages: Sequence[str],
+    *,
+    as_json: bool,
+    force: bool,
+    **more: object,
+) -> None:
+    """Put the job catch_up into the queue of the Dagster whose UI is at `url`; print where it is.
+
+    Raises:
+        PipelineError: it was not taken; nothing was sent.
+    """
+    from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
+
+    stages_named(stages)
+    location, place = code_location(), urlsplit(url)
+    usable_catalogue(location.topview, products)
+    sign.now(f"Asking the Dagster at {url}")
+    client = DagsterGraphQLClient(
+        str(place.hostname), place.port, use_https=place.scheme == "https", path_prefix=place.path
+    )
+    try:
+        with stop.calling(lambda: None):  # a run that is queued must be named
+            run_id = client.submit_job_execution(
+                location.topview.outline.of(CATCH_UP),
+                repository_location_name=location.name,
+                repository_name="__repository__",
+                run_config=_config(products, stages, force, more),
+                tags={"user": person()},
+            )
+    except DagsterGraphQLClientError as error:
+        reason = one_line(" ".join(map(str, error.args)))[:MOST_REASON]
+        fix = "Name the address of your Dagster UI: --launch http://HOST:PORT"
+        raise CannotStart(f"Dagster did not take the run ({reason})", url, fix) from error
+    address = f"{url}/runs/{run_id}"
+    if as_json:
+        say_json({"event": "launched", "run_id": run_id, "url": address})
+    else:
+        say(f"Dagster has the run {run_id} in its queue: {address}")
+
+
+def _config(
+    products: Sequence[str], stages: Sequence[str], force: bool, more: Mapping[str, object]
+) -> dict[str, object]:
+    return catch_up_config(
+        products=list(products),
+        stages=list(stages),
+        force=force,
+        everything=force and not products,
+        **more,
+    )
 
 
 def _say_where(console: Console, store: str, progress: Progress) -> None:

@@ -29,7 +29,8 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.run import pair
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.settings import project_root, unknown_variables
+from topview_pipeline.setting_types import project_root
+from topview_pipeline.settings import unknown_variables
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
@@ -59,12 +60,12 @@ class NotReady(PipelineError):
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
     """Look whether a run could start: settings, catalogue, ledger, store, account, Dagster.
 
-    It spends nothing. It makes the ledger and the dagster.yaml when there is none.
+    It spends nothing. It makes the ledger when there is none.
 
     Exit codes: 0 ready, 1 a run could start, and a line says what to fix, 2 it could not.
     """
@@ -127,7 +128,7 @@ def _findings() -> Iterator[Finding]:
 
 def _judge(setting: str | None) -> str:
     open_judge(setting)
-    return f"{setting}: it can be called"
+    return f"{setting}: can be called"
 
 
 def _looked(name: str, look: Callable[[], str]) -> Finding:
@@ -188,12 +189,12 @@ def _store(topview: TopviewResource) -> str:
     config, store = topview.config, topview.store
     store.check_writable(account_id(config.base_url, config.require_uid()))
     if store.local_root is None:
-        return f"{store.location}: it takes files"
+        return f"{store.location}: can be written"
     free = shutil.disk_usage(store.local_root).free
     what = f"{free / 1e9:,.0f} GB free" if free >= 1e10 else f"{free / 1e9:.1f} GB free"
     if free < _ENOUGH_BYTES:
         raise NotReady(what, store.location, "Free space, or let TOPVIEW_STORE name another place.")
-    return f"{store.location}: it takes files, {what}"
+    return f"{store.location}: can be written, {what}"
 
 
 def _ledger(topview: TopviewResource, instance: list[DagsterInstance]) -> str:
@@ -211,6 +212,6 @@ def _account(topview: TopviewResource) -> str:
     where = f"{config.uid} at {config.base_url}"
     if detail.remain_credit is not None and detail.remain_credit <= 0:
         raise CannotStart(
-            "no credits are left", where, "Buy some, or wait until there are new ones."
+            "no credits are left", where, "Buy some, or wait until your plan adds some."
         )
     return f"{where}: the key is accepted, {left} left, {counted(config.slots, 'slot')}"

@@ -1,5 +1,5 @@
-"""Shell completion of product ids, stages and task states. It is quick, asks no server, and never
-fails: a shell would print the error between two keystrokes.
+"""Shell completion of product ids and stages. It is quick, asks no server, and never fails: a shell
+would print the error between two keystrokes.
 """
 
 from __future__ import annotations
@@ -47,10 +47,3 @@ def complete_stage(_context: click.Context, _parameter: Any, incomplete: str) ->
     from topview_pipeline.stages import STAGES
 
     return _starting((stage.key for stage in STAGES), incomplete)
-
-
-def complete_state(_context: click.Context, _parameter: Any, incomplete: str) -> list[str]:
-    """The states of a task."""
-    from topview_pipeline.ledger import TaskState
-
-    return _starting((state.value for state in TaskState), incomplete)

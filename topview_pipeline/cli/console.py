@@ -14,6 +14,7 @@ import io
 import json
 import math
 import os
+import re
 import socket
 import sys
 import threading
@@ -188,6 +189,13 @@ class Credits(click.FloatRange):
         if not math.isfinite(amount):
             self.fail(f"{value!r} is not an amount of credits; give a number from 0.", param, ctx)
         return amount
+
+
+def web_address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    """The address of a web server, as an option's callback: without a slash at its end."""
+    if url is not None and not re.fullmatch(r"https?://[^/?#\s@]+(/[^?#\s]*)?", url):
+        raise click.BadParameter(f"{url!r} is no URL; write http://HOST:PORT.")
+    return url and url.rstrip("/")
 
 
 def given(option: Literal["defs", "pipeline"]) -> str | None:

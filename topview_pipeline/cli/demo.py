@@ -18,7 +18,7 @@ from typing import Final, Literal
 import click
 
 from topview_pipeline.cli.console import CannotStart, given
-from topview_pipeline.settings import project_root
+from topview_pipeline.setting_types import project_root
 
 PROGRAM: Final = "topview-pipeline"
 DEMO_PROGRAM: Final = f"{PROGRAM} --demo"
@@ -101,6 +101,10 @@ class DemoHome:
 
         for name in [name for name in os.environ if name.upper().startswith("TOPVIEW_")]:
             del os.environ[name]
+        if not (self.folder / "dagster" / "dagster.yaml").exists():
+            from topview_pipeline.cli.environment import make_dagster_home
+
+            make_dagster_home(self.folder / "dagster")
         account, served = SandboxConfig(), f"http://127.0.0.1:{self.port('media')}"
         os.environ |= {
             "DAGSTER_HOME": str(self.folder / "dagster"),

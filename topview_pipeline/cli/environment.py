@@ -17,7 +17,8 @@ from topview_pipeline.cli.console import WORDS, CannotStart, given, is_demo, say
 from topview_pipeline.defs.apart import check_apart
 from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.settings import PipelineConfig, project_root
+from topview_pipeline.setting_types import project_root
+from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stop import stop
 from topview_pipeline.text import counted, one_line, without_queries
 
@@ -33,7 +34,7 @@ OPENING: Final = "Opening the ledger and Dagster's history"
 READING_FILES: Final = "Reading the products' photos and other files"
 _OURS: Final = "topview_pipeline.definitions"
 _SHOWN_PROBLEMS: Final = 20
-_MOST_REASON: Final = 200
+MOST_REASON: Final = 200
 """Characters of an error of Dagster's, which may hold the whole schema of a file."""
 
 
@@ -79,7 +80,7 @@ def _module(locations: Mapping[str, str]) -> str:
         return given("defs") or _OURS
     first, *others = locations
     if others:
-        what = f"there are the code locations {', '.join(locations)}"
+        what = f"it has the code locations {', '.join(locations)}"
         raise CannotStart(what, str(project_root()), f"Name one: --defs {first}")
     return first
 
@@ -94,7 +95,7 @@ def _locations() -> dict[str, str]:
     try:
         return locations_in(folder)
     except Exception as error:  # there is no common class of Dagster's and the parsers' errors
-        reason = one_line(str(error))[:_MOST_REASON]
+        reason = one_line(str(error))[:MOST_REASON]
         what = f"its code locations cannot be read ({reason})"
         fix = "Correct its workspace.yaml or pyproject.toml: `dagster dev` reads them too."
         raise CannotStart(what, str(folder), fix) from error
@@ -108,7 +109,7 @@ def _loaded(module: str) -> tuple[Definitions, list[TopviewResource]]:
         defs = definitions_in(module)
     except Exception as error:
         # The module is a person's own: anything may come.
-        reason = f"{type(error).__name__}: {one_line(without_queries(str(error)))[:_MOST_REASON]}"
+        reason = f"{type(error).__name__}: {one_line(without_queries(str(error)))[:MOST_REASON]}"
         fix = "Name the module that `dagster dev -m` or `dg dev` loads, from where it can be found."
         raise CannotStart(f"its definitions cannot be loaded ({reason})", module, fix) from error
     resources = (defs.resources or {}).values()
@@ -144,7 +145,7 @@ def _chosen(found: Sequence[TopviewResource], where: str) -> TopviewResource:
         name = found[0].outline.name  # the environment's, beside what `dg` scaffolded
     if name is None and len(found) > 1:
         fix = f"Name one: --pipeline {found[0].outline.name}"
-        raise CannotStart(f"there are the pipelines {names}", where, fix)
+        raise CannotStart(f"it has the pipelines {names}", where, fix)
     chosen = [one for one in found if name in (None, one.outline.name)]
     if not chosen:
         fix = f"There is {names}." if len(found) == 1 else f"There are {names}."
@@ -219,7 +220,7 @@ def say_problems(console: Console, catalogue: Catalogue, products: Sequence[str]
 
 
 def prepare_home() -> None:
-    """Make sure that DAGSTER_HOME is set, exists and has a dagster.yaml; one there stays as is."""
+    """Make sure that DAGSTER_HOME is set and is there; one of our own gets our dagster.yaml."""
     named = os.environ.get("DAGSTER_HOME", "").strip()
     home = Path(named) if named else project_root() / ".dagster_home"
     if not home.is_absolute():
@@ -229,18 +230,19 @@ def prepare_home() -> None:
             f"DAGSTER_HOME is {named!r}; Dagster needs an absolute path. "
             f'Set it like this: export DAGSTER_HOME="{meant}"'
         )
-    write_dagster_yaml(home)
-    os.environ["DAGSTER_HOME"] = str(home)
+    make_dagster_home(home, with_yaml=not named)
     if not named:
+        os.environ["DAGSTER_HOME"] = str(home)
         click.echo(f"DAGSTER_HOME is not set; using {home}", err=True)
 
 
-def write_dagster_yaml(home: Path) -> bool:
-    """Write our dagster.yaml into a Dagster home, and return False if there is one already."""
+def make_dagster_home(home: Path, *, with_yaml: bool = True) -> bool:
+    """Make the folder and our dagster.yaml in it; True if that is new: it is never replaced."""
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with (home / "dagster.yaml").open("x", encoding="utf-8") as file:
-            file.write(DAGSTER_YAML)
+        if with_yaml:
+            with (home / "dagster.yaml").open("x", encoding="utf-8") as file:
+                file.write(DAGSTER_YAML)
     except FileExistsError:
         if home.is_dir():
             return False
@@ -251,7 +253,7 @@ def write_dagster_yaml(home: Path) -> bool:
             f"DAGSTER_HOME {home} cannot be written ({error.strerror}). "
             "Set it to a folder of yours."
         ) from error
-    return True
+    return with_yaml
 
 
 def open_instance(*, advise: bool = True) -> DagsterInstance:
@@ -265,8 +267,8 @@ def open_instance(*, advise: bool = True) -> DagsterInstance:
     except Exception as error:
         # Dagster raises what its configured storages raise: no common class.
         where = f"DAGSTER_HOME {os.environ['DAGSTER_HOME']}"
-        reason = one_line(str(error))[:_MOST_REASON]
-        fix = "Correct its dagster.yaml, or remove it: a new one is written."
+        reason = one_line(str(error))[:MOST_REASON]
+        fix = "Correct its dagster.yaml."
         raise CannotStart(f"Dagster cannot use it: {reason}", where, fix) from error
     if advise and (lacks := advice(instance)):
         click.echo(lacks, err=True)

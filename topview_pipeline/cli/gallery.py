@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, person, say, say_json
+from topview_pipeline.cli.console import CannotStart, person, say, say_json, web_address
 from topview_pipeline.cli.demo import PROGRAM, program
 from topview_pipeline.cli.environment import open_instance, pipeline
 from topview_pipeline.cli.review import gate_option
@@ -53,9 +53,12 @@ _OPEN_SECONDS: Final = 3.0
 )
 @click.option("--no-open", is_flag=True, help="Only write it.")
 @click.option("--serve", is_flag=True, help="Serve page and files on loopback until Ctrl-C.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Of --serve. Default: a free one.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of --serve. Default: a free one.")
 @click.option(
-    "--dagster-url", metavar="URL", help="Where your Dagster UI is: the page links to it."
+    "--dagster-url",
+    metavar="URL",
+    callback=web_address,
+    help="Address of your Dagster UI, for links from the page.",
 )
 @gate_option
 @click.option(
@@ -72,18 +75,15 @@ def gallery(
 ) -> None:
     """Write a page on which you see and review every product, and open it.
 
-    It is one HTML file that needs no server: beside a store on this machine its links are relative;
-    with a remote store they are TOPVIEW_MEDIA_URL's, else the store's own. Your decisions are a
-    list for `review --from`. It spends nothing and needs no key. With --serve the page saves
-    decisions itself, and is written again whenever it is loaded.
-
-    Exit codes: 0 written, 2 nothing could be shown.
+    It is one HTML file that needs no server; it makes a list of your decisions for `review --from`.
+    With --serve the page saves decisions itself, and is written again whenever it is loaded. It
+    spends nothing and needs no key.
     """
     if serve:
         _serve(output, port or 0, dagster_url, gate, may_open=not no_open)
         return
     if port is not None:
-        raise CannotStart("--port is of --serve", fix="Add --serve, or leave --port out.")
+        raise CannotStart("--port goes with --serve", fix="Add --serve, or leave --port out.")
     page, report = write_page(output, program=program(), dagster_url=dagster_url, gate=gate)
     if as_json:
         counts = Counter(product.status for product in report.products)
@@ -162,7 +162,7 @@ def write_page(
             past=read_past(report, ledger),
             key=f"{ledger.account} {ledger.pipeline}",
             program=program,
-            dagster=_in_dagster(dagster_url, outline.key(VIDEO.key).path),
+            dagster=dagster_url and _in_dagster(dagster_url, outline.key(VIDEO.key).path),
         )
     try:
         return page.write(folder, name), report
@@ -173,14 +173,10 @@ def write_page(
         ) from error
 
 
-def _in_dagster(url: str | None, key: Sequence[str]) -> str | None:
+def _in_dagster(url: str, key: Sequence[str]) -> str:
     """The address of a partition's page, up to its name."""
-    if url is None:
-        return None
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise CannotStart(f"{url!r} is no URL", "--dagster-url", "Write http://HOST:PORT.")
     asset = "/".join(quote(part, safe="") for part in key)
-    return f"{url.rstrip('/')}/assets/{asset}?view=partitions&partition="
+    return f"{url}/assets/{asset}?view=partitions&partition="
 
 
 def served_page(

@@ -91,8 +91,6 @@ def init(folder: Path) -> None:
     """Make FOLDER (default: this one) a project: a catalogue to edit, photos, and settings.
 
     It works on the sandbox at once. A file that is there already is left as it is.
-
-    Exit codes: 0 everything is there, 2 it cannot be written.
     """
     try:
         written = _write(folder.absolute())
@@ -121,7 +119,7 @@ def init(folder: Path) -> None:
 
 def _write(folder: Path) -> dict[str, bool]:
     """Write what is missing; by name, True where a file was written."""
-    from topview_pipeline.cli.environment import write_dagster_yaml
+    from topview_pipeline.cli.environment import make_dagster_home
     from topview_pipeline.sandbox.config import SandboxConfig
 
     account = SandboxConfig()
@@ -153,5 +151,5 @@ def _write(folder: Path) -> dict[str, bool]:
             path.write_text(texts[name], encoding="utf-8")
         else:
             shutil.copyfile(pictures[name], path)
-    written[f"{home.name}/dagster.yaml"] = write_dagster_yaml(home)
+    written[f"{home.name}/dagster.yaml"] = make_dagster_home(home)
     return written

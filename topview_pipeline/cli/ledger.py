@@ -18,13 +18,13 @@ _LOST: Final = (
 )
 _MOVED: Final = (
     "Is this store mounted? Results that are not in it are downloaded again, free, as long as "
-    "Topview has them (7 days). Older ones are held: only force makes, and pays, them again."
+    "Topview has them (7 days). Older ones are held: only --force makes them again, and pays."
 )
 
 
 @click.group()
 def ledger() -> None:
-    """Look after the ledger: its store, its tables, its move to another database."""
+    """Pair the ledger with its store, make its tables, copy it to another database."""
 
 
 @ledger.command()
@@ -34,8 +34,6 @@ def adopt(yes: bool) -> None:
 
     For a ledger that was lost, and for a store that was moved or is new. Nothing is sent, and it
     needs no key. What the store has is taken over by the runs that want it, free.
-
-    Exit codes: 0 they know each other, 2 nothing was done.
     """
     topview = pipeline()
     store = topview.store
@@ -62,8 +60,6 @@ def upgrade() -> None:
 
     Before an upgrade, as a role that may make tables: a Helm pre-upgrade hook. It sends nothing,
     needs no account, and changes nothing in a ledger that has them.
-
-    Exit codes: 0 the ledger has the tables of this program, 2 it has others, or none can be made.
     """
     from topview_pipeline.ledger.database import Database
     from topview_pipeline.ledger.schema import VERSION
@@ -81,8 +77,6 @@ def copy_(source: str, target: str) -> None:
 
     Both are URLs as TOPVIEW_LEDGER_URL takes them; PGPASSWORD keeps a password out of them. It is
     refused while a run is at work.
-
-    Exit codes: 0 all rows are in TARGET, 2 nothing was copied.
     """
     from topview_pipeline.ledger.transfer import copy_ledger
 
@@ -92,4 +86,4 @@ def copy_(source: str, target: str) -> None:
     where, counts = copy_ledger(*urls)
     rows = ", ".join(f"{count} in {name}" for name, count in counts.items() if count)
     say(f"Copied {counted(sum(counts.values()), 'row')} ({rows or 'none'}) to {where}.")
-    say("Let TOPVIEW_LEDGER_URL name it in every process, and use the old one no more.")
+    say("Let TOPVIEW_LEDGER_URL name it in every process, and stop using the old one.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.console import Console
@@ -14,7 +14,22 @@ from topview_pipeline.cli.environment import call_topview, pipeline
 if TYPE_CHECKING:
     from topview_pipeline.topview.client import TopviewClient
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+_VOICE: Final = {
+    "voice_id": "voice_id",
+    "name": "voice_name",
+    **{name: name for name in ("language", "gender", "age", "style", "accent")},
+}
+_CAPTION: Final = {"caption_id": "caption_id", "picture": "thumbnail"}
+_AVATAR: Final = {
+    "avatar_id": "avatar_id",
+    "gender": "gender",
+    "category": "categories",
+    "ethnicity": "ethnicities",
+    "voice_id": "voice_id",
+    "picture": "picture",
+}
+"""The columns of each list, with the fields of its entries."""
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _gender = click.option("--gender", help="Only this gender.")
 
 
@@ -22,42 +37,18 @@ _gender = click.option("--gender", help="Only this gender.")
 @click.option("--language", help="Only this language, or a part of its name.")
 @_gender
 @click.option("--name", help="Only names with this text.")
-@click.option("--custom", is_flag=True, help="The voices that the account had cloned.")
+@click.option("--custom", is_flag=True, help="Only the voices that the account had cloned.")
 @_as_json
-def voices(
-    language: str | None, gender: str | None, name: str | None, custom: bool, as_json: bool
-) -> None:
+def voices(custom: bool, as_json: bool, **wanted: str | None) -> None:
     """List voices, for the column voice_id. It spends nothing."""
-
-    async def read(client: TopviewClient) -> list[dict[str, str]]:
-        return [
-            {
-                "voice_id": one.voice_id,
-                "name": one.voice_name or "",
-                "language": one.language or "",
-                "gender": one.gender or "",
-                "age": one.age or "",
-                "style": one.style or "",
-                "accent": one.accent or "",
-            }
-            for one in await client.voices(custom=custom)
-        ]
-
-    _list("voice", read, {"language": language, "gender": gender, "name": name}, as_json)
+    _list("voice", _VOICE, lambda client: client.voices(custom=custom), wanted, as_json)
 
 
 @click.command()
 @_as_json
 def captions(as_json: bool) -> None:
     """List caption styles, for the column caption_id. It spends nothing."""
-
-    async def read(client: TopviewClient) -> list[dict[str, str]]:
-        return [
-            {"caption_id": one.caption_id, "picture": one.thumbnail or ""}
-            for one in await client.captions()
-        ]
-
-    _list("caption style", read, {}, as_json)
+    _list("caption style", _CAPTION, lambda client: client.captions(), {}, as_json)
 
 
 @click.command()
@@ -65,35 +56,24 @@ def captions(as_json: bool) -> None:
 @click.option("--category", help="Only this category, or a part of its name.")
 @click.option("--ethnicity", help="Only this ethnicity, or a part of its name.")
 @_as_json
-def avatars(gender: str | None, category: str | None, ethnicity: str | None, as_json: bool) -> None:
+def avatars(as_json: bool, **wanted: str | None) -> None:
     """List Topview's public avatars, for the column avatar_id. It spends nothing."""
-
-    async def read(client: TopviewClient) -> list[dict[str, str]]:
-        return [
-            {
-                "avatar_id": one.avatar_id,
-                "gender": one.gender or "",
-                "category": ", ".join(one.categories),
-                "ethnicity": ", ".join(one.ethnicities),
-                "voice_id": one.voice_id or "",
-                "picture": one.picture or "",
-            }
-            for one in await client.avatars()
-        ]
-
-    wanted = {"gender": gender, "category": category, "ethnicity": ethnicity}
-    _list("avatar", read, wanted, as_json)
+    _list("avatar", _AVATAR, lambda client: client.avatars(), wanted, as_json)
 
 
 def _list(
     noun: str,
-    read: Callable[[TopviewClient], Awaitable[Sequence[Mapping[str, str]]]],
+    fields: Mapping[str, str],
+    read: Callable[[TopviewClient], Awaitable[Sequence[object]]],
     wanted: Mapping[str, str | None],
     as_json: bool,
 ) -> None:
     """Print the entries that have what is wanted: gender as a whole word, else as a part."""
     filters = {key: text.strip().lower() for key, text in wanted.items() if text}
-    everything = call_topview(pipeline(), read)
+    everything = [
+        {key: _cell(getattr(one, name)) for key, name in fields.items()}
+        for one in call_topview(pipeline(), read)
+    ]
     found = [
         one
         for one in everything
@@ -105,11 +85,15 @@ def _list(
     if as_json:
         say_json(found)
     elif found:
-        console, columns = Console(), [key for key in found[0] if key != "picture"]
+        console, columns = Console(), [key for key in fields if key != "picture"]
         say_rows(console, columns, [[one[key] for key in columns] for one in found])
-        if console.is_terminal and "picture" in found[0]:
+        if console.is_terminal and "picture" in fields:
             say("Links to their pictures: --json", console)
     else:
         has = {key: sorted({one[key] for one in everything if one[key]}) for key in filters}
         known = "; ".join(f"{key}: {', '.join(names[:20])}" for key, names in has.items() if names)
-        say(f"No {noun} is like that{f'. There is {known}' if known else ''}.")
+        say(f"No {noun} fits{f'. There is {known}' if known else ''}.")
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else value or ""

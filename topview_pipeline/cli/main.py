@@ -15,11 +15,11 @@ from topview_pipeline.stop import INTERRUPTED, stop
 
 _COMMANDS: Final[Mapping[str, str]] = {
     "init": "Make a project folder: a catalogue to edit, and settings.",
-    "check": "Look whether everything is ready for a run.",
+    "check": "Check that everything is ready for a run.",
     "run": "Bring the catalogue up to date.",
     "plan": "Show what a run would make, why, and for how much.",
-    "tasks": "Look at submitted tasks, and settle what only a person can.",
-    "ledger": "Look after the ledger: its store, its tables, its move.",
+    "tasks": "Show submitted tasks, and settle lost answers.",
+    "ledger": "Pair the ledger with its store, make its tables, copy it.",
     "review": "Decide which scenes become videos, for many products at once.",
     "choose": "Choose the scene that becomes a product's video.",
     "export": "Copy the finished videos to a folder.",
@@ -42,7 +42,10 @@ _WITHOUT_PIPELINE: Final = frozenset({"demo", "init", "sandbox", "ui"})
 _ASK_TOPVIEW: Final = frozenset({"run", "plan", "check", "probe", "voices", "captions", "avatars"})
 """On the demo they have its local Topview."""
 
-_MODULES: Final = dict.fromkeys(("voices", "captions", "avatars"), "lists")
+_MODULES: Final = {
+    **dict.fromkeys(("voices", "captions", "avatars"), "lists"),
+    "choose": "review",
+}
 """Of commands that share one."""
 
 
@@ -113,8 +116,11 @@ class _Commands(click.Group):
 def main(context: click.Context, demo: bool) -> None:
     """Turn a product catalogue into product videos, with Dagster and Topview.ai.
 
-    Settings are environment variables; `.env` in the project folder is read too, and wins over the
+    Settings are environment variables; `.env` in the project folder is read too, and goes over the
     environment, as in Dagster. `topview-pipeline init` makes a project folder.
+
+    Exit codes: 0 all done, 1 some failed, 2 nothing could start, 3 some still pending or held,
+    130 stopped by Ctrl-C.
     """
     if context.invoked_subcommand in _END_IN_THEIR_OWN_WAY:
         stop.release()
@@ -144,6 +150,6 @@ def load_settings() -> None:
     """Let the .env beside workspace.yaml set the environment."""
     from dotenv import load_dotenv
 
-    from topview_pipeline.settings import project_root
+    from topview_pipeline.setting_types import project_root
 
     load_dotenv(project_root() / ".env", override=True)

@@ -24,8 +24,6 @@ def metrics(port: int | None, host: str, file: Path | None) -> None:
     """Print the numbers of the account in OpenMetrics: credits, slots, tasks, health.
 
     They come from the ledger. It spends nothing and needs no key.
-
-    Exit codes: 0 printed, written or served to the end, 2 they cannot be read.
     """
     try:
         from prometheus_client import CollectorRegistry, start_http_server, write_to_textfile

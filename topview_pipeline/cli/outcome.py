@@ -1,19 +1,21 @@
-"""The outcome of a run: what was made, one entry for each trouble, and what a stop left behind."""
+"""The outcome of a run: what was made, refused scenes, and what a stop left behind."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 
+from topview_pipeline.catalogue import Product
+from topview_pipeline.catalogue.references import shown
 from topview_pipeline.cli.console import in_credits, say, say_rows
 from topview_pipeline.cli.progress import Key, Progress, left_over
-from topview_pipeline.cli.refused import Refused
 from topview_pipeline.cli.watcher import AT_TOPVIEW
 from topview_pipeline.defs.failures import Entry, entries_of, not_finished
 from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.stages import SCENE, WhenNoFace, needs_face
 from topview_pipeline.text import counted
 
 
@@ -120,6 +122,55 @@ class Left:
 
 def _cost(task: Task) -> float | None:
     return task.estimate if task.cost_credits is None else task.cost_credits
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Scenes of one template or avatar, and one mode; `credits` as Topview booked them."""
+
+    template: str
+    mode: str
+    scenes: int
+    credits: float
+
+
+def refused_scenes(
+    ledger: Ledger, products: Collection[Product], when_no_face: WhenNoFace
+) -> list[Refused]:
+    """The refused scenes of the pipeline so far, the most expensive template first.
+
+    Args:
+        products: of the catalogue; their templates are called by their files.
+    """
+    speak = {one.product_id for one in products if when_no_face == "fail" and needs_face(one.mode)}
+    known = ledger.history.refused(SCENE.key)
+    rows = [row for row in known if not row.is_faceless or row.product_id in speak]
+    if not rows:
+        return []
+    names = _names_of_templates(ledger, products)
+    sums: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        request = row.request or {}
+        template = request.get("templateImageFileId")
+        avatar = f"avatar {request.get('avatarId')}"
+        name = names.get(template, f"template {template}") if template else avatar
+        sums[name, row.mode or ""].append(row.cost_credits or 0.0)
+    found = [
+        Refused(template, mode, len(costs), round(sum(costs), 2))
+        for (template, mode), costs in sums.items()
+    ]
+    return sorted(found, key=lambda one: (-one.credits, one.template, one.mode))
+
+
+def _names_of_templates(ledger: Ledger, products: Iterable[Product]) -> dict[str, str]:
+    """Templates of the catalogue by their file ids at Topview, as far as they are known."""
+    refs = {one.template_image for one in products if one.template_image is not None}
+    names = {}
+    for ref, (_, sha256) in ledger.hashes.get_many(refs).items():
+        file_id = ledger.uploads.find(sha256)
+        if file_id is not None:
+            names[file_id] = shown(ref)
+    return names
 
 
 def say_refused(console: Console, refused: Sequence[Refused]) -> None:

@@ -34,9 +34,8 @@ from topview_pipeline.cli.environment import (
     say_problems,
     usable_catalogue,
 )
-from topview_pipeline.cli.outcome import say_refused
+from topview_pipeline.cli.outcome import Refused, refused_scenes, say_refused
 from topview_pipeline.cli.progress import balance, left_over
-from topview_pipeline.cli.refused import Refused, refused_scenes
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
 from topview_pipeline.defs.run import pair
@@ -52,7 +51,7 @@ from topview_pipeline.plan.trial import (
     with_lengths,
     within_limits,
 )
-from topview_pipeline.settings import SettingsError
+from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.stages import STAGES, ProofLists, stages_named
 from topview_pipeline.text import counted, in_common, in_few_lines, one_line
 
@@ -231,8 +230,8 @@ def _proved(
     if proved.left:
         left = counted(len(proved.left), "product")
         notes.append(
-            f"Not looked into within {_PROOF_SECONDS:g} s: {left}, such as "
-            f"{', '.join(proved.left[:3])}. A run does so before it pays."
+            f"Not checked within {_PROOF_SECONDS:g} s: {left}, such as "
+            f"{', '.join(proved.left[:3])}. A run checks them before it pays."
         )
     return proved, notes
 

@@ -39,7 +39,7 @@ from topview_pipeline.cli.findings import DIFFERENT, NOT_SEEN, document
 from topview_pipeline.defs.run import pair
 from topview_pipeline.engine import Context, Engine, Failed, Held, Made, ProductWork, RunInfo
 from topview_pipeline.ledger import LIVE, Ledger, Task, TaskState
-from topview_pipeline.settings import DEFAULT_PRICES, CatalogueDefaults
+from topview_pipeline.settings import CatalogueDefaults
 from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, STAGES, VIDEO
 from topview_pipeline.stop import stop
 from topview_pipeline.topview.errors import QueryError
@@ -86,8 +86,6 @@ def probe(context: click.Context, spend: float | None, out: Path) -> None:
 
     Without --spend it only reads, uploads a sample photo and cuts it out, which is free. What it
     makes is kept in the store and never paid twice: probe again for what is still missing.
-
-    Exit codes: 0 all done, 1 some failed, 2 nothing could start, 3 some still pending or held.
     """
     topview = pipeline()
     before = _earlier(out, topview.config.base_url)
@@ -143,17 +141,9 @@ def _say(found: Mapping[str, Any], out: Path, spent: float, limit: float) -> Non
     )
     if spent > limit:
         over = f"the limit was {in_credits(limit)}; nothing more was sent"
-        say(f"A price was higher than believed: {over}.", console, style="red")
-    believed = DEFAULT_PRICES.find
-    news = [
-        f"{name}={text}"
-        for name, text in found["prices"].items()
-        if (price := believed(*name.split("/"))) is None
-        or f"{price.credits:g}{'/s' if price.a_second else ''}" != text
-    ]
-    if news:
-        say(f'For another ledger than this one: TOPVIEW_PRICES="{", ".join(news)}"', console)
-    say(f"{out} has it all; a sandbox follows it: sandbox --contract {out}", console)
+        say(f"A price was higher than expected: {over}.", console, style="red")
+    say(f"Estimate by its prices and times: TOPVIEW_CONTRACT={out}", console)
+    say(f"A sandbox that answers so: topview-pipeline sandbox --contract {out}", console)
 
 
 class _Probe:
@@ -422,7 +412,7 @@ class _Probe:
                 return
             self.seen.refused[rung] = end.task
         self.code = max(self.code, SOME_FAILED)
-        say("Topview took no video, with voice and caption neither: contract.json has the codes.")
+        say("Topview took no video, neither with voice and caption nor without: see the contract.")
 
     # What remains of it
 

@@ -46,12 +46,9 @@ def _days(_: click.Context, __: click.Parameter, given: str) -> int:
 def purge(days: int, media: bool, dry_run: bool, yes: bool) -> None:
     """Forget products that left the catalogue long ago.
 
-    Their partitions go, and the decisions about them. With --media also their pictures and videos
-    in the store, and their tasks in the ledger, with script, requests and the ids of uploaded
-    photos and faces: a product that comes back is paid for again. What another product shares is
-    kept. Dagster keeps its events, and Topview what it has.
-
-    Exit codes: 0 done or shown, 2 nothing was done.
+    Their partitions go, and the decisions about them. With --media also their files in the store
+    and their tasks in the ledger, with scripts, requests and ids of uploads: a product that comes
+    back is paid again. What another product shares is kept, and so are Dagster's events.
     """
     topview = pipeline()
     with open_instance() as instance, topview.ledger() as ledger:

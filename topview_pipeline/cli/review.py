@@ -1,8 +1,9 @@
-"""`topview-pipeline review`: a person decides, for many products at once, which scenes go on."""
+"""`topview-pipeline review` and `choose`: a person decides which scenes become videos."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TextIO
 
 import click
@@ -14,13 +15,15 @@ from topview_pipeline.cli.demo import program
 from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
 from topview_pipeline.cli.run import ids_in
 from topview_pipeline.defs.data_versions import materialized_versions
-from topview_pipeline.defs.decisions import Decisions, decide, waiting
+from topview_pipeline.defs.decisions import Decisions, after_choice, choose_scene, decide, waiting
+from topview_pipeline.plan import PlannedStage
 from topview_pipeline.settings import GATES, Gate
+from topview_pipeline.stages import SCENE, VIDEO
 from topview_pipeline.text import counted
 
 _COLUMNS: Final = ("product", "stage", "scene", "verdict", "credits", "waits because")
 _NOTHING: Final = (
-    "Nothing waits for a person. What only the --gate of a run holds: review --gate approve"
+    "Nothing waits for a person. For what only a run's --gate holds: review --gate approve"
 )
 
 gate_option: Final = click.option(
@@ -44,15 +47,15 @@ def _many(
 
 
 @click.command()
-@_many("--approve", "Let this product go on.")
+@_many("--approve", "Approve this product's scene.")
 @_many("--reject", "Spend nothing more on this product's scene; say --why.")
-@_many("--choose", "Let it go on with this one of its scenes, from 1.", "ID=N")
-@_many("--again", "Have the next run remake its scene, and pay again.")
+@_many("--choose", "Approve scene N of its scenes, counted from 1.", "ID=N")
+@_many("--again", "Remake its scene in the next run, and pay again.")
 @click.option(
     "--from",
     "listed",
     type=click.File(encoding="utf-8-sig"),
-    help="Decide as this list of the gallery says; -: standard input.",
+    help="Take the decisions from this list of the gallery; -: from standard input.",
 )
 @click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
 @gate_option
@@ -62,14 +65,14 @@ def review(
 ) -> None:
     """List the products that wait for a person, or decide about them.
 
-    A decision is about the scene (or the cut-out that waits) that is there now: a new one needs a
-    new decision. It spends nothing; the next run goes on.
-
-    Exit codes: 0 listed or decided, 2 there is no such product or scene: then nothing is decided.
+    A decision is about what is there now: a new scene needs a new decision. It spends nothing; the
+    next run goes on.
     """
     topview = pipeline()
     if listed is not None and any(given.values()):
-        raise CannotStart("--from goes alone", fix="Write the other decisions into the list.")
+        raise CannotStart(
+            "--from cannot go with other decisions", fix="Write the other decisions into the list."
+        )
     if listed is not None or any(given.values()):
         decisions = Decisions.of(**given) if listed is None else Decisions.listed(_lines(listed))
         with topview.ledger() as ledger:
@@ -101,7 +104,7 @@ def _lines(listed: TextIO) -> Sequence[str]:
     try:
         return listed.read().split("\n")
     except UnicodeError as error:
-        raise CannotStart("it is no text in UTF-8", listed.name) from error
+        raise CannotStart("it is not UTF-8 text", listed.name) from error
 
 
 def _say_sums(console: Console, costs: Iterable[float]) -> None:
@@ -109,3 +112,40 @@ def _say_sums(console: Console, costs: Iterable[float]) -> None:
     follow = in_credits(round(sum(costs), 2))
     say(f"{counted(len(costs), 'product')}; if they go on, about {follow} follow.", console)
     say(f"{program()} review --approve ID, --reject ID, --choose ID=N, --again ID", console)
+
+
+@click.command()
+@click.argument("product", shell_complete=complete_product)
+@click.argument("image", type=int)
+@click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
+def choose(product: str, image: int, why: str) -> None:
+    """Make the video of PRODUCT from IMAGE of its scenes, counted from 1.
+
+    The choice goes over the column chosen_image, and approves the scene. It counts for the scenes
+    that are there now. It spends nothing, and says what the next run makes and pays because of it.
+    """
+    topview = pipeline()
+    catalogue = usable_catalogue(topview, [product])
+    run = f"{program()} run --product {shlex.quote(product)} --stage"
+    with topview.ledger() as ledger, open_instance() as instance:
+        make_it = f"Make it first: {run} {SCENE.key}"
+        choose_scene(ledger, product, image, who=person(), why=why, make_it=make_it)
+        say(f"Scene {image} of {product} is chosen.")
+        if product not in catalogue.products:
+            say("Its row in the catalogue cannot be used now; fix it, then run.")
+            return
+        planned = after_choice(instance, topview, catalogue, ledger, product)
+    for line in _coming(planned[0] if planned else None, run):
+        say(line)
+
+
+def _coming(video: PlannedStage | None, run: str) -> Iterator[str]:
+    """Say what the next run makes because of a choice, and what that costs."""
+    if video is None:
+        yield "Its video is made from that scene already: there is nothing to make."
+    elif not video.submits:
+        yield f"The next run pays nothing for its video: {video.why}."
+    else:
+        cost = "a price not known yet" if video.credits is None else in_credits(video.credits)
+        yield f"To make its video from it, for about {cost}, run:"
+        yield f"  {run} {VIDEO.key}"

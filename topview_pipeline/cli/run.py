@@ -10,8 +10,9 @@ from typing import Any, Final
 import click
 
 from topview_pipeline.cli.completion import complete_product, complete_stage
-from topview_pipeline.cli.console import Credits, Speech, ask, sign
+from topview_pipeline.cli.console import Credits, Speech, ask, sign, web_address
 from topview_pipeline.settings import GATES
+from topview_pipeline.stop import stop
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -59,23 +60,23 @@ products_option: Final = click.option(
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Stop after this many products that need work."
 )
-@click.option("--force", is_flag=True, help="Make it again though it is there; it is paid again.")
+@click.option("--force", is_flag=True, help="Make again what exists; it is paid again.")
 @click.option(
     "--credit-limit",
     type=Credits(),
     metavar="CREDITS",
-    help="The most that this run may cost; what is over it is held for another run.",
+    help="Most credits of this run; what is over it is held for another run.",
 )
 @click.option(
     "--gate",
     type=click.Choice(GATES),
-    help="What waits for a person before its video is paid, over TOPVIEW_GATE and the rows.",
+    help="What waits for a person before its video is paid. Goes over TOPVIEW_GATE and the rows.",
 )
 @click.option(
     "--canary",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Of the products with one template or avatar, location or prompt, and mode, N go first.",
+    help="N products of each look go first; the others wait until these passed.",
 )
 @click.option(
     "--accept-change",
@@ -93,6 +94,14 @@ products_option: Final = click.option(
     type=click.Choice(_LEVELS, case_sensitive=False),
     help="Show Dagster's log from this level on, on standard error.",
 )
+@click.option(
+    "--launch",
+    callback=web_address,
+    is_flag=False,
+    flag_value="http://127.0.0.1:3000",
+    metavar="[URL]",
+    help="Let the Dagster whose UI is at URL do it, and end. Default: http://127.0.0.1:3000.",
+)
 @click.option("--dry-run", is_flag=True, help="Send nothing: only show the `plan`.")
 @click.pass_context
 def run(
@@ -106,6 +115,7 @@ def run(
     quiet: bool,
     verbose: bool,
     log_level: str | None,
+    launch: str | None,
     dry_run: bool,
     **options: Any,
 ) -> None:
@@ -113,8 +123,9 @@ def run(
 
     Ctrl-C sends nothing more, and says what is on its way; a second one ends at once.
 
-    Exit codes: 0 all done, 1 some failed (bad catalogue rows included), 2 nothing could start,
-    3 some still pending or held, 130 stopped by Ctrl-C, 143 by SIGTERM.
+    Exit codes: 0 all done (with --launch: it is in Dagster's queue), 1 some failed (bad catalogue
+    rows included), 2 nothing could start, 3 some still pending or held, 130 stopped by Ctrl-C,
+    143 by SIGTERM.
     """
     if dry_run:
         from topview_pipeline.cli.plan import plan
@@ -132,6 +143,9 @@ def run(
         click.echo("Reading the catalogue ...", err=as_json)
         sign.spoken()
 
-    from topview_pipeline.cli.catch_up import catch_up
+    from topview_pipeline.cli.catch_up import catch_up, submit
 
+    if launch is not None:
+        submit(launch, products, stages, as_json=as_json, force=force, **options)
+        context.exit(stop.code or 0)
     context.exit(catch_up(products, stages, speech=speech, force=force, **options))

@@ -13,14 +13,14 @@ import click
 from topview_pipeline.cli.console import CannotStart
 from topview_pipeline.cli.demo import free_port
 from topview_pipeline.sandbox.api.faults import FAULTS
-from topview_pipeline.settings import project_root
+from topview_pipeline.setting_types import project_root
 
 
 @click.command()
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="Default: that of TOPVIEW_BASE_URL when it is on this machine, else a free one, as 0.",
+    help="Default: the port of a TOPVIEW_BASE_URL on this machine, else a free one, as 0.",
 )
 @click.option("--speed", type=float, default=1.0, show_default=True, help="Divides durations.")
 @click.option(
@@ -34,17 +34,19 @@ from topview_pipeline.settings import project_root
     metavar="NAME=PROB",
     help=f"Inject a fault: {', '.join(FAULTS)}.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of durations and faults.")
-@click.option("--forget-after", type=float, metavar="SECONDS", help="When ids die.")
-@click.option("--credits", type=float, default=10_000.0, show_default=True, help="On the account.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of durations and faults."
+)
+@click.option("--forget-after", type=float, metavar="SECONDS", help="Forget ids after so long.")
+@click.option(
+    "--credits", type=float, default=10_000.0, show_default=True, help="Credits of the account."
+)
 @click.option(
     "--contract",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Answer as this file of `topview-pipeline probe` says.",
 )
-@click.option(
-    "--strict", is_flag=True, help="A video needs voice and caption, as its page marks them."
-)
+@click.option("--strict", is_flag=True, help="Refuse a video without voice or caption.")
 @click.option(
     "--state",
     "state_dir",
@@ -76,7 +78,7 @@ def sandbox(
             raise CannotStart(f"port {port} is in use", fix=fix)
         port = port or free_port()
         if is_own and (config.uid, config.api_key) == _own_account():
-            click.echo(f"The settings of {project_root()} lead to it.")
+            click.echo(f"The settings of {project_root()} use it.")
         else:
             click.echo("Point the pipeline at it:")
             click.echo(f"  export TOPVIEW_BASE_URL=http://127.0.0.1:{port}")

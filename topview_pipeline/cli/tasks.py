@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 
 from topview_pipeline.cli.candidates import save_candidates
-from topview_pipeline.cli.completion import complete_product, complete_stage, complete_state
+from topview_pipeline.cli.completion import complete_product, complete_stage
 from topview_pipeline.cli.console import (
     SOME_FAILED,
     CannotStart,
@@ -76,9 +76,9 @@ def tasks() -> None:
     "--state",
     "states",
     multiple=True,
+    type=click.Choice([state.value for state in TaskState]),
     metavar="STATE",
-    shell_complete=complete_state,
-    help="Only rows in this state.",
+    help="Only rows in this state. Repeatable.",
 )
 @click.option(
     "--product", metavar="ID", shell_complete=complete_product, help="Only this product's."
@@ -93,14 +93,9 @@ def list_rows(
 ) -> None:
     """List the newest task rows: what was submitted, where it stands, what it cost."""
     stages_named([stage] if stage else [])
-    known = {state.value: state for state in TaskState}
-    for state in states:
-        if state not in known:
-            raise CannotStart(f"there is no state {state!r}; there are {', '.join(known)}")
-    chosen = [known[state] for state in states]
     with pipeline().ledger() as ledger:
         rows, total = ledger.history.page(
-            states=chosen, product_id=product, stage=stage, limit=limit
+            states=list(map(TaskState, states)), product_id=product, stage=stage, limit=limit
         )
         now, own = ledger.now(), ledger.pipeline
     if as_json:
@@ -123,13 +118,13 @@ def list_rows(
 
 @tasks.command()
 @click.argument("row", type=int)
-@click.option("--no-open", is_flag=True, help="Only save the pictures, open no viewer.")
+@click.option("--no-open", is_flag=True, help="Save the pictures, and do not open their folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the ledger has, as JSON.")
 def show(row: int, no_open: bool, as_json: bool) -> None:
     """Show a ROW: what was sent and when, and what happened to it since.
 
-    For an unknown one, what it may be by Topview's credit log: each candidate's pictures or video
-    are saved in TOPVIEW_HOME, beside what was sent, and opened to compare.
+    An unknown one may be one of the tasks in Topview's credit log: their pictures or videos are
+    saved in TOPVIEW_HOME, beside what was sent, to compare.
     """
     topview = pipeline()
     with topview.ledger() as ledger:
@@ -156,15 +151,14 @@ def _show_candidates(
     candidates = _look_for(topview, ledger, task)
     if candidates:
         folder, store = topview.config.home / "candidates" / str(task.id), topview.store
-        titles = {one.topview_task_id: _candidate_line(one) for one in candidates}
-        page, troubles = call_topview(
-            topview, lambda client: save_candidates(client, ledger, store, task, titles, folder)
-        )
-        for trouble in troubles:
+        ids = [one.topview_task_id for one in candidates]
+        for trouble in call_topview(
+            topview, lambda client: save_candidates(client, ledger, store, task, ids, folder)
+        ):
             say(trouble)
-        say(f"to compare: {page}")
+        say(f"Pictures to compare: {folder}")
         if may_open and sys.stdout.isatty():
-            click.launch(str(page))
+            click.launch(str(folder))
     say(
         f"To decide: topview-pipeline tasks adopt {task.id} TOPVIEW_TASK_ID, or "
         f"topview-pipeline tasks void {task.id} --why TEXT"
@@ -180,8 +174,6 @@ def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
     """Say that an unknown ROW is the Topview task TOPVIEW_TASK_ID.
 
     Its result is then downloaded for that product instead of being made, and paid, again.
-
-    Exit codes: 0 adopted, 2 nothing was done.
     """
     topview = pipeline()
     topview.config.require_account()
@@ -211,10 +203,7 @@ def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
 @click.option("--why", required=True, metavar="TEXT", help="The reason, kept in the ledger.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def void(row: int, why: str, yes: bool) -> None:
-    """Give up an unknown or overdue ROW: its work may then be submitted, and paid, again.
-
-    Exit codes: 0 it is void, 2 nothing was done.
-    """
+    """Give up an unknown or overdue ROW: its work may then be submitted, and paid, again."""
     topview = pipeline()
     topview.config.require_account()
     with topview.ledger() as ledger:
@@ -226,7 +215,7 @@ def void(row: int, why: str, yes: bool) -> None:
             say(f"Topview has it as task {task.topview_task_id}: it may still end and be charged.")
         ask("Its work may then be submitted and paid again.", yes=yes)
         ledger.tasks.void(task.id, why=why, who=person())
-    say("It is void. The next run that wants its work sends it again.")
+    say("It is void. The next run that needs it sends it again.")
 
 
 @tasks.command()
@@ -235,8 +224,6 @@ def reconcile(context: click.Context) -> None:
     """Look for lost answers in Topview's credit log, and settle what it settles.
 
     Runs and the pending_task_sensor do the same by themselves. Nothing is submitted.
-
-    Exit codes: 0 the log was read, 1 it could not be read to its end, 2 nothing could start.
     """
     topview = pipeline()
     topview.config.require_account()

@@ -20,7 +20,7 @@ from topview_pipeline.cli.gallery import served_page
 from topview_pipeline.cli.init import WORKSPACE
 from topview_pipeline.cli.server import serving
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.settings import project_root
+from topview_pipeline.setting_types import project_root
 
 _END_SECONDS: Final = 20.0
 

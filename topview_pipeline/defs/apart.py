@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import looking_selection
-from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig, SettingsError, database_of
+from topview_pipeline.setting_types import SettingsError, database_of
+from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig
 from topview_pipeline.stages import STAGES, Stage
 from topview_pipeline.text import is_url, origin_of
 

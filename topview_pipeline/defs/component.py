@@ -27,14 +27,13 @@ from topview_pipeline.defs.apart import Claim, check_apart
 from topview_pipeline.defs.outline import Outline
 from topview_pipeline.defs.pipeline import definitions_of
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.setting_types import SettingsError, explained
 from topview_pipeline.settings import (
     CatalogueDefaults,
     Deadlines,
     Gate,
     Mode,
     PipelineConfig,
-    SettingsError,
-    explained,
     spelled,
 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import launches_elsewhere
-from topview_pipeline.settings import SettingsError
+from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.text import is_url
 
 if TYPE_CHECKING:

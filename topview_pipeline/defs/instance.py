@@ -33,7 +33,7 @@ run_retries:
   retry_on_asset_or_op_failure: false
 """
 DAGSTER_YAML: Final = f"""\
-# Written by topview-pipeline on first use; it is yours from now on.
+# Written by topview-pipeline; it is yours from now on.
 telemetry:
   enabled: false
 nux:
@@ -60,10 +60,9 @@ def advice(instance: dg.DagsterInstance) -> str:
     if not lines or home is None:
         return ""
     return (
-        f"dagster.yaml in {home} does not limit a backfill's processes, or does "
-        "not start a run again whose process died. Add these lines, under a key that is there "
-        "already; when there is no such "
-        f"file, `topview-pipeline check` writes it.\n\n{lines}"
+        f"dagster.yaml in {home} does not limit a backfill's processes, or does not start a run "
+        "again whose process died. Add these lines, under a key that is there already; without "
+        f"such a file, make one of them.\n\n{lines}"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from topview_pipeline.catalogue import Product, imported
 from topview_pipeline.media import Outcome, Verdict, unmeasured
-from topview_pipeline.settings import SettingsError
+from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.text import one_line
 
 if TYPE_CHECKING:
