@@ -14,7 +14,6 @@ from topview_pipeline.defs.durable import check_durable
 from topview_pipeline.settings import PipelineConfig, SettingsError
 
 MOUNTS = """overlay / overlay rw,relatime 0 0
-tmpfs /dev tmpfs rw 0 0
 /dev/sdb /data ext4 rw,relatime 0 0
 """
 HOST = MOUNTS.replace("overlay / overlay", "/dev/sda / ext4")

@@ -11,8 +11,8 @@ from tests.engine.world import World, product
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.stages import STAGES
 
-PRODUCTS = [product(f"p{number:03}") for number in range(72)]
-SLOTS, RUN_SIZE = 6, 18
+PRODUCTS = [product(f"p{number:03}") for number in range(36)]
+SLOTS, RUN_SIZE = 3, 9
 """A run is nine minutes of the slots, as one of 500 products is two hours of 12 slots."""
 TICK_SECONDS = 240.0
 START_SECONDS = 20.0
