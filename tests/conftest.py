@@ -33,8 +33,11 @@ if MEMORY.is_dir() and "TMPDIR" not in os.environ:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, by their time limits: at the end no worker has a long one for itself."""
-    items.sort(key=_seconds, reverse=True)
+    """Modules with the longest time limits first: at the end no worker is alone with one."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        longest[item.path] = max(longest.get(item.path, 0.0), _seconds(item))
+    items.sort(key=lambda item: longest[item.path], reverse=True)
 
 
 def _seconds(item: pytest.Item) -> float:

@@ -36,8 +36,9 @@ _REPOSITORY: Final = "__repository__"
 _IMPATIENT: Final = {
     "PYTHONPATH": str(Path(__file__).parent / "impatient"),
     "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "2",
+    "DAGSTER_GRPC_TIMEOUT_SECONDS": "600",
 }
-"""Variables of a daemon that looks every two seconds."""
+"""Variables of a daemon that looks every two seconds, on a machine that may be busy."""
 _UNFINISHED: Final = (
     BulkActionStatus.REQUESTED,
     BulkActionStatus.CANCELING,
