@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo ui test test-all lint bench bench-full rehearsal pictures clean
+.PHONY: install demo ui test test-all test-long lint bench bench-full rehearsal pictures clean
 
 install: $(VENV)/demo-ready
 
@@ -20,6 +20,11 @@ test: $(VENV)/dev-ready
 test-all: $(VENV)/dev-ready
 	sh tests/browser/install_chromium.sh
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# The tests whose strength is their number, for a night: random days, the soak, bad scenes.
+test-long: $(VENV)/dev-ready
+	LONG=1 $(BIN)/python -m pytest tests/engine/test_machine.py tests/engine/test_review.py \
+		tests/scenarios/test_soak.py
 
 lint: $(VENV)/dev-ready
 	$(BIN)/ruff check .

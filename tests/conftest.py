@@ -1,7 +1,12 @@
 """What tests of several rooms share."""
 
+import os
 import signal
+import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -13,6 +18,33 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Where it is set, as in containers, each command that a test starts compiles the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# No power cut is tested, and a run waits for the disk hundreds of times: SQLite, for each commit.
+MEMORY: Final = Path("/dev/shm")
+_ROOM_BYTES: Final = 4 * 2**30
+if MEMORY.is_dir() and "TMPDIR" not in os.environ:
+    _disk = os.statvfs(MEMORY)
+    if _disk.f_bavail * _disk.f_frsize > _ROOM_BYTES and not _disk.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with the longest time limits first: at the end no worker is alone with one."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        longest[item.path] = max(longest.get(item.path, 0.0), _seconds(item))
+    items.sort(key=lambda item: longest[item.path], reverse=True)
+
+
+def _seconds(item: pytest.Item) -> float:
+    limit = item.get_closest_marker("timeout")
+    if limit is not None:
+        return float(limit.args[0])
+    return 120.0 if item.get_closest_marker("slow") else 0.0
 
 
 @pytest.fixture(scope="session")

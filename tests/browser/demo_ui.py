@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import dagster as dg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus
 
-from tests.defs.shop import ASSETS, NO_SUCH_ID
+from tests.defs.shop import NO_SUCH_ID
 from tests.scenarios.dagster_processes import DagsterDev
 from topview_pipeline.cli.demo import DemoHome, sample_catalogue
 from topview_pipeline.cli.environment import prepare_home
@@ -26,11 +26,6 @@ from topview_pipeline.cli.server import serving
 
 GOOD: Final = ("aqua-bottle", "gift-box")
 BAD: Final = "coral-runner"
-_LAUNCH: Final = """mutation ($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) {
-    ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
-  }
-}"""
 
 
 @dataclass(frozen=True)
@@ -75,28 +70,12 @@ def _after_a_backfill(instance: dg.DagsterInstance, folder: Path) -> Iterator[De
         dev.start()
         # The catalogue's sensor registers the products.
         dev.until(lambda: len(instance.get_dynamic_partitions("products")) == len((*GOOD, BAD)))
-        backfill_id = _backfill(dev)
-        dev.until(lambda: _status(instance, backfill_id) is BulkActionStatus.COMPLETED_FAILED)
-        (run,) = instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill_id}))
+        backfill_id = dev.backfill()
+        assert dev.ended(backfill_id) is BulkActionStatus.COMPLETED_FAILED
+        (run,) = dev.runs_of(backfill_id)
         yield DemoUi(dev.url, instance, backfill_id, run.run_id)
     finally:
         dev.end()
-
-
-def _backfill(dev: DagsterDev) -> str:
-    params: dict[str, Any] = {
-        "assetSelection": [{"path": [asset]} for asset in ASSETS],
-        "allPartitions": True,
-    }
-    answer = dev.graphql(_LAUNCH, params=params)["launchPartitionBackfill"]
-    return str(answer["backfillId"])
-
-
-def _status(instance: dg.DagsterInstance, backfill_id: str) -> BulkActionStatus:
-    backfill = instance.get_backfill(backfill_id)
-    assert backfill is not None
-    status: BulkActionStatus = backfill.status
-    return status
 
 
 def _catalogue(folder: Path) -> Path:

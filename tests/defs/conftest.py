@@ -12,14 +12,11 @@ import pytest
 from tests.defs.shop import Shop
 from topview_pipeline.testing import sandbox
 
-MEMORY = Path("/dev/shm")
-
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    """Its ledger is in memory where that is possible: each write waits for the disk."""
+def shop() -> Iterator[Shop]:
     with (
-        TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else tmp_path) as folder,
+        TemporaryDirectory() as folder,
         dg.DagsterInstance.ephemeral() as instance,
         sandbox(sigma=0.1, forget_after=3600.0) as topview,
     ):

@@ -15,7 +15,6 @@ from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.settings import PipelineConfig
 
 MOUNTS = """overlay / overlay rw,relatime 0 0
-tmpfs /dev tmpfs rw 0 0
 /dev/sdb /data ext4 rw,relatime 0 0
 """
 HOST = MOUNTS.replace("overlay / overlay", "/dev/sda / ext4")

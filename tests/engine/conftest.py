@@ -1,7 +1,6 @@
 """Worlds for the engine's tests."""
 
 import functools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,9 +43,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def be_quick(patch: pytest.MonkeyPatch) -> None:
-    """Nothing here goes over a network, and no power is cut."""
+    """Nothing here goes over a network."""
     patch.setattr(httpx, "create_ssl_context", _ssl_context)  # reads the certificates: 30 ms
-    patch.setattr(os, "fsync", lambda _descriptor: None)
 
 
 _ssl_context = functools.cache(httpx.create_ssl_context)

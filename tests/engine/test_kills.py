@@ -28,6 +28,7 @@ def _kill_and_restart(world: World, write: int, *, after_commit: bool) -> bool:
     return died
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_commit", [False, True], ids=["before", "after"])
 def test_no_kill_at_any_write_pays_twice_or_loses_anything(
     world: World, after_commit: bool

@@ -13,11 +13,11 @@ from topview_pipeline.stages import STAGES
 
 PRODUCTS = [product(f"p{number:03}") for number in range(72)]
 SLOTS, RUN_SIZE = 6, 18
-"""A run is nine minutes of the slots, as one of 500 products is two hours of 12 slots."""
-TICK_SECONDS = 240.0
-START_SECONDS = 20.0
+"""A run is three minutes of the slots, as one of 500 products is two hours of 12 slots."""
+TICK_SECONDS = 80.0
+START_SECONDS = 7.0
 """Of a process, until it has planned."""
-MEDIANS = {"remove_background": 30.0, "image_replace": 60.0, "image2Video": 95.0}
+MEDIANS = {"remove_background": 10.0, "image_replace": 20.0, "image2Video": 32.0}
 
 
 def made(world: World) -> set[str]:
@@ -47,14 +47,14 @@ async def ticks(world: World, size: int, at_once: int) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_ticks_keep_the_slots_as_busy_as_one_run_without_end(tmp_path: Path) -> None:
     """A process that waits for days is in the way of every upgrade; idle slots are lost time."""
     seconds, longest = {}, {}
     for size, at_once in ((len(PRODUCTS), 1), (RUN_SIZE, 2)):
         folder = tmp_path / str(size)
         folder.mkdir()
-        world = World(folder, concurrency=SLOTS, medians=MEDIANS, config={"poll_seconds": 10.0})
+        world = World(folder, concurrency=SLOTS, medians=MEDIANS, config={"poll_seconds": 3.0})
         try:
             began = world.clock()
             longest[size] = max(world.clock.run(ticks(world, size, at_once)))

@@ -27,6 +27,7 @@ from tests.engine.world import (
     fates,
     product,
 )
+from tests.length import LONG
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import Made
 from topview_pipeline.ledger import (
@@ -257,18 +258,11 @@ class BadDays(RuleBasedStateMachine):
         assert len(world.counters()["orphan_tasks"]) <= len(named)
 
 
-class MoreBadDays(BadDays):
-    """The same, for longer than `make test` may take."""
-
-
-_SETTINGS = settings(
-    max_examples=5,
-    stateful_step_count=10,
+BadDays.TestCase.settings = settings(
+    max_examples=400 if LONG else 10,
+    stateful_step_count=20,
     deadline=None,
-    derandomize=True,
+    derandomize=not LONG,
     suppress_health_check=list(HealthCheck),
 )
-BadDays.TestCase.settings = _SETTINGS
-MoreBadDays.TestCase.settings = settings(_SETTINGS, max_examples=20, stateful_step_count=20)
-TestBadDays = BadDays.TestCase
-TestMoreBadDays = pytest.mark.slow(pytest.mark.timeout(600)(MoreBadDays.TestCase))
+TestBadDays = pytest.mark.slow(pytest.mark.timeout(3 * HOUR if LONG else 600)(BadDays.TestCase))

@@ -11,6 +11,7 @@ import pytest
 from tests.engine.conftest import MakeWorld
 from tests.engine.test_upstream import QUAD, images_sent
 from tests.engine.world import ALL_STAGES, MEDIANS, World, everything, fates, holds, product
+from tests.length import LONG
 from topview_pipeline.engine import Held, HoldReason
 from topview_pipeline.engine.gate import refusal
 from topview_pipeline.ledger import Review, ReviewDecision, Task, TaskState
@@ -223,11 +224,12 @@ def test_no_kill_between_measuring_and_deciding_buys_a_video_of_a_refused_scene(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_of_300_products_with_kills_no_video_of_a_refused_scene_is_bought(
+def test_of_many_products_with_kills_no_video_of_a_refused_scene_is_bought(
     make_world: MakeWorld,
 ) -> None:
     """Half of the scenes have two images, of which one may do, and half of the faceless are sent
     in a mode that needs a face."""
+    count = 300 if LONG else 100
     world = make_world(medians=dict.fromkeys(MEDIANS, 1.0), concurrency=50, faults=RUINED)
     products = [
         product(
@@ -236,14 +238,14 @@ def test_of_300_products_with_kills_no_video_of_a_refused_scene_is_bought(
             mode=("avatar2", "avatar4")[number % 2],
             **(PLACED if number % 4 > 1 else {}),
         )
-        for number in range(300)
+        for number in range(count)
     ]
-    for write in (400, 900, 1400, 1900):
-        assert world.kill_at(write, products, after_commit=write == 900)
+    for part in (4, 9, 14, 19):
+        assert world.kill_at(part * count // 3, products, after_commit=part == 9)
         world.later(3600.0)
     events = world.run(products)
     held = {hold.product_id for hold in holds(events) if hold.reason is HoldReason.REVIEW}
     videos = [row for row in world.rows(TaskState.STORED) if row.stage == VIDEO]
-    assert len(held) > 60
-    assert len(videos) > 100
-    assert _assert_no_video_of_a_refused_scene(world) > 60
+    assert len(held) > count / 6
+    assert len(videos) > count / 3
+    assert _assert_no_video_of_a_refused_scene(world) > count / 6

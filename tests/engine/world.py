@@ -183,14 +183,9 @@ class World:
         return self.clock() + self.skew
 
     def open_ledger(self, pipeline: str = DEFAULT_NAME) -> Ledger:
-        """The ledger, as another process opens it; without fsync, as no power cut is tested."""
+        """The ledger, as another process opens it."""
         of: Any = {"base_url": BASE_URL, "uid": self.settings.uid, "pipeline": pipeline}
-        ledger = Ledger(self.ledger_url, clock=self.machine, **of)
-        engine = ledger._database.engine
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", lambda it, _: it.execute("PRAGMA synchronous=OFF"))
-            engine.dispose()
-        return ledger
+        return Ledger(self.ledger_url, clock=self.machine, **of)
 
     def other(self, pipeline: str) -> Ledger:
         """The ledger as another pipeline of the account sees it, for `run` and `resume`."""

@@ -174,8 +174,8 @@ def bad_day(make_shop: MakeShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     noting("s3")
     noting("cloudfront")
     monkeypatch.setattr("topview_pipeline.sandbox.serve.create_app", create)
-    (tmp_path / "dagster" / "dagster.yaml").write_text(LOGS_OF_EVERYTHING, encoding="utf-8")
     shop = make_shop(
+        yaml=LOGS_OF_EVERYTHING,
         api_key=KEY,
         state_dir=tmp_path / "sandbox",
         speed=200.0,

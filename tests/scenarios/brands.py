@@ -5,17 +5,15 @@ import os
 
 import dagster as dg
 
-from tests.scenarios import quick  # before the engine reads its heartbeat
+from tests.scenarios.quick import impatient  # before the engine reads its heartbeat
 from topview_pipeline import PipelineConfig, build_definitions
 
-assert quick
 _BRANDS = json.loads(os.environ["BRANDS"])
 
 
 def _location(*names: str) -> dg.Definitions:
-    return dg.Definitions.merge(
-        *(build_definitions(PipelineConfig.from_environment(_BRANDS[name])) for name in names)
-    )
+    configs = (PipelineConfig.from_environment(_BRANDS[name]) for name in names)
+    return impatient(dg.Definitions.merge(*map(build_definitions, configs)))
 
 
 one = _location("acme", "zeta")

@@ -128,25 +128,30 @@ class MakeShop(Protocol):
     def __call__(self, **settings: Any) -> Shop: ...
 
 
+@contextmanager
+def open_shop(folder: Path, yaml: str = DAGSTER_YAML, **given: Any) -> Iterator[Shop]:
+    """A shop whose instance and sandbox other processes reach.
+
+    Args:
+        yaml: the instance's dagster.yaml.
+        given: settings of the sandbox.
+    """
+    home = folder / "dagster"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(yaml, encoding="utf-8")
+    # The clock may be moved by months: nothing signed may run out by that.
+    lasting = {"url_seconds": 10**8, "upload_url_seconds": 10**8}
+    settings = {"speed": 1.0, "sigma": 0.01, "concurrency": SLOTS, **lasting, **given}
+    with sandbox(**settings) as topview, dg.DagsterInstance.from_config(str(home)) as instance:
+        shop = Shop(folder, topview, instance)
+        shop.settings["TOPVIEW_SLOTS"] = str(settings["concurrency"])
+        yield shop
+
+
 @pytest.fixture
 def make_shop(tmp_path: Path) -> Iterator[MakeShop]:
-    """A shop whose instance and sandbox other processes reach."""
-    home = tmp_path / "dagster"
-    home.mkdir()
-    (home / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
     with ExitStack() as stack:
-
-        def make(**given: Any) -> Shop:
-            # The clock may be moved by months: nothing signed may run out by that.
-            lasting = {"url_seconds": 10**8, "upload_url_seconds": 10**8}
-            settings = {"speed": 1.0, "sigma": 0.01, "concurrency": SLOTS, **lasting, **given}
-            topview = stack.enter_context(sandbox(**settings))
-            instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
-            shop = Shop(tmp_path, topview, instance)
-            shop.settings["TOPVIEW_SLOTS"] = str(settings["concurrency"])
-            return shop
-
-        yield make
+        yield lambda **given: stack.enter_context(open_shop(tmp_path, **given))
 
 
 @pytest.fixture

@@ -32,10 +32,13 @@ ROOT: Final = Path(__file__).parents[2]
 QUICK: Final = "tests.scenarios.quick"
 """The code location with a quick heartbeat, as a module."""
 LOCATION: Final = "topview_pipeline"
-_QUICK_LOCATION: Final = (
-    f"python_module: {{module_name: {QUICK}, working_directory: {ROOT}, location_name: {LOCATION}}}"
-)
 _REPOSITORY: Final = "__repository__"
+_IMPATIENT: Final = {
+    "PYTHONPATH": str(Path(__file__).parent / "impatient"),
+    "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "2",
+    "DAGSTER_GRPC_TIMEOUT_SECONDS": "600",
+}
+"""Variables of a daemon that looks every two seconds, on a machine that may be busy."""
 _UNFINISHED: Final = (
     BulkActionStatus.REQUESTED,
     BulkActionStatus.CANCELING,
@@ -96,7 +99,7 @@ def command(shop: Shop, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=environment(shop),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
 
@@ -109,7 +112,7 @@ def until(
     while not is_so():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def both_slots_make_videos(shop: Shop) -> bool:
@@ -180,7 +183,7 @@ class DagsterDev:
             self._process = subprocess.Popen(
                 [sys.executable, *arguments, "-h", "127.0.0.1"],
                 cwd=ROOT,
-                env={**self._env, "PYTHONWARNINGS": "ignore"},
+                env={**self._env, "PYTHONWARNINGS": "ignore", **_IMPATIENT},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -194,8 +197,8 @@ class DagsterDev:
             self._process.wait()
             self._process = None
 
-    def until(self, is_so: Callable[[], bool], seconds: float = 150) -> None:
-        """Wait for a state of the world. The sensor ticks once a minute."""
+    def until(self, is_so: Callable[[], bool], seconds: float = 600) -> None:
+        """Wait for a state of the world."""
         assert self._process is not None
         try:
             until(is_so, self._process, self._log, seconds)
@@ -274,7 +277,7 @@ class DagsterDev:
             assert found is not None
             return found.status
 
-        self.until(lambda: status() not in _UNFINISHED, 200)
+        self.until(lambda: status() not in _UNFINISHED)
         return status()
 
     def runs_of(self, backfill_id: str) -> list[dg.DagsterRun]:
@@ -301,14 +304,15 @@ class DagsterDev:
 
 
 @contextmanager
-def dagster_dev(shop: Shop, location: str = _QUICK_LOCATION) -> Iterator[DagsterDev]:
+def dagster_dev(shop: Shop, file: Path) -> Iterator[DagsterDev]:
     """A running one that can be killed and started again; nothing of it is left at the end.
 
     Args:
-        location: the workspace's line for its code location.
+        file: its code location.
     """
+    location = f"relative_path: {file}, working_directory: {ROOT}, location_name: {LOCATION}"
     workspace = shop.folder / "workspace.yaml"
-    workspace.write_text(f"load_from:\n  - {location}\n", encoding="utf-8")
+    workspace.write_text(f"load_from:\n  - python_file: {{{location}}}\n", encoding="utf-8")
     dev = DagsterDev(shop.instance, shop.folder / "dagster-dev.log", environment(shop), workspace)
     try:
         dev.start()

@@ -1,4 +1,4 @@
-"""300 products on a very bad day: every fault at once, and two `kill -9` on the way."""
+"""Products on a very bad day: every fault at once, and two `kill -9` on the way."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.engine.world import ALL_STAGES, HOUR, product
+from tests.length import LONG
 from tests.scenarios.conftest import Workshop
 from tests.scenarios.life import NOT_TOPVIEW, Fates, born, ended
 from topview_pipeline.catalogue import Product
@@ -23,10 +24,10 @@ from topview_pipeline.ledger import ATTEMPTS_BY_ITSELF, Ledger, Task, TaskState
 from topview_pipeline.sandbox.api.faults import FAULTS, RUINS
 from topview_pipeline.testing import sandbox
 
-PRODUCTS = 300
+PRODUCTS = 300 if LONG else 150
 SLOTS = 16
-_KILLED_AT = (200, 400)
-"""Stored rows, of 900, at which a process is killed."""
+_KILLED_AT = (PRODUCTS * 2 // 3, PRODUCTS * 4 // 3)
+"""Stored rows, of three a product, at which a process is killed."""
 _OFTEN = dict(
     zip(
         [name for name in FAULTS if name not in {*chain(*RUINS.values())}],
