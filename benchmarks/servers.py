@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -98,6 +97,11 @@ class Servers:
     s3_url: str
     dagster_url: str
     environment: dict[str, str]
+
+    @property
+    def database(self) -> str:
+        """The name of Dagster's."""
+        return str(make_url(self.dagster_url).database)
 
     def requests(self) -> dict[str, Any]:
         """What reached the S3 server: `requests` by kind, and what its policy `refused`."""

@@ -17,6 +17,7 @@ import pytest
 
 from tests.defs.shop import Shop
 from tests.engine.world import product
+from tests.postgres import Postgres
 from tests.scenarios.life import TERMINATED, Fates, Life, born, ended
 from tests.scenarios.windows import End
 from topview_pipeline.catalogue import Product
@@ -129,11 +130,20 @@ class MakeShop(Protocol):
 
 
 @pytest.fixture
-def make_shop(tmp_path: Path) -> Iterator[MakeShop]:
+def dagster_storage(request: pytest.FixtureRequest) -> str:
+    """Lines of dagster.yaml: none for SQLite; a test's parameter "postgresql" takes the other."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return ""
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return f'storage: {{postgres: {{postgres_url: "{postgres.create()}"}}}}\n'
+
+
+@pytest.fixture
+def make_shop(tmp_path: Path, dagster_storage: str) -> Iterator[MakeShop]:
     """A shop whose instance and sandbox other processes reach."""
     home = tmp_path / "dagster"
     home.mkdir()
-    (home / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
+    (home / "dagster.yaml").write_text(DAGSTER_YAML + dagster_storage, encoding="utf-8")
     with ExitStack() as stack:
 
         def make(**given: Any) -> Shop:

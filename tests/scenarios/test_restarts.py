@@ -84,6 +84,7 @@ def test_a_run_killed_by_kill_9_is_started_again_by_dagster(shop: Shop, dev: Dag
     assert_started_again_and_all_made(shop, dev, run_id)
 
 
+@pytest.mark.parametrize("dagster_storage", ["postgresql"], indirect=True)
 def test_after_the_machine_was_cut_off_the_new_daemon_goes_on_by_itself(
     shop: Shop, dev: DagsterDev
 ) -> None:
