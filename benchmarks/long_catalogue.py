@@ -61,7 +61,8 @@ def simulate(
     engine_slots._LOOK_AGAIN_SECONDS = 10.0  # type: ignore[misc]  # else it is half of the work
     os.fsync = lambda fd: None  # noqa: ARG005 - no power cut is simulated
     catalogue = [product(f"p{number:05}") for number in range(products)]
-    world = World(folder, concurrency=slots, medians=medians, credits=1e9)
+    config = {"poll_seconds": 10.0}
+    world = World(folder, concurrency=slots, medians=medians, credits=1e9, config=config)
     held, most, longest = 0, 0, 0.0
     made: set[str] = set()
 
