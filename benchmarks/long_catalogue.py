@@ -58,8 +58,6 @@ def simulate(
     medians: Mapping[str, float] = _MEDIANS,
 ) -> Simulated:
     """Make a catalogue in runs of at most `size` products, so many at once."""
-    engine_slots._LOOK_AGAIN_SECONDS = 10.0  # type: ignore[misc]  # else it is half of the work
-    os.fsync = lambda fd: None  # noqa: ARG005 - no power cut is simulated
     catalogue = [product(f"p{number:05}") for number in range(products)]
     config = {"poll_seconds": 10.0}
     world = World(folder, concurrency=slots, medians=medians, credits=1e9, config=config)
@@ -105,6 +103,8 @@ def simulate(
 
 def main(spec: dict[str, Any]) -> None:
     """Simulate what the spec names."""
+    engine_slots._LOOK_AGAIN_SECONDS = 10.0  # type: ignore[misc]  # else it is half of the work
+    os.fsync = lambda fd: None  # noqa: ARG005 - no power cut is simulated
     with tempfile.TemporaryDirectory() as name:
         found = simulate(Path(name), **spec)
     processes.report(**asdict(found))

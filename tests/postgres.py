@@ -48,6 +48,10 @@ class Postgres:
         self.execute(f"CREATE DATABASE {name}")
         return self._url(name)
 
+    def dagster_storage(self) -> str:
+        """Lines of a dagster.yaml: Dagster's storage in a new database."""
+        return f'storage: {{postgres: {{postgres_url: "{self.create()}"}}}}\n'
+
     def emptied(self) -> str:
         """URL of one database with a ledger's tables and no row; 5 ms."""
         url = self._url(_SHARED)

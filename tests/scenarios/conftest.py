@@ -135,7 +135,7 @@ def dagster_storage(request: pytest.FixtureRequest) -> str:
     if getattr(request, "param", "sqlite") == "sqlite":
         return ""
     postgres: Postgres = request.getfixturevalue("postgres")
-    return f'storage: {{postgres: {{postgres_url: "{postgres.create()}"}}}}\n'
+    return postgres.dagster_storage()
 
 
 @pytest.fixture

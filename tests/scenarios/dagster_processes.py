@@ -173,12 +173,6 @@ class DagsterDev:
 
     # Its processes.
 
-    @property
-    def pid(self) -> int:
-        """The process that started all others, in a session of its own."""
-        assert self._process is not None
-        return self._process.pid
-
     def start(self) -> None:
         """Start all its processes, and wait until the code location is loaded."""
         arguments = ["-m", "dagster", "dev", "-w", str(self._workspace), "-p", str(self._port)]
