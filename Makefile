@@ -43,9 +43,10 @@ pictures: $(VENV)/dev-ready demo
 	$(BIN)/python docs/architecture.py
 	$(BIN)/python -m tests.browser.pictures
 
-# deploy/compose.yaml without containers: PostgreSQL, S3, Dagster and the sandbox as processes.
+# deploy/compose.yaml without containers, with faults and kills; PRODUCTS=300 is the size to trust.
+PRODUCTS ?= 12
 rehearsal: $(VENV)/dev-ready
-	$(BIN)/python deploy/rehearsal.py
+	$(BIN)/python -m deploy.rehearsal --products $(PRODUCTS)
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,19 +1,17 @@
 """A code location of n pipelines as YAML: CPU of its load, and of a round of all its sensors.
 
-`python -m benchmarks.location N` prints both, beyond `import dagster`, from a process of its own.
+Both beyond `import dagster`, in a process of its own.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Final
 
-from benchmarks.processes import ROOT
+from benchmarks import processes
 
 _YAML: Final = """\
 type: topview_pipeline.TopviewCatalogue
@@ -27,10 +25,8 @@ _ROUNDS: Final = 3
 
 def cpu_seconds(pipelines: int) -> tuple[float, float]:
     """CPU seconds of a load, and of one tick of each sensor when there is nothing to do."""
-    command = [sys.executable, "-m", "benchmarks.location", str(pipelines)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    load, ticks = json.loads(done.stdout.splitlines()[-1])
-    return load, ticks
+    found = processes.run("benchmarks.location", {"pipelines": pipelines}).result
+    return found["load"], found["ticks"]
 
 
 def _project(folder: Path, pipelines: int) -> None:
@@ -72,6 +68,7 @@ def _measure(folder: Path) -> tuple[float, float]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        _project(Path(name), int(sys.argv[1]))
+        _project(Path(name), **processes.spec())
         sys.path.insert(0, name)
-        print(json.dumps(_measure(Path(name))))
+        load, ticks = _measure(Path(name))
+    processes.report(load=load, ticks=ticks)

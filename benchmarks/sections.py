@@ -14,12 +14,12 @@ from statistics import median
 from typing import Final
 
 from benchmarks import backfill as backfills
-from benchmarks import growth as growth_bench
+from benchmarks import catch_up, processes
 from benchmarks import ticks as looks
-from benchmarks.limits import limits
 from benchmarks.location import cpu_seconds
 from benchmarks.photos import photos
 from benchmarks.processes import import_seconds
+from benchmarks.servers import dagster_yaml, servers
 from benchmarks.slots import Round, SlotBench
 from benchmarks.table import Goal, Row, compared
 
@@ -35,6 +35,8 @@ class Sizes:
         backfill: ours.
         textbook: the textbook's backfill.
         growth: of the runs whose costs are compared, the smallest first.
+        remote: with PostgreSQL and S3.
+        long: simulated, in runs of at most a fortieth, and at least 100.
         unfinished: tasks that the sensor looks at.
         pending: of those, at Topview.
         catalogue: all made, of which nothing is to do.
@@ -46,14 +48,32 @@ class Sizes:
     backfill: int
     textbook: int
     growth: tuple[int, ...]
+    remote: int
+    long: int
     unfinished: int = 10_000
     pending: int = 200
     catalogue: int = 20_000
 
 
-BENCH: Final = Sizes(rounds=1, slots=100, speed=2.0, backfill=100, textbook=6, growth=(100, 250))
+BENCH: Final = Sizes(
+    rounds=1,
+    slots=100,
+    speed=2.0,
+    backfill=100,
+    textbook=6,
+    growth=(100, 250),
+    remote=60,
+    long=2_000,
+)
 FULL: Final = Sizes(
-    rounds=3, slots=300, speed=1.0, backfill=1_000, textbook=24, growth=(100, 1_000, 10_000)
+    rounds=3,
+    slots=300,
+    speed=1.0,
+    backfill=1_000,
+    textbook=24,
+    growth=(100, 1_000, 10_000),
+    remote=300,
+    long=20_000,
 )
 SMOKE: Final = Sizes(
     rounds=1,
@@ -62,6 +82,8 @@ SMOKE: Final = Sizes(
     backfill=5,
     textbook=2,
     growth=(5, 10),
+    remote=12,
+    long=100,
     unfinished=300,
     pending=20,
     catalogue=300,
@@ -70,6 +92,7 @@ SMOKE: Final = Sizes(
 _SAME: Final = Goal(least=0.8, most=1.2)
 _PEAK: Final = Goal(most=400e6 / 2**20)
 _TENTH: Final = 10
+_FAR: Final = {"s3_seconds": 0.02, "postgres_seconds": 0.002}
 
 Section = Callable[[Path, Sizes, list[str]], Iterator[Row]]
 """A folder of its own, how large, and where notes go."""
@@ -110,20 +133,6 @@ def _pair(one: Round, number: str, against: str) -> tuple[float, float]:
     return getattr(one.ours, number), getattr(getattr(one, against), number)
 
 
-def asking(_folder: Path, _sizes: Sizes, notes: list[str]) -> Iterator[Row]:
-    """The least lag that can be had of the slots' tasks: computed, not run."""
-    _say("limits")
-    ours, best, fixed = limits()
-    what = "lag when all is known; fixed interval, as many queries"
-    yield compared(what, ours.lag, fixed.lag, "{:.4f} s")
-    yield compared("the best times of asking; the same", best.lag, fixed.lag, "{:.4f} s")
-    notes.append(
-        f"Limits: of the slots' tasks at the shortest interval, {ours.queries:.1f} queries a "
-        "product, when it is known how long tasks take on average and how widely that varies, and "
-        "a query takes no time."
-    )
-
-
 def backfill(folder: Path, sizes: Sizes, notes: list[str]) -> Iterator[Row]:
     """A backfill through the daemon, all processes counted."""
     shown = "{:.3f} s"
@@ -158,7 +167,7 @@ def growth(folder: Path, sizes: Sizes, notes: list[str]) -> Iterator[Row]:
     costs = []
     for products in sizes.growth:
         _say(f"growth: {products} products")
-        costs.append(growth_bench.catch_up(folder, products))
+        costs.append(catch_up.measure(folder / f"{products}", products))
     first, seconds = costs[0], "{:.3f} s"
     for cost in costs[1:]:
         of = f"{cost.products:,} products; {first.products:,}"
@@ -178,6 +187,67 @@ def growth(folder: Path, sizes: Sizes, notes: list[str]) -> Iterator[Row]:
         f"the first product not counted. Memory of each further product: {grown}; with the first "
         f"product alone it was {first.first_mib:.0f} MiB."
     )
+
+
+def remote(folder: Path, sizes: Sizes, notes: list[str]) -> Iterator[Row]:
+    """PostgreSQL and S3: what they cost, and what it costs that they are far away."""
+    count = sizes.remote
+    _say("remote: SQLite, and PostgreSQL for Dagster and ledger")
+    disk = catch_up.measure(folder / "disk", count)
+    with servers() as near:
+        own = {name: text for name, text in near.environment.items() if name != "TOPVIEW_STORE"}
+        yaml = dagster_yaml(near.database)
+        database = catch_up.measure(folder / "pg", count, dagster_yaml=yaml, environ=own)
+    what, most = "CPU a product, Dagster and ledger on PostgreSQL; on SQLite", Goal(most=1.3)
+    yield compared(what, database.cpu_seconds, disk.cpu_seconds, "{:.3f} s", ratio=most)
+    measured = []
+    for number, delays in enumerate(({}, _FAR)):
+        _say(f"remote: PostgreSQL and S3, {delays or 'near'}")
+        with servers(**delays) as found:
+            one = catch_up.measure(
+                folder / f"remote-{number}",
+                count,
+                speed=1.0,
+                dagster_yaml=dagster_yaml(found.database),
+                environ=found.environment,
+            )
+            measured.append((one, found.requests()["requests"]))
+    (near_by, calls), (far, _) = measured
+    what = "slots busy, 20 ms from S3 and 2 ms from PostgreSQL; with neither"
+    yield compared(what, far.busy, near_by.busy, "{:.1%}", ratio=Goal(least=0.95))
+    of_product = sum(calls.values()) / (count + 1), calls["PUT object"] / (count + 1)
+    what = "S3 calls a product; of them PUTs"
+    yield compared(what, *of_product, "{:.1f}", itself=Goal(most=12))
+    notes.append(
+        f"Remote: {count} products in one process. A way there and back takes the time that is "
+        "named, at a proxy that also passes on what has none. The first run's start is in the "
+        "calls."
+    )
+
+
+def long(_folder: Path, sizes: Sizes, notes: list[str]) -> Iterator[Row]:
+    """A catalogue of days, in short runs and in one: simulated."""
+    size = max(sizes.long // 40, 100)
+    found = []
+    for of_run, at_once in ((sizes.long, 1), (size, 2)):
+        _say(f"long: {sizes.long} products in runs of {of_run}")
+        spec = {"products": sizes.long, "size": of_run, "at_once": at_once}
+        found.append(processes.run("benchmarks.long_catalogue", spec).result)
+    endless, ticks = found
+    what = f"slots busy, {sizes.long:,} products in runs of {size}; in one"
+    yield compared(what, ticks["busy"], endless["busy"], "{:.1%}", ratio=Goal(least=0.97))
+    what = "products that runs hold in memory; likewise"
+    held = ticks["held"], endless["held"]
+    yield compared(what, *held, "{:.0f}", itself=Goal(most=2 * size))
+    what = "hours of the longest run; likewise"
+    yield compared(what, ticks["longest"] / 3600, endless["longest"] / 3600, "{:.1f}")
+    lost = ticks["lost"] + endless["lost"]
+    notes.append(
+        f"Long: simulated, {endless['seconds'] / 86_400:.1f} days of 12 slots. Results that were "
+        f"lost to the seven days, or paid twice: {lost}."
+    )
+    if lost:
+        raise RuntimeError(notes[-1])
 
 
 def ticks(folder: Path, sizes: Sizes, notes: list[str]) -> Iterator[Row]:
@@ -222,9 +292,10 @@ def loading(_folder: Path, _sizes: Sizes, notes: list[str]) -> Iterator[Row]:
 
 SECTIONS: Final[dict[str, Section]] = {
     "slots": slots,
-    "limits": asking,
     "backfill": backfill,
     "growth": growth,
+    "remote": remote,
+    "long": long,
     "ticks": ticks,
     "photos": photos,
     "imports": loading,

@@ -7,13 +7,13 @@ so the ratio is that of the makespans.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks import processes
-from benchmarks.limits import matching_interval
 from benchmarks.load import (
     MEDIAN_SECONDS,
     POLL_SECONDS,
@@ -23,6 +23,9 @@ from benchmarks.load import (
     sandbox,
     write_catalogue,
 )
+
+_NEGLIGIBLE: Final = 1e-9
+_BISECTIONS: Final = 60
 
 
 @dataclass(frozen=True)
@@ -119,3 +122,44 @@ class SlotBench:
             cpu_seconds=measured.cpu_seconds / self._products,
             peak_mib=measured.peak_mib,
         )
+
+
+def matching_interval(
+    queries: float, *, at_shortest: float, shortest: float, medians: Collection[float], sigma: float
+) -> float:
+    """The fixed interval at which as many queries are made as somebody else made.
+
+    A query's own time adds to the interval; how much is seen by how many queries the shortest
+    interval really came to.
+
+    Args:
+        queries: a product, of the run to be matched; no more than `at_shortest`.
+        at_shortest: a product, measured at the shortest interval.
+        shortest: that interval in seconds.
+        medians: of the durations of a product's tasks, in seconds.
+        sigma: of the logarithms of the durations.
+    """
+
+    def apart(wanted: float) -> float:
+        low, high = shortest / 10, 10 * sum(medians)
+        for _ in range(_BISECTIONS):
+            middle = math.sqrt(low * high)
+            more = sum(_queries(middle, median, sigma) for median in medians) > wanted
+            low, high = (middle, high) if more else (low, middle)
+        return low
+
+    return apart(queries) - (apart(at_shortest) - shortest)
+
+
+def _queries(interval: float, median: float, sigma: float) -> float:
+    """Of one task that is asked at a fixed interval, on average."""
+    total, number = 1.0, 1
+    while (lasts := _lasts(number * interval, median, sigma)) > _NEGLIGIBLE:
+        total += lasts
+        number += 1
+    return total
+
+
+def _lasts(seconds: float, median: float, sigma: float) -> float:
+    """The chance that a task lasts longer than so many seconds, log-normal."""
+    return math.erfc(math.log(seconds / median) / (sigma * math.sqrt(2.0))) / 2.0

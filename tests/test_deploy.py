@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
+from signal import SIGINT
+from subprocess import PIPE, STDOUT
 from typing import Any
 
 import dagster as dg
@@ -27,18 +31,22 @@ CHART: dict[str, Any] = {
         "postgresqlScheme": str,
         "service": {"port": int},
     },
-    "dagster-user-deployments": {"deployments": list},
+    "dagster-user-deployments": {"serviceAccount": {"annotations": dict}, "deployments": list},
     "runLauncher": {
         "type": str,
         "config": {
             "k8sRunLauncher": {
                 "imagePullPolicy": str,
                 "loadInclusterConfig": bool,
-                "runK8sConfig": {
-                    "podSpecConfig": dict,
-                    "podTemplateSpecMetadata": dict,
-                    "jobSpecConfig": dict,
-                },
+                "runK8sConfig": dict.fromkeys(
+                    (
+                        "containerConfig",
+                        "podSpecConfig",
+                        "podTemplateSpecMetadata",
+                        "jobSpecConfig",
+                    ),
+                    dict,
+                ),
             }
         },
     },
@@ -179,7 +187,9 @@ def test_a_read_only_image_has_a_place_for_all_that_is_written() -> None:
     """A read-only DAGSTER_HOME made every catch_up fail."""
     storage, values = "/opt/dagster/dagster_home/storage", loaded("values.yaml")
     (one,) = values["dagster-user-deployments"]["deployments"]
-    assert one["securityContext"]["readOnlyRootFilesystem"]
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
+    for of in (one, launcher["containerConfig"]):  # the chart gives runs the volumes, and not this
+        assert of["securityContext"]["readOnlyRootFilesystem"]
     assert {mount["mountPath"] for mount in one["volumeMounts"]} == {"/tmp", storage}
     compose = loaded("compose.yaml")
     ours = [one for one in compose["services"].values() if one["image"] == "topview-pipeline"]
@@ -187,3 +197,19 @@ def test_a_read_only_image_has_a_place_for_all_that_is_written() -> None:
     for service in ours:
         assert service["read_only"]
         assert {place.split(":")[0] for place in service["tmpfs"]} == {"/tmp", storage}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_rehearsal_of_production_pays_once_and_loses_nothing() -> None:
+    """Two brands; each kind of process is killed, PostgreSQL restarted, and the bucket hangs."""
+    command = [sys.executable, "-m", "deploy.rehearsal"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=PIPE, stderr=STDOUT, text=True) as process:
+        try:
+            said, _ = process.communicate(timeout=840)
+        except subprocess.TimeoutExpired:
+            process.send_signal(SIGINT)  # so that it ends all that it started
+            said, _ = process.communicate()
+    assert process.returncode == 0, said
+    assert "the daemon is killed" in said
+    assert "| CPU a product |" in said

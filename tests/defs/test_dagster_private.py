@@ -186,6 +186,7 @@ _MODULE = "load_from: [{python_module: {module_name: shop.definitions%s}}]"
         ({"workspace.yaml": _MODULE % ""}, {"shop.definitions": "shop.definitions"}),
         ({"workspace.yaml": _MODULE % ", location_name: videos"}, {"shop.definitions": "videos"}),
         ({"workspace.yaml": "load_from: [{python_file: shop.py}]"}, {}),
+        ({"workspace.yaml": "load_from: [{grpc_server: {host: code, port: 4000}}]"}, {}),
     ],
 )
 def test_a_folder_s_code_locations_have_the_names_that_dagster_dev_gives_them(

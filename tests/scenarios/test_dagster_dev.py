@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from dagster._core.execution.backfill import BulkActionStatus
 
 from tests.defs.shop import ASSETS, REFUSED, Shop
+from tests.postgres import Postgres
 from tests.scenarios.conftest import SLOTS, open_shop
 from tests.scenarios.dagster_processes import (
     QUICK,
@@ -27,6 +28,7 @@ from tests.scenarios.dagster_processes import (
     dagster_dev,
     time_passing,
 )
+from topview_pipeline.defs.instance import DAGSTER_YAML
 from topview_pipeline.defs.jobs import CATCH_UP, MATERIALIZE_PRODUCTS, RESUME_TASKS
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.ledger.schema import worker
@@ -48,8 +50,10 @@ _CANCEL = """mutation ($id: String!) {
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with open_shop(tmp_path_factory.mktemp("shop"), medians=_MEDIANS) as shop:
+def shop(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Shop]:
+    """Dagster's own storage is PostgreSQL here, and SQLite in every other scenario."""
+    yaml = DAGSTER_YAML + postgres.dagster_storage()
+    with open_shop(tmp_path_factory.mktemp("shop"), yaml, medians=_MEDIANS) as shop:
         shop.settings["TOPVIEW_WAIT_SECONDS"] = "300"
         yield shop
 

@@ -121,12 +121,15 @@ def locations_in(folder: Path) -> dict[str, str]:
     origins: Sequence[Any] = ()
     if pyproject.is_file() or workspace.is_file():
         # It takes as long to load as all definitions.
+        from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
         from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 
         if pyproject.is_file():
             origins = PyProjectFileTarget(str(pyproject)).create_origins()
         if not origins and workspace.is_file():
             origins = WorkspaceFileTarget([str(workspace)]).create_origins()
+        # A server's module is not in the file, and asking for it is an error.
+        origins = [one for one in origins if not isinstance(one, GrpcServerCodeLocationOrigin)]
     targets = [(one.location_name, getattr(one, "loadable_target_origin", None)) for one in origins]
     return {
         target.module_name: name
