@@ -24,7 +24,7 @@ from tests.defs.shop import (
 )
 from tests.stages.toy import Thumbnail
 from topview_pipeline.defs.assets import product_videos, source_specs
-from topview_pipeline.defs.checks import MANIFEST
+from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export.manifest import COLUMNS
 from topview_pipeline.media import Outcome, Verdict
@@ -129,7 +129,7 @@ def test_metadata_has_task_price_files_and_times(shop: Shop) -> None:
     assert len(values) <= 10, "a person looks for the picture, the price and the link"
     table: Any = video["topview/technical"]
     technical = {record.data["what"]: record.data["value"] for record in table.records}
-    assert "sha256" in technical["video.mp4"]
+    assert len(technical["video.mp4, sha256"]) == 64
     with shop.ledger() as ledger:
         task = ledger.tasks.last_made("mug", "finishedVideo")
     assert task is not None

@@ -39,11 +39,12 @@ JOBS = {
     CATCH_UP: ["plan_catch_up", "produce"],
     "resume_tasks": ["resume"],
     "sync_products": ["sync_with_catalogue"],
-    "review_scenes": ["keep_reviews"],
-    "choose_scene": ["keep_choice"],
-    "accept_change": ["accept_catalogue_change"],
-    "settle_unknown_task": ["settle"],
-    "adopt_store": ["remember_store"],
+    "review_scenes": ["decide"],
+    "choose_scene": ["decide"],
+    "accept_change": ["decide"],
+    "settle_unknown_task": ["decide"],
+    "adopt_store": ["decide"],
+    "purge": ["decide"],
     MATERIALIZE_PRODUCTS: ["product_videos"],
 }
 SENSORS: dict[str, list[str]] = {

@@ -14,6 +14,7 @@ import pytest
 from tests.defs.shop import CUT_OUT, OUTLINE, PRODUCTS, Patch, Shop, made
 from tests.ledger.conftest import reserve
 from topview_pipeline.defs import catalogue_sync, sensors
+from topview_pipeline.defs.cursor import read_cursor, written
 from topview_pipeline.defs.jobs import CATCH_UP, RESUME_TASKS
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.sensors import (
@@ -50,9 +51,9 @@ def test_other_work_is_begun_at_once_and_so_is_all_after_the_clock_was_set_back(
 
 @pytest.mark.parametrize("cursor", [None, "", "nonsense", "[]", "{}", '{"work": 1, "times": "x"}'])
 def test_the_memory_survives_the_cursor_and_none_breaks_the_sensor(cursor: str | None) -> None:
-    assert Backoff.parse(cursor) is None
+    assert read_cursor(Backoff, cursor) is None
     backoff = Backoff("abc", 3, 12.5)
-    assert Backoff.parse(str(backoff)) == backoff
+    assert read_cursor(Backoff, written(backoff)) == backoff
 
 
 # pending_task_sensor.
@@ -110,9 +111,9 @@ def test_two_ticks_never_start_the_same_work_twice(shop: Shop, daemon: Daemon) -
     said = str(daemon.tick())
     assert said.startswith("the last run changed nothing; next in ")
     assert said.endswith("1 task to bring home, 0 to try again")
-    backoff = Backoff.parse(daemon.cursor)
+    backoff = read_cursor(Backoff, daemon.cursor)
     assert backoff is not None
-    daemon.cursor = str(Backoff(backoff.work, backoff.times, backoff.at - 60.0))
+    daemon.cursor = written(Backoff(backoff.work, backoff.times, backoff.at - 60.0))
     second = daemon.tick()
     assert isinstance(second, dg.RunRequest)
     assert first.run_key != second.run_key, "a run key is spent for ever"

@@ -6,19 +6,19 @@ no key, and a uid only for what the ledger remembers.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
+import pydantic.dataclasses
 
+from topview_pipeline.defs.checks import problem_metadata
 from topview_pipeline.defs.dagster_private import materialized_partitions
 from topview_pipeline.defs.data_versions import Versions
-from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.sources import Sources
 from topview_pipeline.stages import STAGES, Inputs, Stage
 from topview_pipeline.text import in_few_lines
@@ -269,18 +269,7 @@ def log_problems(log: logging.Logger, catalogue: Catalogue) -> dict[str, Any]:
     )
     for line in notes:
         log.warning(f"catalogue {catalogue.source}: {line}")
-    metadata: dict[str, Any] = {
-        "topview/catalogue_problems": len(catalogue.problems),
-        "topview/catalogue_warnings": len(catalogue.warnings),
-    }
-    if catalogue.problems:
-        rows = (
-            (f"{one.unit} {one.line}", one.product_id or "", one.column or "", one.reason)
-            for one in catalogue.problems
-        )
-        columns = ("place", "product", "column", "reason")
-        metadata["topview/catalogue_problem_rows"] = text_table(columns, rows)
-    return metadata
+    return problem_metadata(catalogue)
 
 
 def log_unreadable(log: logging.Logger, unreadable: Mapping[str, str]) -> None:
@@ -299,7 +288,7 @@ def log_unreadable(log: logging.Logger, unreadable: Mapping[str, str]) -> None:
 # What the catalogue sensor remembers.
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True)
 class Cursor:
     """The last look at the catalogue, kept in the sensor's cursor.
 
@@ -310,6 +299,7 @@ class Cursor:
         place: where that goes on. Not every file's hash can be remembered: from the start, ticks
             that are too short for all files would never come to the last.
         trouble: why it was not accepted.
+        problems: digest of the bad rows that Dagster knows of.
     """
 
     version: str | None
@@ -317,24 +307,7 @@ class Cursor:
     is_more: bool
     place: int = 0
     trouble: str | None = None
-
-    @classmethod
-    def parse(cls, text: str | None) -> Cursor | None:
-        """The cursor as it was kept; None when there is none that can be read."""
-        try:
-            values = json.loads(text or "")
-            return cls(
-                None if values["version"] is None else str(values["version"]),
-                float(values["at"]),
-                bool(values["is_more"]),
-                int(values.get("place", 0)),
-                values.get("trouble"),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            return None
-
-    def __str__(self) -> str:
-        return json.dumps(asdict(self))
+    problems: str = ""
 
     def interrupted(self, trouble: str) -> Cursor:
         """After a look that failed before it knew the version: the next tick looks again."""

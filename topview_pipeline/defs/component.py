@@ -268,6 +268,7 @@ class TopviewCatalogue(dg.Component, _Described):
     alert_url: Secret = _as("alert_url")
     log_format: Literal["text", "json"] = _as("log_format")
     gallery_url: str | None = _as("gallery_url")
+    code_url: str | None = _as("code_url")
     _unset: dict[str, str] = PrivateAttr(default_factory=dict)
     """By key: the variable it refers to, which is not set."""
     _file: str = PrivateAttr("")

@@ -20,7 +20,7 @@ import dagster as dg
 from pydantic import Field
 
 from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
-from topview_pipeline.defs.decision_jobs import decision_jobs
+from topview_pipeline.defs.decision_jobs import DECISIONS, decision_job
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
 from topview_pipeline.defs.io_manager import KeptPlans
 from topview_pipeline.defs.outline import OCCASION_TAG
@@ -299,7 +299,7 @@ def produce(
     )
     real = {"tasks": report.made - report.reused, "credits": report.credits}
     against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
-    production.tag_run()
+    production.show_outcome()
     if report.troubles:
         mark_failed(context, topview.outline, report.troubles)
         raise failure(report.troubles, outline=topview.outline, made=report.made, metadata=against)
@@ -337,7 +337,7 @@ def resume(
         production = Production(context, topview, explicit=False, wait_seconds=_LEAST_WAIT_SECONDS)
         yield from production.resume(orphans, retries, catalogue)
     report = production.report
-    production.tag_run()
+    production.show_outcome()
     if report.troubles:
         mark_failed(context, topview.outline, report.troubles)
         raise failure(report.troubles, outline=topview.outline, made=report.made)
@@ -433,5 +433,5 @@ def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
         config={"ops": {outline.of("product_videos"): {"config": {"credit_limit": None}}}},
         **options,
     )
-    decided = decision_jobs(topview, options)
+    decided = [decision_job(topview, decision, options) for decision in DECISIONS]
     return [catch_up, resume_tasks, materialize_products, sync_products, *decided]

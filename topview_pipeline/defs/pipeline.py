@@ -6,7 +6,7 @@ import dagster as dg
 
 from topview_pipeline.defs.apart import Claim, of_location
 from topview_pipeline.defs.assets import product_videos, source_specs, video_manifest
-from topview_pipeline.defs.checks import health_checks, health_checks_sensor
+from topview_pipeline.defs.health_checks import health_checks, health_checks_sensor
 from topview_pipeline.defs.io_manager import TopviewResults
 from topview_pipeline.defs.jobs import jobs
 from topview_pipeline.defs.resources import TopviewResource

@@ -8,12 +8,14 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
+from pydantic.dataclasses import dataclass
 
+from topview_pipeline.defs.checks import CATALOGUE_ROWS, rows_result
+from topview_pipeline.defs.cursor import read_cursor, written
 from topview_pipeline.defs.dagster_private import report_died
 from topview_pipeline.defs.instance import advice, check_alone
 from topview_pipeline.defs.jobs import RESUME_TASKS
@@ -24,9 +26,11 @@ from topview_pipeline.defs.outline import (
     Outline,
 )
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.stages import STAGES
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
+    from topview_pipeline.catalogue import Catalogue
     from topview_pipeline.ledger import Ledger, Task
 
 _FIRST_WAIT_SECONDS: Final = 60.0
@@ -55,18 +59,6 @@ class Backoff:
     work: str
     times: int
     at: float
-
-    @classmethod
-    def parse(cls, cursor: str | None) -> "Backoff | None":
-        """The memory in a cursor; None when there is none that can be read."""
-        try:
-            values = json.loads(cursor or "")
-            return cls(str(values["work"]), int(values["times"]), float(values["at"]))
-        except (ValueError, KeyError, TypeError):
-            return None
-
-    def __str__(self) -> str:
-        return json.dumps(asdict(self))
 
     def wait(self, work: str, *, now: float) -> float:
         """Seconds until a run may be started for this work.
@@ -128,7 +120,7 @@ def _look_for_tasks(
 def _finish(
     context: dg.SensorEvaluationContext, topview: TopviewResource, ledger: "Ledger"
 ) -> dg.RunRequest | dg.SkipReason:
-    from topview_pipeline.defs.run import pair
+    from topview_pipeline.defs.run import check_paired, pair
 
     ledger.catalogue.tick(topview.config.catalogue)
     report_dead_runs(context.instance, ledger)
@@ -136,6 +128,7 @@ def _finish(
     orphans, retries = ledger.tasks.orphans(), ledger.tasks.retries_due()
     found = f"{counted(len(orphans), 'task')} to bring home, {len(retries)} to try again"
     if not orphans and not retries:
+        check_paired(context.instance, ledger, topview)  # a lost ledger has nothing to finish
         return dg.SkipReason("there is nothing to finish")
     # With a store that is not this ledger's, no run could go on.
     pair(context.instance, ledger, topview, write=False)
@@ -146,12 +139,12 @@ def _finish(
         unset = topview.config.unset("api_key")
         return dg.SkipReason(f"{found}, but {unset}")
     now, work = ledger.now(), work_of(orphans, retries)
-    backoff = Backoff.parse(context.cursor)
+    backoff = read_cursor(Backoff, context.cursor)
     wait = 0.0 if backoff is None else backoff.wait(work, now=now)
     if wait > 0:
         return dg.SkipReason(f"the last run changed nothing; next in {wait:.0f} s: {found}")
     backoff = Backoff.after(backoff, work, now=now)
-    context.update_cursor(str(backoff))
+    context.update_cursor(written(backoff))
     # A run key is spent for ever, also when its run failed: each attempt has its own.
     return dg.RunRequest(run_key=f"resume-{work}-attempt-{backoff.times}-at-{now:.0f}")
 
@@ -286,7 +279,7 @@ def _follow(
 
     check_alone(context.instance, topview.outline)
     now = time.time()
-    cursor = catalogue_sync.Cursor.parse(context.cursor)
+    cursor = read_cursor(catalogue_sync.Cursor, context.cursor)
     with catalogue_sync.ledger_or_none(topview) as ledger:
         if ledger is not None:
             ledger.catalogue.check_source(topview.config.catalogue)
@@ -296,7 +289,7 @@ def _follow(
             if ledger is not None:
                 ledger.catalogue.hold(str(error))
             if cursor is not None:
-                context.update_cursor(str(cursor.interrupted(str(error))))
+                context.update_cursor(written(cursor.interrupted(str(error))))
             raise
         if cursor is not None and cursor.is_enough(version, now=now):
             trouble = topview.outline.worded(cursor.trouble or "")
@@ -311,7 +304,7 @@ def _follow(
                 ledger.catalogue.hold(str(error))
             # Read again once it is another one: all of it each minute is much for a source.
             held = catalogue_sync.Cursor(version, now, False, trouble=str(error))
-            context.update_cursor(str(held))
+            context.update_cursor(written(held))
             raise
         start = 0 if cursor is None else cursor.place_in(catalogue.version)
         ends = time.monotonic() + _HASH_SECONDS
@@ -323,6 +316,10 @@ def _follow(
             start=start,
             is_over=lambda: time.monotonic() > ends,
         )
+    problems = hashlib.sha256(repr(catalogue.problems).encode()).hexdigest()[:16]
+    rows = _rows(
+        context, topview, catalogue, known=cursor is not None and cursor.problems == problems
+    )
     left_over = len(looked.changed) - catalogue_sync.MOST_OBSERVATIONS
     sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
     observations = list(islice(looked.observations(sources), catalogue_sync.MOST_OBSERVATIONS))
@@ -342,7 +339,20 @@ def _follow(
     if topview.config.uid is None:
         said.append(f"no product is retired: {topview.config.unset('uid')}")
     return dg.SensorResult(
-        asset_events=observations,
+        asset_events=[*rows, *observations],
         skip_reason=topview.outline.worded("; ".join(said)),
-        cursor=str(catalogue_sync.Cursor(catalogue.version, now, is_more, place)),
+        cursor=written(
+            catalogue_sync.Cursor(catalogue.version, now, is_more, place, problems=problems)
+        ),
     )
+
+
+def _rows(
+    context: dg.SensorEvaluationContext, topview: TopviewResource, catalogue: "Catalogue"
+) -> list[dg.AssetCheckEvaluation]:
+    """Log the catalogue's bad rows, and report its check."""
+    from topview_pipeline.defs.catalogue_sync import log_problems
+
+    log_problems(context.log, catalogue)
+    source, found = topview.outline.key(STAGES[0].source), rows_result(catalogue)
+    return [dg.AssetCheckEvaluation(asset_key=source, check_name=CATALOGUE_ROWS, **found)]
