@@ -21,7 +21,7 @@ from topview_pipeline.defs.sensors import (
     Backoff,
     catalogue_sensor,
     pending_task_sensor,
-    running_job,
+    running_jobs,
 )
 from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.ledger import TaskState
@@ -110,7 +110,7 @@ def test_two_ticks_never_start_the_same_work_twice(shop: Shop, daemon: Daemon) -
     assert isinstance(first, dg.RunRequest)
     said = str(daemon.tick())
     assert said.startswith("the last run changed nothing; next in ")
-    assert said.endswith("1 task to bring home, 0 to try again")
+    assert said.endswith("1 task to collect, 0 to try again")
     backoff = read_cursor(Backoff, daemon.cursor)
     assert backoff is not None
     daemon.cursor = written(Backoff(backoff.work, backoff.times, backoff.at - 60.0))
@@ -127,13 +127,13 @@ def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon, status: str) 
     shop.begin_run(status, RESUME_TASKS, pipeline="a stranger")
     assert isinstance(daemon.tick(), dg.RunRequest)
     run = shop.begin_run(status, RESUME_TASKS)
-    assert daemon.tick() == f"run {run.run_id} is at it: 1 task to bring home, 0 to try again"
+    assert daemon.tick() == f"run {run.run_id} works on it: 1 task to collect, 0 to try again"
 
 
 def test_a_run_that_ended_is_not_waited_for(shop: Shop) -> None:
     for status in ("SUCCESS", "FAILURE", "CANCELED"):
         shop.begin_run(status, RESUME_TASKS)
-    assert running_job(shop.instance, OUTLINE, RESUME_TASKS) is None
+    assert running_jobs(shop.instance, OUTLINE, RESUME_TASKS, most=1) == []
 
 
 def test_a_failed_task_is_tried_again_when_it_is_due(shop: Shop, daemon: Daemon) -> None:

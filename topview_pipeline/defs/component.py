@@ -205,21 +205,8 @@ class TopviewCatalogue(dg.Component, _Described):
 
     Each row of the catalogue is a partition of the assets `bgRemovedImage`, `replacedImages` and
     `finishedVideo`. With them come the job `catch_up`, which makes what is missing under a credit
-    limit, a schedule that runs it at night, sensors that follow the catalogue and bring submitted
-    tasks home, and health checks. Whatever crashes or is run again, nothing is paid for twice.
-
-        type: topview_pipeline.TopviewCatalogue
-        attributes:
-          name: acme
-          key_prefix: [acme]
-          catalogue: s3://acme/catalogue.csv
-          account:
-            uid: "{{ env.ACME_UID }}"
-            api_key: "{{ env.ACME_KEY }}"
-            slots: 12
-            credits_a_day: 500
-          nightly: {cron: "0 2 * * *", timezone: Europe/Berlin, credits: 50}
-          owners: ["team:content"]
+    limit, a schedule that runs it at night, sensors that follow the catalogue and collect submitted
+    tasks, and health checks. `dg scaffold defs` writes an example.
 
     The names in Dagster begin with that of the pipeline: `acme_products`, `acme_catch_up`. Several
     pipelines of one account share its slots and its credits, and must share ledger and store.

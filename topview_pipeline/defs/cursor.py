@@ -1,7 +1,8 @@
-"""Cursors of sensors: small dataclasses of pydantic, kept as JSON."""
+"""Cursors of sensors, small dataclasses of pydantic that are kept as JSON, and digests in them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -22,3 +23,8 @@ def read_cursor(kind: type[T], text: str | None) -> T | None:
 def written(cursor: Any) -> str:
     """The text of a cursor."""
     return json.dumps(asdict(cursor))
+
+
+def digest(value: object) -> str:
+    """A short text that changes with the value's repr."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]

@@ -86,22 +86,14 @@ _DAEMON_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that was executed here.
-
-    Attributes:
-        success: whether Dagster calls it a success.
-        failures: why steps failed, as Dagster shows it.
-    """
+    """A run that was executed here; `failures` say why steps failed, as Dagster shows it."""
 
     success: bool
     failures: tuple[str, ...]
 
 
 def definitions_in(module: str) -> dg.Definitions:
-    """The definitions of a module, as Dagster finds and loads them.
-
-    Raises whatever the module does, and Dagster's error where it has none.
-    """
+    """The definitions of a module, as Dagster finds and loads them."""
     here = str(Path.cwd())  # as Dagster's own commands do
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -113,10 +105,7 @@ def definitions_in(module: str) -> dg.Definitions:
 
 
 def locations_in(folder: Path) -> dict[str, str]:
-    """The code locations that `dagster dev` loads in a folder: each one's name, by its module.
-
-    Raises Dagster's error for a file that it cannot read.
-    """
+    """The code locations that `dagster dev` loads in a folder: each one's name, by its module."""
     pyproject, workspace = folder / "pyproject.toml", folder / "workspace.yaml"
     origins: Sequence[Any] = ()
     if pyproject.is_file() or workspace.is_file():

@@ -227,14 +227,14 @@ class Reporter:
         return replace(preview, pictures={**preview.pictures, **behind})
 
     def _adoption(self, made: Made, task: Task) -> Iterator[dg.AssetObservation]:
-        """A mark, once a product, when another run submitted what this one brings home first."""
+        """A mark, once a product, when another run submitted what this one collects first."""
         if task.run_id != self._run_id and made.product_id not in self._adopted:
             self._adopted.add(made.product_id)
             yield _mark(
                 self._key(made.stage),
                 made.product_id,
                 "adopted",
-                f"Run {task.run_id} submitted it; this run brought it home.",
+                f"Run {task.run_id} submitted it; this run collected it.",
                 {"topview/task_id": task.topview_task_id, "topview/submitted_by_run": task.run_id},
             )
 

@@ -4,7 +4,6 @@ A sensor evaluates them without a run, and they can be run from the UI. The ques
 `ledger.health`.
 """
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -17,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from topview_pipeline.defs import out_of_date
 from topview_pipeline.defs.alerts import Posted, digest_of, due, payload, post
 from topview_pipeline.defs.checks import CATALOGUE_ROWS, rows_result
-from topview_pipeline.defs.cursor import read_cursor, written
+from topview_pipeline.defs.cursor import digest, read_cursor, written
 from topview_pipeline.defs.failures import TROUBLE_COLUMNS, in_sentences, plain_errors
 from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.out_of_date import MEANING, OUT_OF_DATE
@@ -176,7 +175,7 @@ def _report(
         with topview.ledger() as ledger:
             answers = _answers(context.instance, topview, ledger)
             results = _results(answers)
-            digests = {name: _digest(answer) for name, answer in answers.items()}
+            digests = {name: digest(answer) for name, answer in answers.items()}
             digests[OUT_OF_DATE] = before.digests.get(OUT_OF_DATE, "")
             plan_mark = before.plan_mark
             with suppress(PipelineError):  # catalogue_held says of a catalogue what is wrong
@@ -300,7 +299,3 @@ def _result(check: HealthCheck, answer: "Answer") -> dict[str, Any]:
         "description": "Nothing to do." if is_well else description,
         "metadata": metadata,
     }
-
-
-def _digest(answer: "Answer") -> str:
-    return hashlib.sha256(repr(answer).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """The jobs, their ops and their configuration.
 
 - `catch_up` brings any list of products up to date: schedule, command line and launchpad use it.
-- `resume_tasks` brings home submitted tasks and tries failed ones again; the sensor starts it.
+- `resume_tasks` collects submitted tasks and tries failed ones again; the sensor starts it.
 - `sync_products` makes products partitions and observes changed inputs.
 - `decision_jobs` has those by which a person decides.
 - `materialize_products` materializes the assets, for schedules of your own.
@@ -67,18 +67,18 @@ class CatchUpConfig(dg.Config):
     )
     force: bool = Field(
         default=False,
-        description="Make results again that exist; Topview charges again. Name the products, or "
-        "set everything.",
+        description="Remake results that exist; Topview charges again. Name the products, or set "
+        "everything.",
     )
     everything: bool = Field(
         default=False,
-        description="Together with force and no products: yes, pay for the whole catalogue again.",
+        description="With force and no products: remake, and pay for, the whole catalogue.",
     )
     credit_limit: float | None = CREDIT_LIMIT
     accept_change: bool = Field(
         default=False,
-        description="Accept that many products are gone from the catalogue, or that much of it is "
-        "made again.",
+        description="Accept that many products are gone from the catalogue, or that this run "
+        "remakes much of it.",
     )
 
     gate: GateName | None = Field(
@@ -318,7 +318,7 @@ def planned_against_real(
 
 
 @dg.op(
-    description="Brings home every submitted task that no living run has, and tries failed ones "
+    description="Collects every submitted task that no living run has, and tries failed ones "
     "again that are due. It begins nothing new.",
     out=dg.Out(dg.Nothing),
 )
@@ -405,7 +405,7 @@ def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
 
     @dg.job(
         name=outline.of(RESUME_TASKS),
-        description="Finishes what was begun: brings home submitted tasks, and tries failed ones "
+        description="Finishes what was begun: collects submitted tasks, and tries failed ones "
         "again that are due. The pending_task_sensor starts it.",
         resource_defs=resources,
         **options,

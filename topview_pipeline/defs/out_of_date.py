@@ -6,11 +6,11 @@ and while no run is at work.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from topview_pipeline.defs.cursor import digest as digest_of
 from topview_pipeline.defs.metadata import plan_table
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.text import counted
@@ -88,5 +88,4 @@ def result(topview: TopviewResource, planned: list[PlannedStage]) -> dict[str, A
 
 def digest(planned: list[PlannedStage]) -> str:
     """A text that changes with the plan."""
-    rows = [(one.product_id, one.stage, one.why, one.credits) for one in planned]
-    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+    return digest_of([(one.product_id, one.stage, one.why, one.credits) for one in planned])

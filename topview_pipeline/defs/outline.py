@@ -101,7 +101,7 @@ class Outline:
         line = inspect.getsourcelines(defined)[1]
         reference = dg.UrlCodeReference(url=f"{self.code_url}/{path.as_posix()}#L{line}")
         found = dg.CodeReferencesMetadataValue(code_references=[reference])
-        return dict(dg.CodeReferencesMetadataSet(code_references=found))
+        return {"dagster/code_references": found}
 
     @cached_property
     def products(self) -> dg.DynamicPartitionsDefinition:

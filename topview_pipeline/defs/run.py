@@ -129,7 +129,7 @@ class Production:
     def resume(
         self, orphans: Sequence[Task], retries: Sequence[Task], catalogue: Catalogue | None
     ) -> Iterator[DagsterEvent]:
-        """Bring orphans home, and try failed tasks again whose products still want them."""
+        """Collect orphans, and try failed tasks again whose products still want them."""
         with self._opened() as (ledger, reporter):
             products = {} if catalogue is None else catalogue.products
             works = [

@@ -3,11 +3,8 @@
 The sensor of the health checks is in `checks.py`.
 """
 
-import hashlib
-import json
 import logging
 import time
-from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +12,7 @@ import dagster as dg
 from pydantic.dataclasses import dataclass
 
 from topview_pipeline.defs.checks import CATALOGUE_ROWS, rows_result
-from topview_pipeline.defs.cursor import read_cursor, written
+from topview_pipeline.defs.cursor import digest, read_cursor, written
 from topview_pipeline.defs.dagster_private import report_died
 from topview_pipeline.defs.instance import advice, check_alone
 from topview_pipeline.defs.jobs import RESUME_TASKS
@@ -26,12 +23,13 @@ from topview_pipeline.defs.outline import (
     Outline,
 )
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.errors import PipelineError
 from topview_pipeline.stages import STAGES
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue
-    from topview_pipeline.ledger import Ledger, Task
+    from topview_pipeline.ledger import Ledger
 
 _FIRST_WAIT_SECONDS: Final = 60.0
 _LONGEST_WAIT_SECONDS: Final = 3600.0
@@ -78,12 +76,6 @@ class Backoff:
         return cls(work, before.times + 1 if before is not None and again else 1, now)
 
 
-def work_of(orphans: "Sequence[Task]", retries: "Sequence[Task]") -> str:
-    """A digest of the tasks to be finished: equal for equal work."""
-    ids = [[task.id for task in orphans], [task.id for task in retries]]
-    return hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16]
-
-
 def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
     """The sensor that starts one run for what is to be finished."""
     outline = topview.outline
@@ -95,26 +87,25 @@ def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts resume_tasks when there are submitted tasks that no living run has, or "
-        "failed ones that are due again. It begins nothing new, so it never spends what was not "
-        "asked for. It also reports runs whose process died, so that Dagster starts them again.",
+        "failed ones that are due again. It starts nothing new, so it spends nothing that you did "
+        "not ask for. It also reports runs whose process died, so that Dagster restarts them.",
     )
     def look(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return _look_for_tasks(context, topview)
+        _advise(context.instance, outline)
+        try:
+            with topview.ledger() as ledger:
+                return _finish(context, topview, ledger)
+        except PipelineError as error:
+            return skipped(topview, error)
 
     return look
 
 
-def _look_for_tasks(
-    context: dg.SensorEvaluationContext, topview: TopviewResource
-) -> dg.RunRequest | dg.SkipReason:
-    from topview_pipeline.errors import PipelineError
-
-    _advise(context.instance, topview.outline)
-    try:
-        with topview.ledger() as ledger:
-            return _finish(context, topview, ledger)
-    except PipelineError as error:
-        return dg.SkipReason(topview.outline.worded(str(error)))
+def skipped(topview: TopviewResource, error: PipelineError) -> dg.SkipReason:
+    """What to do and what is wrong, in this order: the UI cuts a long reason at its end."""
+    what = error.what if not error.where else f"{error.what} ({error.where})"
+    said = f"{error.fix} Why: {what}" if error.fix else what
+    return dg.SkipReason(topview.outline.worded(said))
 
 
 def _finish(
@@ -126,19 +117,20 @@ def _finish(
     report_dead_runs(context.instance, ledger)
     _reconcile(context, topview, ledger)
     orphans, retries = ledger.tasks.orphans(), ledger.tasks.retries_due()
-    found = f"{counted(len(orphans), 'task')} to bring home, {len(retries)} to try again"
+    found = f"{counted(len(orphans), 'task')} to collect, {len(retries)} to try again"
     if not orphans and not retries:
         check_paired(context.instance, ledger, topview)  # a lost ledger has nothing to finish
         return dg.SkipReason("there is nothing to finish")
     # With a store that is not this ledger's, no run could go on.
     pair(context.instance, ledger, topview, write=False)
-    busy = running_job(context.instance, topview.outline, RESUME_TASKS)
-    if busy is not None:
-        return dg.SkipReason(f"run {busy} is at it: {found}")
+    busy = running_jobs(context.instance, topview.outline, RESUME_TASKS, most=1)
+    if busy:
+        return dg.SkipReason(f"run {busy[0]} works on it: {found}")
     if topview.config.api_key is None:
         unset = topview.config.unset("api_key")
         return dg.SkipReason(f"{found}, but {unset}")
-    now, work = ledger.now(), work_of(orphans, retries)
+    now = ledger.now()
+    work = digest([[task.id for task in orphans], [task.id for task in retries]])
     backoff = read_cursor(Backoff, context.cursor)
     wait = 0.0 if backoff is None else backoff.wait(work, now=now)
     if wait > 0:
@@ -177,11 +169,6 @@ _AT_WORK: Final = [
     dg.DagsterRunStatus.CANCELING,
 ]
 """Of a run that has a process; a SUSPENDED one has none, and is not dead."""
-
-
-def running_job(instance: dg.DagsterInstance, outline: Outline, job: str) -> str | None:
-    """A run of the pipeline's job that has not ended."""
-    return next(iter(running_jobs(instance, outline, job, most=1)), None)
 
 
 def running_jobs(
@@ -249,26 +236,18 @@ def catalogue_sensor(topview: TopviewResource) -> dg.SensorDefinition:
         name=outline.of(CATALOGUE_SENSOR),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Follows the catalogue: makes new products partitions, observes changed inputs "
-        "of products already made, and retires products that left. It starts no run, spends "
-        "nothing and needs no key. A catalogue that is empty, half read or lost more than 20 % of "
-        "its products is not accepted.",
+        description="Follows the catalogue: adds a partition for every new product, marks what "
+        "changed inputs make stale, and retires products whose row is gone. Starts no run, spends "
+        "nothing and needs no key. A catalogue that is empty, cut off or missing over 20 % of its "
+        "products is put on hold.",
     )
     def follow(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return _look_at_catalogue(context, topview)
+        try:
+            return _follow(context, topview)
+        except PipelineError as error:
+            return skipped(topview, error)
 
     return follow
-
-
-def _look_at_catalogue(
-    context: dg.SensorEvaluationContext, topview: TopviewResource
-) -> dg.SensorResult | dg.SkipReason:
-    from topview_pipeline.errors import PipelineError
-
-    try:
-        return _follow(context, topview)
-    except PipelineError as error:
-        return dg.SkipReason(topview.outline.worded(str(error)))
 
 
 def _follow(
@@ -316,10 +295,9 @@ def _follow(
             start=start,
             is_over=lambda: time.monotonic() > ends,
         )
-    problems = hashlib.sha256(repr(catalogue.problems).encode()).hexdigest()[:16]
-    rows = _rows(
-        context, topview, catalogue, known=cursor is not None and cursor.problems == problems
-    )
+    problems = digest(catalogue.problems)
+    is_known = cursor is not None and cursor.problems == problems
+    rows = [] if is_known else _rows(context, topview, catalogue)
     left_over = len(looked.changed) - catalogue_sync.MOST_OBSERVATIONS
     sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
     observations = list(islice(looked.observations(sources), catalogue_sync.MOST_OBSERVATIONS))
