@@ -45,12 +45,7 @@ MOST_OBSERVATIONS: Final = 500
 
 @dataclass(frozen=True)
 class AcceptedCatalogue:
-    """A catalogue that was accepted.
-
-    Attributes:
-        new: products that became partitions just now.
-        left: products that are no longer in it; their partitions and history stay.
-    """
+    """Products that became partitions just now, and that left: these keep partition and history."""
 
     new: tuple[str, ...]
     left: tuple[str, ...] = ()
@@ -79,11 +74,7 @@ def catalogue_or_none(topview: TopviewResource, log: logging.Logger) -> Catalogu
 
 
 def check_catalogue(topview: TopviewResource, catalogue: Catalogue) -> None:
-    """Refuse a catalogue that lost too many of the products that the ledger knows.
-
-    Raises:
-        ChangeNotAccepted: until a run with `accept_change`.
-    """
+    """Refuse a catalogue that lost too many products, until a run with `accept_change`."""
     from topview_pipeline.catalogue import check_gone
 
     with ledger_or_none(topview) as ledger:
@@ -106,9 +97,7 @@ def accept_catalogue(
 ) -> AcceptedCatalogue:
     """Accept a catalogue: new products become partitions, those that left are retired.
 
-    Raises:
-        ChangeNotAccepted: too many products are gone; nothing was done, and the health check says
-            why.
+    Raises ChangeNotAccepted, and holds the catalogue, if too many products are gone.
     """
     from topview_pipeline.catalogue import ChangeNotAccepted, check_gone
 
@@ -293,8 +282,6 @@ class Cursor:
     """The last look at the catalogue, kept in the sensor's cursor.
 
     Attributes:
-        version: of the source; None when it has none.
-        at: when, in seconds since the epoch.
         is_more: something was left over for the next tick.
         place: where that goes on. Not every file's hash can be remembered: from the start, ticks
             that are too short for all files would never come to the last.

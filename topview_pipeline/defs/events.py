@@ -78,7 +78,6 @@ class Reporter:
     """Turns the engine's events into Dagster's, and adds up what the run came to.
 
     Args:
-        context: of the run's step.
         result_for: a product whose stages are yielded as `MaterializeResult`s of the step's own
             outputs, so that another asset of the same run goes on. Possible in a run of one
             partition; ranged runs yield `AssetMaterialization`s.

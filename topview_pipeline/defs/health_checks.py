@@ -22,6 +22,7 @@ from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.out_of_date import MEANING, OUT_OF_DATE
 from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.defs.sensors import skipped
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.stages import STAGES
 from topview_pipeline.text import counted
@@ -187,7 +188,7 @@ def _report(
     except PipelineError as error:
         said = _alert(topview, {_UNREADABLE: _wrong(error)}, before.posted, now)
         context.update_cursor(written(before))
-        return dg.SkipReason(topview.outline.worded(f"{error}{said}"))
+        return skipped(topview, error, also=said)
     said = _alert(topview, {_UNREADABLE: _wrong(None), **answers}, before.posted, now)
     news = [name for name in results if before.digests.get(name) != digests[name]]
     counts = ", ".join(f"{answer.count} {name}" for name, answer in answers.items())
@@ -209,12 +210,7 @@ def _report(
 
 @dataclass(frozen=True)
 class _Reported:
-    """The sensor's cursor: digests of the answers that Dagster has, all reported after `at`.
-
-    Attributes:
-        plan_mark: see `out_of_date.mark_of`.
-        posted: what the alert URL has.
-    """
+    """The sensor's cursor: digests of the answers that Dagster has, all reported after `at`."""
 
     at: float
     digests: dict[str, str]

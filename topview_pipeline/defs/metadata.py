@@ -258,28 +258,16 @@ def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> dg.Tabl
 
 def forecast_metadata(coming: Forecast) -> dict[str, Any]:
     """The sums of a plan: numbers that the UI plots, and a table of the stages."""
-    columns = {"stage": "string", "products": "int", "new tasks": "int", "credits": "float"}
+    columns = ("stage", "products", "new tasks", "credits")
+    rows = (
+        (one.stage, str(one.products), str(one.tasks), f"{one.credits:g}") for one in coming.stages
+    )
     return {
         "topview/tasks": coming.tasks,
         "topview/credits": coming.credits,
         "topview/tasks_of_unknown_price": coming.unpriced,
         "topview/seconds": coming.seconds,
-        "topview/stages": dg.MetadataValue.table(
-            [
-                dg.TableRecord(
-                    {
-                        "stage": stage.stage,
-                        "products": stage.products,
-                        "new tasks": stage.tasks,
-                        "credits": stage.credits,
-                    }
-                )
-                for stage in coming.stages
-            ],
-            schema=dg.TableSchema(
-                columns=[dg.TableColumn(name, type_) for name, type_ in columns.items()]
-            ),
-        ),
+        "topview/stages": text_table(columns, rows),
     }
 
 

@@ -23,9 +23,6 @@ def build_definitions(config: PipelineConfig) -> dg.Definitions:
 
     Two that cannot go together, such as with one account and two ledgers, stop Dagster from loading
     the location.
-
-    Raises:
-        SettingsError: Dagster cannot use its owners or its schedule.
     """
     topview = TopviewResource(config)
     topview.claim = Claim.of(config)

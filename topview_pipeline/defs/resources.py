@@ -105,10 +105,6 @@ class TopviewResource:
 
         Args:
             run_id: the steps of one run share what the first of them read.
-
-        Raises:
-            CatalogueError: it cannot be used at all, or does not answer in time; single bad rows
-                are in `problems`.
         """
         from topview_pipeline.catalogue import open_source, read_catalogue, within
 
@@ -164,10 +160,9 @@ class TopviewResource:
     def files(
         self, ledger: Ledger | None, *, offline: bool = False, may_trust: bool = True
     ) -> InputFiles:
-        """Reads and hashes what the catalogue names; hashes are remembered in the ledger.
+        """Reads and hashes what the catalogue names; the ledger, if any, remembers hashes.
 
         Args:
-            ledger: None: hashes are remembered no longer than this object lives.
             offline: no server is asked.
             may_trust: False: `trust_photos_for` does not count, as something is made of the files.
         """

@@ -57,12 +57,9 @@ class Production:
     """The producing of one run. Use it once.
 
     Args:
-        explicit: a person or a schedule asked, not the sensor.
+        explicit, credit_limit, gate, canary: see `RunInfo`.
         wait_seconds: the least that the run waits for progress, whatever the configuration says.
-        credit_limit: the most credits that the tasks of the root run, or occasion, may cost.
-        gate, canary: see `RunInfo`.
         result_for: see `Reporter`.
-        stages: of the pipeline.
     """
 
     def __init__(
@@ -104,8 +101,7 @@ class Production:
         """Make what is wanted; `report` says what came of it.
 
         Args:
-            asked: see `ProductWork`.
-            force: likewise.
+            asked, force: see `ProductWork`.
             keep_made: the products for which `ProductWork.keep_made` holds.
         """
         with self._opened() as (ledger, reporter):
@@ -293,12 +289,6 @@ def pair(
 
     Args:
         write: False: what is new stays new. The store must take a file all the same.
-
-    Raises:
-        StoreError: they do not belong together, or the store takes no file: nothing may be
-            submitted.
-        SettingsError: they are gone with the process.
-        NameTaken: another pipeline of the same name is alive.
     """
     check_durable(instance, topview.config)
     ledger.catalogue.check_source(topview.config.catalogue)

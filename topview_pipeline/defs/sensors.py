@@ -47,11 +47,6 @@ class Backoff:
 
     The same work found again means that a run brought nothing forward: the account is refused, or
     Topview is down. Then the next run comes after twice the time, one minute to one hour.
-
-    Attributes:
-        work: digest of the tasks that the last run was started for.
-        times: how often in a row.
-        at: when, in seconds since the epoch.
     """
 
     work: str
@@ -101,10 +96,10 @@ def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
     return look
 
 
-def skipped(topview: TopviewResource, error: PipelineError) -> dg.SkipReason:
+def skipped(topview: TopviewResource, error: PipelineError, also: str = "") -> dg.SkipReason:
     """What to do and what is wrong, in this order: the UI cuts a long reason at its end."""
-    what = error.what if not error.where else f"{error.what} ({error.where})"
-    said = f"{error.fix} Why: {what}" if error.fix else what
+    why = str(PipelineError(error.what, error.where))
+    said = f"{error.fix} Why: {why}{also}" if error.fix else f"{why}{also}"
     return dg.SkipReason(topview.outline.worded(said))
 
 
