@@ -39,7 +39,7 @@ def test_what_waits_is_listed_decided_and_goes_on(project: Project, invoke: Invo
     options = ["--approve", "-", "--choose", "product-1=2", "--again", "product-2"]
     decided = invoke("review", *options, stdin="product-0\n")
     assert decided.exit_code == 0, decided.output
-    assert "1 approved, 1 chosen, 1 to be made again" in decided.output
+    assert "1 approved, 1 chosen, 1 to be remade" in decided.output
     rejected = invoke("review", "--reject", "product-3", "--why", "the lid is gone")
     assert rejected.exit_code == 0
     assert project.sandbox.counters()["submits"] == submits, "nothing is spent by deciding"
@@ -166,7 +166,7 @@ def test_a_list_of_the_gallery_keeps_each_reason(project: Project, invoke: Invok
     )
     ran = invoke("review", "--from", "list.tsv")
     assert ran.exit_code == 0, ran.output
-    assert "2 rejected, 1 to be made again" in ran.output
+    assert "2 rejected, 1 to be remade" in ran.output
     whys = {
         name: [one.detail["why"] for one in found]
         for name, found in ledger.history.decisions().items()

@@ -183,7 +183,7 @@ begun = time.process_time()
 import dagster
 of_dagster = time.process_time() - begun
 warnings.filterwarnings("error", module="topview_pipeline")
-names = "NAME", "KEY_PREFIX", "OWNERS", "NIGHTLY_CRON", "NIGHTLY_TIMEZONE"
+names = "NAME", "KEY_PREFIX", "OWNERS", "NIGHTLY_CRON", "NIGHTLY_TIMEZONE", "CODE_URL"
 class Trap(type(os.environ)):
     def __getitem__(self, name):
         assert not name.startswith("TOPVIEW_") or name[8:] in names, name

@@ -34,7 +34,7 @@ _BATCH: Final = 5000
 _AT_ONCE: Final = 100
 """Products whose files are looked up together, where a tick's time is short."""
 _PATIENCE_SECONDS: Final = 20.0
-"""Without an answer from any server: what is left is looked at the next time."""
+"""Without an answer from any server: the rest is left for the next look."""
 _MOST_PICTURES: Final = 50
 """Thumbnails of one look: each takes some hundredths of a second."""
 LOOK_AGAIN_SECONDS: Final = 600.0
@@ -283,8 +283,8 @@ class Cursor:
 
     Attributes:
         is_more: something was left over for the next tick.
-        place: where that goes on. Not every file's hash can be remembered: from the start, ticks
-            that are too short for all files would never come to the last.
+        place: where the next tick continues. Not every file's hash can be remembered: from the
+            start, ticks that are too short for all files would never come to the last.
         trouble: why it was not accepted.
         problems: digest of the bad rows that Dagster knows of.
     """
@@ -301,7 +301,7 @@ class Cursor:
         return replace(self, is_more=True, place=self.place if self.is_more else 0, trouble=trouble)
 
     def place_in(self, version: str | None) -> int:
-        """Where a look at this version goes on."""
+        """The place where a look at this version continues."""
         return self.place if self.is_more and version == self.version else 0
 
     def is_enough(self, version: str | None, *, now: float) -> bool:

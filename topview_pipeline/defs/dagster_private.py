@@ -281,7 +281,7 @@ def locations_ticking(
     """The code locations whose sensor of this name ticked in the last so many seconds.
 
     Args:
-        beside: another sensor of theirs. A location that never had it has a stranger's sensor.
+        beside: another sensor of theirs. A location that never had it has another project's sensor.
     """
     # It loads 0.2 s of Dagster that a code location has no other use for.
     from dagster._core.scheduler.instigation import InstigatorType

@@ -31,10 +31,10 @@ class Who(dg.Config):
 class _ReviewConfig(Who):
     """Decisions about the scenes (or cut-outs) that products have now, by product id."""
 
-    approve: list[str] = Field(default=[], description="These go on.")
+    approve: list[str] = Field(default=[], description="Their videos may be made.")
     reject: list[str] = Field(default=[], description="Nothing more is spent on these.")
     choose: dict[str, int] = Field(
-        default={}, description="These go on with this image of their scene, from 1."
+        default={}, description="Their videos are made from this image of their scene, from 1."
     )
     again: list[str] = Field(
         default=[], description="The next run makes these scenes again, and pays again."
@@ -182,8 +182,7 @@ DECISIONS: Final = (
         REVIEW_SCENES,
         _ReviewConfig,
         _review,
-        "Keeps your decisions about scenes. Spends nothing: the next catch_up goes on with what "
-        "you decided.",
+        "Keeps your decisions about scenes. Spends nothing: the next catch_up follows them.",
     ),
     Decision(
         "choose_scene",

@@ -119,7 +119,7 @@ class Decisions:
             "approved": self.approve,
             "rejected": self.reject,
             "chosen": self.choose or (),
-            "to be made again": self.again,
+            "to be remade": self.again,
         }
         return ", ".join(f"{len(names)} {word}" for word, names in words.items() if names)
 
@@ -185,7 +185,7 @@ class Waiting:
     Attributes:
         task: the row of the result to look at.
         verdicts: number and verdict of each image; of a cut-out without a number.
-        credits: what the next run spends once it may go on.
+        credits: what the next run spends once a person approves.
     """
 
     product_id: str
@@ -316,7 +316,7 @@ def row_in(ledger: Ledger, number: int, *states: TaskState) -> Task:
     forsaken = {row.id for row in ledger.tasks.forsaken_unknown()}
     if task.pipeline != ledger.pipeline and number not in forsaken:
         fix = f"Decide about it there: --pipeline {task.pipeline}"
-        raise ReviewError(f"{name_of(task)} is of the pipeline {task.pipeline}", fix=fix)
+        raise ReviewError(f"{name_of(task)} belongs to the pipeline {task.pipeline}", fix=fix)
     if task.state not in states:
         named = " and ".join(state.value for state in states)
         raise ReviewError(f"{name_of(task)} is {task.state.value}; this is for {named} rows only")

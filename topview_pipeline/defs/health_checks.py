@@ -62,7 +62,7 @@ HEALTH_CHECKS: Final = (
     ),
     HealthCheck(
         "products_failed",
-        "Products whose newest task failed and is not tried again by itself.",
+        "Products whose newest task failed and is not retried automatically.",
         ("product failed", "products failed"),
     ),
     HealthCheck(

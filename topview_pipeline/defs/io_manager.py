@@ -55,7 +55,7 @@ class TopviewResults(dg.IOManager):
 
 
 class KeptPlans(dg.IOManager):
-    """Keeps a run's plan as JSON in the store, so that any machine can go on with the run."""
+    """Keeps a run's plan as JSON in the store, so that any machine can continue the run."""
 
     def __init__(self, topview: TopviewResource) -> None:
         self._topview = topview
@@ -66,7 +66,7 @@ class KeptPlans(dg.IOManager):
             self._topview.store.write_json(self._key(context.run_id), obj)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Read the plan of this run, or of the run that this one goes on with."""
+        """Read the plan of this run, or of the run that this one continues."""
         upstream = context.upstream_output
         run_id = "" if upstream is None else upstream.run_id
         with plain_errors(self._topview.outline):

@@ -7,7 +7,7 @@
 - `materialize_products` materializes the assets, for schedules of your own.
 
 The ledger decides about retries of tasks. Dagster's run retries start a run again whose process
-died, and nothing else: the tags say so, and `catch_up` goes on from its kept plan. The imports
+died, and nothing else: the tags say so, and `catch_up` continues from its kept plan. The imports
 inside the ops keep database and HTTP out of loading the code location.
 """
 
@@ -244,7 +244,7 @@ def plan_run(
     of_run = first_products(wanted, size)
     left = len({one.product_id for one in wanted[len(of_run) :] if one.moves})
     if config.is_guarded:
-        # A person who has them made again has named them.
+        # A person who asked to remake them has named them.
         named = {one.product_id for one in planned if one.reason == ASKED_AGAIN}
         try:
             check_made_again(

@@ -7,6 +7,7 @@ so a pipeline with a name of its own puts that before each of them.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,7 @@ from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig, spelled
 from topview_pipeline.text import for_pipeline
 
 PIPELINE_TAG: Final = "topview/pipeline"
-"""Tag of the runs of a pipeline's jobs, which tells them from a stranger's of the same name."""
+"""Tag of the runs of a pipeline's jobs: another project's may have the same names."""
 OCCASION_TAG: Final = "topview/occasion"
 """Tag of a schedule's runs: the occasion of `RunInfo`."""
 PENDING_TASK_SENSOR: Final = "pending_task_sensor"
@@ -99,8 +100,10 @@ class Outline:
             return {}
         path = Path(inspect.getfile(defined)).relative_to(Path(__file__).parents[2])
         line = inspect.getsourcelines(defined)[1]
-        reference = dg.UrlCodeReference(url=f"{self.code_url}/{path.as_posix()}#L{line}")
-        found = dg.CodeReferencesMetadataValue(code_references=[reference])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            reference = dg.UrlCodeReference(url=f"{self.code_url}/{path.as_posix()}#L{line}")
+            found = dg.CodeReferencesMetadataValue(code_references=[reference])
         return {"dagster/code_references": found}
 
     @cached_property

@@ -38,7 +38,7 @@ _RECONCILE_SECONDS: Final = 20.0
 _READ_SECONDS: Final = 25.0
 """For the catalogue."""
 _HASH_SECONDS: Final = 12.0
-"""For files of this machine that were not hashed before; the next tick goes on."""
+"""For files of this machine that were not hashed before; the next tick continues."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _finish(
     if not orphans and not retries:
         check_paired(context.instance, ledger, topview)  # a lost ledger has nothing to finish
         return dg.SkipReason("there is nothing to finish")
-    # With a store that is not this ledger's, no run could go on.
+    # With a store that is not this ledger's, no run could continue.
     pair(context.instance, ledger, topview, write=False)
     busy = running_jobs(context.instance, topview.outline, RESUME_TASKS, most=1)
     if busy:
