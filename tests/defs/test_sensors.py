@@ -183,6 +183,21 @@ async def _nothing_found(*_: object) -> tuple[()]:
     return ()
 
 
+def test_an_idle_sensor_says_first_what_to_do_about_a_lost_ledger(
+    shop: Shop, daemon: Daemon
+) -> None:
+    """A lost ledger has nothing to finish, and no run would say it before the next one."""
+    shop.add("mug")
+    shop.catch_up(stages=CUT_OUT)
+    assert daemon.tick() == NOTHING
+    for file in (shop.folder / "home").glob("ledger.db*"):
+        file.unlink()
+    said = str(daemon.tick())
+    assert said.startswith("If the ledger is elsewhere, let TOPVIEW_LEDGER_URL name it.")
+    assert "`topview-pipeline ledger adopt`" in said
+    assert "the store has results of this account" in said
+
+
 def test_a_lost_answer_is_found(shop: Shop, daemon: Daemon, monkeypatch: Patch) -> None:
     shop.settings["TOPVIEW_ACCOUNT_EXCLUSIVE"] = "true"
     shop.add("mug")

@@ -1,11 +1,7 @@
 """Everything that this package takes from Dagster's private modules, in one place.
 
-No public name gives the tags of data versions, the event that plans a materialization, what ties a
-check's result to one, tags for a run, the end of one whose process died or was stopped, the origin
-of a run, a module's definitions, the code locations that a folder names, all definitions of one as
-it is loaded, the daemon's heartbeat, the locations where it ticks a sensor, the files in which
-SQLite keeps events, what dagster.yaml has set, or an instance without compute logs. Nearly all are
-written into Dagster's storage, so they change rarely.
+No public name gives what its functions and the four names of `__all__` give. Nearly all of it is
+written into Dagster's storage, so it changes rarely.
 `tests/defs/test_dagster_private.py` pins what is relied on, and finds what is used elsewhere.
 """
 
@@ -48,29 +44,8 @@ from dagster.components.definitions import LazyDefinitions
 __all__ = [
     "CODE_VERSION_TAG",
     "DATA_VERSION_TAG",
-    "Ended",
-    "checked_materialization",
-    "definitions_in",
-    "event_log_kept_open",
-    "execute_as_launched",
     "get_input_data_version_tag",
     "get_input_event_pointer_tag",
-    "has_daemon",
-    "home_of",
-    "latest_storage_ids",
-    "latest_tags",
-    "limits_backfills",
-    "locations_in",
-    "locations_ticking",
-    "looking_selection",
-    "materialized_partitions",
-    "open_without_compute_logs",
-    "report_died",
-    "report_planned",
-    "report_stopped",
-    "report_stopping",
-    "retries_crashes",
-    "tag_run",
 ]
 
 
