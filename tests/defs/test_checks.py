@@ -29,6 +29,7 @@ from topview_pipeline.defs.health_checks import (
 from topview_pipeline.defs.out_of_date import OUT_OF_DATE
 from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.defs.sensors import catalogue_sensor
 from topview_pipeline.ledger import Ledger, Review, TaskState
 from topview_pipeline.ledger.health import health
 from topview_pipeline.media import Outcome, Verdict
@@ -228,6 +229,12 @@ def test_bad_rows_are_a_check_of_the_photos_with_each_row_and_reason(shop: Shop)
     table = _rows(shop).metadata["topview/catalogue_problem_rows"]
     assert isinstance(table, dg.TableMetadataValue)
     assert [record.data["product"] for record in table.records] == ["odd"]
+    with dg.build_sensor_context(instance=shop.instance) as context:
+        tick: Any = catalogue_sensor(shop.topview())(context)
+    assert [(one.check_name, one.passed) for one in tick.asset_events] == [(CATALOGUE_ROWS, False)]
+    with dg.build_sensor_context(instance=shop.instance, cursor=tick.cursor) as context:
+        said: Any = catalogue_sensor(shop.topview())(context)
+    assert isinstance(said, dg.SkipReason), "what Dagster knows is not reported again"
     shop.remove("odd")
     assert _rows(shop).passed
 

@@ -273,7 +273,8 @@ def tick(shop: Shop, cursor: str | None = None) -> Tick:
     observed = []
     for event in result.asset_events:
         shop.instance.report_runless_asset_event(event)
-        observed.append((event.asset_key.to_user_string(), event.partition))
+        if isinstance(event, dg.AssetObservation):
+            observed.append((event.asset_key.to_user_string(), event.partition))
     return Tick(result.skip_reason.skip_message, observed, result.cursor)
 
 

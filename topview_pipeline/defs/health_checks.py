@@ -135,7 +135,7 @@ def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
                         results[OUT_OF_DATE] = out_of_date.evaluate(
                             context.instance, topview, ledger
                         )
-                for name in results.keys() & selected.keys():
+                for name in filter(selected.__contains__, results):
                     yield dg.AssetCheckResult(
                         check_name=name, asset_key=selected[name], **results[name]
                     )

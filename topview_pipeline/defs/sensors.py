@@ -97,10 +97,14 @@ def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
 
 
 def skipped(topview: TopviewResource, error: PipelineError, also: str = "") -> dg.SkipReason:
+    """The reason of a tick that cannot do its work."""
+    return dg.SkipReason(topview.outline.worded(f"{_reason(error)}{also}"))
+
+
+def _reason(error: PipelineError) -> str:
     """What to do and what is wrong, in this order: the UI cuts a long reason at its end."""
     why = str(PipelineError(error.what, error.where))
-    said = f"{error.fix} Why: {why}{also}" if error.fix else f"{why}{also}"
-    return dg.SkipReason(topview.outline.worded(said))
+    return f"{error.fix} Why: {why}" if error.fix else why
 
 
 def _finish(
@@ -263,7 +267,7 @@ def _follow(
             if ledger is not None:
                 ledger.catalogue.hold(str(error))
             if cursor is not None:
-                context.update_cursor(written(cursor.interrupted(str(error))))
+                context.update_cursor(written(cursor.interrupted(_reason(error))))
             raise
         if cursor is not None and cursor.is_enough(version, now=now):
             trouble = topview.outline.worded(cursor.trouble or "")
@@ -277,7 +281,7 @@ def _follow(
             if ledger is not None:
                 ledger.catalogue.hold(str(error))
             # Read again once it is another one: all of it each minute is much for a source.
-            held = catalogue_sync.Cursor(version, now, False, trouble=str(error))
+            held = catalogue_sync.Cursor(version, now, False, trouble=_reason(error))
             context.update_cursor(written(held))
             raise
         start = 0 if cursor is None else cursor.place_in(catalogue.version)
