@@ -27,24 +27,22 @@ _QUALITIES: Final = (80, 60, 45, 35, 25, 20, 15, 10)
 """Of WebP. At 10, face and product are still plain to see, in a picture with half as many pixels
 again as at 20."""
 _GAP: Final = 5
-"""Pixels between pictures side by side, and of the frame around the marked one."""
-_BETWEEN, _FRAME = (255, 255, 255), (33, 102, 235)
+"""Pixels between and around pictures side by side."""
 _BEHIND: Final = (236, 236, 236)
 """The light grey behind a transparent picture."""
 
 
-def inline_preview(*pictures: Media, marked: int | None = None) -> str | None:
+def inline_preview(*pictures: Media) -> str | None:
     """A Markdown image of at most 999 characters, as large and then as good as fits.
 
     None when even the smallest does not fit. Raises MediaError.
 
     Args:
-        pictures: several are drawn side by side, equally high.
-        marked: the place of the one that gets a frame, from 0.
+        pictures: several are drawn side by side.
     """
     from PIL import Image
 
-    whole = _side_by_side([_shown(picture) for picture in pictures], marked)
+    whole = _side_by_side([_shown(picture) for picture in pictures])
     for side in _SIDES:
         small = whole.copy()
         small.thumbnail((side * len(pictures), side), Image.Resampling.LANCZOS)
@@ -67,22 +65,18 @@ def _shown(picture: Media) -> Image.Image:
     return whole
 
 
-def _side_by_side(pictures: Sequence[Image.Image], marked: int | None) -> Image.Image:
-    from PIL import Image, ImageDraw
+def _side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
+    from PIL import Image
 
-    if len(pictures) == 1 and marked is None:
+    if len(pictures) == 1:
         return pictures[0]
     height = max(picture.height for picture in pictures)
     places = [_GAP]
     for picture in pictures:
         places.append(places[-1] + picture.width + _GAP)
-    strip = Image.new("RGB", (places[-1], height + 2 * _GAP), _BETWEEN)
+    strip = Image.new("RGB", (places[-1], height + 2 * _GAP), "white")
     for place, picture in zip(places, pictures, strict=False):
         strip.paste(picture, (place, _GAP))
-    if marked is not None:
-        width, tall = pictures[marked].size
-        box = (places[marked] - _GAP, 0, places[marked] + width + _GAP - 1, tall + 2 * _GAP - 1)
-        ImageDraw.Draw(strip).rectangle(box, outline=_FRAME, width=_GAP)
     return strip
 
 
