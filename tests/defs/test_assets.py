@@ -51,6 +51,11 @@ def test_one_bad_product_of_a_range_fails_alone_and_a_shared_photo_is_cut_once(s
     assert run is not None
     assert run.tags["topview/result"] == "8 made, 2 reused, 1 failed"
     assert float(run.tags["topview/credits"]) > 0
+    (record,) = shop.instance.fetch_observations(dg.AssetKey(MANIFEST), 1).records
+    assert record.asset_observation is not None
+    spent = {name: value.value for name, value in record.asset_observation.metadata.items()}
+    assert spent["topview/credits_of_run"] == float(run.tags["topview/credits"])
+    assert float(str(spent["topview/credits_today"])) >= float(run.tags["topview/credits"])
     assert shop.failed("bgRemovedImage") == set()
     assert shop.failed("replacedImages") == shop.failed("finishedVideo") == {"bag"}
     assert shop.accepted()["remove_background"] == 3

@@ -67,21 +67,17 @@ def _as(name: str, model: type[BaseModel] = PipelineConfig, **more: Any) -> Any:
     return Field(**(given | {"description": description} | more))
 
 
-class _Hidden:
-    """A value that no error shows: under a misspelt key it may be a secret."""
-
-    def __repr__(self) -> str:
-        return "(not shown)"
-
-
 def _hiding(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """Return a model's schema whose errors hold no value; Dagster makes new ones that show it."""
+    """Return a model's schema whose errors hold no value: under a misspelt key it may be a secret.
+
+    Dagster makes new errors, which show it.
+    """
 
     def validated(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         try:
             return validate(value)
         except ValidationError as error:
-            lines: list[Any] = [one | {"input": _Hidden()} for one in error.errors()]
+            lines: list[Any] = [one | {"input": "(not shown)"} for one in error.errors()]
             raise ValidationError.from_exception_data(error.title, lines) from None
 
     return no_info_wrap_validator_function(validated, handler(source))
