@@ -155,7 +155,7 @@ def _purge(
     topview: TopviewResource,
     ledger: "Ledger",
 ) -> str:
-    from topview_pipeline.defs.purge import forget, forgettable
+    from topview_pipeline.defs.retirement import forget, forgettable
 
     days, media = config.retired_for_days, config.media
     going, staying = forgettable(context.instance, topview, ledger, days=days, media=media)
