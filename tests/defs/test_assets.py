@@ -72,8 +72,8 @@ def test_a_shared_task_is_paid_once_and_reported_for_both_products(shop: Shop) -
 
     assert result.success
     videos = materializations(result, "finishedVideo")
-    assert {str(video["topview/gallery"].value) for video in videos} == {
-        f"http://gallery.example/#product={name}" for name in ("shoe", "shoe-gift")
+    assert {str(video["topview/open"].value) for video in videos} == {
+        f"[gallery](<http://gallery.example/#product={name}>)" for name in ("shoe", "shoe-gift")
     }
     captions = sorted(str(video["topview/caption"].value) for video in videos)
     assert ["nothing paid" in caption for caption in captions].count(True) == 1
