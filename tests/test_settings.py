@@ -62,6 +62,7 @@ SAMPLES = dict.fromkeys((name.removeprefix("TOPVIEW_") for name in VARIABLES), "
     "ACCELERATE_UPLOADS": "on",
     "MEDIA_URL": "https://shop.example/media/",
     "GALLERY_URL": "https://shop.example/gallery/",
+    "CODE_URL": "https://git.example/acme/tree/main/",
     "DEFAULT_TEMPLATE_IMAGE": "templates/hand.png",
     "DEFAULT_USER_FACE_IMAGE": "https://host/face.jpg",
     "DEFAULT_VOICE_ID": "12345",  # text, whatever it looks like

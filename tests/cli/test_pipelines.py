@@ -74,7 +74,7 @@ def test_each_command_works_on_the_pipeline_that_is_named(brands: Project) -> No
     show = brands.refused(
         "--defs", "two_brands", "tasks", "void", "1", "--why=x", "--pipeline", "acme"
     )
-    assert "is of the pipeline zeta. Decide about it there: --pipeline zeta" in show
+    assert "belongs to the pipeline zeta. Decide about it there: --pipeline zeta" in show
     for name, rows in (("zeta", 6), ("acme", 0)):
         tasks = brands.run("tasks", "list", "--pipeline", name, "--json")
         assert json.loads(tasks.stdout)["total"] == rows

@@ -226,8 +226,9 @@ def made(result: dg.ExecuteInProcessResult) -> list[tuple[str, str | None]]:
 
 
 def observed(result: dg.ExecuteInProcessResult) -> list[tuple[str, str | None]]:
-    """(asset, product) of a run's observations, marks included."""
-    return _of_assets(event for event in result.all_events if event.is_asset_observation)
+    """(asset, product) of a run's observations, marks included; not of what it spent."""
+    found = _of_assets(event for event in result.all_events if event.is_asset_observation)
+    return [one for one in found if one[1] is not None]
 
 
 def _of_assets(events: Iterable[dg.DagsterEvent]) -> list[tuple[str, str | None]]:

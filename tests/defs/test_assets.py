@@ -24,7 +24,7 @@ from tests.defs.shop import (
 )
 from tests.stages.toy import Thumbnail
 from topview_pipeline.defs.assets import product_videos, source_specs
-from topview_pipeline.defs.checks import MANIFEST
+from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export.manifest import COLUMNS
 from topview_pipeline.media import Outcome, Verdict
@@ -51,6 +51,11 @@ def test_one_bad_product_of_a_range_fails_alone_and_a_shared_photo_is_cut_once(s
     assert run is not None
     assert run.tags["topview/result"] == "8 made, 2 reused, 1 failed"
     assert float(run.tags["topview/credits"]) > 0
+    (record,) = shop.instance.fetch_observations(dg.AssetKey(MANIFEST), 1).records
+    assert record.asset_observation is not None
+    spent = {name: value.value for name, value in record.asset_observation.metadata.items()}
+    assert spent["topview/credits_of_run"] == float(run.tags["topview/credits"])
+    assert float(str(spent["topview/credits_today"])) >= float(run.tags["topview/credits"])
     assert shop.failed("bgRemovedImage") == set()
     assert shop.failed("replacedImages") == shop.failed("finishedVideo") == {"bag"}
     assert shop.accepted()["remove_background"] == 3
@@ -67,8 +72,8 @@ def test_a_shared_task_is_paid_once_and_reported_for_both_products(shop: Shop) -
 
     assert result.success
     videos = materializations(result, "finishedVideo")
-    assert {str(video["topview/gallery"].value) for video in videos} == {
-        f"http://gallery.example/#product={name}" for name in ("shoe", "shoe-gift")
+    assert {str(video["topview/open"].value) for video in videos} == {
+        f"[gallery](<http://gallery.example/#product={name}>)" for name in ("shoe", "shoe-gift")
     }
     captions = sorted(str(video["topview/caption"].value) for video in videos)
     assert ["nothing paid" in caption for caption in captions].count(True) == 1
@@ -129,7 +134,7 @@ def test_metadata_has_task_price_files_and_times(shop: Shop) -> None:
     assert len(values) <= 10, "a person looks for the picture, the price and the link"
     table: Any = video["topview/technical"]
     technical = {record.data["what"]: record.data["value"] for record in table.records}
-    assert "sha256" in technical["video.mp4"]
+    assert len(technical["video.mp4, sha256"]) == 64
     with shop.ledger() as ledger:
         task = ledger.tasks.last_made("mug", "finishedVideo")
     assert task is not None

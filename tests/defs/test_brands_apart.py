@@ -27,9 +27,8 @@ from tests.defs.shop import CUT_OUT, Shop, failure_of
 from tests.export.test_gallery import Page
 from topview_pipeline import TopviewResource, build_definitions
 from topview_pipeline.cli.gallery import write_page
-from topview_pipeline.defs.checks import MANIFEST
 from topview_pipeline.defs.jobs import CATCH_UP, SYNC_PRODUCTS, catch_up_config
-from topview_pipeline.defs.outline import PENDING_TASK_SENSOR
+from topview_pipeline.defs.outline import MANIFEST, PENDING_TASK_SENSOR
 from topview_pipeline.ledger import LIVING_SECONDS, Ledger
 from topview_pipeline.settings import PipelineConfig
 

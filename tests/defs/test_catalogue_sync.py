@@ -18,6 +18,7 @@ from topview_pipeline.defs.catalogue_sync import (
     changed_inputs,
     register,
 )
+from topview_pipeline.defs.cursor import read_cursor, written
 
 
 def read(shop: Shop) -> Catalogue:
@@ -115,7 +116,7 @@ def test_a_look_that_was_cut_short_goes_on_where_it_stopped(shop: Shop) -> None:
 
 @given(st.text(max_size=40))
 def test_no_cursor_at_all_breaks_the_sensor(cursor: str) -> None:
-    found = Cursor.parse(cursor)
+    found = read_cursor(Cursor, cursor)
     assert found is None or isinstance(found.at, float)
 
 
@@ -131,7 +132,7 @@ def test_no_cursor_at_all_breaks_the_sensor(cursor: str) -> None:
 )
 def test_a_cursor_comes_back_and_knows_when_to_look_again(cursor: Cursor) -> None:
     version, at = cursor.version, cursor.at
-    assert Cursor.parse(str(cursor)) == cursor
+    assert read_cursor(Cursor, written(cursor)) == cursor
     assert cursor.is_enough(version, now=at) is not cursor.is_more
     assert not cursor.is_enough(f"{version}+", now=at)
     assert not cursor.is_enough(version, now=at + LOOK_AGAIN_SECONDS + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,21 @@ from tests.defs.shop import ASSETS, OUTLINE, Shop
 from tests.ledger.conftest import reserve, row_in
 from tests.stages.toy import FOUR_STAGES
 from topview_pipeline.defs.checks import (
-    HEALTH_CHECKS,
-    MANIFEST,
+    CATALOGUE_ROWS,
     QUALITY,
     evaluation,
-    health_checks,
-    health_checks_sensor,
     product_check_specs,
 )
+from topview_pipeline.defs.health_checks import (
+    HEALTH_CHECKS,
+    LEDGER_LOST,
+    health_checks,
+    health_checks_sensor,
+)
 from topview_pipeline.defs.out_of_date import OUT_OF_DATE
+from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.defs.sensors import catalogue_sensor
 from topview_pipeline.ledger import Ledger, Review, TaskState
 from topview_pipeline.ledger.health import health
 from topview_pipeline.media import Outcome, Verdict
@@ -92,6 +98,10 @@ class Account:
         self.topview = TopviewResource(PipelineConfig(**given))
         self.instance = instance
         self.cursor: str | None = None
+        if self.topview.config.uid is not None:
+            with self.topview.ledger() as ledger:
+                identity = self.topview.store.identity(create=True)
+                ledger.remember_store(str(identity), who="first run")
         manifest = dg.AssetSpec(MANIFEST)
         self.defs = dg.Definitions(
             assets=[manifest],
@@ -148,13 +158,13 @@ def account(tmp_path: Path, instance: dg.DagsterInstance) -> Account:
 
 def test_every_health_question_is_a_check(account: Account) -> None:
     with account.topview.ledger() as ledger:
-        assert list(health(ledger, credits_a_day=None)) == ASKED
+        assert [LEDGER_LOST, *health(ledger, credits_a_day=None)] == ASKED
 
 
 def test_a_calm_day_passes_all(account: Account) -> None:
     found = account.evaluated()
     assert {name: one.passed for name, one in found.items()} == dict.fromkeys(ASKED, True)
-    assert {one.description for one in found.values()} == {"None."}
+    assert {one.description for one in found.values()} == {"Nothing to do."}
     assert all(one.metadata["topview/count"].value == 0 for one in found.values())
 
 
@@ -197,6 +207,48 @@ def test_one_check_can_be_run_alone(account: Account) -> None:
     assert list(account.evaluated("tasks_unknown")) == ["tasks_unknown"]
 
 
+def test_a_store_that_is_not_the_ledgers_is_an_error_before_anything_is_submitted(
+    account: Account,
+) -> None:
+    """An idle pipeline submits nothing, so no run says it."""
+    account.lose_an_answer("mug")
+    account.tick()
+    shutil.rmtree(account.topview.config.store)
+    assert account.tick() == {LEDGER_LOST: False}
+    found = account.evaluated(LEDGER_LOST)[LEDGER_LOST]
+    assert found.severity is dg.AssetCheckSeverity.ERROR
+    assert "this is not the store that the ledger's results lie in" in str(found.description)
+    assert "topview-pipeline ledger adopt" in str(found.description)
+
+
+def test_bad_rows_are_a_check_of_the_photos_with_each_row_and_reason(shop: Shop) -> None:
+    """The text of a run that is over, and a sensor's hover, are looked at by nobody."""
+    shop.add("mug")
+    shop.add("odd", mode="superfast")
+    assert not _rows(shop).passed
+    table = _rows(shop).metadata["topview/catalogue_problem_rows"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert [record.data["product"] for record in table.records] == ["odd"]
+    with dg.build_sensor_context(instance=shop.instance) as context:
+        tick: Any = catalogue_sensor(shop.topview())(context)
+    assert [(one.check_name, one.passed) for one in tick.asset_events] == [(CATALOGUE_ROWS, False)]
+    with dg.build_sensor_context(instance=shop.instance, cursor=tick.cursor) as context:
+        said: Any = catalogue_sensor(shop.topview())(context)
+    assert isinstance(said, dg.SkipReason), "what Dagster knows is not reported again"
+    shop.remove("odd")
+    assert _rows(shop).passed
+
+
+def _rows(shop: Shop) -> dg.AssetCheckEvaluation:
+    """The check, executed as from the UI."""
+    shop.write()
+    job = shop.definitions().resolve_implicit_global_asset_job_def()
+    keys = {dg.AssetCheckKey(dg.AssetKey("productImage"), CATALOGUE_ROWS)}
+    job = job.get_subset(asset_selection=set(), asset_check_selection=keys)
+    (found,) = job.execute_in_process(instance=shop.instance).get_asset_check_evaluations()
+    return found
+
+
 def test_without_an_account_both_say_so_in_one_sentence(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -208,7 +260,7 @@ def test_without_an_account_both_say_so_in_one_sentence(
 
 def test_the_sensor_reports_what_changed_and_only_that(account: Account) -> None:
     assert account.tick() == dict.fromkeys(ASKED, True)
-    assert "nothing changed: 0 products_failed" in str(account.tick())
+    assert "nothing changed: 0 ledger_lost" in str(account.tick())
     account.lose_an_answer("mug")
     assert account.tick() == {"tasks_unknown": False}
     account.lose_an_answer("hat")
@@ -228,7 +280,7 @@ def test_everything_is_reported_again_after_hours_or_when_the_clock_was_set_back
 ) -> None:
     """Dagster shows when a check was last evaluated: one that never changes looks dead."""
     now = 1_800_000_000.0
-    monkeypatch.setattr("topview_pipeline.defs.checks.time.time", lambda: now)
+    monkeypatch.setattr("topview_pipeline.defs.health_checks.time.time", lambda: now)
     account.tick()
     now += 3 * 3600.0
     account.lose_an_answer("mug")

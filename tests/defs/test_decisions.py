@@ -9,20 +9,11 @@ import pytest
 
 from tests.defs.shop import Shop, failure_of
 from tests.ledger.conftest import row_in
-from topview_pipeline.defs.decision_jobs import (
-    ACCEPT_CHANGE,
-    ADOPT_STORE,
-    CHOOSE_SCENE,
-    REVIEW_SCENES,
-    SETTLE_UNKNOWN_TASK,
-)
 from topview_pipeline.ledger import TaskState
 
 
 def _review(shop: Shop, **config: Any) -> dg.ExecuteInProcessResult:
-    values = {"who": "ann", **config}
-    run_config = {"ops": {"keep_reviews": {"config": values}}}
-    return shop.run_job(REVIEW_SCENES, run_config=run_config)
+    return _job(shop, "review_scenes", **{"why": "", **config})
 
 
 @pytest.mark.slow
@@ -41,9 +32,9 @@ def test_decisions_of_the_launchpad_let_the_next_catch_up_go_on(shop: Shop) -> N
     assert decided == {"mug": "approved", "shoe": "rejected"}
 
 
-def _job(shop: Shop, name: str, op: str, **config: Any) -> dg.ExecuteInProcessResult:
+def _job(shop: Shop, name: str, **config: Any) -> dg.ExecuteInProcessResult:
     values = {"who": "ann", "why": "it is better", **config}
-    return shop.run_job(name, run_config={"ops": {op: {"config": values}}})
+    return shop.run_job(name, run_config={"ops": {"decide": {"config": values}}})
 
 
 @pytest.mark.slow
@@ -55,26 +46,26 @@ def test_what_a_shell_decides_the_launchpad_decides_too_and_nothing_is_spent(sho
     paid = shop.accepted()
 
     choose = {"product": "mug", "image": 2}
-    nobody = _job(shop, CHOOSE_SCENE, "keep_choice", **choose, who=" ")
+    nobody = _job(shop, "choose_scene", **choose, who=" ")
     assert "Say who decides" in failure_of(nobody)
-    none = _job(shop, CHOOSE_SCENE, "keep_choice", **(choose | {"product": "tie"}))
+    none = _job(shop, "choose_scene", **(choose | {"product": "tie"}))
     assert "there is no scene of 'tie' yet" in failure_of(none)
-    assert _job(shop, CHOOSE_SCENE, "keep_choice", **choose).success
+    assert _job(shop, "choose_scene", **choose).success
     assert set(shop.stale("mug")) == {"finishedVideo"}
 
     with shop.ledger() as ledger:
         lost = row_in(ledger, TaskState.UNKNOWN, "tie")
-    unclear = _job(shop, SETTLE_UNKNOWN_TASK, "settle", row=lost.id)
+    unclear = _job(shop, "settle_unknown_task", row=lost.id)
     assert "Give either adopt" in failure_of(unclear)
-    wrong = _job(shop, SETTLE_UNKNOWN_TASK, "settle", row=lost.id, adopt="no-such-task")
+    wrong = _job(shop, "settle_unknown_task", row=lost.id, adopt="no-such-task")
     assert "no-such-task" in failure_of(wrong)
-    assert _job(shop, SETTLE_UNKNOWN_TASK, "settle", row=lost.id, void=True).success
+    assert _job(shop, "settle_unknown_task", row=lost.id, void=True).success
     assert [row.product_id for row in shop.rows_in(TaskState.VOID)] == ["tie"]
 
     shop.remove("shoe", "bag", "cap", "pen", "hat")
     assert not shop.run_job("sync_products").success
     assert shop.held_catalogue()
-    assert _job(shop, ACCEPT_CHANGE, "accept_catalogue_change").success
+    assert _job(shop, "accept_change").success
     assert not shop.held_catalogue()
-    assert _job(shop, ADOPT_STORE, "remember_store").success
+    assert _job(shop, "adopt_store").success
     assert shop.accepted() == paid

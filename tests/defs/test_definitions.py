@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 from tests.defs.shop import ASSETS, CUT_OUT, Shop
 from topview_pipeline.definitions import defs
 from topview_pipeline.defs.jobs import CATCH_UP, MATERIALIZE_PRODUCTS
-from topview_pipeline.settings import VARIABLES
+from topview_pipeline.defs.pipeline import build_definitions
+from topview_pipeline.settings import VARIABLES, PipelineConfig
 
 ROOT = Path(__file__).parents[2]
 GRAPH = defs.resolve_asset_graph()
@@ -39,11 +41,12 @@ JOBS = {
     CATCH_UP: ["plan_catch_up", "produce"],
     "resume_tasks": ["resume"],
     "sync_products": ["sync_with_catalogue"],
-    "review_scenes": ["keep_reviews"],
-    "choose_scene": ["keep_choice"],
-    "accept_change": ["accept_catalogue_change"],
-    "settle_unknown_task": ["settle"],
-    "adopt_store": ["remember_store"],
+    "review_scenes": ["decide"],
+    "choose_scene": ["decide"],
+    "accept_change": ["decide"],
+    "settle_unknown_task": ["decide"],
+    "adopt_store": ["decide"],
+    "purge": ["decide"],
     MATERIALIZE_PRODUCTS: ["product_videos"],
 }
 SENSORS: dict[str, list[str]] = {
@@ -77,6 +80,17 @@ def test_the_assets_their_lineage_and_what_they_say_of_themselves() -> None:
         assert node.partitions_def.name == "products"
         assert node.is_materializable is node.is_executable is (name in ASSETS)
         assert node.code_version == ("1" if name in ASSETS else None)
+
+
+def test_assets_link_to_their_code_where_its_web_page_is_set() -> None:
+    page = "https://git.example/acme/tree/main"
+    found = build_definitions(PipelineConfig(uid="u", code_url=page)).resolve_asset_graph()
+    files = {"productImage": "stages/cut_out", "finishedVideo": "stages/video"}
+    for asset, file in (files | {"videoManifest": "defs/assets"}).items():
+        references: Any = found.get(dg.AssetKey(asset)).metadata["dagster/code_references"]
+        (reference,) = references.code_references
+        assert re.fullmatch(rf"{page}/topview_pipeline/{file}\.py#L\d+", reference.url)
+    assert not any("dagster/code_references" in node.metadata for node in GRAPH.asset_nodes)
 
 
 def test_a_backfill_takes_200_products_a_run_and_one_step_makes_them_all() -> None:
@@ -169,7 +183,7 @@ begun = time.process_time()
 import dagster
 of_dagster = time.process_time() - begun
 warnings.filterwarnings("error", module="topview_pipeline")
-names = "NAME", "KEY_PREFIX", "OWNERS", "NIGHTLY_CRON", "NIGHTLY_TIMEZONE"
+names = "NAME", "KEY_PREFIX", "OWNERS", "NIGHTLY_CRON", "NIGHTLY_TIMEZONE", "CODE_URL"
 class Trap(type(os.environ)):
     def __getitem__(self, name):
         assert not name.startswith("TOPVIEW_") or name[8:] in names, name

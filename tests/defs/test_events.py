@@ -12,7 +12,6 @@ from topview_pipeline.defs.jobs import RESUME_TASKS
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import VIDEO
 
-MARK = "topview/mark"
 Mark = tuple[str, str, "str | None", dict[str, Any]]
 
 
@@ -23,9 +22,10 @@ def marks(result: dg.ExecuteInProcessResult) -> list[Mark]:
         if event.is_asset_observation:
             seen = event.asset_observation_data.asset_observation
             values: dict[str, Any] = {key: one.value for key, one in seen.metadata.items()}
-            if MARK in values:
+            what, mark, _ = (seen.description or "").partition(": ")
+            if mark and what in ("Held", "Failed", "Adopted"):
                 asset = seen.asset_key.to_user_string()
-                found.append((values[MARK], asset, seen.partition, values))
+                found.append((what.lower(), asset, seen.partition, values))
     return found
 
 
@@ -78,9 +78,44 @@ def test_a_held_product_says_why_once_at_the_stage_where_it_waits(shop: Shop) ->
         ("held", "replacedImages", "mug"),
     ]
     for *_, values in found:
-        assert values["topview/reason"] == "day_limit"
         assert values["topview/until"] > 0
         assert "TOPVIEW_CREDIT_LIMIT" in values["topview/what_to_do"]
+
+
+def test_a_product_without_a_result_says_why_as_its_check_until_it_has_one(shop: Shop) -> None:
+    """Dagster shows a held product like one that was never asked for."""
+    shop.settings |= {"TOPVIEW_CHECKS": "true", "TOPVIEW_GATE": "approve"}
+    shop.add("mug")
+    shop.add("bad", **REFUSED)
+    held = shop.catch_up()
+    found = {
+        (str(one.asset_key.to_user_string()), one.partition): one
+        for event in _checks(held)
+        if not (one := event.asset_check_evaluation_data).passed
+    }
+    assert sorted(found) == [
+        ("finishedVideo", "bad"),
+        ("finishedVideo", "mug"),
+        ("replacedImages", "bad"),
+    ]
+    waits = found["finishedVideo", "mug"]
+    assert str(waits.description).startswith("mug is on hold: replacedImages waits for a person.")
+    assert "the job review_scenes" in str(waits.description)
+    assert waits.severity is dg.AssetCheckSeverity.WARN
+    assert "change what is refused" in str(found["replacedImages", "bad"].description)
+
+    shop.settings["TOPVIEW_GATE"] = "off"
+    (video,) = [
+        one
+        for event in _checks(shop.catch_up(products=["mug"]))
+        if (one := event.asset_check_evaluation_data).asset_key == dg.AssetKey("finishedVideo")
+    ]
+    assert video.passed
+
+    # A result that is there keeps its verdict, whatever holds the next one.
+    shop.settings["TOPVIEW_CREDIT_LIMIT"] = "0.1"
+    shop.rows["mug"]["script"] = "Something else."
+    assert _checks(shop.catch_up(products=["mug"])) == []
 
 
 def test_a_failed_product_says_why_at_each_stage_that_is_shown_as_failed(shop: Shop) -> None:

@@ -25,7 +25,6 @@ from tests.defs.shop import (
     troubles_of,
 )
 from topview_pipeline.catalogue import files, references
-from topview_pipeline.defs.checks import MANIFEST
 from topview_pipeline.defs.jobs import (
     CATCH_UP,
     RESUME_TASKS,
@@ -34,6 +33,7 @@ from topview_pipeline.defs.jobs import (
     StageKey,
     catch_up_config,
 )
+from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.settings import PipelineConfig

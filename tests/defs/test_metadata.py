@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,7 +64,6 @@ def of_task(root: str = "file:///store", **options: Any) -> dict[str, Any]:
 
     store: Any = SimpleNamespace(address=address, link=address)
     options = {
-        "account": "a",
         "reused": False,
         "duration_is_unknown": False,
         "preview": None,
@@ -103,7 +103,7 @@ def test_times_and_length_are_those_that_are_known() -> None:
         rows = [record.data for record in found["technical"].records]
         assert [row["value"] for row in rows if row["what"].startswith("seconds")] == times
     measured = Verdict(Outcome.PASSED, "", numbers={"video_seconds": 4.56789})
-    preview = Preview(None, 3, 4, 5.0)
+    preview = Preview({}, 3, 4, 5.0)
     assert of_task(verdict=measured, preview=preview)["video_seconds"] == 4.568
     assert of_task(preview=preview)["video_seconds"] == 5.0
 
@@ -132,8 +132,8 @@ def test_an_image_is_drawn_and_measured(tmp_path: Path) -> None:
     Image.new("RGB", (30, 20), "red").save(file, "PNG")
     shown = preview(tmp_path, CUT_OUT, "cutout.png", file.getvalue())
     assert (shown.width, shown.height, shown.seconds) == (30, 20, None)
-    assert str(shown.markdown).startswith("![preview](data:image/webp;base64,")
-    assert len(str(shown.markdown)) < 1000, "longer ones are not drawn inline"
+    assert shown.pictures["preview"].startswith("![preview](data:image/webp;base64,")
+    assert len(shown.pictures["preview"]) < 1000, "longer ones are not drawn inline"
 
 
 @pytest.mark.parametrize(
@@ -148,16 +148,27 @@ def test_what_cannot_be_shown_is_no_picture_and_no_error(
 
 
 def test_materializations_have_previews_where_they_are_on(shop: Shop) -> None:
-    shop.add("mug")
+    shop.add("mug", location="[[0.4,0.5],[0.6,0.5],[0.6,0.7],[0.4,0.7]]")
     without = shop.materialize("mug")
     shop.settings["TOPVIEW_PREVIEWS"] = "true"
     shown = shop.materialize("mug")
 
-    seen = {"topview/preview", "topview/scenes", "topview/video_seconds"}
+    pictures = {
+        "bgRemovedImage": ["preview"],
+        "replacedImages": ["scene_1", "scene_2"],
+        "finishedVideo": ["preview", "scene_1_in_the_video", "scene_2"],
+    }
     for asset in ASSETS:
         (before,), (after,) = materializations(without, asset), materializations(shown, asset)
-        assert seen.isdisjoint(before)
-        assert seen & after.keys() == (seen if asset == "finishedVideo" else {"topview/preview"})
+        assert _pictures(before) == []
+        assert _pictures(after) == pictures[asset]
         assert len(after) <= 10, "a person looks for the picture, the price and the link"
-        assert isinstance(after["topview/preview"], dg.MarkdownMetadataValue)
         assert " × " in str(after["topview/caption"].value)
+
+
+def _pictures(metadata: Mapping[str, dg.MetadataValue[Any]]) -> list[str]:
+    return [
+        name.removeprefix("topview/")
+        for name, value in metadata.items()
+        if isinstance(value, dg.MarkdownMetadataValue) and str(value.value).startswith("![")
+    ]

@@ -11,11 +11,11 @@ import pytest
 
 from tests.defs.shop import ASSETS, CUT_OUT, Patch, Shop, failure_of
 from topview_pipeline import catalogue
-from topview_pipeline.defs.checks import MANIFEST
 from topview_pipeline.defs.dagster_private import _event_log_files
 from topview_pipeline.defs.data_versions import Versions
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.defs.jobs import RESUME_TASKS
+from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.engine import EngineThread, Made, ProductWork
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.store import Store

@@ -14,13 +14,14 @@ import pytest
 from tests.defs.shop import CUT_OUT, OUTLINE, PRODUCTS, Patch, Shop, made
 from tests.ledger.conftest import reserve
 from topview_pipeline.defs import catalogue_sync, sensors
+from topview_pipeline.defs.cursor import read_cursor, written
 from topview_pipeline.defs.jobs import CATCH_UP, RESUME_TASKS
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.sensors import (
     Backoff,
     catalogue_sensor,
     pending_task_sensor,
-    running_job,
+    running_jobs,
 )
 from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.ledger import TaskState
@@ -50,9 +51,9 @@ def test_other_work_is_begun_at_once_and_so_is_all_after_the_clock_was_set_back(
 
 @pytest.mark.parametrize("cursor", [None, "", "nonsense", "[]", "{}", '{"work": 1, "times": "x"}'])
 def test_the_memory_survives_the_cursor_and_none_breaks_the_sensor(cursor: str | None) -> None:
-    assert Backoff.parse(cursor) is None
+    assert read_cursor(Backoff, cursor) is None
     backoff = Backoff("abc", 3, 12.5)
-    assert Backoff.parse(str(backoff)) == backoff
+    assert read_cursor(Backoff, written(backoff)) == backoff
 
 
 # pending_task_sensor.
@@ -109,10 +110,10 @@ def test_two_ticks_never_start_the_same_work_twice(shop: Shop, daemon: Daemon) -
     assert isinstance(first, dg.RunRequest)
     said = str(daemon.tick())
     assert said.startswith("the last run changed nothing; next in ")
-    assert said.endswith("1 task to bring home, 0 to try again")
-    backoff = Backoff.parse(daemon.cursor)
+    assert said.endswith("1 task to collect, 0 to try again")
+    backoff = read_cursor(Backoff, daemon.cursor)
     assert backoff is not None
-    daemon.cursor = str(Backoff(backoff.work, backoff.times, backoff.at - 60.0))
+    daemon.cursor = written(Backoff(backoff.work, backoff.times, backoff.at - 60.0))
     second = daemon.tick()
     assert isinstance(second, dg.RunRequest)
     assert first.run_key != second.run_key, "a run key is spent for ever"
@@ -126,13 +127,13 @@ def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon, status: str) 
     shop.begin_run(status, RESUME_TASKS, pipeline="a stranger")
     assert isinstance(daemon.tick(), dg.RunRequest)
     run = shop.begin_run(status, RESUME_TASKS)
-    assert daemon.tick() == f"run {run.run_id} is at it: 1 task to bring home, 0 to try again"
+    assert daemon.tick() == f"run {run.run_id} works on it: 1 task to collect, 0 to try again"
 
 
 def test_a_run_that_ended_is_not_waited_for(shop: Shop) -> None:
     for status in ("SUCCESS", "FAILURE", "CANCELED"):
         shop.begin_run(status, RESUME_TASKS)
-    assert running_job(shop.instance, OUTLINE, RESUME_TASKS) is None
+    assert running_jobs(shop.instance, OUTLINE, RESUME_TASKS, most=1) == []
 
 
 def test_a_failed_task_is_tried_again_when_it_is_due(shop: Shop, daemon: Daemon) -> None:
@@ -180,6 +181,21 @@ def test_a_submit_that_died_with_its_worker_is_named_unknown(shop: Shop, daemon:
 
 async def _nothing_found(*_: object) -> tuple[()]:
     return ()
+
+
+def test_an_idle_sensor_says_first_what_to_do_about_a_lost_ledger(
+    shop: Shop, daemon: Daemon
+) -> None:
+    """A lost ledger has nothing to finish, and no run would say it before the next one."""
+    shop.add("mug")
+    shop.catch_up(stages=CUT_OUT)
+    assert daemon.tick() == NOTHING
+    for file in (shop.folder / "home").glob("ledger.db*"):
+        file.unlink()
+    said = str(daemon.tick())
+    assert said.startswith("If the ledger is elsewhere, let TOPVIEW_LEDGER_URL name it.")
+    assert "`topview-pipeline ledger adopt`" in said
+    assert "the store has results of this account" in said
 
 
 def test_a_lost_answer_is_found(shop: Shop, daemon: Daemon, monkeypatch: Patch) -> None:
@@ -257,7 +273,8 @@ def tick(shop: Shop, cursor: str | None = None) -> Tick:
     observed = []
     for event in result.asset_events:
         shop.instance.report_runless_asset_event(event)
-        observed.append((event.asset_key.to_user_string(), event.partition))
+        if isinstance(event, dg.AssetObservation):
+            observed.append((event.asset_key.to_user_string(), event.partition))
     return Tick(result.skip_reason.skip_message, observed, result.cursor)
 
 

@@ -58,7 +58,7 @@ def _publish() -> None:
 
     from topview_pipeline.cli.environment import loggers, open_instance
     from topview_pipeline.definitions import defs
-    from topview_pipeline.defs.checks import MANIFEST
+    from topview_pipeline.defs.outline import MANIFEST
 
     job = defs.resolve_implicit_global_asset_job_def()
     with open_instance() as instance:

@@ -6,11 +6,12 @@ the post after it. What could not be posted stays due.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
+
+from topview_pipeline.defs.cursor import digest
 
 if TYPE_CHECKING:
     from topview_pipeline.ledger.health import Answer
@@ -29,9 +30,9 @@ def due(answers: Mapping[str, Answer], posted: Posted, now: float) -> list[str]:
     """The checks whose answer is another one than that posted, and whose quiet time is over."""
     found = []
     for name, answer in answers.items():
-        digest, at = posted.get(name, (_WELL, -QUIET_SECONDS))
+        before, at = posted.get(name, (_WELL, -QUIET_SECONDS))
         # A post of the future was made before the clock was set back.
-        if digest_of(answer) != digest and not 0.0 <= now - at < QUIET_SECONDS:
+        if digest_of(answer) != before and not 0.0 <= now - at < QUIET_SECONDS:
             found.append(name)
     return found
 
@@ -41,7 +42,7 @@ def digest_of(answer: Answer) -> str:
     if not answer.count:
         return _WELL
     cases = [(case.product, case.stage, case.task_id) for case in answer.sample]
-    return hashlib.sha256(repr((answer.count, cases)).encode()).hexdigest()[:16]
+    return digest((answer.count, cases))
 
 
 def payload(pipeline: str, answers: Mapping[str, Answer], meanings: Mapping[str, str]) -> Any:

@@ -109,12 +109,7 @@ _made: Final[WeakKeyDictionary[object, TopviewResource]] = WeakKeyDictionary()
 
 
 def check_apart(claims: Iterable[Claim | None]) -> None:
-    """Refuse pipelines that cannot go together.
-
-    Raises:
-        SettingsError: two have one name, one prefix, or one account and two ledgers, stores or
-            limits.
-    """
+    """Refuse pipelines of one name or prefix, or of one account and two ledgers or limits."""
     for one, other in combinations(filter(None, claims), 2):
         if error := other.clash(one):
             raise error

@@ -16,10 +16,10 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from topview_pipeline.defs.checks import MANIFEST, measured, product_check_specs
+from topview_pipeline.defs.checks import measured, product_check_specs
 from topview_pipeline.defs.failures import failure, plain_errors
 from topview_pipeline.defs.metadata import text_table
-from topview_pipeline.defs.outline import Outline
+from topview_pipeline.defs.outline import MANIFEST, Outline
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.stages import STAGES, Stage
@@ -82,7 +82,9 @@ def source_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.
             group_name=outline.of("catalogue"),
             owners=outline.owners,
             kinds={"source", stage.source_kind},
-            description=f"{stage.source_description}\n\n{_OF_SOURCES}",
+            # The catalog shows the first paragraph, as plain text.
+            description="\n\n".join([*stage.source_description.split(". ", 1), _OF_SOURCES]),
+            metadata=outline.code(type(stage)),
         )
         for stage in stages
     ]
@@ -100,7 +102,7 @@ def stage_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.A
             code_version=stage.version,
             skippable=True,
             description=outline.worded(stage.description),
-            metadata={"topview/task_kind": stage.kind},
+            metadata={"topview/task_kind": stage.kind, **outline.code(type(stage))},
         ).with_io_manager_key(outline.of("topview_results"))
         for stage in stages
     ]
@@ -151,7 +153,7 @@ def product_videos(
             catalogue = topview.catalogue(run_id=context.run.run_id)
             check_catalogue(topview, catalogue)
             yield from production.make(dict.fromkeys(product_ids, keys), catalogue)
-        production.tag_run()
+        production.show_outcome()
         report = production.report
         if report.troubles:
             raise failure(report.troubles, outline=outline, made=report.made)
@@ -170,6 +172,7 @@ def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
         group_name=outline.of("published"),
         owners=outline.owners,
         kinds={"csv", "json"},
+        metadata=outline.code(_publish),
         # Nothing is spent by it. Both are only looked at where a daemon does, and its sensor is on.
         automation_condition=_HOURLY,
         freshness_policy=dg.FreshnessPolicy.time_window(

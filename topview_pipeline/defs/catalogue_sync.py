@@ -6,19 +6,19 @@ no key, and a uid only for what the ledger remembers.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
+import pydantic.dataclasses
 
+from topview_pipeline.defs.checks import problem_metadata
 from topview_pipeline.defs.dagster_private import materialized_partitions
 from topview_pipeline.defs.data_versions import Versions
-from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.sources import Sources
 from topview_pipeline.stages import STAGES, Inputs, Stage
 from topview_pipeline.text import in_few_lines
@@ -34,7 +34,7 @@ _BATCH: Final = 5000
 _AT_ONCE: Final = 100
 """Products whose files are looked up together, where a tick's time is short."""
 _PATIENCE_SECONDS: Final = 20.0
-"""Without an answer from any server: what is left is looked at the next time."""
+"""Without an answer from any server: the rest is left for the next look."""
 _MOST_PICTURES: Final = 50
 """Thumbnails of one look: each takes some hundredths of a second."""
 LOOK_AGAIN_SECONDS: Final = 600.0
@@ -45,12 +45,7 @@ MOST_OBSERVATIONS: Final = 500
 
 @dataclass(frozen=True)
 class AcceptedCatalogue:
-    """A catalogue that was accepted.
-
-    Attributes:
-        new: products that became partitions just now.
-        left: products that are no longer in it; their partitions and history stay.
-    """
+    """Products that became partitions just now, and that left: these keep partition and history."""
 
     new: tuple[str, ...]
     left: tuple[str, ...] = ()
@@ -79,11 +74,7 @@ def catalogue_or_none(topview: TopviewResource, log: logging.Logger) -> Catalogu
 
 
 def check_catalogue(topview: TopviewResource, catalogue: Catalogue) -> None:
-    """Refuse a catalogue that lost too many of the products that the ledger knows.
-
-    Raises:
-        ChangeNotAccepted: until a run with `accept_change`.
-    """
+    """Refuse a catalogue that lost too many products, until a run with `accept_change`."""
     from topview_pipeline.catalogue import check_gone
 
     with ledger_or_none(topview) as ledger:
@@ -106,9 +97,7 @@ def accept_catalogue(
 ) -> AcceptedCatalogue:
     """Accept a catalogue: new products become partitions, those that left are retired.
 
-    Raises:
-        ChangeNotAccepted: too many products are gone; nothing was done, and the health check says
-            why.
+    Raises ChangeNotAccepted, and holds the catalogue, if too many products are gone.
     """
     from topview_pipeline.catalogue import ChangeNotAccepted, check_gone
 
@@ -269,18 +258,7 @@ def log_problems(log: logging.Logger, catalogue: Catalogue) -> dict[str, Any]:
     )
     for line in notes:
         log.warning(f"catalogue {catalogue.source}: {line}")
-    metadata: dict[str, Any] = {
-        "topview/catalogue_problems": len(catalogue.problems),
-        "topview/catalogue_warnings": len(catalogue.warnings),
-    }
-    if catalogue.problems:
-        rows = (
-            (f"{one.unit} {one.line}", one.product_id or "", one.column or "", one.reason)
-            for one in catalogue.problems
-        )
-        columns = ("place", "product", "column", "reason")
-        metadata["topview/catalogue_problem_rows"] = text_table(columns, rows)
-    return metadata
+    return problem_metadata(catalogue)
 
 
 def log_unreadable(log: logging.Logger, unreadable: Mapping[str, str]) -> None:
@@ -299,17 +277,16 @@ def log_unreadable(log: logging.Logger, unreadable: Mapping[str, str]) -> None:
 # What the catalogue sensor remembers.
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True)
 class Cursor:
     """The last look at the catalogue, kept in the sensor's cursor.
 
     Attributes:
-        version: of the source; None when it has none.
-        at: when, in seconds since the epoch.
         is_more: something was left over for the next tick.
-        place: where that goes on. Not every file's hash can be remembered: from the start, ticks
-            that are too short for all files would never come to the last.
+        place: where the next tick continues. Not every file's hash can be remembered: from the
+            start, ticks that are too short for all files would never come to the last.
         trouble: why it was not accepted.
+        problems: digest of the bad rows that Dagster knows of.
     """
 
     version: str | None
@@ -317,31 +294,14 @@ class Cursor:
     is_more: bool
     place: int = 0
     trouble: str | None = None
-
-    @classmethod
-    def parse(cls, text: str | None) -> Cursor | None:
-        """The cursor as it was kept; None when there is none that can be read."""
-        try:
-            values = json.loads(text or "")
-            return cls(
-                None if values["version"] is None else str(values["version"]),
-                float(values["at"]),
-                bool(values["is_more"]),
-                int(values.get("place", 0)),
-                values.get("trouble"),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            return None
-
-    def __str__(self) -> str:
-        return json.dumps(asdict(self))
+    problems: str = ""
 
     def interrupted(self, trouble: str) -> Cursor:
         """After a look that failed before it knew the version: the next tick looks again."""
         return replace(self, is_more=True, place=self.place if self.is_more else 0, trouble=trouble)
 
     def place_in(self, version: str | None) -> int:
-        """Where a look at this version goes on."""
+        """The place where a look at this version continues."""
         return self.place if self.is_more and version == self.version else 0
 
     def is_enough(self, version: str | None, *, now: float) -> bool:

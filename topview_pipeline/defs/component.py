@@ -66,21 +66,17 @@ def _as(name: str, model: type[BaseModel] = PipelineConfig, **more: Any) -> Any:
     return Field(**(given | {"description": description} | more))
 
 
-class _Hidden:
-    """A value that no error shows: under a misspelt key it may be a secret."""
-
-    def __repr__(self) -> str:
-        return "(not shown)"
-
-
 def _hiding(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """Return a model's schema whose errors hold no value; Dagster makes new ones that show it."""
+    """Return a model's schema whose errors hold no value: under a misspelt key it may be a secret.
+
+    Dagster makes new errors, which show it.
+    """
 
     def validated(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         try:
             return validate(value)
         except ValidationError as error:
-            lines: list[Any] = [one | {"input": _Hidden()} for one in error.errors()]
+            lines: list[Any] = [one | {"input": "(not shown)"} for one in error.errors()]
             raise ValidationError.from_exception_data(error.title, lines) from None
 
     return no_info_wrap_validator_function(validated, handler(source))
@@ -204,21 +200,8 @@ class TopviewCatalogue(dg.Component, _Described):
 
     Each row of the catalogue is a partition of the assets `bgRemovedImage`, `replacedImages` and
     `finishedVideo`. With them come the job `catch_up`, which makes what is missing under a credit
-    limit, a schedule that runs it at night, sensors that follow the catalogue and bring submitted
-    tasks home, and health checks. Whatever crashes or is run again, nothing is paid for twice.
-
-        type: topview_pipeline.TopviewCatalogue
-        attributes:
-          name: acme
-          key_prefix: [acme]
-          catalogue: s3://acme/catalogue.csv
-          account:
-            uid: "{{ env.ACME_UID }}"
-            api_key: "{{ env.ACME_KEY }}"
-            slots: 12
-            credits_a_day: 500
-          nightly: {cron: "0 2 * * *", timezone: Europe/Berlin, credits: 50}
-          owners: ["team:content"]
+    limit, a schedule that runs it at night, sensors that follow the catalogue and collect submitted
+    tasks, and health checks. `dg scaffold defs` writes an example.
 
     The names in Dagster begin with that of the pipeline: `acme_products`, `acme_catch_up`. Several
     pipelines of one account share its slots and its credits, and must share ledger and store.
@@ -267,6 +250,7 @@ class TopviewCatalogue(dg.Component, _Described):
     alert_url: Secret = _as("alert_url")
     log_format: Literal["text", "json"] = _as("log_format")
     gallery_url: str | None = _as("gallery_url")
+    code_url: str | None = _as("code_url")
     _unset: dict[str, str] = PrivateAttr(default_factory=dict)
     """By key: the variable it refers to, which is not set."""
     _file: str = PrivateAttr("")

@@ -1,11 +1,7 @@
 """Everything that this package takes from Dagster's private modules, in one place.
 
-No public name gives the tags of data versions, the event that plans a materialization, what ties a
-check's result to one, tags for a run, the end of one whose process died or was stopped, the origin
-of a run, a module's definitions, the code locations that a folder names, all definitions of one as
-it is loaded, the daemon's heartbeat, the locations where it ticks a sensor, the files in which
-SQLite keeps events, what dagster.yaml has set, or an instance without compute logs. Nearly all are
-written into Dagster's storage, so they change rarely.
+No public name gives what its functions and the four names of `__all__` give. Nearly all of it is
+written into Dagster's storage, so it changes rarely.
 `tests/defs/test_dagster_private.py` pins what is relied on, and finds what is used elsewhere.
 """
 
@@ -48,29 +44,8 @@ from dagster.components.definitions import LazyDefinitions
 __all__ = [
     "CODE_VERSION_TAG",
     "DATA_VERSION_TAG",
-    "Ended",
-    "checked_materialization",
-    "definitions_in",
-    "event_log_kept_open",
-    "execute_as_launched",
     "get_input_data_version_tag",
     "get_input_event_pointer_tag",
-    "has_daemon",
-    "home_of",
-    "latest_storage_ids",
-    "latest_tags",
-    "limits_backfills",
-    "locations_in",
-    "locations_ticking",
-    "looking_selection",
-    "materialized_partitions",
-    "open_without_compute_logs",
-    "report_died",
-    "report_planned",
-    "report_stopped",
-    "report_stopping",
-    "retries_crashes",
-    "tag_run",
 ]
 
 
@@ -86,22 +61,14 @@ _DAEMON_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that was executed here.
-
-    Attributes:
-        success: whether Dagster calls it a success.
-        failures: why steps failed, as Dagster shows it.
-    """
+    """A run that was executed here; `failures` say why steps failed, as Dagster shows it."""
 
     success: bool
     failures: tuple[str, ...]
 
 
 def definitions_in(module: str) -> dg.Definitions:
-    """The definitions of a module, as Dagster finds and loads them.
-
-    Raises whatever the module does, and Dagster's error where it has none.
-    """
+    """The definitions of a module, as Dagster finds and loads them."""
     here = str(Path.cwd())  # as Dagster's own commands do
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -113,10 +80,7 @@ def definitions_in(module: str) -> dg.Definitions:
 
 
 def locations_in(folder: Path) -> dict[str, str]:
-    """The code locations that `dagster dev` loads in a folder: each one's name, by its module.
-
-    Raises Dagster's error for a file that it cannot read.
-    """
+    """The code locations that `dagster dev` loads in a folder: each one's name, by its module."""
     pyproject, workspace = folder / "pyproject.toml", folder / "workspace.yaml"
     origins: Sequence[Any] = ()
     if pyproject.is_file() or workspace.is_file():
@@ -295,7 +259,7 @@ def locations_ticking(
     """The code locations whose sensor of this name ticked in the last so many seconds.
 
     Args:
-        beside: another sensor of theirs. A location that never had it has a stranger's sensor.
+        beside: another sensor of theirs. A location that never had it has another project's sensor.
     """
     # It loads 0.2 s of Dagster that a code location has no other use for.
     from dagster._core.scheduler.instigation import InstigatorType

@@ -86,8 +86,6 @@ class Decisions:
 
         They are the decision, the product, the image or the reason, and the data version of the
         result that was looked at; the last two may be missing.
-
-        Raises ReviewError if a line decides nothing, or a product is in two lines.
         """
         found: dict[str, list[str]] = {word: [] for word in _WORDS}
         whys: dict[str, str] = {}
@@ -132,12 +130,7 @@ def decide(
     """Keep decisions, all or none; nothing is spent.
 
     Each is about the result that a run would hold its product for; where none would, about what
-    the product last made.
-
-    Raises:
-        ReviewError: a product has nothing to decide about, or not what was looked at; a rejection
-            has no reason.
-        PreconditionError: no such image.
+    the product last made. It must be what the person looked at.
     """
     if any(not (why.strip() or decisions.whys.get(name)) for name in decisions.reject):
         raise ReviewError(
@@ -192,7 +185,7 @@ class Waiting:
     Attributes:
         task: the row of the result to look at.
         verdicts: number and verdict of each image; of a cut-out without a number.
-        credits: what the next run spends once it may go on.
+        credits: what the next run spends once a person approves.
     """
 
     product_id: str
@@ -221,12 +214,7 @@ def waiting(
     gate: Gate | None = None,
     offline: bool = False,
 ) -> list[Waiting]:
-    """The products that a run would hold for a person, in the catalogue's order.
-
-    Args:
-        gate: of the run.
-        offline: the servers of photos are not asked.
-    """
+    """The products that a run with this gate would hold for a person, in the catalogue's order."""
     files = topview.files(ledger, offline=offline)
 
     def planned(products: Mapping[str, Product], gate: Gate | None = None) -> list[PlannedStage]:
@@ -282,9 +270,8 @@ def choose_scene(
 ) -> None:
     """Make an image of a product's scenes, from 1, the one that becomes its video.
 
-    Raises:
-        ReviewError: there is no scene; `make_it` says how to get one.
-        PreconditionError: there is no such image.
+    Args:
+        make_it: how to get a scene, where there is none.
     """
     scene = ledger.tasks.last_made(product_id, SCENE.key)
     if scene is None:
@@ -329,7 +316,7 @@ def row_in(ledger: Ledger, number: int, *states: TaskState) -> Task:
     forsaken = {row.id for row in ledger.tasks.forsaken_unknown()}
     if task.pipeline != ledger.pipeline and number not in forsaken:
         fix = f"Decide about it there: --pipeline {task.pipeline}"
-        raise ReviewError(f"{name_of(task)} is of the pipeline {task.pipeline}", fix=fix)
+        raise ReviewError(f"{name_of(task)} belongs to the pipeline {task.pipeline}", fix=fix)
     if task.state not in states:
         named = " and ".join(state.value for state in states)
         raise ReviewError(f"{name_of(task)} is {task.state.value}; this is for {named} rows only")

@@ -26,9 +26,6 @@ def check_durable(instance: dg.DagsterInstance, config: PipelineConfig) -> None:
 
     Refused is the default place in a container or pod, and where runs are started elsewhere; one
     that was named, if it is a pod's own file system.
-
-    Raises:
-        SettingsError: it names the two settings.
     """
     is_sqlite = config.ledger_url.startswith("sqlite")
     ledger = config.ledger_url.partition(":///")[2] if is_sqlite else ""

@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import dagster as dg
 
-from topview_pipeline.defs.checks import evaluation
+from topview_pipeline.defs.checks import evaluation, not_made
 from topview_pipeline.defs.data_versions import Versions
+from topview_pipeline.defs.decision_jobs import REVIEW_SCENES
 from topview_pipeline.defs.failures import Trouble, entries_of, trouble_of
-from topview_pipeline.defs.metadata import made_metadata, pictures_of, preview_of
+from topview_pipeline.defs.metadata import Preview, made_metadata, pictures_of, preview_of
 from topview_pipeline.defs.sources import Sources
 from topview_pipeline.engine import Event, Failed, Held, HoldReason, Made, Observed, Warned
 from topview_pipeline.engine.check import verdict_of
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from topview_pipeline.catalogue import Product
     from topview_pipeline.defs.resources import TopviewResource
 
+ACCOUNT_TAG: Final = "topview/account"
+"""Tag of a materialization: by it a new ledger learns that the account was used before."""
 DagsterEvent = (
     dg.AssetMaterialization
     | dg.AssetObservation
@@ -75,7 +78,6 @@ class Reporter:
     """Turns the engine's events into Dagster's, and adds up what the run came to.
 
     Args:
-        context: of the run's step.
         result_for: a product whose stages are yielded as `MaterializeResult`s of the step's own
             outputs, so that another asset of the same run goes on. Possible in a run of one
             partition; ranged runs yield `AssetMaterialization`s.
@@ -173,26 +175,22 @@ class Reporter:
     def _materialization(
         self, made: Made, task: Task, verdict: Verdict | None, *, reused: bool
     ) -> DagsterEvent:
-        stage = self._stages[made.stage]
-        preview = preview_of(stage, task, self._store) if self._config.previews else None
+        stage, gallery = self._stages[made.stage], self._config.gallery_url
         metadata = made_metadata(
             stage,
             task,
             self._store,
-            account=self._ledger.account,
             reused=reused,
             duration_is_unknown=bool(self._ledger.history.with_unknown_duration([task.id])),
-            preview=preview,
+            preview=self._preview(made, task) if self._config.previews else None,
             verdict=verdict,
             media_url=self._config.media_url,
-            behind=self._behind(made, task) if self._config.previews else None,
+            gallery_url=gallery and f"{gallery}/#{urlencode({'product': made.product_id})}",
         )
         version = data_version(task.fingerprint)
         tags = self._versions.tags(stage, made.product_id, version, made.inputs)
+        tags[ACCOUNT_TAG] = self._ledger.account
         self._versions.note({(made.stage, made.product_id): version})
-        if self._config.gallery_url:
-            page = f"{self._config.gallery_url}/#{urlencode({'product': made.product_id})}"
-            metadata["topview/gallery"] = dg.MetadataValue.url(page)
         # A step gives each output once: a scene that had to be made again is an event beside it.
         is_output = made.wanted and made.product_id == self._result_for
         if is_output and made.stage not in self._yielded:
@@ -211,48 +209,61 @@ class Reporter:
             tags=tags,
         )
 
-    def _behind(self, made: Made, task: Task) -> tuple[str, str] | None:
-        """The pictures that one was chosen from, with a frame around that one."""
-        upstream = self._stages.get(self._stages[made.stage].upstream or "")
+    def _preview(self, made: Made, task: Task) -> Preview:
+        """Its own picture, and those that it was chosen from."""
+        stage = self._stages[made.stage]
+        preview, upstream = (
+            preview_of(stage, task, self._store),
+            self._stages.get(str(stage.upstream)),
+        )
         if upstream is None or not upstream.shows_all_files:
-            return None
+            return preview
         row = self._ledger.tasks.last_made(made.product_id, upstream.key)
         if row is None or data_version(row.fingerprint) != made.inputs.get(upstream.key):
-            return None
-        sent = self._stages[made.stage].upstream_files(task.request or {}, row.result or {})
-        markdown = pictures_of(upstream, row, self._store, marked=sent)
-        return None if markdown is None else (upstream.label.lower(), markdown)
+            return preview
+        used = stage.upstream_files(task.request or {}, row.result or {})
+        behind = pictures_of(upstream, row, self._store, used=used, by=stage.label.lower())
+        return replace(preview, pictures={**preview.pictures, **behind})
 
     def _adoption(self, made: Made, task: Task) -> Iterator[dg.AssetObservation]:
-        """A mark, once a product, when another run submitted what this one brings home first."""
+        """A mark, once a product, when another run submitted what this one collects first."""
         if task.run_id != self._run_id and made.product_id not in self._adopted:
             self._adopted.add(made.product_id)
             yield _mark(
                 self._key(made.stage),
                 made.product_id,
                 "adopted",
-                f"Run {task.run_id} submitted it; this run brought it home.",
+                f"Run {task.run_id} submitted it; this run collected it.",
                 {"topview/task_id": task.topview_task_id, "topview/submitted_by_run": task.run_id},
             )
 
-    def _not_made(self, event: Failed | Held) -> Iterator[dg.AssetObservation]:
+    def _not_made(
+        self, event: Failed | Held
+    ) -> Iterator[dg.AssetObservation | dg.AssetCheckEvaluation]:
         trouble = trouble_of(event)
+        if isinstance(event, Held) and event.reason is HoldReason.REVIEW:
+            job = self._outline.of(REVIEW_SCENES)
+            trouble = replace(trouble, fix=f"{trouble.fix}; in Dagster, the job {job}")
         self.report.troubles.append(trouble)
         what = f"{trouble.stage} {trouble.outcome}: {trouble.what}"
         if self._few.admit(what):
             self._log.warning(f"{trouble.product} / {what}")
-        values: dict[str, Any] = {
-            "topview/what_to_do": trouble.fix,
-            "topview/task_id": trouble.task_id or None,
-        }
+        until = None
         if isinstance(event, Held):
             # Once a product, at the stage where it waits; a range's own page has the rest.
             if event.reason is HoldReason.UPSTREAM or event.product_id in self._held:
                 return
             self._held.add(event.product_id)
-            values["topview/reason"] = event.reason.value
-            values["topview/until"] = event.until and dg.MetadataValue.timestamp(event.until)
-        yield _mark(self._key(event.stage), event.product_id, trouble.outcome, trouble.what, values)
+            until = event.until and dg.MetadataValue.timestamp(event.until)
+        values = {
+            "topview/what_to_do": trouble.fix,
+            "topview/until": until,
+            "topview/task_id": trouble.task_id or None,
+        }
+        key, name = self._key(event.stage), event.product_id
+        yield _mark(key, name, trouble.outcome, trouble.what, values)
+        if self._config.checks and self._ledger.tasks.last_made(name, event.stage) is None:
+            yield not_made(key, trouble)
 
 
 def _mark(
@@ -263,5 +274,5 @@ def _mark(
         asset_key=asset,
         partition=product_id,
         description=f"{what.capitalize()}: {said}",
-        metadata={"topview/mark": what, **known},
+        metadata=known,
     )

@@ -24,7 +24,7 @@ _SCATTERED: Final = 2
 """So many products are tried again more cheaply by catch_up than by a backfill."""
 _MOST_ENTRIES: Final = 20
 _MOST_NAMES: Final = 20
-_COLUMNS: Final = ("product", "stage", "what happened", "what to do")
+TROUBLE_COLUMNS: Final = ("product", "stage", "what happened", "what to do")
 
 
 @dataclass(frozen=True)
@@ -138,11 +138,16 @@ def _table(entries: Iterable[Entry]) -> dg.TableMetadataValue:
         )
         for entry in entries
     )
-    return text_table(_COLUMNS, rows)
+    return text_table(TROUBLE_COLUMNS, rows)
 
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def in_sentences(what: str, fix: str) -> str:
+    """Sentences of what happened, and of what to do where there is something."""
+    return f"{_sentence(what)} What to do: {_sentence(fix)}" if fix else _sentence(what)
 
 
 def _all_in_one_run(troubles: Sequence[Trouble]) -> list[str]:

@@ -81,6 +81,6 @@ def check_alone(instance: dg.DagsterInstance, outline: Outline) -> None:
             f"the code locations {' and '.join(sorted(found))} of this Dagster instance both have "
             "a pipeline of this name; nothing was submitted",
             f"pipeline {outline.name}",
-            "Give one of the two another name. If it has moved from one to the other, it goes on "
-            f"by itself {LIVING_SECONDS / 60:.0f} minutes after the old one was unloaded.",
+            "Give one of the two another name. If it has moved from one to the other, wait "
+            f"{LIVING_SECONDS / 60:.0f} minutes after the old one was unloaded.",
         )

@@ -25,11 +25,7 @@ class TopviewResults(dg.IOManager):
         self._topview = topview
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Write nothing: the files are in the store before Dagster has the event.
-
-        Raises:
-            DagsterInvariantViolationError: an asset of your own returned a value.
-        """
+        """Write nothing: the files are in the store before Dagster has the event."""
         if obj is not None:
             raise dg.DagsterInvariantViolationError(
                 f"topview_results stores nothing, and {context.get_identifier()} returned a "
@@ -37,11 +33,7 @@ class TopviewResults(dg.IOManager):
             )
 
     def load_input(self, context: dg.InputContext) -> "StageResult | Mapping[str, StageResult]":
-        """Return what each product last made of the upstream asset.
-
-        Raises:
-            Failure: a product has nothing stored of it in this account.
-        """
+        """Return what each product last made of the upstream asset."""
         product_ids = list(context.asset_partition_keys)
         stage = BY_KEY[context.asset_key.path[-1]]
         with plain_errors(self._topview.outline), self._topview.ledger() as ledger:
@@ -63,7 +55,7 @@ class TopviewResults(dg.IOManager):
 
 
 class KeptPlans(dg.IOManager):
-    """Keeps a run's plan as JSON in the store, so that any machine can go on with the run."""
+    """Keeps a run's plan as JSON in the store, so that any machine can continue the run."""
 
     def __init__(self, topview: TopviewResource) -> None:
         self._topview = topview
@@ -74,11 +66,7 @@ class KeptPlans(dg.IOManager):
             self._topview.store.write_json(self._key(context.run_id), obj)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Read the plan of this run, or of the run that this one goes on with.
-
-        Raises:
-            Failure: it is not in the store.
-        """
+        """Read the plan of this run, or of the run that this one continues."""
         upstream = context.upstream_output
         run_id = "" if upstream is None else upstream.run_id
         with plain_errors(self._topview.outline):

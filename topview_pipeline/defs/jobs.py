@@ -1,13 +1,13 @@
 """The jobs, their ops and their configuration.
 
 - `catch_up` brings any list of products up to date: schedule, command line and launchpad use it.
-- `resume_tasks` brings home submitted tasks and tries failed ones again; the sensor starts it.
+- `resume_tasks` collects submitted tasks and tries failed ones again; the sensor starts it.
 - `sync_products` makes products partitions and observes changed inputs.
 - `decision_jobs` has those by which a person decides.
 - `materialize_products` materializes the assets, for schedules of your own.
 
 The ledger decides about retries of tasks. Dagster's run retries start a run again whose process
-died, and nothing else: the tags say so, and `catch_up` goes on from its kept plan. The imports
+died, and nothing else: the tags say so, and `catch_up` continues from its kept plan. The imports
 inside the ops keep database and HTTP out of loading the code location.
 """
 
@@ -20,7 +20,7 @@ import dagster as dg
 from pydantic import Field
 
 from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
-from topview_pipeline.defs.decision_jobs import decision_jobs
+from topview_pipeline.defs.decision_jobs import DECISIONS, decision_job
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
 from topview_pipeline.defs.io_manager import KeptPlans
 from topview_pipeline.defs.outline import OCCASION_TAG
@@ -67,18 +67,18 @@ class CatchUpConfig(dg.Config):
     )
     force: bool = Field(
         default=False,
-        description="Make results again that exist; Topview charges again. Name the products, or "
-        "set everything.",
+        description="Remake results that exist; Topview charges again. Name the products, or set "
+        "everything.",
     )
     everything: bool = Field(
         default=False,
-        description="Together with force and no products: yes, pay for the whole catalogue again.",
+        description="With force and no products: remake, and pay for, the whole catalogue.",
     )
     credit_limit: float | None = CREDIT_LIMIT
     accept_change: bool = Field(
         default=False,
-        description="Accept that many products are gone from the catalogue, or that much of it is "
-        "made again.",
+        description="Accept that many products are gone from the catalogue, or that this run "
+        "remakes much of it.",
     )
 
     gate: GateName | None = Field(
@@ -244,7 +244,7 @@ def plan_run(
     of_run = first_products(wanted, size)
     left = len({one.product_id for one in wanted[len(of_run) :] if one.moves})
     if config.is_guarded:
-        # A person who has them made again has named them.
+        # A person who asked to remake them has named them.
         named = {one.product_id for one in planned if one.reason == ASKED_AGAIN}
         try:
             check_made_again(
@@ -299,7 +299,7 @@ def produce(
     )
     real = {"tasks": report.made - report.reused, "credits": report.credits}
     against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
-    production.tag_run()
+    production.show_outcome()
     if report.troubles:
         mark_failed(context, topview.outline, report.troubles)
         raise failure(report.troubles, outline=topview.outline, made=report.made, metadata=against)
@@ -318,7 +318,7 @@ def planned_against_real(
 
 
 @dg.op(
-    description="Brings home every submitted task that no living run has, and tries failed ones "
+    description="Collects every submitted task that no living run has, and tries failed ones "
     "again that are due. It begins nothing new.",
     out=dg.Out(dg.Nothing),
 )
@@ -337,7 +337,7 @@ def resume(
         production = Production(context, topview, explicit=False, wait_seconds=_LEAST_WAIT_SECONDS)
         yield from production.resume(orphans, retries, catalogue)
     report = production.report
-    production.tag_run()
+    production.show_outcome()
     if report.troubles:
         mark_failed(context, topview.outline, report.troubles)
         raise failure(report.troubles, outline=topview.outline, made=report.made)
@@ -405,7 +405,7 @@ def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
 
     @dg.job(
         name=outline.of(RESUME_TASKS),
-        description="Finishes what was begun: brings home submitted tasks, and tries failed ones "
+        description="Finishes what was begun: collects submitted tasks, and tries failed ones "
         "again that are due. The pending_task_sensor starts it.",
         resource_defs=resources,
         **options,
@@ -433,5 +433,5 @@ def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
         config={"ops": {outline.of("product_videos"): {"config": {"credit_limit": None}}}},
         **options,
     )
-    decided = decision_jobs(topview, options)
+    decided = [decision_job(topview, decision, options) for decision in DECISIONS]
     return [catch_up, resume_tasks, materialize_products, sync_products, *decided]

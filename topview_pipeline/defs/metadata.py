@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,21 +33,18 @@ _TECHNICAL: Final = dg.TableSchema(
 _LONGEST_MARKDOWN: Final = 999
 """Characters: Dagster shows a Markdown value of 1,000 and more as a link to open it."""
 
-ACCOUNT: Final = "topview/account"
-
 
 @dataclass(frozen=True)
 class Preview:
     """Facts seen in a task's files; None is a fact that could not be found out.
 
     Attributes:
-        markdown: a picture inline, short enough for the UI to draw.
-        width: pixels.
-        height: pixels.
+        pictures: by name, as Markdown that the UI draws inline.
+        width, height: pixels.
         seconds: of a video.
     """
 
-    markdown: str | None = None
+    pictures: Mapping[str, str] = field(default_factory=dict)
     width: int | None = None
     height: int | None = None
     seconds: float | None = None
@@ -58,61 +55,52 @@ def made_metadata(
     task: Task,
     store: Store,
     *,
-    account: str,
     reused: bool,
     duration_is_unknown: bool,
     preview: Preview | None,
     verdict: Verdict | None = None,
     media_url: str | None = None,
-    behind: tuple[str, str] | None = None,
+    gallery_url: str | None = None,
 ) -> dict[str, Any]:
     """Metadata of one stored task, at most ten: the UI keeps their order.
 
     Args:
-        account: id of the account: a new ledger recognises by it that something was made.
         reused: it was reported before: nothing was paid for this materialization.
         duration_is_unknown: nobody watched its end.
         preview: None where previews are off.
         verdict: of the check; None where checks are off.
         media_url: below which a browser finds the store's files; None: the store's own addresses.
-        behind: name and Markdown of the pictures that it was made from.
+        gallery_url: the product's place in the gallery.
     """
     artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
-    values: dict[str, Any] = {}
-    if preview is not None and preview.markdown is not None:
-        values["topview/preview"] = dg.MetadataValue.md(preview.markdown)
-    if behind is not None:
-        values[f"topview/{behind[0]}"] = dg.MetadataValue.md(behind[1])
+    pictures = {} if preview is None else preview.pictures
+    values: dict[str, Any] = {
+        f"topview/{name}": dg.MetadataValue.md(one) for name, one in pictures.items()
+    }
     seconds = _video_seconds(preview, verdict)
     times = _times(task, duration_is_unknown=duration_is_unknown)
     credits_paid = 0.0 if reused else task.cost_credits
     values["topview/caption"] = caption(task, preview, seconds, times, reused=reused)
-    links = _links(artifacts, store, media_url)
+    links = _links(artifacts, store, media_url, gallery_url)
     if links:
         values["topview/open"] = dg.MetadataValue.md(links)
     plotted = {"credits": credits_paid, "seconds_running": times.get("running")}
     plotted["video_seconds"] = seconds
     values |= {f"topview/{name}": float(one) for name, one in plotted.items() if one is not None}
-    addresses = [store.address(artifact) for artifact in artifacts]
-    values["topview/technical"] = _technical(
-        {
-            "task at Topview": task.topview_task_id or "",
-            **{
-                name.replace("_", " "): value
-                for name, value in stage.facts(task.result or {}).items()
-            },
-            "attempt": str(task.attempt),
-            **{f"seconds {name}": f"{took:g}" for name, took in times.items()},
-            "fingerprint": task.fingerprint,
-            **{
-                artifact.name: f"{artifact.size:,} bytes, sha256 {artifact.sha256}, {address}"
-                for artifact, address in zip(artifacts, addresses, strict=True)
-            },
-        }
-    )
-    values[ACCOUNT] = _text_of(account)
+    facts = {
+        "task at Topview": task.topview_task_id or "",
+        **{name.replace("_", " "): one for name, one in stage.facts(task.result or {}).items()},
+        "attempt": str(task.attempt),
+        **{f"seconds {name}": f"{took:g}" for name, took in times.items()},
+        "fingerprint": task.fingerprint,
+    }
+    for one in artifacts:
+        facts[one.name] = f"{one.size:,} bytes"
+        facts[f"{one.name}, sha256"] = one.sha256
+        facts[f"{one.name}, address"] = store.address(one)
+    values["topview/technical"] = _technical(facts)
     if artifacts:
-        values["dagster/uri"] = addresses[0]
+        values["dagster/uri"] = store.address(artifacts[0])
     return values
 
 
@@ -139,12 +127,6 @@ def caption(
     return " · ".join(parts)
 
 
-@lru_cache(maxsize=64)
-def _text_of(value: str) -> dg.TextMetadataValue:
-    """One object for equal values: Dagster keeps a step's events until it ends."""
-    return dg.MetadataValue.text(value)
-
-
 def _video_seconds(preview: Preview | None, verdict: Verdict | None) -> float | None:
     """Seconds of a video: as the check measured them, else as the preview has them."""
     seconds = None if verdict is None else verdict.numbers.get("video_seconds")
@@ -164,17 +146,20 @@ def _times(task: Task, *, duration_is_unknown: bool) -> dict[str, float]:
     return {name: round(max(seconds, 0.0), 3) for name, seconds in values.items()}
 
 
-def _links(artifacts: Sequence[Artifact], store: Store, media_url: str | None) -> str:
-    """Links that open a picture in full size, and play the video, as Markdown.
+def _links(
+    artifacts: Sequence[Artifact], store: Store, media_url: str | None, gallery_url: str | None
+) -> str:
+    """Links that open a picture in full size, play the video, and lead to the gallery, as Markdown.
 
     To a bucket without `media_url` they are signed, for a week. None where a browser would not
     follow it: neither s3: nor file: is opened from Dagster's page.
     """
+    links = {"gallery": gallery_url} if gallery_url else {}
+    for one in artifacts:
+        links[one.name.partition(".")[0].replace("_", " ")] = store.link(one, media_url)
     shown = ""
-    for artifact in artifacts:
-        link = store.link(artifact, media_url)
-        word = f"[{artifact.name.partition('.')[0].replace('_', ' ')}](<{link}>)"
-        longer = f"{shown} · {word}" if shown else word
+    for word, link in links.items():
+        longer = f"{shown} · [{word}](<{link}>)".removeprefix(" · ")
         if link.startswith(("http://", "https://")) and len(longer) <= _LONGEST_MARKDOWN:
             shown = longer
     return shown
@@ -188,39 +173,43 @@ def _technical(values: Mapping[str, str]) -> dg.TableMetadataValue:
 
 
 def preview_of(stage: Stage, task: Task, store: Store) -> Preview:
-    """A small picture of what was made, and how large and long that is.
+    """Small pictures of what was made, and how large and long that is.
 
     "No picture" never fails a product, and where previews are off this is not called.
     """
-    main = {one.name: one for one in map(Artifact.from_json, task.artifacts or ())}.get(
-        stage.main_file
-    )
+    main = _artifacts(task).get(stage.main_file)
     size = Preview() if main is None else _size_of(main, store)
-    return Preview(pictures_of(stage, task, store), size.width, size.height, size.seconds)
+    return replace(size, pictures=pictures_of(stage, task, store))
 
 
-def pictures_of(stage: Stage, task: Task, store: Store, marked: Collection[str] = ()) -> str | None:
-    """A task's pictures as Markdown that the UI draws inline: one, or all to choose from.
+def pictures_of(
+    stage: Stage, task: Task, store: Store, *, used: Collection[str] = (), by: str = ""
+) -> dict[str, str]:
+    """A task's pictures as Markdown that the UI draws inline: one, or all to choose from, by name.
 
     Args:
-        marked: the file that gets a frame.
+        used: files that the stage `by` was made from: their names say so.
     """
     # Pillow and FFmpeg take 0.3 s to import, and the code location must load without them.
     from topview_pipeline.media.preview import inline_preview
     from topview_pipeline.media.probe import MediaError
     from topview_pipeline.store import StoreError
 
-    artifacts = {one.name: one for one in map(Artifact.from_json, task.artifacts or ())}
-    names = [name for name in stage.preview_files if name in artifacts][:1]
+    artifacts = _artifacts(task)
+    names = {name: "preview" for name in stage.preview_files if name in artifacts}
     if stage.shows_all_files:
-        names = list(artifacts)
-    places = [place for place, name in enumerate(names) if name in marked]
-    try:
-        pictures = [_picture(artifacts[name], store) for name in names]
-        framed = places[0] if places and len(names) > 1 else None
-        return inline_preview(*pictures, marked=framed) if pictures else None
-    except (MediaError, StoreError, OSError):
-        return None
+        names = {name: name.partition(".")[0] for name in artifacts}
+    found: dict[str, str] = {}
+    for name, key in names.items():
+        with suppress(MediaError, StoreError, OSError):
+            picture = None if key in found else inline_preview(_picture(artifacts[name], store))
+            if picture is not None:
+                found[f"{key}_in_the_{by}" if name in used else key] = picture
+    return found
+
+
+def _artifacts(task: Task) -> dict[str, Artifact]:
+    return {one.name: one for one in map(Artifact.from_json, task.artifacts or ())}
 
 
 def _picture(shown: Artifact, store: Store) -> bytes:
@@ -243,9 +232,9 @@ def _size_of(main: Artifact, store: Store) -> Preview:
         with store.local_copy(main) as path:
             if main.media_type.startswith("video/"):
                 video = probe_video(path)
-                return Preview(None, video.width, video.height, video.seconds)
+                return Preview({}, video.width, video.height, video.seconds)
             image = probe_image(path)
-            return Preview(None, image.width, image.height)
+            return Preview({}, image.width, image.height)
     except (MediaError, StoreError, OSError):
         return Preview()
 
@@ -269,28 +258,16 @@ def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> dg.Tabl
 
 def forecast_metadata(coming: Forecast) -> dict[str, Any]:
     """The sums of a plan: numbers that the UI plots, and a table of the stages."""
-    columns = {"stage": "string", "products": "int", "new tasks": "int", "credits": "float"}
+    columns = ("stage", "products", "new tasks", "credits")
+    rows = (
+        (one.stage, str(one.products), str(one.tasks), f"{one.credits:g}") for one in coming.stages
+    )
     return {
         "topview/tasks": coming.tasks,
         "topview/credits": coming.credits,
         "topview/tasks_of_unknown_price": coming.unpriced,
         "topview/seconds": coming.seconds,
-        "topview/stages": dg.MetadataValue.table(
-            [
-                dg.TableRecord(
-                    {
-                        "stage": stage.stage,
-                        "products": stage.products,
-                        "new tasks": stage.tasks,
-                        "credits": stage.credits,
-                    }
-                )
-                for stage in coming.stages
-            ],
-            schema=dg.TableSchema(
-                columns=[dg.TableColumn(name, type_) for name, type_ in columns.items()]
-            ),
-        ),
+        "topview/stages": text_table(columns, rows),
     }
 
 

@@ -6,11 +6,11 @@ and while no run is at work.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from topview_pipeline.defs.cursor import digest as digest_of
 from topview_pipeline.defs.metadata import plan_table
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.text import counted
@@ -54,7 +54,7 @@ def plan_everything(
 def evaluate(
     instance: dg.DagsterInstance, topview: TopviewResource, ledger: Ledger
 ) -> dict[str, Any]:
-    """The check's result, also where the catalogue cannot be read: other checks go on."""
+    """The check's result, also where the catalogue cannot be read: other checks are evaluated."""
     try:
         return result(topview, plan_everything(instance, topview, ledger))
     except PipelineError as error:
@@ -72,7 +72,7 @@ def result(topview: TopviewResource, planned: list[PlannedStage]) -> dict[str, A
     if planned:
         also = f" and {counted(unpriced, 'task')} without a known price" if unpriced else ""
         description = (
-            f"{counted(products, 'product')} to make or to make again: "
+            f"{counted(products, 'product')} to make or remake: "
             f"{counted(len(planned), 'result')}, about {counted(round(sum(known), 2), 'credit')}"
             f"{also}. Launch the job {topview.outline.of('catch_up')} as it is: it makes just that."
         )
@@ -88,5 +88,4 @@ def result(topview: TopviewResource, planned: list[PlannedStage]) -> dict[str, A
 
 def digest(planned: list[PlannedStage]) -> str:
     """A text that changes with the plan."""
-    rows = [(one.product_id, one.stage, one.why, one.credits) for one in planned]
-    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+    return digest_of([(one.product_id, one.stage, one.why, one.credits) for one in planned])

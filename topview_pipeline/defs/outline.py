@@ -6,9 +6,12 @@ so a pipeline with a name of its own puts that before each of them.
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -17,14 +20,16 @@ from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig, spelled
 from topview_pipeline.text import for_pipeline
 
 PIPELINE_TAG: Final = "topview/pipeline"
-"""Tag of the runs of a pipeline's jobs, which tells them from a stranger's of the same name."""
+"""Tag of the runs of a pipeline's jobs: another project's may have the same names."""
 OCCASION_TAG: Final = "topview/occasion"
 """Tag of a schedule's runs: the occasion of `RunInfo`."""
 PENDING_TASK_SENSOR: Final = "pending_task_sensor"
 CATALOGUE_SENSOR: Final = "catalogue_sensor"
+MANIFEST: Final = "videoManifest"
+"""Key of the asset that shops import; the health checks stand on it."""
 
 
-FIELDS: Final = ("name", "key_prefix", "owners", "nightly_cron", "nightly_timezone")
+FIELDS: Final = ("name", "key_prefix", "owners", "nightly_cron", "nightly_timezone", "code_url")
 """Fields of PipelineConfig that an outline is made of."""
 
 
@@ -42,6 +47,7 @@ class Outline:
     owners: tuple[str, ...] = ("team:content",)
     nightly_cron: str = "0 2 * * *"
     nightly_timezone: str = "UTC"
+    code_url: str | None = None
     spelling: Mapping[str, str] | None = field(default=None, compare=False)
     _keys: dict[str, dg.AssetKey] = field(default_factory=dict, compare=False, repr=False)
 
@@ -87,6 +93,18 @@ class Outline:
         if asset not in self._keys:
             self._keys[asset] = dg.AssetKey([*self.key_prefix, asset])
         return self._keys[asset]
+
+    def code(self, defined: Any) -> dict[str, Any]:
+        """Metadata that links an asset to a class or function of this package in the web."""
+        if self.code_url is None:
+            return {}
+        path = Path(inspect.getfile(defined)).relative_to(Path(__file__).parents[2])
+        line = inspect.getsourcelines(defined)[1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            reference = dg.UrlCodeReference(url=f"{self.code_url}/{path.as_posix()}#L{line}")
+            found = dg.CodeReferencesMetadataValue(code_references=[reference])
+        return {"dagster/code_references": found}
 
     @cached_property
     def products(self) -> dg.DynamicPartitionsDefinition:

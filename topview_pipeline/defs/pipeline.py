@@ -6,7 +6,7 @@ import dagster as dg
 
 from topview_pipeline.defs.apart import Claim, of_location
 from topview_pipeline.defs.assets import product_videos, source_specs, video_manifest
-from topview_pipeline.defs.checks import health_checks, health_checks_sensor
+from topview_pipeline.defs.health_checks import health_checks, health_checks_sensor
 from topview_pipeline.defs.io_manager import TopviewResults
 from topview_pipeline.defs.jobs import jobs
 from topview_pipeline.defs.resources import TopviewResource
@@ -23,9 +23,6 @@ def build_definitions(config: PipelineConfig) -> dg.Definitions:
 
     Two that cannot go together, such as with one account and two ledgers, stop Dagster from loading
     the location.
-
-    Raises:
-        SettingsError: Dagster cannot use its owners or its schedule.
     """
     topview = TopviewResource(config)
     topview.claim = Claim.of(config)

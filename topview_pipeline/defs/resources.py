@@ -29,7 +29,7 @@ class TopviewResource:
 
     Args:
         config: the pipeline's configuration, or a function that loads it when it is first needed.
-        outline: its names in Dagster; None: those that a configuration describes that is given.
+        outline: its names in Dagster, where `config` is a function.
     """
 
     def __init__(
@@ -54,11 +54,7 @@ class TopviewResource:
 
     @cached_property
     def config(self) -> PipelineConfig:
-        """The configuration.
-
-        Raises:
-            SettingsError: a setting cannot be used.
-        """
+        """The configuration. Raises SettingsError if a setting cannot be used."""
         config = self._given() if callable(self._given) else self._given
         Outline.of_config(config)
         return config
@@ -71,11 +67,7 @@ class TopviewResource:
         return Store(self.config.store)
 
     def client(self, on_answer: OnAnswer | None = None) -> TopviewClient:
-        """A client of the account, not yet open: `async with topview.client() as client`.
-
-        Raises:
-            SettingsError: uid or key is missing, or cannot work.
-        """
+        """A client of the account, not yet open: `async with topview.client() as client`."""
         from topview_pipeline.topview.client import TopviewClient
 
         uid, key = self.config.require_account()
@@ -92,12 +84,7 @@ class TopviewResource:
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
-        """The account's ledger, closed at the end. It needs a uid and no key.
-
-        Raises:
-            SettingsError: no uid is given.
-            LedgerError: it cannot be used.
-        """
+        """The account's ledger, closed at the end. It needs a uid and no key."""
         from topview_pipeline.ledger import Ledger
 
         config = self.config
@@ -118,11 +105,6 @@ class TopviewResource:
 
         Args:
             run_id: the steps of one run share what the first of them read.
-
-        Raises:
-            SettingsError: no catalogue is named.
-            CatalogueError: it cannot be used at all, or does not answer in time; single bad rows
-                are in `problems`.
         """
         from topview_pipeline.catalogue import open_source, read_catalogue, within
 
@@ -137,10 +119,7 @@ class TopviewResource:
         return found
 
     def catalogue_version(self, *, seconds: float = 10.0) -> str | None:
-        """A text that changes whenever the rows do; None when only reading tells.
-
-        Raises as `catalogue` does.
-        """
+        """A text that changes whenever the rows do; None when only reading tells."""
         from topview_pipeline.catalogue import open_source, version_of, within
 
         location = self.config.require_catalogue()
@@ -181,10 +160,9 @@ class TopviewResource:
     def files(
         self, ledger: Ledger | None, *, offline: bool = False, may_trust: bool = True
     ) -> InputFiles:
-        """Reads and hashes what the catalogue names; hashes are remembered in the ledger.
+        """Reads and hashes what the catalogue names; the ledger, if any, remembers hashes.
 
         Args:
-            ledger: None: hashes are remembered no longer than this object lives.
             offline: no server is asked.
             may_trust: False: `trust_photos_for` does not count, as something is made of the files.
         """

@@ -17,11 +17,10 @@ import dagster as dg
 from topview_pipeline.defs.dagster_private import event_log_kept_open, tag_run
 from topview_pipeline.defs.durable import check_durable
 from topview_pipeline.defs.event_lines import write_line
-from topview_pipeline.defs.events import DagsterEvent, Report, Reporter
+from topview_pipeline.defs.events import ACCOUNT_TAG, DagsterEvent, Report, Reporter
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.defs.instance import check_alone
-from topview_pipeline.defs.metadata import ACCOUNT
-from topview_pipeline.defs.outline import OCCASION_TAG
+from topview_pipeline.defs.outline import MANIFEST, OCCASION_TAG
 from topview_pipeline.engine import (
     Context,
     EngineThread,
@@ -40,6 +39,7 @@ from topview_pipeline.media import Verdict
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import STAGES, Stage
 from topview_pipeline.store import Artifact, StoreError, check_pair
+from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, InputFiles
@@ -57,12 +57,9 @@ class Production:
     """The producing of one run. Use it once.
 
     Args:
-        explicit: a person or a schedule asked, not the sensor.
+        explicit, credit_limit, gate, canary: see `RunInfo`.
         wait_seconds: the least that the run waits for progress, whatever the configuration says.
-        credit_limit: the most credits that the tasks of the root run, or occasion, may cost.
-        gate, canary: see `RunInfo`.
         result_for: see `Reporter`.
-        stages: of the pipeline.
     """
 
     def __init__(
@@ -90,6 +87,7 @@ class Production:
         self._judge = open_judge(self._config.scene_judge)
         self._stages = {stage.key: stage for stage in stages}
         self.report = Report()
+        self._credits_today = 0.0
 
     def make(
         self,
@@ -103,8 +101,7 @@ class Production:
         """Make what is wanted; `report` says what came of it.
 
         Args:
-            asked: see `ProductWork`.
-            force: likewise.
+            asked, force: see `ProductWork`.
             keep_made: the products for which `ProductWork.keep_made` holds.
         """
         with self._opened() as (ledger, reporter):
@@ -128,7 +125,7 @@ class Production:
     def resume(
         self, orphans: Sequence[Task], retries: Sequence[Task], catalogue: Catalogue | None
     ) -> Iterator[DagsterEvent]:
-        """Bring orphans home, and try failed tasks again whose products still want them."""
+        """Collect orphans, and try failed tasks again whose products still want them."""
         with self._opened() as (ledger, reporter):
             products = {} if catalogue is None else catalogue.products
             works = [
@@ -138,13 +135,20 @@ class Production:
             ]
             yield from self._produce(works, ledger, reporter, orphans=tuple(orphans))
 
-    def tag_run(self) -> None:
-        """Say in the run's tags what it came to: the list of runs shows them."""
-        tags = {
-            "topview/result": self.report.summary,
-            "topview/credits": f"{self.report.credits:.2f}",
-        }
+    def show_outcome(self) -> None:
+        """Say in the run's tags what it came to, and what was spent where Dagster plots it."""
+        spent, today = round(self.report.credits, 2), round(self._credits_today, 2)
+        tags = {"topview/result": self.report.summary, "topview/credits": f"{spent:.2f}"}
         tag_run(self._context.instance, self._run.run_id, tags)
+        limit = self._config.credit_limit
+        of = "" if limit is None else f" of {limit:g}"
+        self._context.log_event(
+            dg.AssetObservation(
+                self._topview.outline.key(MANIFEST),
+                description=f"This run paid {counted(spent, 'credit')}; {today:g}{of} today.",
+                metadata={"topview/credits_of_run": spent, "topview/credits_today": today},
+            )
+        )
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[Ledger, Reporter]]:
@@ -157,6 +161,7 @@ class Production:
             self.report = reporter.report
             with event_log_kept_open(self._context.instance, self._run.run_id):
                 yield ledger, reporter
+            self._credits_today = ledger.budget.today().booked
 
     def _not_in_catalogue(
         self,
@@ -284,22 +289,34 @@ def pair(
 
     Args:
         write: False: what is new stays new. The store must take a file all the same.
-
-    Raises:
-        StoreError: they do not belong together, or the store takes no file: nothing may be
-            submitted.
-        SettingsError: they are gone with the process.
-        NameTaken: another pipeline of the same name is alive.
     """
     check_durable(instance, topview.config)
     ledger.catalogue.check_source(topview.config.catalogue)
     check_alone(instance, topview.outline)
-    store, is_known = topview.store, ledger.knows_pipeline()
-    is_new = check_pair(
+    is_new = check_paired(instance, ledger, topview, stages)
+    topview.store.check_writable(ledger.account)
+    if write and (is_new or not ledger.knows_pipeline()):
+        identity = topview.store.identity(create=True)
+        if identity is not None:
+            ledger.remember_store(identity, who="first run")
+
+
+def check_paired(
+    instance: dg.DagsterInstance,
+    ledger: Ledger,
+    topview: TopviewResource,
+    stages: Iterable[Stage] = STAGES,
+) -> bool:
+    """Check that ledger, store and Dagster belong together; True for a new pair. One read.
+
+    Raises StoreError if one of them was lost or replaced.
+    """
+    store = topview.store
+    return check_pair(
         remembered=ledger.store_id(),
         found=store.identity(),
         ledger_is_empty=not ledger.has_tasks(),
-        knows_pipeline=is_known,
+        knows_pipeline=ledger.knows_pipeline(),
         has_results=lambda: store.has_results(ledger.account),
         has_materializations=lambda: any(
             _is_of_account(instance, topview.outline.key(stage.key), ledger.account)
@@ -308,20 +325,13 @@ def pair(
         store=store.location,
         ledger=ledger.where,
     )
-    store.check_writable(ledger.account)
-    if write and (is_new or not is_known):
-        identity = store.identity(create=True)
-        if identity is not None:
-            ledger.remember_store(identity, who="first run")
 
 
 def _is_of_account(instance: dg.DagsterInstance, asset: dg.AssetKey, account: str) -> bool:
     """Dagster's newest materialization of the asset was made with this account."""
     event = instance.get_latest_materialization_event(asset)
-    if event is None or event.asset_materialization is None:
-        return False
-    of = event.asset_materialization.metadata.get(ACCOUNT)
-    return of is not None and of.value == account
+    made = None if event is None else event.asset_materialization
+    return made is not None and (made.tags or {}).get(ACCOUNT_TAG) == account
 
 
 def _in_turn(works: Sequence[ProductWork], ledger: Ledger) -> list[ProductWork]:

@@ -13,7 +13,8 @@ import dagster as dg
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
 from topview_pipeline.defs.outline import OCCASION_TAG
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.defs.sensors import running_jobs
+from topview_pipeline.defs.sensors import running_jobs, skipped
+from topview_pipeline.errors import PipelineError
 
 _AT_ONCE: Final = 2
 """While one run ends, the other has products for all slots; a third would have none."""
@@ -34,7 +35,7 @@ def nightly_catch_up(topview: TopviewResource) -> dg.ScheduleDefinition:
         description=outline.worded(
             "Brings the whole catalogue up to date for at most TOPVIEW_NIGHTLY_CREDIT_LIMIT "
             "credits; what exists costs nothing. TOPVIEW_CREDIT_LIMIT, for the day, counts in any "
-            "case. With neither it does nothing."
+            "case. Without a limit it is skipped."
         ),
     )
     def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -47,16 +48,14 @@ def _request(
     topview: TopviewResource, instance: dg.DagsterInstance, at: datetime
 ) -> dg.RunRequest | dg.SkipReason:
     """One catch_up run over the catalogue, or why not."""
-    from topview_pipeline.errors import PipelineError
-
     try:
         config = topview.config
     except PipelineError as error:
-        return dg.SkipReason(topview.outline.worded(str(error)))
+        return skipped(topview, error)
     if config.nightly_credit_limit is None and config.credit_limit is None:
         why = (
-            "no credit limit is set, and a night is not watched: set TOPVIEW_NIGHTLY_CREDIT_LIMIT "
-            "to the most that a night may cost, or TOPVIEW_CREDIT_LIMIT for every day"
+            "Set TOPVIEW_NIGHTLY_CREDIT_LIMIT (for a night) or TOPVIEW_CREDIT_LIMIT (for a day): "
+            "no credit limit is set."
         )
         return dg.SkipReason(topview.outline.worded(why))
     outline = topview.outline

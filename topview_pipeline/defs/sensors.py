@@ -3,17 +3,16 @@
 The sensor of the health checks is in `checks.py`.
 """
 
-import hashlib
-import json
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
+from pydantic.dataclasses import dataclass
 
+from topview_pipeline.defs.checks import CATALOGUE_ROWS, rows_result
+from topview_pipeline.defs.cursor import digest, read_cursor, written
 from topview_pipeline.defs.dagster_private import report_died
 from topview_pipeline.defs.instance import advice, check_alone
 from topview_pipeline.defs.jobs import RESUME_TASKS
@@ -24,10 +23,13 @@ from topview_pipeline.defs.outline import (
     Outline,
 )
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.errors import PipelineError
+from topview_pipeline.stages import STAGES
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
-    from topview_pipeline.ledger import Ledger, Task
+    from topview_pipeline.catalogue import Catalogue
+    from topview_pipeline.ledger import Ledger
 
 _FIRST_WAIT_SECONDS: Final = 60.0
 _LONGEST_WAIT_SECONDS: Final = 3600.0
@@ -36,7 +38,7 @@ _RECONCILE_SECONDS: Final = 20.0
 _READ_SECONDS: Final = 25.0
 """For the catalogue."""
 _HASH_SECONDS: Final = 12.0
-"""For files of this machine that were not hashed before; the next tick goes on."""
+"""For files of this machine that were not hashed before; the next tick continues."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +47,11 @@ class Backoff:
 
     The same work found again means that a run brought nothing forward: the account is refused, or
     Topview is down. Then the next run comes after twice the time, one minute to one hour.
-
-    Attributes:
-        work: digest of the tasks that the last run was started for.
-        times: how often in a row.
-        at: when, in seconds since the epoch.
     """
 
     work: str
     times: int
     at: float
-
-    @classmethod
-    def parse(cls, cursor: str | None) -> "Backoff | None":
-        """The memory in a cursor; None when there is none that can be read."""
-        try:
-            values = json.loads(cursor or "")
-            return cls(str(values["work"]), int(values["times"]), float(values["at"]))
-        except (ValueError, KeyError, TypeError):
-            return None
-
-    def __str__(self) -> str:
-        return json.dumps(asdict(self))
 
     def wait(self, work: str, *, now: float) -> float:
         """Seconds until a run may be started for this work.
@@ -86,12 +71,6 @@ class Backoff:
         return cls(work, before.times + 1 if before is not None and again else 1, now)
 
 
-def work_of(orphans: "Sequence[Task]", retries: "Sequence[Task]") -> str:
-    """A digest of the tasks to be finished: equal for equal work."""
-    ids = [[task.id for task in orphans], [task.id for task in retries]]
-    return hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16]
-
-
 def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
     """The sensor that starts one run for what is to be finished."""
     outline = topview.outline
@@ -103,55 +82,60 @@ def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts resume_tasks when there are submitted tasks that no living run has, or "
-        "failed ones that are due again. It begins nothing new, so it never spends what was not "
-        "asked for. It also reports runs whose process died, so that Dagster starts them again.",
+        "failed ones that are due again. It starts nothing new, so it spends nothing that you did "
+        "not ask for. It also reports runs whose process died, so that Dagster restarts them.",
     )
     def look(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return _look_for_tasks(context, topview)
+        _advise(context.instance, outline)
+        try:
+            with topview.ledger() as ledger:
+                return _finish(context, topview, ledger)
+        except PipelineError as error:
+            return skipped(topview, error)
 
     return look
 
 
-def _look_for_tasks(
-    context: dg.SensorEvaluationContext, topview: TopviewResource
-) -> dg.RunRequest | dg.SkipReason:
-    from topview_pipeline.errors import PipelineError
+def skipped(topview: TopviewResource, error: PipelineError, also: str = "") -> dg.SkipReason:
+    """The reason of a tick that cannot do its work."""
+    return dg.SkipReason(topview.outline.worded(f"{_reason(error)}{also}"))
 
-    _advise(context.instance, topview.outline)
-    try:
-        with topview.ledger() as ledger:
-            return _finish(context, topview, ledger)
-    except PipelineError as error:
-        return dg.SkipReason(topview.outline.worded(str(error)))
+
+def _reason(error: PipelineError) -> str:
+    """What to do and what is wrong, in this order: the UI cuts a long reason at its end."""
+    why = str(PipelineError(error.what, error.where))
+    return f"{error.fix} Why: {why}" if error.fix else why
 
 
 def _finish(
     context: dg.SensorEvaluationContext, topview: TopviewResource, ledger: "Ledger"
 ) -> dg.RunRequest | dg.SkipReason:
-    from topview_pipeline.defs.run import pair
+    from topview_pipeline.defs.run import check_paired, pair
 
     ledger.catalogue.tick(topview.config.catalogue)
     report_dead_runs(context.instance, ledger)
     _reconcile(context, topview, ledger)
     orphans, retries = ledger.tasks.orphans(), ledger.tasks.retries_due()
-    found = f"{counted(len(orphans), 'task')} to bring home, {len(retries)} to try again"
+    found = f"{counted(len(orphans), 'task')} to collect, {len(retries)} to try again"
     if not orphans and not retries:
+        check_paired(context.instance, ledger, topview)  # a lost ledger has nothing to finish
         return dg.SkipReason("there is nothing to finish")
-    # With a store that is not this ledger's, no run could go on.
+    # With a store that is not this ledger's, no run could continue.
     pair(context.instance, ledger, topview, write=False)
-    busy = running_job(context.instance, topview.outline, RESUME_TASKS)
-    if busy is not None:
-        return dg.SkipReason(f"run {busy} is at it: {found}")
+    busy = running_jobs(context.instance, topview.outline, RESUME_TASKS, most=1)
+    if busy:
+        return dg.SkipReason(f"run {busy[0]} works on it: {found}")
     if topview.config.api_key is None:
         unset = topview.config.unset("api_key")
         return dg.SkipReason(f"{found}, but {unset}")
-    now, work = ledger.now(), work_of(orphans, retries)
-    backoff = Backoff.parse(context.cursor)
+    now = ledger.now()
+    work = digest([[task.id for task in orphans], [task.id for task in retries]])
+    backoff = read_cursor(Backoff, context.cursor)
     wait = 0.0 if backoff is None else backoff.wait(work, now=now)
     if wait > 0:
         return dg.SkipReason(f"the last run changed nothing; next in {wait:.0f} s: {found}")
     backoff = Backoff.after(backoff, work, now=now)
-    context.update_cursor(str(backoff))
+    context.update_cursor(written(backoff))
     # A run key is spent for ever, also when its run failed: each attempt has its own.
     return dg.RunRequest(run_key=f"resume-{work}-attempt-{backoff.times}-at-{now:.0f}")
 
@@ -184,11 +168,6 @@ _AT_WORK: Final = [
     dg.DagsterRunStatus.CANCELING,
 ]
 """Of a run that has a process; a SUSPENDED one has none, and is not dead."""
-
-
-def running_job(instance: dg.DagsterInstance, outline: Outline, job: str) -> str | None:
-    """A run of the pipeline's job that has not ended."""
-    return next(iter(running_jobs(instance, outline, job, most=1)), None)
 
 
 def running_jobs(
@@ -256,26 +235,18 @@ def catalogue_sensor(topview: TopviewResource) -> dg.SensorDefinition:
         name=outline.of(CATALOGUE_SENSOR),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Follows the catalogue: makes new products partitions, observes changed inputs "
-        "of products already made, and retires products that left. It starts no run, spends "
-        "nothing and needs no key. A catalogue that is empty, half read or lost more than 20 % of "
-        "its products is not accepted.",
+        description="Follows the catalogue: adds a partition for every new product, marks what "
+        "changed inputs make stale, and retires products whose row is gone. Starts no run, spends "
+        "nothing and needs no key. A catalogue that is empty, cut off or missing over 20 % of its "
+        "products is put on hold.",
     )
     def follow(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return _look_at_catalogue(context, topview)
+        try:
+            return _follow(context, topview)
+        except PipelineError as error:
+            return skipped(topview, error)
 
     return follow
-
-
-def _look_at_catalogue(
-    context: dg.SensorEvaluationContext, topview: TopviewResource
-) -> dg.SensorResult | dg.SkipReason:
-    from topview_pipeline.errors import PipelineError
-
-    try:
-        return _follow(context, topview)
-    except PipelineError as error:
-        return dg.SkipReason(topview.outline.worded(str(error)))
 
 
 def _follow(
@@ -286,7 +257,7 @@ def _follow(
 
     check_alone(context.instance, topview.outline)
     now = time.time()
-    cursor = catalogue_sync.Cursor.parse(context.cursor)
+    cursor = read_cursor(catalogue_sync.Cursor, context.cursor)
     with catalogue_sync.ledger_or_none(topview) as ledger:
         if ledger is not None:
             ledger.catalogue.check_source(topview.config.catalogue)
@@ -296,7 +267,7 @@ def _follow(
             if ledger is not None:
                 ledger.catalogue.hold(str(error))
             if cursor is not None:
-                context.update_cursor(str(cursor.interrupted(str(error))))
+                context.update_cursor(written(cursor.interrupted(_reason(error))))
             raise
         if cursor is not None and cursor.is_enough(version, now=now):
             trouble = topview.outline.worded(cursor.trouble or "")
@@ -310,8 +281,8 @@ def _follow(
             if ledger is not None:
                 ledger.catalogue.hold(str(error))
             # Read again once it is another one: all of it each minute is much for a source.
-            held = catalogue_sync.Cursor(version, now, False, trouble=str(error))
-            context.update_cursor(str(held))
+            held = catalogue_sync.Cursor(version, now, False, trouble=_reason(error))
+            context.update_cursor(written(held))
             raise
         start = 0 if cursor is None else cursor.place_in(catalogue.version)
         ends = time.monotonic() + _HASH_SECONDS
@@ -323,6 +294,9 @@ def _follow(
             start=start,
             is_over=lambda: time.monotonic() > ends,
         )
+    problems = digest(catalogue.problems)
+    is_known = cursor is not None and cursor.problems == problems
+    rows = [] if is_known else _rows(context, topview, catalogue)
     left_over = len(looked.changed) - catalogue_sync.MOST_OBSERVATIONS
     sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
     observations = list(islice(looked.observations(sources), catalogue_sync.MOST_OBSERVATIONS))
@@ -342,7 +316,20 @@ def _follow(
     if topview.config.uid is None:
         said.append(f"no product is retired: {topview.config.unset('uid')}")
     return dg.SensorResult(
-        asset_events=observations,
+        asset_events=[*rows, *observations],
         skip_reason=topview.outline.worded("; ".join(said)),
-        cursor=str(catalogue_sync.Cursor(catalogue.version, now, is_more, place)),
+        cursor=written(
+            catalogue_sync.Cursor(catalogue.version, now, is_more, place, problems=problems)
+        ),
     )
+
+
+def _rows(
+    context: dg.SensorEvaluationContext, topview: TopviewResource, catalogue: "Catalogue"
+) -> list[dg.AssetCheckEvaluation]:
+    """Log the catalogue's bad rows, and report its check."""
+    from topview_pipeline.defs.catalogue_sync import log_problems
+
+    log_problems(context.log, catalogue)
+    source, found = topview.outline.key(STAGES[0].source), rows_result(catalogue)
+    return [dg.AssetCheckEvaluation(asset_key=source, check_name=CATALOGUE_ROWS, **found)]

@@ -27,24 +27,22 @@ _QUALITIES: Final = (80, 60, 45, 35, 25, 20, 15, 10)
 """Of WebP. At 10, face and product are still plain to see, in a picture with half as many pixels
 again as at 20."""
 _GAP: Final = 5
-"""Pixels around each of several pictures, in which the marked one has a frame."""
-_BETWEEN, _FRAME = (255, 255, 255), (33, 102, 235)
+"""Pixels between and around pictures side by side."""
 _BEHIND: Final = (236, 236, 236)
 """The light grey behind a transparent picture."""
 
 
-def inline_preview(*pictures: Media, marked: int | None = None) -> str | None:
+def inline_preview(*pictures: Media) -> str | None:
     """A Markdown image of at most 999 characters, as large and then as good as fits.
 
     None when even the smallest does not fit. Raises MediaError.
 
     Args:
-        pictures: several are drawn side by side, equally high.
-        marked: the place of the one that gets a frame, from 0.
+        pictures: several are drawn side by side.
     """
     from PIL import Image
 
-    whole = _side_by_side([_shown(picture) for picture in pictures], marked)
+    whole = _side_by_side([_shown(picture) for picture in pictures])
     for side in _SIDES:
         small = whole.copy()
         small.thumbnail((side * len(pictures), side), Image.Resampling.LANCZOS)
@@ -67,20 +65,18 @@ def _shown(picture: Media) -> Image.Image:
     return whole
 
 
-def _side_by_side(pictures: Sequence[Image.Image], marked: int | None) -> Image.Image:
-    from PIL import Image, ImageOps
+def _side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
+    from PIL import Image
 
-    if len(pictures) == 1 and marked is None:
+    if len(pictures) == 1:
         return pictures[0]
-    framed = [
-        ImageOps.expand(picture, _GAP, _FRAME if index == marked else _BETWEEN)
-        for index, picture in enumerate(pictures)
-    ]
-    size = sum(one.width for one in framed), max(one.height for one in framed)
-    strip, left = Image.new("RGB", size, _BETWEEN), 0
-    for one in framed:
-        strip.paste(one, (left, 0))
-        left += one.width
+    height = max(picture.height for picture in pictures)
+    places = [_GAP]
+    for picture in pictures:
+        places.append(places[-1] + picture.width + _GAP)
+    strip = Image.new("RGB", (places[-1], height + 2 * _GAP), "white")
+    for place, picture in zip(places, pictures, strict=False):
+        strip.paste(picture, (place, _GAP))
     return strip
 
 

@@ -1,0 +1,297 @@
+"""The health checks: of the whole account, on `videoManifest`, and of the catalogue's rows.
+
+A sensor evaluates them without a run, and they can be run from the UI. The questions are in
+`ledger.health`.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+from pydantic.dataclasses import dataclass
+
+from topview_pipeline.defs import out_of_date
+from topview_pipeline.defs.alerts import Posted, digest_of, due, payload, post
+from topview_pipeline.defs.checks import CATALOGUE_ROWS, rows_result
+from topview_pipeline.defs.cursor import digest, read_cursor, written
+from topview_pipeline.defs.failures import TROUBLE_COLUMNS, in_sentences, plain_errors
+from topview_pipeline.defs.metadata import text_table
+from topview_pipeline.defs.out_of_date import MEANING, OUT_OF_DATE
+from topview_pipeline.defs.outline import MANIFEST
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.defs.sensors import skipped
+from topview_pipeline.errors import PipelineError
+from topview_pipeline.stages import STAGES
+from topview_pipeline.text import counted
+
+if TYPE_CHECKING:
+    from topview_pipeline.ledger import Ledger
+    from topview_pipeline.ledger.health import Answer, Case
+
+LEDGER_LOST: Final = "ledger_lost"
+_LOOK_SECONDS: Final = 300
+_REPORT_AGAIN_SECONDS: Final = 6 * 3600.0
+"""Dagster shows when a check was last evaluated: one that never changes should not look dead."""
+_UNREADABLE: Final = "ledger_unreadable"
+"""Name of an alert that is no check: there is nothing to evaluate checks from."""
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """A question of `ledger.health`: what a case means, and whether it stops everything.
+
+    Attributes:
+        found: one case and several, in words after their number; of products only.
+    """
+
+    name: str
+    meaning: str
+    found: tuple[str, str] = ("", "")
+    is_error: bool = False
+
+
+HEALTH_CHECKS: Final = (
+    HealthCheck(
+        LEDGER_LOST,
+        "Ledger, store and Dagster that do not belong together: one of them was lost or replaced, "
+        "so nothing is submitted.",
+        is_error=True,
+    ),
+    HealthCheck(
+        "products_failed",
+        "Products whose newest task failed and is not retried automatically.",
+        ("product failed", "products failed"),
+    ),
+    HealthCheck(
+        "tasks_unknown",
+        "Tasks that were sent and never answered. They may have been charged, so they are not sent "
+        "again until you decide.",
+        ("task without an answer", "tasks without an answer"),
+        is_error=True,
+    ),
+    HealthCheck(
+        "results_about_to_expire",
+        "Results that were paid for, and are not in the store three days after they were finished, "
+        "or can no longer be had from Topview.",
+        ("result is about to be lost, or is lost", "results are about to be lost, or are lost"),
+        is_error=True,
+    ),
+    HealthCheck(
+        "tasks_overdue",
+        "Tasks that Topview has not finished within their deadline.",
+        ("task is overdue", "tasks are overdue"),
+    ),
+    HealthCheck(
+        "credits_used_up",
+        "The day's credit limit has no room for another task: products may be held.",
+    ),
+    HealthCheck(
+        "catalogue_held",
+        "A catalogue on hold: it is unreadable, or changed so much that someone must confirm it.",
+        is_error=True,
+    ),
+    HealthCheck(
+        "products_to_look_at",
+        "Results that failed their check or warn, and that nobody approved of.",
+        ("result to look at", "results to look at"),
+    ),
+)
+_ROWS: Final = (
+    "Rows of the catalogue that cannot be used: their products are not made, all others are."
+)
+
+
+def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
+    """The health checks, as the UI runs them."""
+    outline = topview.outline
+    meanings = {check.name: check.meaning for check in HEALTH_CHECKS} | {OUT_OF_DATE: MEANING}
+    free = "Evaluating it spends nothing and needs no key."
+
+    @dg.multi_asset_check(
+        name=outline.of("health_checks"),
+        specs=[
+            *(
+                dg.AssetCheckSpec(
+                    name, asset=outline.key(MANIFEST), description=f"{meaning} {free}"
+                )
+                for name, meaning in meanings.items()
+            ),
+            dg.AssetCheckSpec(
+                CATALOGUE_ROWS, asset=outline.key(STAGES[0].source), description=f"{_ROWS} {free}"
+            ),
+        ],
+        can_subset=True,
+    )
+    def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        selected = {key.name: key.asset_key for key in context.selected_asset_check_keys}
+        with plain_errors(outline):
+            if selected.keys() - {CATALOGUE_ROWS}:
+                with topview.ledger() as ledger:
+                    results = _results(_answers(context.instance, topview, ledger))
+                    if OUT_OF_DATE in selected:
+                        results[OUT_OF_DATE] = out_of_date.evaluate(
+                            context.instance, topview, ledger
+                        )
+                for name in filter(selected.__contains__, results):
+                    yield dg.AssetCheckResult(
+                        check_name=name, asset_key=selected[name], **results[name]
+                    )
+            if CATALOGUE_ROWS in selected:
+                yield dg.AssetCheckResult(
+                    check_name=CATALOGUE_ROWS,
+                    asset_key=selected[CATALOGUE_ROWS],
+                    **rows_result(topview.catalogue()),
+                )
+
+    return evaluate
+
+
+def health_checks_sensor(topview: TopviewResource) -> dg.SensorDefinition:
+    """The sensor that reports every health check whose answer changed."""
+
+    @dg.sensor(
+        name=topview.outline.of("health_checks_sensor"),
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Evaluates the health checks of videoManifest from the ledger, without a run, "
+        "and reports those that changed. Spends nothing.",
+    )
+    def report(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return _report(context, topview)
+
+    return report
+
+
+def _report(
+    context: dg.SensorEvaluationContext, topview: TopviewResource
+) -> dg.SensorResult | dg.SkipReason:
+    now = time.time()
+    before = read_cursor(_Reported, context.cursor) or _Reported(0.0, {})
+    if not 0.0 <= now - before.at <= _REPORT_AGAIN_SECONDS:
+        before = _Reported(now, {}, posted=before.posted)
+    try:
+        with topview.ledger() as ledger:
+            answers = _answers(context.instance, topview, ledger)
+            results = _results(answers)
+            digests = {name: digest(answer) for name, answer in answers.items()}
+            digests[OUT_OF_DATE] = before.digests.get(OUT_OF_DATE, "")
+            plan_mark = before.plan_mark
+            with suppress(PipelineError):  # catalogue_held says of a catalogue what is wrong
+                mark = out_of_date.mark_of(topview, ledger)
+                if mark is not None and mark != plan_mark:
+                    planned = out_of_date.plan_everything(context.instance, topview, ledger)
+                    results[OUT_OF_DATE] = out_of_date.result(topview, planned)
+                    digests[OUT_OF_DATE], plan_mark = out_of_date.digest(planned), mark
+    except PipelineError as error:
+        said = _alert(topview, {_UNREADABLE: _wrong(error)}, before.posted, now)
+        context.update_cursor(written(before))
+        return skipped(topview, error, also=said)
+    said = _alert(topview, {_UNREADABLE: _wrong(None), **answers}, before.posted, now)
+    news = [name for name in results if before.digests.get(name) != digests[name]]
+    counts = ", ".join(f"{answer.count} {name}" for name, answer in answers.items())
+    cursor = written(_Reported(before.at, digests, plan_mark, before.posted))
+    if not news:
+        context.update_cursor(cursor)
+        return dg.SkipReason(f"nothing changed: {counts}{said}")
+    return dg.SensorResult(
+        skip_reason=dg.SkipReason(f"{len(news)} checks reported: {counts}{said}"),
+        cursor=cursor,
+        asset_events=[
+            dg.AssetCheckEvaluation(
+                asset_key=topview.outline.key(MANIFEST), check_name=name, **results[name]
+            )
+            for name in news
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class _Reported:
+    """The sensor's cursor: digests of the answers that Dagster has, all reported after `at`."""
+
+    at: float
+    digests: dict[str, str]
+    plan_mark: str = ""
+    posted: Posted = field(default_factory=dict)
+
+
+def _alert(
+    topview: TopviewResource, answers: "Mapping[str, Answer]", posted: Posted, now: float
+) -> str:
+    """Post what is due and note it in `posted`; what became of it, for the tick's reason."""
+    try:
+        url = topview.config.alert_url
+    except PipelineError:
+        return ""
+    names = [] if url is None else due(answers, posted, now)
+    if url is None or not names:
+        return ""
+    changed = {name: answers[name] for name in names}
+    meanings = {check.name: check.meaning for check in HEALTH_CHECKS}
+    trouble = post(url.get_secret_value(), payload(topview.config.name, changed, meanings))
+    if trouble is not None:
+        return f"; TOPVIEW_ALERT_URL was not reached ({trouble}), and is tried again"
+    posted |= {name: (digest_of(answer), now) for name, answer in changed.items()}
+    return f"; {counted(len(names), 'change')} posted"
+
+
+def _wrong(error: PipelineError | None) -> "Answer":
+    from topview_pipeline.ledger.health import Answer, Case
+
+    if error is None:
+        return Answer(0, (), "")
+    where = f" ({error.where})" if error.where else ""
+    fix = error.fix.rstrip(".") or "do what the message says"
+    return Answer(1, (Case("", "", f"{error.what}{where}", fix),), fix)
+
+
+def _answers(
+    instance: dg.DagsterInstance, topview: TopviewResource, ledger: "Ledger"
+) -> "dict[str, Answer]":
+    from topview_pipeline.defs.run import check_paired
+    from topview_pipeline.ledger.health import health
+
+    stages = [stage.key for stage in STAGES] if topview.config.checks else []
+    answers = health(ledger, credits_a_day=topview.config.credit_limit, stages=stages)
+    lost: PipelineError | None = None
+    try:
+        check_paired(instance, ledger, topview)
+    except PipelineError as error:
+        lost = error
+    worded = topview.outline.worded
+
+    def case(one: "Case") -> "Case":
+        return replace(one, what=worded(one.what), fix=worded(one.fix))
+
+    return {
+        name: replace(answer, fix=worded(answer.fix), sample=tuple(map(case, answer.sample)))
+        for name, answer in {LEDGER_LOST: _wrong(lost), **answers}.items()
+    }
+
+
+def _results(answers: "dict[str, Answer]") -> dict[str, dict[str, Any]]:
+    return {check.name: _result(check, answers[check.name]) for check in HEALTH_CHECKS}
+
+
+def _result(check: HealthCheck, answer: "Answer") -> dict[str, Any]:
+    """The fields that a check's result and an evaluation have in common."""
+    is_well = answer.count == 0
+    metadata: dict[str, Any] = {"topview/count": answer.count}
+    if not is_well:
+        metadata["topview/what_to_do"] = answer.fix
+        rows = ((one.product, one.stage, one.what, one.fix) for one in answer.sample)
+        metadata["topview/sample"] = text_table(TROUBLE_COLUMNS, rows)
+    # Not a number and a full stop: Markdown takes that for an item of a list.
+    what = f"{answer.count} {check.found[answer.count != 1]}"
+    if not is_well and not answer.sample[0].product:  # there is only one
+        what = answer.sample[0].what
+    description = in_sentences(what, answer.fix)
+    return {
+        "passed": is_well,
+        "severity": dg.AssetCheckSeverity.ERROR if check.is_error else dg.AssetCheckSeverity.WARN,
+        "description": "Nothing to do." if is_well else description,
+        "metadata": metadata,
+    }
