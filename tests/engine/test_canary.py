@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.engine.gateway import envelope
 from tests.engine.world import ALL_STAGES, World, everything, fates, holds, product
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import HoldReason
@@ -17,6 +18,7 @@ from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Review, ReviewDecision, TaskState, Tried
 from topview_pipeline.stages import SCENE as SCENES
 from topview_pipeline.stages import VIDEO as VIDEOS
+from topview_pipeline.stages import Stage
 
 SCENE, VIDEO = "replacedImages", "finishedVideo"
 PRODUCTS = [product(f"p{number}") for number in range(6)]
@@ -128,16 +130,14 @@ def test_a_template_without_a_person_costs_no_scene_more_where_the_mode_needs_a_
     assert fates(_run(world, still, canary=1)) == everything("made", "still-1", "still-2")
 
 
-def test_a_canary_that_topview_refuses_for_good_gives_its_place_to_the_next(world: World) -> None:
+def test_a_canary_that_topview_refuses_gives_its_place_to_the_next_in_the_same_run(
+    world: World,
+) -> None:
     world.run(PRODUCTS, stages=ALL_STAGES[:1])
-    world.set_faults(moderation=1.0)
-    _run(world, canary=1)
-    world.set_faults()
-    refused = _went(world)
-    assert len(refused) < len(PRODUCTS)
-    _run(world, canary=1)
-    assert len(_went(world)) == len(refused) + 1
-    assert _waiting(_run(world, canary=1)) == []
+    world.gateway.on("image_replace/submit", envelope(None, code="6001"), times=1)
+    events = _run(world, canary=1)
+    assert (fates(events)["p0", SCENE], fates(events)["p1", VIDEO]) == ("failed", "made")
+    assert (_went(world), len(_waiting(events))) == (["p0", "p1"], 4)
 
 
 def test_after_a_persons_rejection_the_next_one_shows_the_template(world: World) -> None:
@@ -147,15 +147,14 @@ def test_after_a_persons_rejection_the_next_one_shows_the_template(world: World)
     assert _went(world) == ["p0", "p1"]
 
 
-def test_of_two_runs_at_once_the_later_one_sees_the_rows_of_the_first(world: World) -> None:
-    _run(world, wait_seconds=0.0, stages=ALL_STAGES[:1])
-    world.later(60.0)
-    _run(world, wait_seconds=10.0)
-    first = _went(world)
-    assert len(first) == 2
-    assert world.rows(TaskState.PENDING)
-    _run(world, PRODUCTS[3:], wait_seconds=10.0)
-    assert _went(world) == first
+@pytest.mark.parametrize("canary", [1, 3])
+def test_runs_that_begin_at_the_same_moment_send_as_many_as_one(world: World, canary: int) -> None:
+    """As those of a backfill: each counts what the ledger has when its row is reserved."""
+    world.run(PRODUCTS, stages=ALL_STAGES[:1])
+    halves = PRODUCTS[:3], PRODUCTS[3:]
+    both = world.run_together(*((half, {"canary": canary}) for half in halves))
+    assert len(_went(world)) == canary
+    assert sum(len(_waiting(events)) for events in both) == 6 - canary
 
 
 @pytest.mark.slow
@@ -175,6 +174,21 @@ def test_no_kill_sends_a_third(world: World, after_commit: bool) -> None:
     world.assert_nothing_paid_twice()
 
 
+def _canaries(*tried: Tried, canary: int = 1, **reviews: Review) -> Canaries:
+    return Canaries(
+        ReviewRules(canary=canary),
+        lambda _: tried,
+        lambda product_id, _: reviews.get(product_id, Review()),
+    )
+
+
+PASSED = Tried(7, "r", "old", "f", TaskState.STORED, {"outcome": "passed", "why": ""}, True)
+
+
+def _goes(canaries: Canaries, one: Product, stage: Stage = SCENES) -> bool:
+    return canaries.turn(one, stage, "r").hold is None
+
+
 @pytest.mark.parametrize(
     ("row", "decision", "goes"),
     [
@@ -188,28 +202,22 @@ def test_no_kill_sends_a_third(world: World, after_commit: bool) -> None:
         ({"state": TaskState.PENDING}, None, False),
         ({"state": TaskState.FAILED}, None, None),
         ({"state": TaskState.EXPIRED}, None, None),
-        ({"state": TaskState.VOID}, None, None),
     ],
 )
 def test_what_a_row_of_an_earlier_run_says(
     row: dict[str, Any], decision: ReviewDecision | None, goes: bool | None
 ) -> None:
     """True: it passed, all go; False: it has the place; None: another one takes the place."""
-    passed = {"outcome": "passed", "why": ""}
-    tried = Tried("r", "old", "f", TaskState.STORED, passed, True)._replace(**row)
-    reviews = {("old", "f"): Review(None, decision)}
-    canaries = Canaries(ReviewRules(canary=1), lambda: ([tried], reviews))
-    went = [canaries.needed(SCENES, one, "r") is None for one in PRODUCTS[:2]]
+    canaries = _canaries(PASSED._replace(**row), old=Review(None, decision))
+    went = [_goes(canaries, one) for one in PRODUCTS[:2]]
     assert went == {True: [True, True], False: [False, False], None: [True, False]}[goes]
 
 
 def test_a_video_that_failed_its_check_gives_its_place_to_the_next() -> None:
     """`review` decides about scenes: nobody could let the others go."""
-    tried = Tried("r", "old", "f", TaskState.STORED, REFUSED, True)
-    canaries = Canaries(ReviewRules(canary=1), lambda: ([tried], {}))
-    went = [canaries.needed(VIDEOS, one, "r") is None for one in PRODUCTS[:2]]
-    assert went == [True, False]
-    assert canaries.needed(VIDEOS, product("old"), "r") is None, "it may be forced"
+    canaries = _canaries(PASSED._replace(quality=REFUSED))
+    assert [_goes(canaries, one, VIDEOS) for one in PRODUCTS[:2]] == [True, False]
+    assert _goes(canaries, product("old"), VIDEOS), "it may be forced"
 
 
 @pytest.mark.parametrize("leaves", [True, False], ids=["the catalogue", "its template"])
@@ -233,20 +241,22 @@ def test_a_refused_canary_that_went_another_way_does_not_hold_the_others_for_eve
 
 @pytest.mark.parametrize("decision", [None, "rejected"])
 def test_one_that_was_here_before_may_be_forced(decision: ReviewDecision | None) -> None:
-    tried = Tried("r", "p0", "f", TaskState.STORED, {"outcome": "passed", "why": ""}, True)
-    reviews = {("p0", "f"): Review(None, decision)}
-    canaries = Canaries(ReviewRules(canary=2), lambda: ([tried], reviews))
-    assert canaries.needed(SCENES, PRODUCTS[0], "r") is None
+    row = PASSED._replace(product_id="p0")
+    assert _goes(_canaries(row, canary=2, p0=Review(None, decision)), PRODUCTS[0])
 
 
 def test_a_place_is_free_again_when_its_product_ended_before_it_came_to_it() -> None:
-    canaries = Canaries(ReviewRules(canary=1), lambda: ((), {}))
-    first, second = PRODUCTS[:2]
-    canaries.join(VIDEOS, first, "r")
-    assert canaries.is_undecided(VIDEOS, second, "r")
-    assert not canaries.is_undecided(VIDEOS, first, "r")
-    assert canaries.leave("p0")
-    assert canaries.needed(VIDEOS, second, "r") is None
-    assert not canaries.leave("p1"), "its task is there"
-    assert canaries.needed(VIDEOS, first, "r") is not None
-    assert canaries.leave("p1", failed=True)
+    canaries, (first, second, third, *_) = _canaries(), PRODUCTS
+    for one in (first, second, third):
+        canaries.join(one, VIDEOS, "r")
+    turn = canaries.turn(second, VIDEOS, "r")
+    assert (turn.hold is None, turn.may_end) == (False, True)
+    assert not canaries.leave(third, "r"), "nobody waits for it"
+    assert canaries.leave(first, "r")
+    assert _goes(canaries, second)
+    assert canaries.turn(third, VIDEOS, "r").may_end, "the second one may still fail"
+    rows = [PASSED._replace(product_id="p1", state=TaskState.PENDING)]
+    canaries.tried = lambda _: rows
+    canaries.leave(second, "r")
+    turn = canaries.turn(third, VIDEOS, "r")
+    assert (turn.hold is None, turn.may_end) == (False, False), "it is made: the next run knows"

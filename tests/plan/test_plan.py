@@ -198,7 +198,28 @@ def test_a_persons_choice_makes_the_video_again(situation: Situation) -> None:
     situation.reviews["mug", scene.fingerprint] = Review(1)  # taken anyway
     assert situation.plan() == []
     situation.reviews["mug", scene.fingerprint] = Review(2)
-    assert summary(situation.plan()) == [("finishedVideo", "script changed", 4.0)]
+    assert summary(situation.plan()) == [("finishedVideo", "another scene was chosen", 4.0)]
+    other = replace(MUG, script="Buy it.")
+    assert summary(situation.plan(other)) == [("finishedVideo", "script changed", 4.0)]
+    chosen = replace(MUG, chosen_image=2)
+    situation.reviews.clear()
+    assert summary(situation.plan(chosen)) == [("finishedVideo", "another scene was chosen", 4.0)]
+
+
+def test_a_scene_without_a_face_is_the_one_that_a_person_decides_about(
+    situation: Situation,
+) -> None:
+    """Its number is what `review` lists: another product's row would be approved in its place."""
+    other = product("other")
+    situation.done(CUT_OUT, one=other)
+    situation.done(CUT_OUT, SCENE)
+    faceless = [{"imageId": "1", "faceExistence": False}]
+    made = situation.made["mug", "replacedImages"]
+    scene = made._replace(result={"taskId": "t", "replaceProductResult": faceless})
+    situation.rows[scene.work] = [scene]
+    speaks = replace(MUG, mode="avatar4")
+    (video,) = situation.plan(speaks)
+    assert (video.outcome, video.looked_at) == ("failed", scene.id)
 
 
 REFUSED = {"outcome": "failed", "why": "Every image is one flat colour."}

@@ -197,7 +197,6 @@ class Context:
         # Reading, sending and downloading apart: an outage of one must not starve the others.
         self.reader = Reader(self.files, self.apart)
         self.reading = asyncio.Semaphore(8)
-        self.judging = asyncio.Semaphore(1)  # a model need not be safe in threads
         self.sending = asyncio.Semaphore(8)
         self.downloading = asyncio.Semaphore(8)
         self.querying = asyncio.Semaphore(32)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 
@@ -28,7 +29,7 @@ class Known:
         last_made_ids: the number of the row that each product's stage stands on.
         last_made: that row, whatever the product's inputs are now.
         estimate: of a task.
-        tried: gives the paid tasks with a recipe.
+        tried: the tasks of a recipe.
     """
 
     account: str
@@ -41,7 +42,7 @@ class Known:
     last_made_ids: Mapping[tuple[str, str], int]
     last_made: Callable[[str, str], TaskGlance | None]
     estimate: Estimator
-    tried: Callable[[], Iterable[Tried]] = tuple
+    tried: Callable[[str], Sequence[Tried]] = lambda _: ()
 
 
 def load_known(
@@ -55,6 +56,14 @@ def load_known(
     before = [stage.upstream for stage in stages if stage.upstream]
     # With their inputs they take long: all at once, and only when the first one is asked for.
     last_made = cache(lambda: ledger.tasks.last_made_all(results_of=read, verdicts_of=before))
+
+    @cache
+    def by_recipe() -> Mapping[str, Sequence[Tried]]:
+        found: defaultdict[str, list[Tried]] = defaultdict(list)
+        for row in ledger.history.tried():
+            found[row.recipe].append(row)
+        return found
+
     return Known(
         account=ledger.account,
         pipeline=ledger.pipeline,
@@ -66,7 +75,7 @@ def load_known(
         last_made_ids=ledger.tasks.last_made_ids(),
         last_made=lambda product_id, stage: last_made().get((product_id, stage)),
         estimate=estimator(ledger, prices),
-        tried=ledger.history.tried,
+        tried=lambda recipe: by_recipe().get(recipe, ()),
     )
 
 

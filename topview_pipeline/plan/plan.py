@@ -13,8 +13,9 @@ from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 from topview_pipeline.catalogue import InputError, Product
-from topview_pipeline.engine.canary import Canaries, recipe_of, shared_stages
+from topview_pipeline.engine.canary import Before, Canaries, recipe_of, shared_stages
 from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
+from topview_pipeline.engine.events import HoldReason
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
@@ -261,7 +262,12 @@ class _Planner:
 
     @cached_property
     def _canaries(self) -> Canaries:
-        return Canaries(self.rules, lambda: (self.known.tried(), self.known.reviews))
+        reviews = self.known.reviews
+
+        def review_of(product_id: str, fingerprint: str) -> Review:
+            return reviews.get((product_id, fingerprint), NO_REVIEW)
+
+        return Canaries(self.rules, self.known.tried, review_of)
 
     def of_products(self, products: Sequence[Product]) -> Iterator[PlannedStage]:
         """The products' stages that are not up to date, by product and in pipeline order."""
@@ -316,9 +322,9 @@ class _Planner:
             return self._item(stage, product, inputs, upstream)
         except (InputError, PreconditionError) as error:
             reason = f"{error.where}: {error.what}" if error.where else error.what
-            is_under_review = isinstance(error, NoFaceError)
-            verdict = _Verdict(reason, False, "failed", error.fix, is_under_review)
-            return _Look(verdict, mode)
+            row = upstream.row if isinstance(error, NoFaceError) else None
+            about = None if row is None else row.id
+            return _Look(_Verdict(reason, False, "failed", error.fix, about), mode)
 
     def _why_after(self, upstream: _Next, product: Product, stage: Stage) -> str | None:
         """Return why a stage is made after one that is not there yet: a new product's is new."""
@@ -383,21 +389,21 @@ class _Planner:
         image: int | None = None,
     ) -> _Verdict:
         """The verdict on a new task, after the gate before it."""
-        before = next((one for one in self.stages if one.key == stage.upstream), None)
-        if before is None or not verdict.pays or verdict.outcome is not None:
+        if not verdict.pays or verdict.outcome is not None:
             return verdict
-        row = upstream.row
-        of_row = (None, NO_REVIEW) if row is None else (row.quality, self._review(product, row))
-        needed = self.rules.needed(product, before, *of_row, image)
-        looked_at = None if needed is None or row is None else row.id
-        goes = product.product_id in self.failing or not self._canaries.holds(product)
-        if needed is None and not goes:
+        row, before, recipe = upstream.row, None, None
+        if stage.upstream is not None:
+            said = (None, NO_REVIEW) if row is None else (row.quality, self._review(product, row))
+            of = next(one for one in self.stages if one.key == stage.upstream)
+            before = Before(of, *said, image)
+        if product.product_id not in self.failing and self._canaries.holds(product):
             shared = shared_stages(stage, self.stages)
             recipe = recipe_of(product, stage, shared, lambda one: self.inputs_of(one, product))
-            needed = None if recipe is None else self._canaries.needed(stage, product, recipe)
-        if needed is None:
+        hold = self._canaries.turn(product, stage, recipe, before).hold
+        if hold is None:
             return verdict
-        return _Verdict(needed.what, False, "held", needed.fix, looked_at, waits=True)
+        about = row.id if row is not None and hold.reason is HoldReason.REVIEW else None
+        return _Verdict(hold.what, False, "held", hold.fix, about, waits=True)
 
     def _verdict(
         self, item: WorkItem, fingerprint: str, decision: Decision[TaskGlance], upstream: _Next
@@ -424,11 +430,13 @@ class _Planner:
 
     def _what_changed(self, item: WorkItem) -> str:
         """Return what differs from what the product last made of this stage."""
-        last = self.known.last_made(item.product.product_id, item.stage.key)
+        stage, versions = item.stage, item.input_versions
+        last = self.known.last_made(item.product.product_id, stage.key)
         before = {} if last is None else last.inputs
-        words = {item.stage.source: item.stage.source_label}
-        versions = item.input_versions
         changed = [key for key, version in versions.items() if before.get(key) != version]
+        if changed == [stage.source] and stage.is_other_choice(item, before.get(stage.source)):
+            return "another scene was chosen"
+        words = {stage.source: stage.source_label}
         return f"{' and '.join(words.get(key, key) for key in changed) or 'its making'} changed"
 
     def _planned(

@@ -227,6 +227,10 @@ class Stage(ABC):
         """
         return inputs
 
+    def is_other_choice(self, item: WorkItem, version: str | None) -> bool:
+        """Tell whether inputs of this version differ from the item's by the chosen image alone."""
+        return False
+
     def item(
         self,
         product: Product,

@@ -136,6 +136,12 @@ class Video(Stage):
             return inputs
         return Inputs({**inputs.values, "chosen_image": choice})
 
+    def is_other_choice(self, item: WorkItem, version: str | None) -> bool:
+        values = {key: value for key, value in item.inputs.values.items() if key != "chosen_image"}
+        images = images_of(self.required(item.upstream).result)
+        chosen = ({**values, "chosen_image": image.number} for image in images)
+        return version in {Inputs(one).version for one in (values, *chosen)}
+
     def item(
         self,
         product: Product,
