@@ -14,7 +14,7 @@ from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.plan.forecast import Forecast, forecast
 from topview_pipeline.plan.known import load_known
-from topview_pipeline.plan.plan import PlannedStage, plan
+from topview_pipeline.plan.plan import PlannedStage, Planner
 from topview_pipeline.settings import Gate, PipelineConfig
 from topview_pipeline.stages import STAGES, Inputs, Stage, stages_named
 
@@ -52,7 +52,7 @@ def plan_catalogue(
             are not waited for. Their products are planned; a run finds out what there is to do.
         gate, canary: the run's.
         occasion: see `RunInfo`.
-        failing: see `plan`.
+        failing: see `Planner`.
 
     Raises:
         PipelineError: there is no such stage.
@@ -87,11 +87,10 @@ def plan_catalogue(
             refs = stage.sources(product)
             return next((shown(ref) for ref in refs if ref in hashes.guesses), None)
 
-        planned = plan(
-            chosen,
-            stages,
-            of_run,
-            load_known(ledger, stages, config.prices, materialized),
+        planner = Planner(
+            stages=stages,
+            wanted=of_run,
+            known=load_known(ledger, stages, config.prices, materialized),
             inputs_of=inputs_of,
             unread_of=unread_of,
             force=force,
@@ -100,6 +99,7 @@ def plan_catalogue(
             occasion=occasion,
             failing=failing,
         )
+        planned = planner.plan(chosen)
     reasons = {problem.product_id: str(problem) for problem in catalogue.problems}
     nowhere = f"it is not in the catalogue {catalogue.source}"
     unusable = [
