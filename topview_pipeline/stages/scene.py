@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from topview_pipeline.ledger import Task
     from topview_pipeline.media import Verdict
     from topview_pipeline.media.probe import Media
-    from topview_pipeline.stages.video import ProofLists
+    from topview_pipeline.stages.proof_lists import ProofLists
     from topview_pipeline.store import Store
     from topview_pipeline.topview import models
 
@@ -141,8 +141,7 @@ class Scenes(Stage):
         when_no_face: WhenNoFace = "fail",
     ) -> None:
         """Look the avatar up."""
-        if product.avatar_id is not None:
-            await lists.check_avatar(product.avatar_id)
+        await lists.check("avatar", product.avatar_id)
 
     def files(self, item: WorkItem) -> tuple[FileNeeded, ...]:
         product, upstream = item.product, self.required(item.upstream)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from topview_pipeline.ledger import Task
     from topview_pipeline.media import Verdict
     from topview_pipeline.media.probe import Media
+    from topview_pipeline.stages.proof_lists import ProofLists
     from topview_pipeline.stages.scene import SceneImage
-    from topview_pipeline.stages.video import ProofLists
     from topview_pipeline.store import Artifact, Store
     from topview_pipeline.topview.client import Endpoint, TopviewClient
     from topview_pipeline.topview.models import TaskRequest, TaskResult
