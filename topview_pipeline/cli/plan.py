@@ -40,10 +40,10 @@ from topview_pipeline.cli.refused import Refused, refused_scenes
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
 from topview_pipeline.defs.run import pair
+from topview_pipeline.engine.context import Estimator
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
-from topview_pipeline.plan.known import estimator
 from topview_pipeline.plan.trial import (
     Limits,
     Proved,
@@ -246,7 +246,7 @@ def _tried(
 ) -> Plan:
     """The plan once it has met what a run meets."""
     config = topview.config
-    estimate, by_key = estimator(ledger, config.prices), {stage.key: stage for stage in STAGES}
+    estimate, by_key = Estimator(ledger, config.prices), {stage.key: stage for stage in STAGES}
     planned = with_failures(with_lengths(planned, proved, STAGES, estimate), proved)
 
     def source_of(one: PlannedStage) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 
+from topview_pipeline.engine.context import Estimator
 from topview_pipeline.ledger import Ledger, Review, TaskGlance, Tried
-from topview_pipeline.prices import Estimate, PriceList, estimate
+from topview_pipeline.prices import Estimate, PriceList
 from topview_pipeline.stages import Stage
-
-Estimator = Callable[..., Estimate]
-"""The credits of a task of (stage, mode, seconds of speech slowly, and at the usual pace)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Known:
         materialized: data version of the newest materialization, by (product, stage).
         last_made_ids: the number of the row that each product's stage stands on.
         last_made: that row, whatever the product's inputs are now.
-        estimate: of a task.
+        estimate: see `Estimator`.
         tried: the tasks of a recipe.
     """
 
@@ -41,7 +39,7 @@ class Known:
     materialized: Mapping[tuple[str, str], str]
     last_made_ids: Mapping[tuple[str, str], int]
     last_made: Callable[[str, str], TaskGlance | None]
-    estimate: Estimator
+    estimate: Callable[..., Estimate]
     tried: Callable[[str], Sequence[Tried]] = lambda _: ()
 
 
@@ -74,26 +72,6 @@ def load_known(
         materialized=materialized,
         last_made_ids=ledger.tasks.last_made_ids(),
         last_made=lambda product_id, stage: last_made().get((product_id, stage)),
-        estimate=estimator(ledger, prices),
+        estimate=Estimator(ledger, prices),
         tried=lambda recipe: by_recipe().get(recipe, ()),
     )
-
-
-def estimator(ledger: Ledger, prices: PriceList) -> Estimator:
-    """Estimates by what such tasks cost so far, else by the price list."""
-    seen = lru_cache(ledger.history.cost_seen)
-
-    def of_task(
-        stage: Stage, mode: str | None, seconds: float | None, usual: float | None = None
-    ) -> Estimate:
-        return estimate(
-            stage.kind,
-            mode,
-            seconds,
-            free=stage.free,
-            seen=seen(stage.key, mode),
-            prices=prices,
-            usual=usual,
-        )
-
-    return of_task

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from topview_pipeline.catalogue import Product
+from topview_pipeline.engine.context import Estimator
 from topview_pipeline.engine.events import FIXES, HoldReason
 from topview_pipeline.engine.inputs import Files, ProductInputs, Reader
 from topview_pipeline.ledger import OverLimit, Priced, limit_reached
-from topview_pipeline.plan.known import Estimator
 from topview_pipeline.plan.plan import Outcome, PlannedStage
 from topview_pipeline.stages import PreconditionError, ProofLists, Stage, WhenNoFace
 
