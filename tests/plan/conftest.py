@@ -110,7 +110,7 @@ class Situation:
             estimate=_price,
         )
         options = {"inputs_of": inputs_of, **options}
-        planner = Planner(stages=STAGES, wanted=wanted, known=known, **options)
+        planner = Planner(wanted=wanted, known=known, **options)
         return planner.plan(products or [MUG])
 
 

@@ -69,8 +69,8 @@ def test_a_plan_is_the_bill_within_two_percent(text: str, tmp_path: Path) -> Non
     assert not catalogue.problems
     url = f"sqlite:///{tmp_path}/ledger.db"
     with closing(Ledger(url, base_url="http://127.0.0.1:1", uid="u")) as ledger:
-        known = load_known(ledger, STAGES, PRICES, {})
-        planner = Planner(stages=STAGES, wanted=STAGES, known=known, inputs_of=inputs_of)
+        known = load_known(ledger, PRICES, {})
+        planner = Planner(wanted=STAGES, known=known, inputs_of=inputs_of)
         planned = planner.plan(catalogue.products.values())
     due = bill(catalogue.products.values())
     ratio = sum(one.credits or 0.0 for one in planned) / due

@@ -8,7 +8,8 @@ import pytest
 
 from topview_pipeline.plan import PlannedStage
 from topview_pipeline.plan.trial import Limits, Proved, with_failures, within_limits
-from topview_pipeline.stages import STAGES, PreconditionError
+from topview_pipeline.prices import Estimate
+from topview_pipeline.stages import PreconditionError
 
 PRICES = {"bgRemovedImage": 0.0, "replacedImages": 1.0, "finishedVideo": 0.5}
 NO_VOICE = PreconditionError("there is no such voice", fix="Name another.")
@@ -48,7 +49,7 @@ def test_the_next_product_that_shares_a_task_pays_for_it() -> None:
 
 def limited(planned: list[PlannedStage], **changes: Any) -> list[PlannedStage]:
     values: dict[str, Any] = {"a_day": None, "of_run": None, "spent": 0.0, "now": 0.0, "slots": 2}
-    return within_limits(planned, STAGES, Limits(**values | changes), lambda _: "a list")
+    return within_limits(planned, Limits(**values | changes), lambda *_: Estimate(None, "a list"))
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ from topview_pipeline.plan.trial import (
     within_limits,
 )
 from topview_pipeline.settings import SettingsError
-from topview_pipeline.stages import STAGES, ProofLists, stages_named
+from topview_pipeline.stages import ProofLists, stages_named
 from topview_pipeline.text import counted, in_common, in_few_lines, one_line
 
 if TYPE_CHECKING:
@@ -214,7 +214,6 @@ def _proved(
         return await prove(
             planned,
             catalogue.products,
-            STAGES,
             files,
             ProofLists(client, refuse=config.unknown_ids == "fail", warn=notes.append),
             when_no_face=config.when_no_face,
@@ -246,12 +245,8 @@ def _tried(
 ) -> Plan:
     """The plan once it has met what a run meets."""
     config = topview.config
-    estimate, by_key = Estimator(ledger, config.prices), {stage.key: stage for stage in STAGES}
-    planned = with_failures(with_lengths(planned, proved, STAGES, estimate), proved)
-
-    def source_of(one: PlannedStage) -> str:
-        return estimate(by_key[one.stage], one.mode, None).source
-
+    estimate = Estimator(ledger, config.prices)
+    planned = with_failures(with_lengths(planned, proved, estimate), proved)
     limits = Limits(
         a_day=config.credit_limit,
         of_run=credit_limit,
@@ -259,7 +254,7 @@ def _tried(
         now=ledger.now(),
         slots=config.slots,
     )
-    planned = within_limits(planned, STAGES, limits, source_of)
+    planned = within_limits(planned, limits, estimate)
     coming = forecast_plan(config, planned, ledger)
     rows = ledger.tasks.of_ids(one.row for one in planned if one.row is not None)
     words = {number: trouble_of(row) for number, row in rows.items()}

@@ -16,7 +16,7 @@ from topview_pipeline.plan.forecast import Forecast, forecast
 from topview_pipeline.plan.known import load_known
 from topview_pipeline.plan.plan import PlannedStage, Planner
 from topview_pipeline.settings import Gate, PipelineConfig
-from topview_pipeline.stages import STAGES, Inputs, Stage, stages_named
+from topview_pipeline.stages import BY_KEY, Inputs, Stage, stages_named
 
 PATIENCE_SECONDS: Final = 3.0
 _NEW_SECONDS: Final = 30.0
@@ -34,7 +34,6 @@ def plan_catalogue(
     wanted: Sequence[str] = (),
     force: bool = False,
     patience: float = PATIENCE_SECONDS,
-    stages: Sequence[Stage] = STAGES,
     gate: Gate | None = None,
     canary: int | None = None,
     occasion: str = "",
@@ -63,7 +62,7 @@ def plan_catalogue(
         for product_id, product in catalogue.products.items()
         if not named or product_id in named
     ]
-    of_run = stages_named(wanted, stages)
+    of_run = stages_named(wanted)
     with _collector_at_rest():
         made = {product_id for product_id, _ in materialized}
         old = {ref for one in chosen if one.product_id in made for ref in one.files}
@@ -88,9 +87,8 @@ def plan_catalogue(
             return next((shown(ref) for ref in refs if ref in hashes.guesses), None)
 
         planner = Planner(
-            stages=stages,
             wanted=of_run,
-            known=load_known(ledger, stages, config.prices, materialized),
+            known=load_known(ledger, config.prices, materialized),
             inputs_of=inputs_of,
             unread_of=unread_of,
             force=force,
@@ -112,20 +110,16 @@ def plan_catalogue(
 
 
 def forecast_plan(
-    config: PipelineConfig,
-    planned: Sequence[PlannedStage],
-    ledger: Ledger,
-    stages: Sequence[Stage] = STAGES,
+    config: PipelineConfig, planned: Sequence[PlannedStage], ledger: Ledger
 ) -> Forecast:
     """Add up a plan, by the ledger's history and the account's slots."""
-    by_key = {stage.key: stage for stage in stages}
 
     @lru_cache
-    def typical(stage: str) -> float:
-        seen = ledger.history.typical_seconds(stage) or config.typical_seconds(by_key[stage].kind)
-        return seen or by_key[stage].typical_seconds
+    def typical(key: str) -> float:
+        seen = ledger.history.typical_seconds(key) or config.typical_seconds(BY_KEY[key].kind)
+        return seen or BY_KEY[key].typical_seconds
 
-    return forecast(planned, stages, typical=typical, slots=config.slots)
+    return forecast(planned, typical=typical, slots=config.slots)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from functools import cache, partial
 from topview_pipeline.engine.context import Estimator
 from topview_pipeline.ledger import Ledger, Review, TaskGlance, Tried
 from topview_pipeline.prices import Estimate, PriceList
-from topview_pipeline.stages import Stage
+from topview_pipeline.stages import STAGES
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,11 @@ class Known:
 
 
 def load_known(
-    ledger: Ledger,
-    stages: Sequence[Stage],
-    prices: PriceList,
-    materialized: Mapping[tuple[str, str], str],
+    ledger: Ledger, prices: PriceList, materialized: Mapping[tuple[str, str], str]
 ) -> Known:
     """Load what the ledger knows; `materialized` comes from Dagster."""
-    read = [stage.upstream for stage in stages if stage.reads_upstream_result and stage.upstream]
-    before = [stage.upstream for stage in stages if stage.upstream]
+    read = [stage.upstream for stage in STAGES if stage.reads_upstream_result and stage.upstream]
+    before = [stage.upstream for stage in STAGES if stage.upstream]
     # With their inputs they take long: all at once, and only when the first one is asked for.
     last_made = cache(lambda: ledger.tasks.last_made_all(results_of=read, verdicts_of=before))
 

@@ -20,6 +20,8 @@ from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
 from topview_pipeline.stages import (
+    BY_KEY,
+    STAGES,
     Inputs,
     NoFaceError,
     PreconditionError,
@@ -183,8 +185,7 @@ class Planner:
     """Plans the stages that bring products up to date. Use it once.
 
     Attributes:
-        stages: of the pipeline.
-        wanted: those to be made. A stage before them that is not wanted is not made: they are made
+        wanted: the stages to be made. One before them that is not wanted is not made: they are made
             from what the product last made of it, even if its inputs changed since.
         inputs_of: gives the product's own inputs of a stage; may raise InputError.
         unread_of: gives the place of a file of the stage whose hash is a guess.
@@ -193,7 +194,6 @@ class Planner:
         failing: products that a run's proofs refuse: they take no place among the first.
     """
 
-    stages: Sequence[Stage]
     wanted: Sequence[Stage]
     known: Known
     inputs_of: Callable[[Stage, Product], Inputs]
@@ -215,7 +215,7 @@ class Planner:
         found: list[PlannedStage] = []
         rest = iter(products)
         while some := [_ProductPlan(product) for product in islice(rest, _AT_ONCE)]:
-            for stage in self.stages:
+            for stage in STAGES:
                 self._plan_stage(stage, some)
             found += (stage for one in some for stage in one.found)
         return found
@@ -344,11 +344,10 @@ class Planner:
             return verdict
         row, before, recipe = upstream.row, None, None
         if stage.upstream is not None:
-            of = next(one for one in self.stages if one.key == stage.upstream)
-            quality = None if row is None else row.quality
-            before = Before(of, quality, self._review_of(product, row), image)
+            quality, review = None if row is None else row.quality, self._review_of(product, row)
+            before = Before(BY_KEY[stage.upstream], quality, review, image)
         if product.product_id not in self.failing and self._canaries.holds(product):
-            shared = shared_stages(stage, self.stages)
+            shared = shared_stages(stage, STAGES)
             recipe = recipe_of(product, stage, shared, lambda one: self.inputs_of(one, product))
         hold = self._canaries.turn(product, stage, recipe, before).hold
         if hold is None:
