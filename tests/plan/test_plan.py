@@ -159,6 +159,9 @@ def test_force_makes_everything_again_at_its_price(situation: Situation) -> None
     assert [one.credits for one in situation.plan(force=True)] == [0.0, 1.0, 4.0]
     video = situation.plan(wanted=[VIDEO], force=True)
     assert summary(video) == [("finishedVideo", "forced", 4.0)]
+    situation.row(VIDEO, TaskState.PENDING, generation=1)
+    (refused,) = situation.plan(wanted=[VIDEO], force=True)
+    assert (refused.outcome, refused.credits) == ("failed", 0.0), "a run refuses to pay twice"
 
 
 def test_a_forced_generation_is_what_counts_from_then_on(situation: Situation) -> None:

@@ -76,7 +76,7 @@ class ReviewRules:
             return None
         name = shlex.quote(product.product_id)
         command = f"topview-pipeline review --approve {name}"
-        again = f"--again {name} has it made (and paid) again"
+        again = f"--again {name} has another one made, and paid"
         if review.decision == "rejected":
             fix = f"change its inputs, or topview-pipeline review {again}; {command} takes it back"
             return Hold(f"a person rejected {before.key}", fix)

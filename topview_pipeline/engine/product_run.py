@@ -14,7 +14,14 @@ from typing import Final
 
 from topview_pipeline.engine.attempt import Attempt, Parts
 from topview_pipeline.engine.context import Context, ProductWork
-from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
+from topview_pipeline.engine.decide import (
+    Action,
+    Circumstances,
+    Decision,
+    decide,
+    generation_of,
+    why_not_forced,
+)
 from topview_pipeline.engine.events import (
     FIXES,
     Failed,
@@ -43,7 +50,6 @@ _HELD: Final[Mapping[Action, HoldReason]] = {
     Action.HOLD_OVERDUE: HoldReason.OVERDUE,
     Action.HOLD_EXPIRED: HoldReason.EXPIRED,
 }
-_ENDED: Final = (TaskState.STORED, TaskState.FAILED, TaskState.VOID, TaskState.EXPIRED)
 
 
 class ProductRun:
@@ -230,15 +236,9 @@ class ProductRun:
         if stage.key in self._generations:
             return self._generations[stage.key]
         root = self._context.run.root_run_id
-        if self._work.force and all(row.root_run_id != root for row in rows):
-            for row in rows:
-                if row.state not in _ENDED:
-                    raise ProductFailedError(
-                        f"force would pay a second time: task row {row.id} of the same work is "
-                        f"{row.state.value}",
-                        "run again without force, or with force when that task has ended",
-                        row,
-                    )
+        if self._work.force and (found := why_not_forced(rows, root)) is not None:
+            row, what, fix = found
+            raise ProductFailedError(what, fix, row)
 
         def is_asked_again(generation: int) -> bool:
             made = [row.fingerprint for row in rows if row.generation == generation]
@@ -336,7 +336,7 @@ class ProductRun:
         if upstream.key not in asked or upstream.key in self._generations:
             both = f"--stage {upstream.key} --stage {stage.key}"
             command = f"topview-pipeline run --product {shlex.quote(self._product_id)} {both}"
-            raise ProductFailedError(str(error), f"make both again: {command}", dead) from error
+            raise ProductFailedError(str(error), f"remake both: {command}", dead) from error
         self._generations[upstream.key] = dead.generation + 1
         self.left.insert(0, upstream)
         self._parts.slots.line.expect((upstream.key,))

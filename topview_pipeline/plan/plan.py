@@ -14,7 +14,14 @@ from typing import Final, Literal, NamedTuple
 
 from topview_pipeline.catalogue import InputError, Product
 from topview_pipeline.engine.canary import Before, Canaries, recipe_of, shared_stages
-from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
+from topview_pipeline.engine.decide import (
+    Action,
+    Circumstances,
+    Decision,
+    decide,
+    generation_of,
+    why_not_forced,
+)
 from topview_pipeline.engine.events import HoldReason
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
@@ -286,6 +293,8 @@ class Planner:
 
     def _decided(self, item: WorkItem, rows: Sequence[TaskGlance], upstream: _Next) -> _Look:
         product, stage = item.product, item.stage
+        if self.force and (found := why_not_forced(rows, _A_RUN_TO_COME)) is not None:
+            return _Look(_Verdict(found[1], False, "failed", found[2]), item.mode)
 
         def is_asked_again(generation: int) -> bool:
             fingerprint = fingerprint_of(item.work, generation)
@@ -387,7 +396,7 @@ class Planner:
         if changed == [stage.source] and stage.is_other_choice(item, before.get(stage.source)):
             return "another scene was chosen"
         words = {stage.source: stage.source_label}
-        return f"{' and '.join(words.get(key, key) for key in changed) or 'its making'} changed"
+        return f"{' and '.join(words.get(key, key) for key in changed) or 'how it is made'} changed"
 
     def _planned(
         self, stage: Stage, product: Product, look: _Look, reason: str, *, is_read: bool
