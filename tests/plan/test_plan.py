@@ -17,8 +17,7 @@ from topview_pipeline.catalogue import (
 )
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Review, ReviewDecision, TaskState
-from topview_pipeline.plan import PlannedStage
-from topview_pipeline.plan.plan import first_products
+from topview_pipeline.plan import PlannedStage, first_products
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import CUT_OUT, SCENE, STAGES, VIDEO, Inputs, Stage
 

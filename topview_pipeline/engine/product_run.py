@@ -36,7 +36,7 @@ from topview_pipeline.engine.events import (
 )
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.product_gate import ProductGate
-from topview_pipeline.engine.stored import has_files, heal
+from topview_pipeline.engine.store_lookup import has_files, heal
 from topview_pipeline.ledger import NO_REVIEW, IllegalMove, Task, TaskState
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.stages import PreconditionError, Stage, Upstream, WorkItem

@@ -109,6 +109,22 @@ def plan_catalogue(
     return unusable + planned
 
 
+def first_products(planned: Sequence[PlannedStage], limit: int | None) -> list[PlannedStage]:
+    """Cut the plan after the first `limit` products that can make progress; None: the whole plan.
+
+    Products before that point that cannot are kept, and do not use up the limit: else a few that
+    were refused would keep all others from being made.
+    """
+    if limit is None:
+        return list(planned)
+    moving = list(dict.fromkeys(one.product_id for one in planned if one.moves))
+    if len(moving) <= limit:
+        return list(planned)
+    last = moving[limit - 1]
+    end = max(number for number, one in enumerate(planned, 1) if one.product_id == last)
+    return list(planned[:end])
+
+
 def forecast_plan(
     config: PipelineConfig, planned: Sequence[PlannedStage], ledger: Ledger
 ) -> Forecast:

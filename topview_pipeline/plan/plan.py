@@ -440,19 +440,3 @@ class Planner:
         if look.verdict.waits:
             return _Next(None, f"waits for {stage.key}", outcome="held")
         return _Next(None, f"{stage.key} cannot be made", outcome=look.verdict.outcome)
-
-
-def first_products(planned: Sequence[PlannedStage], limit: int | None) -> list[PlannedStage]:
-    """Cut the plan after the first `limit` products that can make progress; None: the whole plan.
-
-    Products before that point that cannot are kept, and do not use up the limit: else a few that
-    were refused would keep all others from being made.
-    """
-    if limit is None:
-        return list(planned)
-    moving = list(dict.fromkeys(one.product_id for one in planned if one.moves))
-    if len(moving) <= limit:
-        return list(planned)
-    last = moving[limit - 1]
-    end = max(number for number, one in enumerate(planned, 1) if one.product_id == last)
-    return list(planned[:end])

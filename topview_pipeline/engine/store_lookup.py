@@ -1,4 +1,4 @@
-"""What the store has: the files of a row, and results whose rows the ledger lost."""
+"""Look-ups in the store: the files of a row, and results whose rows the ledger lost."""
 
 from __future__ import annotations
 
