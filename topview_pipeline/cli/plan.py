@@ -47,9 +47,8 @@ from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecas
 from topview_pipeline.plan.trial import (
     Limits,
     Proved,
+    as_proved,
     prove,
-    with_failures,
-    with_lengths,
     within_limits,
 )
 from topview_pipeline.settings import SettingsError
@@ -246,7 +245,7 @@ def _tried(
     """The plan once it has met what a run meets."""
     config = topview.config
     estimate = Estimator(ledger, config.prices)
-    planned = with_failures(with_lengths(planned, proved, estimate), proved)
+    planned = as_proved(planned, proved, estimate)
     limits = Limits(
         a_day=config.credit_limit,
         of_run=credit_limit,

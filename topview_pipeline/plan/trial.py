@@ -103,8 +103,13 @@ async def prove(
     return Proved(prover.failures, prover.seconds, left)
 
 
-def with_failures(planned: Sequence[PlannedStage], proved: Proved) -> list[PlannedStage]:
-    """The plan without what cannot be made, and with other payers for what it would have paid."""
+def as_proved(
+    planned: Sequence[PlannedStage], proved: Proved, estimate: Callable[..., Estimate]
+) -> list[PlannedStage]:
+    """The plan without what cannot be made, and with prices by the measured lengths.
+
+    What a product without success would have paid another pays that shares it.
+    """
     found: list[PlannedStage] = []
     failed: dict[str, str] = {}  # its stage, by product
     unpaid: dict[_Key, tuple[PlannedStage, str | None]] = {}  # tasks, and who pays for them now
@@ -122,16 +127,7 @@ def with_failures(planned: Sequence[PlannedStage], proved: Proved) -> list[Plann
         if task is not one and payer is None:
             unpaid[str(one.made_with), one.stage] = task, one.product_id
             one = replace(one, submits=True, credits=task.credits, most=task.most)
-        found.append(replace(one, made_with=payer))
-    return found
-
-
-def with_lengths(
-    planned: Sequence[PlannedStage], proved: Proved, estimate: Callable[..., Estimate]
-) -> list[PlannedStage]:
-    """The plan with the prices of recordings by their measured lengths."""
-    found = []
-    for one in planned:
+        one = replace(one, made_with=payer)
         seconds = proved.seconds.get((one.product_id, one.stage))
         if seconds is not None and one.submits:
             price = estimate(BY_KEY[one.stage], one.mode, seconds)
