@@ -214,8 +214,12 @@ def _proved(
             planned,
             catalogue.products,
             files,
-            ProofLists(client, refuse=config.unknown_ids == "fail", warn=notes.append),
-            when_no_face=config.when_no_face,
+            ProofLists(
+                client,
+                refuse=config.unknown_ids == "fail",
+                when_no_face=config.when_no_face,
+                warn=notes.append,
+            ),
             longest_seconds=_PROOF_SECONDS,
         )
 

@@ -220,6 +220,7 @@ class Context:
         self.proofs = ProofLists(
             self.client,
             refuse=self.config.unknown_ids == "fail",
+            when_no_face=self.config.when_no_face,
             warn=lambda what: self.emit(Warned(what)),
         )
         # Reading, sending and downloading apart: an outage of one must not starve the others.

@@ -63,9 +63,7 @@ class ProductRun:
         self._results: dict[str, Task] = {}
         self._review = NO_REVIEW
         """Of the result that the work item is made from."""
-        self._inputs = ProductInputs(
-            work.product, context.reader, context.proofs, context.config.when_no_face
-        )
+        self._inputs = ProductInputs(work.product, context.reader, context.proofs)
         self._gate = ProductGate(context, parts.turns, work.product, self._inputs)
         self._works: dict[str, str] = {}
         self._observed: dict[str, str] = {}

@@ -17,7 +17,7 @@ from topview_pipeline.engine.inputs import Files, ProductInputs, Reader
 from topview_pipeline.ledger import OverLimit, Priced, limit_reached
 from topview_pipeline.plan.plan import Outcome, PlannedStage
 from topview_pipeline.prices import Estimate
-from topview_pipeline.stages import BY_KEY, PreconditionError, ProofLists, WhenNoFace
+from topview_pipeline.stages import BY_KEY, PreconditionError, ProofLists
 
 _Key = tuple[str, str]  # product, stage
 _LOOK_SECONDS: Final = 1.0
@@ -44,7 +44,6 @@ class _Prover:
     products: Mapping[str, Product]
     reader: Reader
     lists: ProofLists
-    when_no_face: WhenNoFace
     failures: dict[_Key, PreconditionError] = field(default_factory=dict)
     seconds: dict[_Key, float] = field(default_factory=dict)
     checked: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -53,7 +52,7 @@ class _Prover:
     async def prove(self, chain: Sequence[PlannedStage]) -> None:
         """Prove what is to be made of one product, in a run's order, up to the first failure."""
         product = self.products[chain[0].product_id]
-        inputs = ProductInputs(product, self.reader, self.lists, self.when_no_face)
+        inputs = ProductInputs(product, self.reader, self.lists)
         for place, one in enumerate(chain, 1):
             stage, key = BY_KEY[one.stage], (one.product_id, one.stage)
             try:
@@ -81,11 +80,10 @@ async def prove(
     files: Files,
     lists: ProofLists,
     *,
-    when_no_face: WhenNoFace,
     longest_seconds: float,
 ) -> Proved:
     """Prove what a plan makes; asks servers for files, and Topview for its lists."""
-    prover = _Prover(products, Reader(files), lists, when_no_face)
+    prover = _Prover(products, Reader(files), lists)
     chains: dict[str, list[PlannedStage]] = {}
     for one in planned:
         if one.is_made and one.moves:

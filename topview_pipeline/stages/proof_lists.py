@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from topview_pipeline.stages.stage import PreconditionError
+from topview_pipeline.stages.stage import PreconditionError, WhenNoFace
 
 if TYPE_CHECKING:
     from topview_pipeline.topview.client import TopviewClient
@@ -31,6 +31,7 @@ class ProofLists:
     Args:
         client: None: nobody is asked, and every id passes.
         refuse: an id that a list lacks fails the product; else it is warned of, once.
+        when_no_face: a script must fit each mode in which it may be sent.
         warn: takes a sentence.
     """
 
@@ -39,10 +40,12 @@ class ProofLists:
         client: TopviewClient | None,
         *,
         refuse: bool = False,
+        when_no_face: WhenNoFace = "fail",
         warn: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._client = client
         self._refuse = refuse
+        self.when_no_face = when_no_face
         self._warn = warn
         self._warned: set[str] = set()
         self._lock = asyncio.Lock()

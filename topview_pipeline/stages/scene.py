@@ -18,7 +18,6 @@ from topview_pipeline.stages.stage import (
     Stage,
     StageResult,
     StoredFile,
-    WhenNoFace,
     WorkItem,
     all_images,
     common_fields,
@@ -133,12 +132,7 @@ class Scenes(Stage):
         return "auto" if product.location is None else "manual"
 
     async def prove(
-        self,
-        product: Product,
-        lists: ProofLists,
-        *,
-        recorded: float | None = None,
-        when_no_face: WhenNoFace = "fail",
+        self, product: Product, lists: ProofLists, recorded: float | None = None
     ) -> None:
         """Look the avatar up."""
         await lists.check("avatar", product.avatar_id)

@@ -287,12 +287,7 @@ class Stage(ABC):
         return ()
 
     async def prove(
-        self,
-        product: Product,
-        lists: ProofLists,
-        *,
-        recorded: float | None = None,
-        when_no_face: WhenNoFace = "fail",
+        self, product: Product, lists: ProofLists, recorded: float | None = None
     ) -> None:
         """Raise PreconditionError if the stage cannot succeed: asked before an earlier one is paid.
 

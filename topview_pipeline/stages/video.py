@@ -193,18 +193,13 @@ class Video(Stage):
         return () if item.chosen is None else (item.chosen.image_id,)
 
     async def prove(
-        self,
-        product: Product,
-        lists: ProofLists,
-        *,
-        recorded: float | None = None,
-        when_no_face: WhenNoFace = "fail",
+        self, product: Product, lists: ProofLists, recorded: float | None = None
     ) -> None:
         """Check the length in each mode that may be sent, the voice and the caption."""
         if recorded is not None:
             self.check_recording(recorded, product.mode)
         seconds = self.speech_seconds(product, slowly=False) if recorded is None else recorded
-        if seconds is not None and when_no_face == "avatar2":
+        if seconds is not None and lists.when_no_face == "avatar2":
             fix = (
                 "Shorten it: a scene without a face is sent in that mode; or set "
                 "TOPVIEW_WHEN_NO_FACE=fail."
