@@ -74,13 +74,21 @@ class _Group:
         passed: those whose result had passed before the run: as many as go first, at most.
         rejected: those with a result that a person had rejected, or a video that failed its check.
         line: the run's, in its order, until they end the stage.
+        placed: those with a row of the recipe that holds a place, when it was last read.
         awaited: those that others in line wait for.
+        full: why the others wait, once those that go first have ended the stage in this run.
     """
 
     passed: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
     line: dict[str, None] = field(default_factory=dict)
+    placed: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
+    full: Hold | None = None
+
+    def has(self, name: str) -> bool:
+        """The product was here before: its place is not another's."""
+        return name in self.passed or name in self.rejected or name in self.placed
 
 
 @dataclass
@@ -128,19 +136,26 @@ class Canaries:
         places = self.rules.canary - len(group.passed)
         if places <= 0:
             return Turn()
+        if group.has(name):
+            return Turn()
+        if group.full is not None:
+            return Turn(group.full)
         rows = self.tried(recipe)
-        known = group.passed | group.rejected
-        first = sorted(_with_place(rows) - known)
-        if name not in known and name not in first:
+        group.placed = _with_place(rows)
+        if not group.has(name):
+            first = sorted(group.placed - group.passed - group.rejected)
             for one in group.line:
                 if one == name or len(first) >= places:
                     break
-                if one not in known and one not in first:
+                if not group.has(one):
                     first.append(one)
             if len(first) >= places:
+                first = first[:places]
                 group.awaited.update(first)
+                hold = self._hold(product, stage, first)
                 may_end = any(one in group.line for one in first)
-                return Turn(self._hold(product, stage, first), may_end)
+                group.full = None if may_end else hold
+                return Turn(hold, may_end)
         return Turn(seen=rows[-1].id if rows else 0)
 
     def _hold(self, product: Product, stage: Stage, first: Sequence[str]) -> Hold:
