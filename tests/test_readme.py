@@ -85,7 +85,7 @@ RUN_ELSEWHERE = {
     "architecture.md mermaid": "tests/test_architecture.py",
     "catalogue.md python": "tests/catalogue/test_catalogue.py",
     "costs.md python": "tests/engine/test_scene_judge.py",
-    "downstream.md python": "tests/scenarios/test_backfills.py",
+    "downstream.md python": "tests/scenarios/test_dagster_dev.py",
     "testing.md python": "tests/test_testing.py",
     "buckets.md json": "tests/s3.py",
 }

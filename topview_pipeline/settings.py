@@ -268,7 +268,7 @@ class PipelineConfig(BaseModel):
     gallery_url: types.PlainUrl | None = Field(
         None, description="URL of a gallery that you serve: results in Dagster link to it."
     )
-    code_url: PlainUrl | None = Field(
+    code_url: types.PlainUrl | None = Field(
         None,
         description="Web page of the folder that has topview_pipeline/, such as "
         "https://github.com/acme/videos/tree/main: assets in Dagster link to their code there.",

@@ -16,7 +16,6 @@ from topview_pipeline.cli.outcome import say_outcome
 from topview_pipeline.cli.plan import Plan, say_plan
 from topview_pipeline.plan import PlannedStage
 from topview_pipeline.plan.forecast import forecast
-from topview_pipeline.stages import STAGES
 
 NAMES = ["lamp[/]", "mug [red]", "[bold]x[/bold]", "[link=https://evil.example]y", ":smile:", "z\\"]
 LONG = "winter-jacket-men-xl-navy-2026-long-sku-00123456789"
@@ -30,7 +29,7 @@ def said(speak: Callable[[Console], None], *, is_terminal: bool, width: int = 30
 
 
 def plan_of(*planned: PlannedStage) -> Callable[[Console], None]:
-    coming = forecast(planned, STAGES, typical=lambda _: 60.0, slots=4)
+    coming = forecast(planned, typical=lambda _: 60.0, slots=4)
     return lambda console: say_plan(console, Plan(planned, coming), show_all=False)
 
 

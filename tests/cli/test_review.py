@@ -176,14 +176,21 @@ def test_a_list_of_the_gallery_keeps_each_reason(project: Project, invoke: Invok
     ledger.close()
 
 
-def test_a_thousand_scenes_are_approved_by_one_command(project: Project, invoke: Invoke) -> None:
+@pytest.mark.parametrize("is_pasted", [False, True], ids=["one command", "one pasted list"])
+def test_a_thousand_scenes_are_approved_at_once(
+    project: Project, invoke: Invoke, is_pasted: bool
+) -> None:
     project.products(1)
     ledger = project.ledger()
     names = [f"p{number}" for number in range(1000)]
     _scene(ledger, "a")
     _copy_to(ledger, names)
     (project.folder / "good.txt").write_text("\n".join(names), encoding="utf-8")
-    ran = invoke("review", "--approve", "@good.txt")
+    options, lines = ("--approve", "@good.txt"), None
+    if is_pasted:
+        options = ("--from", "-")
+        lines = "".join(f"approve\t{name}\t\t{SCENE} {name}\n" for name in names)
+    ran = invoke("review", *options, stdin=lines)
     assert ran.exit_code == 0, ran.output
     assert "1000 approved" in ran.output
     assert ledger.reviews.all() == {

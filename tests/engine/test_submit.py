@@ -139,7 +139,7 @@ def test_force_over_a_lost_answer_is_refused_and_names_the_row(world: World) -> 
     (row,) = world.rows(TaskState.UNKNOWN)
     (failed,) = world.run([product("a")], stages=["replacedImages"], force=True)
     assert isinstance(failed, Failed)
-    assert f"task row {row.id} of the same work is unknown" in failed.what
+    assert f"task row {row.id} of the same work has not ended" in failed.what
     assert world.submits() == submitted
 
 

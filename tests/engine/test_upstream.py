@@ -87,7 +87,7 @@ def test_a_video_alone_fails_and_names_the_command_that_makes_both(forgetful: Wo
     failed = _failed(forgetful.run([changed], stages=VIDEO))
     assert "no longer knows the result of replacedImages" in failed.what
     command = "run --product a --stage replacedImages --stage finishedVideo"
-    assert failed.fix == f"make both again: topview-pipeline {command}"
+    assert failed.fix == f"remake both: topview-pipeline {command}"
     assert _paid(forgetful) == (1, 1)
     assert fates(forgetful.run([changed], **BOTH)) == BOTH_MADE
     assert _paid(forgetful) == (2, 2)

@@ -66,6 +66,15 @@ def test_a_row_that_came_while_a_product_waited_for_its_slot_is_decided_on_first
     assert isinstance(ask(ledger, seen=forced.id), Reserved)
 
 
+def test_a_canary_of_another_run_that_came_meanwhile_is_counted_first(ledger: Ledger) -> None:
+    """Runs that begin at the same moment would send as many canaries each."""
+    other = reserve(ledger, "other", recipe="kitchen")
+    reserve(ledger, "third", recipe="bath")
+    assert ask(ledger, recipe="kitchen", seen_of_recipe=0) == AlreadyLive(other.id)
+    assert isinstance(ask(ledger, recipe="kitchen", seen_of_recipe=other.id), Reserved)
+    assert [row.product_id for row in ledger.history.tried("kitchen")] == ["other", "a"]
+
+
 def test_workers_short_of_slots_take_turns(ledger: Ledger, clock: Clock) -> None:
     """A run of thousands has every slot: the next free one is not for its next product."""
     for worker in ("many", "few"):

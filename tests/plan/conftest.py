@@ -11,7 +11,7 @@ from tests.engine.world import product
 from topview_pipeline.catalogue import Product
 from topview_pipeline.ledger import Review, TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
-from topview_pipeline.plan.plan import PlannedStage, plan
+from topview_pipeline.plan.plan import PlannedStage, Planner
 from topview_pipeline.prices import Estimate
 from topview_pipeline.stages import (
     SCENE,
@@ -110,7 +110,8 @@ class Situation:
             estimate=_price,
         )
         options = {"inputs_of": inputs_of, **options}
-        return plan(products or [MUG], STAGES, wanted, known, **options)
+        planner = Planner(wanted=wanted, known=known, **options)
+        return planner.plan(products or [MUG])
 
 
 def _price(stage: Stage, mode: str | None, *_seconds: float | None) -> Estimate:

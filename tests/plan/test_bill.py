@@ -15,7 +15,7 @@ import pytest
 from topview_pipeline.catalogue import Product, parse_catalogue
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.plan.known import load_known
-from topview_pipeline.plan.plan import plan
+from topview_pipeline.plan.plan import Planner
 from topview_pipeline.prices import PriceList
 from topview_pipeline.sandbox.kinds import MODES
 from topview_pipeline.sandbox.media.script import natural_seconds, words_of
@@ -69,8 +69,9 @@ def test_a_plan_is_the_bill_within_two_percent(text: str, tmp_path: Path) -> Non
     assert not catalogue.problems
     url = f"sqlite:///{tmp_path}/ledger.db"
     with closing(Ledger(url, base_url="http://127.0.0.1:1", uid="u")) as ledger:
-        known = load_known(ledger, STAGES, PRICES, {})
-        planned = plan(catalogue.products.values(), STAGES, STAGES, known, inputs_of=inputs_of)
+        known = load_known(ledger, PRICES, {})
+        planner = Planner(wanted=STAGES, known=known, inputs_of=inputs_of)
+        planned = planner.plan(catalogue.products.values())
     due = bill(catalogue.products.values())
     ratio = sum(one.credits or 0.0 for one in planned) / due
     assert ratio == pytest.approx(1.0, abs=0.02), f"of {due:.1f} credits"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from topview_pipeline.plan import Forecast, PlannedStage
 from topview_pipeline.plan.forecast import forecast
-from topview_pipeline.stages import BY_KEY, STAGES
+from topview_pipeline.stages import BY_KEY
 
 SECONDS = {"bgRemovedImage": 5.0, "replacedImages": 60.0, "finishedVideo": 120.0}
 
@@ -19,7 +19,7 @@ def chain(product: str, price: float | None = 4.0) -> list[PlannedStage]:
 
 
 def coming(planned: list[PlannedStage], slots: int = 4) -> Forecast:
-    return forecast(planned, STAGES, typical=SECONDS.__getitem__, slots=slots)
+    return forecast(planned, typical=SECONDS.__getitem__, slots=slots)
 
 
 def test_a_price_that_nobody_knows_is_counted_and_not_added() -> None:

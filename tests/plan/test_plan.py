@@ -17,8 +17,7 @@ from topview_pipeline.catalogue import (
 )
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Review, ReviewDecision, TaskState
-from topview_pipeline.plan import PlannedStage
-from topview_pipeline.plan.plan import first_products
+from topview_pipeline.plan import PlannedStage, first_products
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import CUT_OUT, SCENE, STAGES, VIDEO, Inputs, Stage
 
@@ -159,6 +158,9 @@ def test_force_makes_everything_again_at_its_price(situation: Situation) -> None
     assert [one.credits for one in situation.plan(force=True)] == [0.0, 1.0, 4.0]
     video = situation.plan(wanted=[VIDEO], force=True)
     assert summary(video) == [("finishedVideo", "forced", 4.0)]
+    situation.row(VIDEO, TaskState.PENDING, generation=1)
+    (refused,) = situation.plan(wanted=[VIDEO], force=True)
+    assert (refused.outcome, refused.credits) == ("failed", 0.0), "a run refuses to pay twice"
 
 
 def test_a_forced_generation_is_what_counts_from_then_on(situation: Situation) -> None:
@@ -198,7 +200,28 @@ def test_a_persons_choice_makes_the_video_again(situation: Situation) -> None:
     situation.reviews["mug", scene.fingerprint] = Review(1)  # taken anyway
     assert situation.plan() == []
     situation.reviews["mug", scene.fingerprint] = Review(2)
-    assert summary(situation.plan()) == [("finishedVideo", "chosen scene changed", 4.0)]
+    assert summary(situation.plan()) == [("finishedVideo", "another scene was chosen", 4.0)]
+    other = replace(MUG, script="Buy it.")
+    assert summary(situation.plan(other)) == [("finishedVideo", "script changed", 4.0)]
+    chosen = replace(MUG, chosen_image=2)
+    situation.reviews.clear()
+    assert summary(situation.plan(chosen)) == [("finishedVideo", "another scene was chosen", 4.0)]
+
+
+def test_a_scene_without_a_face_is_the_one_that_a_person_decides_about(
+    situation: Situation,
+) -> None:
+    """Its number is what `review` lists: another product's row would be approved in its place."""
+    other = product("other")
+    situation.done(CUT_OUT, one=other)
+    situation.done(CUT_OUT, SCENE)
+    faceless = [{"imageId": "1", "faceExistence": False}]
+    made = situation.made["mug", "replacedImages"]
+    scene = made._replace(result={"taskId": "t", "replaceProductResult": faceless})
+    situation.rows[scene.work] = [scene]
+    speaks = replace(MUG, mode="avatar4")
+    (video,) = situation.plan(speaks)
+    assert (video.outcome, video.looked_at) == ("failed", scene.id)
 
 
 REFUSED = {"outcome": "failed", "why": "Every image is one flat colour."}

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from topview_pipeline.plan import PlannedStage
-from topview_pipeline.plan.trial import Limits, Proved, with_failures, within_limits
-from topview_pipeline.stages import STAGES, PreconditionError
+from topview_pipeline.plan.trial import Limits, Proved, as_proved, within_limits
+from topview_pipeline.prices import Estimate
+from topview_pipeline.stages import PreconditionError
 
 PRICES = {"bgRemovedImage": 0.0, "replacedImages": 1.0, "finishedVideo": 0.5}
 NO_VOICE = PreconditionError("there is no such voice", fix="Name another.")
@@ -37,18 +38,21 @@ def fates(planned: list[PlannedStage], product_id: str) -> list[tuple[str | None
 def test_the_next_product_that_shares_a_task_pays_for_it() -> None:
     planned = [*chain("mug"), *chain("twin", made_with="mug"), *chain("third", made_with="mug")]
     proved = Proved({("mug", "replacedImages"): NO_VOICE}, {}, ())
-    found = with_failures(planned, proved)
+    found = as_proved(planned, proved, lambda *_: Estimate(7.0, "a list", 6.0))
     assert fates(found, "mug") == [(None, 0.0), ("failed", 0.0), ("failed", 0.0)]
     assert fates(found, "twin") == [(None, 0.0), (None, 1.0), (None, 0.5)]
     assert fates(found, "third") == [(None, 0.0), (None, 0.0), (None, 0.5)]
     assert [one.made_with for one in found[3:]] == ["mug", None, None, "mug", "twin", None]
     assert found[1].reason == "there is no such voice"
+    measured = Proved({}, {("mug", "finishedVideo"): 9.0}, ())
+    priced = as_proved(chain("mug"), measured, lambda *_: Estimate(7.0, "a list", 6.0))
+    assert [(one.credits, one.reserved) for one in priced[1:]] == [(1.0, 1.0), (6.0, 7.0)]
     assert found[2].reason == "replacedImages cannot be made"
 
 
 def limited(planned: list[PlannedStage], **changes: Any) -> list[PlannedStage]:
     values: dict[str, Any] = {"a_day": None, "of_run": None, "spent": 0.0, "now": 0.0, "slots": 2}
-    return within_limits(planned, STAGES, Limits(**values | changes), lambda _: "a list")
+    return within_limits(planned, Limits(**values | changes), lambda *_: Estimate(None, "a list"))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.stages.fakes import PLAIN, QUAD, hash_of, item_of, product, scene
@@ -79,11 +79,13 @@ _json = st.recursive(
 )
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(max_size=3), _json, max_size=5))
 def test_the_order_of_keys_does_not_matter(values: dict[str, Any]) -> None:
     assert digest(values) == digest(dict(reversed(values.items())))
 
 
+@settings(max_examples=30)
 @given(_json, _json)
 def test_different_values_have_different_digests(one: Any, other: Any) -> None:
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

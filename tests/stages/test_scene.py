@@ -24,6 +24,10 @@ def test_a_photo_is_uploaded_and_a_given_id_is_used_as_it_is() -> None:
     one = product(image=None, product_image_file_id="file-1")
     (given,) = CUT_OUT.files(item_of(CUT_OUT, one, None))
     assert (given.given, given.can_be_uploaded) == ("file-1", False)
+    item = item_of(CUT_OUT, product(product_image_mask_file_id="mask-1"), None)
+    ids = {file.role: file.given or "photo-1" for file in CUT_OUT.files(item)}
+    wire = {"productImageFileId": "photo-1", "productImageMaskFileId": "mask-1"}
+    assert CUT_OUT.request(item, ids).wire() == wire
 
 
 def test_the_cut_out_goes_by_topviews_own_id_and_can_be_uploaded_from_the_store() -> None:

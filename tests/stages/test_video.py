@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -208,12 +207,11 @@ def _prove(
     one: Product,
     *,
     stage: Stage = VIDEO,
-    warn: Callable[[str], object] = print,
-    refuse: bool = True,
+    recorded: float | None = None,
     **options: Any,
 ) -> None:
-    lists = ProofLists(FakeClient(**answers).client, refuse=refuse, warn=warn)
-    asyncio.run(stage.prove(one, lists, **options))
+    lists = ProofLists(FakeClient(**answers).client, **{"refuse": True} | options)
+    asyncio.run(stage.prove(one, lists, recorded))
 
 
 @pytest.mark.parametrize(

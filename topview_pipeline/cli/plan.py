@@ -39,20 +39,19 @@ from topview_pipeline.cli.progress import balance, left_over
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
 from topview_pipeline.defs.run import pair
+from topview_pipeline.engine.context import Estimator
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
-from topview_pipeline.plan.known import estimator
 from topview_pipeline.plan.trial import (
     Limits,
     Proved,
+    as_proved,
     prove,
-    with_failures,
-    with_lengths,
     within_limits,
 )
 from topview_pipeline.setting_types import SettingsError
-from topview_pipeline.stages import STAGES, ProofLists, stages_named
+from topview_pipeline.stages import ProofLists, stages_named
 from topview_pipeline.text import counted, in_common, in_few_lines, one_line
 
 if TYPE_CHECKING:
@@ -213,10 +212,13 @@ def _proved(
         return await prove(
             planned,
             catalogue.products,
-            STAGES,
             files,
-            ProofLists(client, refuse=config.unknown_ids == "fail", warn=notes.append),
-            when_no_face=config.when_no_face,
+            ProofLists(
+                client,
+                refuse=config.unknown_ids == "fail",
+                when_no_face=config.when_no_face,
+                warn=notes.append,
+            ),
             longest_seconds=_PROOF_SECONDS,
         )
 
@@ -245,12 +247,8 @@ def _tried(
 ) -> Plan:
     """The plan once it has met what a run meets."""
     config = topview.config
-    estimate, by_key = estimator(ledger, config.prices), {stage.key: stage for stage in STAGES}
-    planned = with_failures(with_lengths(planned, proved, STAGES, estimate), proved)
-
-    def source_of(one: PlannedStage) -> str:
-        return estimate(by_key[one.stage], one.mode, None).source
-
+    estimate = Estimator(ledger, config.prices)
+    planned = as_proved(planned, proved, estimate)
     limits = Limits(
         a_day=config.credit_limit,
         of_run=credit_limit,
@@ -258,7 +256,7 @@ def _tried(
         now=ledger.now(),
         slots=config.slots,
     )
-    planned = within_limits(planned, STAGES, limits, source_of)
+    planned = within_limits(planned, limits, estimate)
     coming = forecast_plan(config, planned, ledger)
     rows = ledger.tasks.of_ids(one.row for one in planned if one.row is not None)
     words = {number: trouble_of(row) for number, row in rows.items()}

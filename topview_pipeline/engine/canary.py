@@ -1,23 +1,23 @@
 """The canaries: of the products that share a recipe a few go first, the others wait for them.
 
-Pure. The engine and the plan ask it before a new paid task; runs before are known by their rows.
+Pure. The engine and the plan ask it before a new task. Who went is in the ledger: each row names
+its recipe, and no row is reserved beside one of the recipe that the decision did not know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from topview_pipeline.catalogue import Product
-from topview_pipeline.engine.gate import ReviewNeeded, ReviewRules
-from topview_pipeline.ledger import NO_REVIEW, Review, TaskState, Tried
+from topview_pipeline.engine.events import HoldReason
+from topview_pipeline.engine.gate import Hold, ReviewRules
+from topview_pipeline.ledger import Review, TaskState, Tried
 from topview_pipeline.stages import Inputs, Stage, needs_face
 from topview_pipeline.stages.fingerprint import digest
 
-InputsOf = Callable[[Stage], Inputs]
-_GIVEN_UP: Final = (TaskState.FAILED, TaskState.VOID, TaskState.EXPIRED)
+_GIVEN_UP: Final = (TaskState.FAILED, TaskState.EXPIRED)
 """Nothing comes of these rows by itself: another product takes the place."""
 _NAMED: Final = 3
 
@@ -29,7 +29,7 @@ def shared_stages(stage: Stage, stages: Sequence[Stage]) -> list[Stage]:
 
 
 def recipe_of(
-    product: Product, stage: Stage, shared: Sequence[Stage], inputs_of: InputsOf
+    product: Product, stage: Stage, shared: Sequence[Stage], inputs_of: Callable[[Stage], Inputs]
 ) -> str | None:
     """Name of what a product's task shares with other products'; None when that is nothing.
 
@@ -43,139 +43,163 @@ def recipe_of(
     return digest([*values, *((one.version, inputs_of(one).version) for one in shared)])
 
 
+class Before(NamedTuple):
+    """The result that a task is to be made from; see `ReviewRules.needed`."""
+
+    stage: Stage
+    quality: Mapping[str, Any] | None
+    review: Review
+    image: int | None = None
+
+
+class Turn(NamedTuple):
+    """The answer of the gate and the canaries to a new task.
+
+    Attributes:
+        hold: why it is not made; None: it is.
+        may_end: the hold may end in this run: one of those that go first has not ended.
+        seen: the newest row of the recipe, of a product that goes first; see `Reservation`.
+    """
+
+    hold: Hold | None = None
+    may_end: bool = False
+    seen: int | None = None
+
+
 @dataclass
 class _Group:
     """The products of one recipe.
 
     Attributes:
-        passed: those with a result that passed.
-        seats: those that go first; True once nothing keeps them from it.
-        rejected: those with a result that a person rejected, or a video that failed its check.
+        passed: those whose result had passed before the run: as many as go first, at most.
+        rejected: those with a result that a person had rejected, or a video that failed its check.
+        line: the run's, in its order, until they end the stage.
+        placed: those with a row of the recipe that holds a place, when it was last read.
+        awaited: those that others in line wait for.
+        full: why the others wait, once those that go first have ended the stage in this run.
     """
 
     passed: set[str] = field(default_factory=set)
-    seats: dict[str, bool] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
+    line: dict[str, None] = field(default_factory=dict)
+    placed: set[str] = field(default_factory=set)
+    awaited: set[str] = field(default_factory=set)
+    full: Hold | None = None
 
     def has(self, name: str) -> bool:
-        """A product was here before, or has a place."""
-        return name in self.seats or name in self.passed or name in self.rejected
+        """The product was here before: its place is not another's."""
+        return name in self.passed or name in self.rejected or name in self.placed
 
 
 @dataclass
 class Canaries:
     """The first products of each recipe, in one run or plan.
 
-    A place is free again when its product failed for good, left the catalogue or goes another way,
-    when a person rejected its result, or its video failed its check: then the next product takes
-    it. A scene that failed its check keeps its place until a person has seen it.
+    A place is free again when its product fails for good; for the next run also when it left the
+    catalogue or goes another way, when a person rejected its result, or its video failed its check.
+    A scene that failed its check keeps its place until a person has seen it.
 
     Attributes:
         rules: with the number of the first.
-        load: gives the rows of runs before, the oldest first, and people's decisions.
+        tried: gives the tasks of a recipe that are not void, the oldest first.
+        review_of: gives the decision about a product's result, by its fingerprint.
     """
 
     rules: ReviewRules
-    load: Callable[[], tuple[Iterable[Tried], Mapping[tuple[str, str], Review]]]
+    tried: Callable[[str], Sequence[Tried]]
+    review_of: Callable[[str, str], Review]
     _groups: dict[tuple[str, str], _Group] = field(default_factory=dict)
-
-    def join(self, stage: Stage, product: Product, recipe: str) -> None:
-        """Give a product that begins a place among the first, while there is one."""
-        group = self._group(stage, product, recipe)
-        name = product.product_id
-        if not group.has(name) and len(group.passed) + len(group.seats) < self.rules.canary:
-            group.seats[name] = False
-
-    def is_undecided(self, stage: Stage, product: Product, recipe: str) -> bool:
-        """A product with a place has not come to the stage: its place may become free."""
-        group = self._group(stage, product, recipe)
-        is_open = len(group.passed) >= self.rules.canary or group.has(product.product_id)
-        return not is_open and not all(group.seats.values())
-
-    def needed(self, stage: Stage, product: Product, recipe: str) -> ReviewNeeded | None:
-        """Return why a product waits for the first ones; None when it goes on, from now on."""
-        if not self.holds(product):
-            return None
-        self.join(stage, product, recipe)
-        group = self._group(stage, product, recipe)
-        if product.product_id in group.seats:
-            group.seats[product.product_id] = True
-        if group.has(product.product_id) or len(group.passed) >= self.rules.canary:
-            return None
-        names = list(group.seats)
-        first = ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
-        return ReviewNeeded(
-            f"waits for the {stage.key} of {first}: the first of their template or avatar, "
-            f"location or prompt, and mode (canary: {self.rules.canary})",
-            f"{self._fix(stage, product)}; --canary 0 lets all go",
-        )
-
-    def leave(self, product_id: str, *, recipe: str | None = None, failed: bool = False) -> bool:
-        """Free the places that a product did not come to, or where it failed for good.
-
-        Args:
-            recipe: of the only place that is meant; None: all.
-        """
-        is_free = False
-        for (of_group, _), group in self._groups.items():
-            has_come = group.seats.get(product_id)
-            if recipe in (None, of_group) and (has_come is False or (has_come and failed)):
-                del group.seats[product_id]
-                is_free = True
-        return is_free
 
     def holds(self, product: Product) -> bool:
         """There are canaries, and the product's gate is not off."""
         return self.rules.canary > 0 and self.rules.gate_of(product) != "off"
 
-    def _fix(self, stage: Stage, product: Product) -> str:
+    def join(self, product: Product, stage: Stage, recipe: str) -> None:
+        """Stand in line: places are given in the order in which products begin."""
+        self._group(product, stage, recipe).line.setdefault(product.product_id)
+
+    def leave(self, product: Product, recipe: str) -> bool:
+        """Leave the line, at the end of the stage; tells whether others waited for that."""
+        group = self._groups.get((recipe, self.rules.gate_of(product)), _Group())
+        group.line.pop(product.product_id, None)
+        return product.product_id in group.awaited
+
+    def turn(
+        self, product: Product, stage: Stage, recipe: str | None, before: Before | None = None
+    ) -> Turn:
+        """Ask for a new task: first what is said of the result before, then who goes first."""
+        needed = None if before is None else self.rules.needed(product, *before)
+        if needed is not None or recipe is None or not self.holds(product):
+            return Turn(needed)
+        self.join(product, stage, recipe)
+        group, name = self._group(product, stage, recipe), product.product_id
+        places = self.rules.canary - len(group.passed)
+        if places <= 0:
+            return Turn()
+        if group.has(name):
+            return Turn()
+        if group.full is not None:
+            return Turn(group.full)
+        rows = self.tried(recipe)
+        group.placed = _with_place(rows)
+        if not group.has(name):
+            first = sorted(group.placed - group.passed - group.rejected)
+            for one in group.line:
+                if one == name or len(first) >= places:
+                    break
+                if not group.has(one):
+                    first.append(one)
+            if len(first) >= places:
+                first = first[:places]
+                group.awaited.update(first)
+                hold = self._hold(product, stage, first)
+                may_end = any(one in group.line for one in first)
+                group.full = None if may_end else hold
+                return Turn(hold, may_end)
+        return Turn(seen=rows[-1].id if rows else 0)
+
+    def _hold(self, product: Product, stage: Stage, first: Sequence[str]) -> Hold:
+        names = ", ".join(sorted(first)[:_NAMED]) + (" ..." if len(first) > _NAMED else "")
+        fix = "run again when these have passed their check (topview-pipeline review lists those "
+        fix += "that did not)"
         if self.rules.gate_of(product) == "approve" and stage.is_reviewed:
-            return "run again when these are approved (topview-pipeline review lists what waits)"
-        return (
-            "run again when these have passed their check (topview-pipeline review lists those "
-            "that did not)"
+            fix = "run again when these are approved (topview-pipeline review lists what waits)"
+        return Hold(
+            f"waits for the {stage.key} of {names}: the first of their template or avatar, "
+            f"location or prompt, and mode (canary: {self.rules.canary})",
+            f"{fix}; --canary 0 lets all go",
+            HoldReason.CANARY,
         )
 
-    def _group(self, stage: Stage, product: Product, recipe: str) -> _Group:
+    def _group(self, product: Product, stage: Stage, recipe: str) -> _Group:
         key = recipe, self.rules.gate_of(product)
         if key not in self._groups:
-            self._groups[key] = self._loaded(stage, product, recipe)
+            group = self._groups[key] = _Group()
+            for row in _newest(self.tried(recipe)):
+                if len(group.passed) < self.rules.canary:
+                    self._sort(row, replace(product, product_id=row.product_id), stage, group)
         return self._groups[key]
 
-    def _loaded(self, stage: Stage, product: Product, recipe: str) -> _Group:
-        rows, reviews = self._known
-        group = _Group()
-        for name, row in rows.get(recipe, {}).items():
-            review = reviews.get((name, row.fingerprint), NO_REVIEW)
-            if row.state in _GIVEN_UP:
-                continue
-            # Nobody decides about a result of which nothing more is made: it was refused.
-            is_lost = row.state is TaskState.STORED and row.quality and not stage.is_reviewed
-            if review.decision == "rejected":
-                group.rejected.add(name)
-            elif self._has_passed(stage, replace(product, product_id=name), row, review):
-                group.passed.add(name)
-            elif is_lost:
-                group.rejected.add(name)
-            elif row.is_current or row.state is not TaskState.STORED:
-                group.seats[name] = True
-        return group
+    def _sort(self, row: Tried, product: Product, stage: Stage, group: _Group) -> None:
+        review = self.review_of(row.product_id, row.fingerprint)
+        if review.decision == "rejected":
+            group.rejected.add(row.product_id)
+        elif row.state is TaskState.STORED:
+            # A run that was killed here did not measure it; the next one does.
+            is_open = self.rules.checks and row.quality is None and not row.is_reported
+            if not is_open and self.rules.needed(product, stage, row.quality, review) is None:
+                group.passed.add(row.product_id)
+            elif row.quality and not stage.is_reviewed:
+                # Nobody decides about a result of which nothing more is made: it was refused.
+                group.rejected.add(row.product_id)
 
-    def _has_passed(self, stage: Stage, product: Product, row: Tried, review: Review) -> bool:
-        if row.state is not TaskState.STORED:
-            return False
-        # A run that was killed here did not measure it; the next one does.
-        is_unmeasured = self.rules.checks and row.quality is None and not row.is_reported
-        return not is_unmeasured and self.rules.needed(product, stage, row.quality, review) is None
 
-    @cached_property
-    def _known(
-        self,
-    ) -> tuple[dict[str, dict[str, Tried]], Mapping[tuple[str, str], Review]]:
-        """The newest row of each product, by recipe; and the decisions."""
-        tried, reviews = self.load()
-        found: dict[str, dict[str, Tried]] = {}
-        for row in tried:
-            if row.state is not TaskState.VOID:
-                found.setdefault(row.recipe, {})[row.product_id] = row
-        return found, reviews
+def _newest(rows: Sequence[Tried]) -> list[Tried]:
+    """The newest row of each product, without what is given up."""
+    newest = {row.product_id: row for row in rows}
+    return [row for row in newest.values() if row.state not in _GIVEN_UP]
+
+
+def _with_place(rows: Sequence[Tried]) -> set[str]:
+    is_there = TaskState.STORED
+    return {row.product_id for row in _newest(rows) if row.is_current or row.state is not is_there}

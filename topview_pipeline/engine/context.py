@@ -15,7 +15,7 @@ from topview_pipeline.engine.inputs import Files, Offload, Reader, in_thread
 from topview_pipeline.engine.poll_plan import PollPlan
 from topview_pipeline.engine.scene_judge import Judge
 from topview_pipeline.ledger import Ledger, Task, TaskState
-from topview_pipeline.prices import CostSeen, Estimate, estimate
+from topview_pipeline.prices import CostSeen, Estimate, PriceList, estimate
 from topview_pipeline.settings import Gate, PipelineConfig
 from topview_pipeline.stages import STAGES, ProofLists, Stage
 from topview_pipeline.store import Store
@@ -152,6 +152,34 @@ class Activity:
         return self._ticks() - self._last
 
 
+class Estimator:
+    """Estimates tasks by what such tasks cost so far, else by the price list."""
+
+    def __init__(self, ledger: Ledger, prices: PriceList) -> None:
+        self._prices = prices
+        self._cost_seen = ledger.history.cost_seen
+        self._costs: dict[tuple[str, str | None], CostSeen] = {}
+
+    def __call__(
+        self, stage: Stage, mode: str | None, seconds: float | None, usual: float | None = None
+    ) -> Estimate:
+        """The credits of a task; `seconds` of speech, spoken slowly and at the usual pace."""
+        seen = self._seen(stage.key, mode)
+        of = stage.kind, mode, seconds
+        return estimate(*of, free=stage.free, seen=seen, prices=self._prices, usual=usual)
+
+    def learn(self, task: Task, booked: float | None) -> None:
+        """A finished task says what it cost."""
+        if booked is not None:
+            known = self._seen(task.stage, task.mode)
+            self._costs[task.stage, task.mode] = known.and_of(booked, task.seconds)
+
+    def _seen(self, stage: str, mode: str | None) -> CostSeen:
+        if (stage, mode) not in self._costs:
+            self._costs[stage, mode] = self._cost_seen(stage, mode)
+        return self._costs[stage, mode]
+
+
 @dataclass
 class Context:
     """Collaborators, configuration and clocks of one engine.
@@ -192,12 +220,12 @@ class Context:
         self.proofs = ProofLists(
             self.client,
             refuse=self.config.unknown_ids == "fail",
+            when_no_face=self.config.when_no_face,
             warn=lambda what: self.emit(Warned(what)),
         )
         # Reading, sending and downloading apart: an outage of one must not starve the others.
         self.reader = Reader(self.files, self.apart)
         self.reading = asyncio.Semaphore(8)
-        self.judging = asyncio.Semaphore(1)  # a model need not be safe in threads
         self.sending = asyncio.Semaphore(8)
         self.downloading = asyncio.Semaphore(8)
         self.querying = asyncio.Semaphore(32)
@@ -208,7 +236,7 @@ class Context:
             for stage in self.stages
         }
         self._reported: set[int] = set()
-        self._costs: dict[tuple[str, str | None], CostSeen] = {}
+        self.estimate = Estimator(self.ledger, self.config.prices)
 
     def emit(self, event: Event) -> None:
         """Report an event."""
@@ -230,29 +258,6 @@ class Context:
         stage = self.by_key[stage_key]
         probed = self.config.typical_seconds(stage.kind)
         return self.plans[stage_key].typical or probed or stage.typical_seconds
-
-    def estimate(self, stage: Stage, mode: str | None, seconds: float | None) -> Estimate:
-        """The credits that a task may cost; `seconds` of speech, where it has any."""
-        return estimate(
-            stage.kind,
-            mode,
-            seconds,
-            free=stage.free,
-            seen=self._cost_seen(stage.key, mode),
-            prices=self.config.prices,
-        )
-
-    def learn_cost(self, task: Task, booked: float | None) -> None:
-        """A finished task says what it cost."""
-        if booked is not None:
-            known = self._cost_seen(task.stage, task.mode)
-            self._costs[task.stage, task.mode] = known.and_of(booked, task.seconds)
-
-    def _cost_seen(self, stage_key: str, mode: str | None) -> CostSeen:
-        key = (stage_key, mode)
-        if key not in self._costs:
-            self._costs[key] = self.ledger.history.cost_seen(stage_key, mode)
-        return self._costs[key]
 
 
 async def until_set(event: asyncio.Event, seconds: float | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from topview_pipeline.ledger import (
     ASK_OVERDUE_SECONDS,
@@ -20,6 +20,9 @@ from topview_pipeline.ledger import (
 )
 
 Row = TypeVar("Row", Task, TaskGlance)
+
+
+_ENDED: Final = (TaskState.STORED, TaskState.FAILED, TaskState.VOID, TaskState.EXPIRED)
 
 
 class Action(Enum):
@@ -133,6 +136,22 @@ def generation_of(
     if own:
         return max(own)
     return max((row.generation for row in counted), default=-1) + 1
+
+
+def why_not_forced(rows: Sequence[Row], root_run_id: str) -> tuple[Row, str, str] | None:
+    """Return the task for which force would pay twice, what is wrong, and how to fix it.
+
+    Args:
+        rows: all rows of the work.
+        root_run_id: of the run that asks: its own row is what it forced.
+    """
+    if any(row.root_run_id == root_run_id for row in rows):
+        return None
+    for row in rows:
+        if row.state not in _ENDED:
+            what = f"force would pay twice: task row {row.id} of the same work has not ended"
+            return row, what, "run again without force, or with force when that task has ended"
+    return None
 
 
 def decide(rows: Sequence[Row], here: Circumstances) -> Decision[Row]:

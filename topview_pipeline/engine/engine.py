@@ -13,18 +13,21 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Final
 
+from topview_pipeline.engine.attempt import Parts
 from topview_pipeline.engine.context import Context, ProductWork, until_set
 from topview_pipeline.engine.events import Event, HoldReason
 from topview_pipeline.engine.orphans import Orphans
 from topview_pipeline.engine.poll import Poller
 from topview_pipeline.engine.product_gate import Turns
-from topview_pipeline.engine.product_run import AHEAD, Parts, ProductRun
+from topview_pipeline.engine.product_run import ProductRun
 from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import Gate, Submitter
 from topview_pipeline.engine.upload import Uploader
 from topview_pipeline.ledger import HEARTBEAT_SECONDS, LedgerUnavailable, Task
 
+_AHEAD: Final = 8
+"""Products beyond the slots whose files are uploaded ahead of their turn."""
 _SETTLE_SECONDS: Final = 0.5
 """A wait time of 0 still lets what is ready fill the free slots."""
 _PACE_SECONDS: Final = 0.01
@@ -52,7 +55,7 @@ class Engine:
             poller=Poller(context, slots, gate),
             looks=RunReconciler(context),
             turns=Turns(context),
-            ahead={key: asyncio.Semaphore(context.config.slots + AHEAD) for key in context.by_key},
+            ahead={key: asyncio.Semaphore(context.config.slots + _AHEAD) for key in context.by_key},
         )
         self._orphans = Orphans(
             context, slots, self._parts.poller, wants=self._wants, ended=self._ended

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from topview_pipeline.catalogue import Product
+from topview_pipeline.engine.events import HoldReason
 from topview_pipeline.ledger import NO_REVIEW, Review
 from topview_pipeline.media import is_faceless, is_refused
 from topview_pipeline.settings import Gate, PipelineConfig
@@ -18,11 +19,12 @@ from topview_pipeline.stages import Stage, WhenNoFace, data_version, needs_face
 
 
 @dataclass(frozen=True)
-class ReviewNeeded:
-    """Why a product waits for a person, and the way out."""
+class Hold:
+    """Why no new task is made for a product yet, and the way out."""
 
     what: str
     fix: str
+    reason: HoldReason = HoldReason.REVIEW
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class ReviewRules:
         quality: Mapping[str, Any] | None,
         review: Review = NO_REVIEW,
         image: int | None = None,
-    ) -> ReviewNeeded | None:
+    ) -> Hold | None:
         """Return why no new task may be made from a result; None when it may.
 
         Args:
@@ -74,22 +76,22 @@ class ReviewRules:
             return None
         name = shlex.quote(product.product_id)
         command = f"topview-pipeline review --approve {name}"
-        again = f"--again {name} has it made (and paid) again"
+        again = f"--again {name} has another one made, and paid"
         if review.decision == "rejected":
             fix = f"change its inputs, or topview-pipeline review {again}; {command} takes it back"
-            return ReviewNeeded(f"a person rejected {before.key}", fix)
+            return Hold(f"a person rejected {before.key}", fix)
         if review.decision == "again":
             fix = f"topview-pipeline run --product {name}, without --stage"
-            return ReviewNeeded(f"a person asked for another {before.key}", fix)
+            return Hold(f"a person asked for another {before.key}", fix)
         gate = self.gate_of(product)
         if gate == "off":
             return None
         refused = self._refusal(product, quality, image) if self.checks else None
         if refused is not None:
             fix = f"look at it, then {command} lets it pass, and {again}"
-            return ReviewNeeded(f"{before.key} failed its check: {refused}", fix)
+            return Hold(f"{before.key} failed its check: {refused}", fix)
         if gate == "approve" and before.is_reviewed:
-            return ReviewNeeded(f"{before.key} waits for a person", f"look at it, then {command}")
+            return Hold(f"{before.key} waits for a person", f"look at it, then {command}")
         return None
 
     def _refusal(

@@ -21,7 +21,7 @@ from topview_pipeline.catalogue.threads import (
     SLOW_SECONDS,
     started,
 )
-from topview_pipeline.stages import Inputs, PreconditionError, ProofLists, Stage, WhenNoFace
+from topview_pipeline.stages import Inputs, PreconditionError, ProofLists, Stage
 
 Offload = Callable[..., Awaitable[Any]]
 """Runs a blocking call elsewhere: `asyncio.to_thread`; tests run it in place."""
@@ -111,13 +111,10 @@ class ProductInputs:
         lists: of Topview's ids, to look the product's up in.
     """
 
-    def __init__(
-        self, product: Product, reader: Reader, lists: ProofLists, when_no_face: WhenNoFace
-    ) -> None:
+    def __init__(self, product: Product, reader: Reader, lists: ProofLists) -> None:
         self._product = product
         self._reader = reader
         self._lists = lists
-        self._when_no_face = when_no_face
         self._inputs: dict[str, Inputs] = {}
         self._seconds: float | None = None
 
@@ -159,6 +156,4 @@ class ProductInputs:
         for one in later:
             await self.of(one)
             recorded = await self.recorded(one)
-            await one.prove(
-                self._product, self._lists, recorded=recorded, when_no_face=self._when_no_face
-            )
+            await one.prove(self._product, self._lists, recorded)

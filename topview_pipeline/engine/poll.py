@@ -107,7 +107,7 @@ class Poller:
                 if ran is not None and task.state is TaskState.PENDING:
                     # It ended between the last two queries: learn the middle, not our own lag.
                     plan.learn((ran + context.clock() - began) / 2)
-                context.learn_cost(task, result.cost_credit)
+                context.estimate.learn(task, result.cost_credit)
                 return self._succeeded(task, result), result
             if result is not None and result.status is TaskStatus.FAIL:
                 return self._failed(task, result), result

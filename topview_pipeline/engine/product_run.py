@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Final
 
+from topview_pipeline.engine.attempt import Attempt, Parts
 from topview_pipeline.engine.context import Context, ProductWork
 from topview_pipeline.engine.decide import (
     Action,
@@ -21,8 +20,8 @@ from topview_pipeline.engine.decide import (
     Decision,
     decide,
     generation_of,
+    why_not_forced,
 )
-from topview_pipeline.engine.download import row_of
 from topview_pipeline.engine.events import (
     FIXES,
     Failed,
@@ -36,72 +35,21 @@ from topview_pipeline.engine.events import (
     UpstreamDeadError,
 )
 from topview_pipeline.engine.inputs import ProductInputs
-from topview_pipeline.engine.poll import Poller
-from topview_pipeline.engine.product_gate import ProductGate, Turns
-from topview_pipeline.engine.reconcile import RunReconciler
-from topview_pipeline.engine.slots import Slots
-from topview_pipeline.engine.submit import Gate, Sent, Submitter
-from topview_pipeline.engine.upload import Uploader, without_dead_ids
-from topview_pipeline.ledger import (
-    NO_REVIEW,
-    AlreadyLive,
-    IllegalMove,
-    NoSlot,
-    OverLimit,
-    Reservation,
-    Task,
-    TaskState,
-    without_price,
-)
+from topview_pipeline.engine.product_gate import ProductGate
+from topview_pipeline.engine.store_lookup import has_files, heal
+from topview_pipeline.ledger import NO_REVIEW, IllegalMove, Task, TaskState
 from topview_pipeline.ledger.health import trouble_of
-from topview_pipeline.stages import (
-    FileNeeded,
-    Inputs,
-    NoFaceError,
-    PreconditionError,
-    Stage,
-    Upstream,
-    WorkItem,
-    fingerprint_of,
-)
-from topview_pipeline.store import Artifact, StoreError
-from topview_pipeline.topview.errors import AccountError, QueryError
-from topview_pipeline.topview.models import TaskRequest
+from topview_pipeline.stages import PreconditionError, Stage, Upstream, WorkItem
+from topview_pipeline.store import Artifact
+from topview_pipeline.topview.errors import AccountError
 
-AHEAD: Final = 8
-"""Products beyond the slots whose files are uploaded ahead of their turn."""
 _LONGEST_WAIT_IN_RUN: Final = 300.0
 """Seconds: a retry that is due later is left to a later run."""
-_AGAIN_SECONDS: Final = 600.0
 _HELD: Final[Mapping[Action, HoldReason]] = {
     Action.HOLD_UNKNOWN: HoldReason.UNKNOWN,
     Action.HOLD_OVERDUE: HoldReason.OVERDUE,
     Action.HOLD_EXPIRED: HoldReason.EXPIRED,
 }
-_UNFINISHED: Final = frozenset(
-    {
-        TaskState.RESERVED,
-        TaskState.PENDING,
-        TaskState.SUCCEEDED,
-        TaskState.UNKNOWN,
-        TaskState.OVERDUE,
-    }
-)
-
-
-@dataclass
-class Parts:
-    """The parts of an engine that products use."""
-
-    slots: Slots
-    gate: Gate
-    uploader: Uploader
-    submitter: Submitter
-    poller: Poller
-    looks: RunReconciler
-    turns: Turns
-    ahead: dict[str, asyncio.Semaphore]
-    """By stage: how many products may have uploaded their files and wait for a slot."""
 
 
 class ProductRun:
@@ -115,14 +63,10 @@ class ProductRun:
         self._results: dict[str, Task] = {}
         self._review = NO_REVIEW
         """Of the result that the work item is made from."""
-        self._inputs = ProductInputs(
-            work.product, context.reader, context.proofs, context.config.when_no_face
-        )
+        self._inputs = ProductInputs(work.product, context.reader, context.proofs)
         self._gate = ProductGate(context, parts.turns, work.product, self._inputs)
         self._works: dict[str, str] = {}
         self._observed: dict[str, str] = {}
-        self._seen = 0
-        """The newest row that the last decision knew; see `Reservation`."""
         self._generations: dict[str, int] = {}
         """Fixed generations: of a retry, and of what is made again because its ids died."""
         if work.retry_of is not None:
@@ -155,14 +99,14 @@ class ProductRun:
                 self.left.pop(0)
                 self._parts.slots.line.finished(stage.key)
         except PreconditionError as error:
-            # A scene without a face keeps its place among the first: what is wrong may be its
-            # template, and the next product's would be as bad.
-            gives_up = not isinstance(error, NoFaceError)
-            self._failed(error.what, error.fix, None, gives_up=gives_up)
+            self._failed(error.what, error.fix, None)
         except ProductFailedError as error:
             self._failed(error.what, error.fix, error.task)
         except ProductHeldError as error:
             self._held(error)
+        except AccountError as error:
+            self._parts.gate.close(error)
+            self._held(ProductHeldError(HoldReason.ACCOUNT, self._parts.gate.refused or str(error)))
         except StoppedError:
             pass
         finally:
@@ -173,11 +117,9 @@ class ProductRun:
 
     async def _make(self, stage: Stage) -> None:
         """Get one stage's result into the store, step by step as `decide` says."""
-        item = await self._item(stage)
-        queued_at = self._context.clock()
+        item, queued_at = await self._item(stage), self._context.clock()
         while True:
             of_work = self._context.ledger.tasks.of_work(item.work)
-            self._seen = max((row.id for row in of_work), default=0)
             self._check_wanted(item, of_work)
             generation = self._generation(stage, of_work)
             rows = [row for row in of_work if row.generation == generation]
@@ -189,11 +131,26 @@ class ProductRun:
                     item = await self._item(stage)
                     continue
                 known = {row.topview_task_id for row in of_work}
-                if await self._take_from_store(item, generation, known):
+                if await heal(self._context, item, generation, known):
                     continue
                 self._check_guarded(stage)
                 await self._gate.pass_(item, self._results.get(stage.upstream or ""))
-                task = await self._submit(item, generation, decision.attempt, queued_at)
+                attempt = Attempt(
+                    self._context,
+                    self._parts,
+                    self._work,
+                    self._inputs,
+                    item,
+                    tuple(self.left),
+                    generation,
+                    decision.attempt,
+                    queued_at,
+                    seen=max((row.id for row in of_work), default=0),
+                    recipe=await self._gate.recipe(stage),
+                    seen_of_recipe=self._gate.seen,
+                    is_decided_since=lambda: self._is_decided_since(stage),
+                )
+                task = await attempt.make()
             else:
                 task = await self._follow(decision)
             if task is not None and task.state is TaskState.STORED:
@@ -208,35 +165,34 @@ class ProductRun:
 
     async def _item(self, stage: Stage) -> WorkItem:
         """The stage's work item, from this run's upstream or what the product last made of it."""
-        product = self._work.product
-        with self._context.activity.asking():
+        context = self._context
+        with context.activity.asking():
             inputs = await self._inputs.of(stage)
-        self._context.activity.progress()
-        upstream, choice = None, None
-        if stage.upstream is not None:
-            ledger = self._context.ledger
-            task = self._before(stage)
-            if task is not None:
-                before = self._before(self._context.by_key[stage.upstream])
-                task = await self._gate.measured(task, before)
-                upstream = Upstream(
-                    task.fingerprint,
-                    task.result or {},
-                    tuple(Artifact.from_json(one) for one in task.artifacts or ()),
-                    task.quality,
-                )
-                self._results[stage.upstream] = task
-                self._review = ledger.reviews.of(self._product_id, task.fingerprint)
-                choice = self._review.image
+        context.activity.progress()
+        upstream = None
+        self._review = NO_REVIEW
+        task = self._before(stage)
+        if task is not None:
+            before = context.by_key[task.stage]
+            task = self._results[task.stage] = await self._gate.measured(task, self._before(before))
+            upstream = Upstream(
+                task.fingerprint,
+                task.result or {},
+                tuple(Artifact.from_json(one) for one in task.artifacts or ()),
+                task.quality,
+            )
+            self._review = context.ledger.reviews.of(self._product_id, task.fingerprint)
         item = stage.item(
-            product,
+            self._work.product,
             inputs,
             upstream,
-            account=self._context.ledger.account,
-            choice=choice,
-            when_no_face=self._context.config.when_no_face,
+            account=context.ledger.account,
+            choice=self._review.image,
+            when_no_face=context.config.when_no_face,
         )
-        self._observe(stage, item.inputs)
+        if self._observed.get(stage.source) != item.inputs.version:
+            self._observed[stage.source] = item.inputs.version
+            context.emit(Observed(self._product_id, {stage.source: item.inputs.version}))
         self._works[stage.key] = item.work
         return item
 
@@ -254,11 +210,7 @@ class ProductRun:
             return False
         return self._context.ledger.reviews.of(self._product_id, task.fingerprint) != self._review
 
-    def _observe(self, stage: Stage, inputs: Inputs) -> None:
-        """Report the version before anything is made from it."""
-        if self._observed.get(stage.source) != inputs.version:
-            self._observed[stage.source] = inputs.version
-            self._context.emit(Observed(self._product_id, {stage.source: inputs.version}))
+    # What the rows of the work say.
 
     def _check_wanted(self, item: WorkItem, rows: Sequence[Task]) -> None:
         """A failed attempt is not made again once other inputs or force took its place.
@@ -273,16 +225,6 @@ class ProductRun:
         if item.work != retry.work or max(tried, default=0) > retry.generation:
             raise StoppedError
 
-    def _check_guarded(self, stage: Stage) -> None:
-        """Raises ProductHeldError where a new task needs the guard of the next plan."""
-        if self._work.keep_made and self._last_made_id(stage.key) is not None:
-            raise ProductHeldError(
-                HoldReason.WAITING,
-                f"{stage.source} changed since {stage.key} was made, and its server answered too "
-                "late for the plan",
-                fix="run again: the next plan knows the change",
-            )
-
     def _generation(self, stage: Stage, rows: Sequence[Task]) -> int:
         """The generation that is wanted of the work with these rows.
 
@@ -292,37 +234,32 @@ class ProductRun:
         if stage.key in self._generations:
             return self._generations[stage.key]
         root = self._context.run.root_run_id
-        if self._work.force and all(row.root_run_id != root for row in rows):
-            for row in rows:
-                if row.state in _UNFINISHED:
-                    raise ProductFailedError(
-                        f"force would pay a second time: task row {row.id} of the same work is "
-                        f"{row.state.value}",
-                        "run again without force, or with force when that task has ended",
-                        row,
-                    )
+        if self._work.force and (found := why_not_forced(rows, root)) is not None:
+            row, what, fix = found
+            raise ProductFailedError(what, fix, row)
+
+        def is_asked_again(generation: int) -> bool:
+            made = [row.fingerprint for row in rows if row.generation == generation]
+            review_of = self._context.ledger.reviews.of
+            return bool(made) and review_of(self._product_id, made[0]).decision == "again"
+
         return generation_of(
             rows,
             self._product_id,
             pipeline=self._context.ledger.pipeline,
             force=self._work.force,
             root_run_id=root,
-            last_made=lambda: self._last_made_id(stage.key),
-            asked_again=lambda generation: self._is_asked_again(rows, generation),
+            last_made=lambda: self._last_made_id(stage),
+            asked_again=is_asked_again,
         )
 
-    def _is_asked_again(self, rows: Sequence[Task], generation: int) -> bool:
-        made = [row.fingerprint for row in rows if row.generation == generation]
-        reviews = self._context.ledger.reviews
-        return bool(made) and reviews.of(self._product_id, made[0]).decision == "again"
-
-    def _last_made_id(self, stage_key: str) -> int | None:
-        made = self._context.ledger.tasks.last_made(self._product_id, stage_key)
+    def _last_made_id(self, stage: Stage) -> int | None:
+        made = self._context.ledger.tasks.last_made(self._product_id, stage.key)
         return None if made is None else made.id
 
     async def _circumstances(self, stage: Stage, rows: Sequence[Task]) -> Circumstances:
         context = self._context
-        there = {row.id for row in rows if await self._has_files(row)}
+        there = {row.id for row in rows if await has_files(context, row)}
         return Circumstances(
             now=context.clock(),
             worker=context.worker,
@@ -334,52 +271,6 @@ class ProductRun:
             has_files=there.__contains__,
         )
 
-    async def _has_files(self, row: Task) -> bool:
-        if row.state is not TaskState.STORED:
-            return False
-        store = self._context.store
-        artifacts = [Artifact.from_json(one) for one in row.artifacts or ()]
-        try:
-            return bool(artifacts) and all(
-                [await self._context.offload(store.has, one) for one in artifacts]
-            )
-        except StoreError as error:
-            raise self._store_trouble(error, row) from error
-
-    def _store_trouble(self, error: StoreError, row: Task | None = None) -> ProductHeldError:
-        until = self._context.clock() + _AGAIN_SECONDS
-        return ProductHeldError(HoldReason.DOWNLOAD, str(error), until=until, task=row)
-
-    async def _take_from_store(
-        self, item: WorkItem, generation: int, known: Collection[str | None]
-    ) -> bool:
-        """Heal the ledger: what the store has of this work becomes a stored row, free.
-
-        A forced repeat lies under the next generation; one that has no result is passed over.
-
-        Args:
-            known: Topview tasks that rows of the work have: what became of them is decided.
-        """
-        context = self._context
-        found = False
-        while True:
-            fingerprint = fingerprint_of(item.work, generation)
-            try:
-                record = await context.offload(
-                    context.store.find, context.ledger.account, fingerprint
-                )
-            except StoreError as error:
-                raise self._store_trouble(error) from error
-            generation += 1
-            if record == "passed over":
-                continue
-            if record is None or record.topview_task_id in known:
-                return found
-            context.ledger.tasks.heal(row_of(record))
-            found = True
-
-    # From a decision to a row.
-
     async def _follow(self, decision: Decision[Task]) -> Task | None:
         """Act on a row that exists; then it is decided again, unless it is stored."""
         action, row = decision.action, decision.row
@@ -389,12 +280,11 @@ class ProductRun:
         if action in (Action.POLL, Action.DOWNLOAD, Action.ASK):
             ask_now = not self._parts.poller.is_polling(row.id) and row.worker != worker
             mine = tasks.adopt(row.id, worker=worker)
-            if mine is None or mine.state is not row.state:
-                await self._wait_for_other_worker()
-                return None
-            return await self._parts.poller.finish(mine, ask_now=ask_now)
-        if action is Action.WAIT:
-            await self._wait_for_other_worker()
+            if mine is not None and mine.state is row.state:
+                return await self._parts.poller.finish(mine, ask_now=ask_now)
+            action = Action.WAIT
+        if action is Action.WAIT:  # another worker has the row
+            await asyncio.sleep(min(self._context.config.poll_seconds, 1.0))
         elif action is Action.LOST:
             tasks.mark_lost(row, who=worker)
         elif action is Action.VOID:
@@ -402,21 +292,14 @@ class ProductRun:
                 why = "free, and past its deadline without an answer"
                 tasks.void(row.id, why=why, who=worker)
         elif action is Action.HOLD_RETRY:
-            await self._wait_for_retry(decision, row)
+            wait = (decision.until or 0.0) - self._context.clock()
+            if wait > min(_LONGEST_WAIT_IN_RUN, self._context.config.wait_seconds):
+                what = row.error_message or "failed"
+                raise ProductHeldError(HoldReason.RETRY, what, until=decision.until, task=row)
+            await asyncio.sleep(max(wait, 0.0))
         elif not (action is Action.HOLD_UNKNOWN and await self._parts.looks.is_settled(row)):
             raise self._ending(decision, row)
         return None
-
-    async def _wait_for_other_worker(self) -> None:
-        """Wait up to a second: another worker has the row."""
-        await asyncio.sleep(min(self._context.config.poll_seconds, 1.0))
-
-    async def _wait_for_retry(self, decision: Decision[Task], row: Task) -> None:
-        wait = (decision.until or 0.0) - self._context.clock()
-        if wait > min(_LONGEST_WAIT_IN_RUN, self._context.config.wait_seconds):
-            what = row.error_message or "failed"
-            raise ProductHeldError(HoldReason.RETRY, what, until=decision.until, task=row)
-        await asyncio.sleep(max(wait, 0.0))
 
     def _ending(self, decision: Decision[Task], row: Task) -> ProductHeldError | ProductFailedError:
         """The decisions that end a stage without a result."""
@@ -431,12 +314,17 @@ class ProductRun:
         what = what if why is None else f"{what} ({why})"
         return ProductHeldError(reason, what, until=decision.until, task=row, fix=fix)
 
-    def _command(self, *stages_and_options: Stage | str) -> str:
-        words = [
-            word if isinstance(word, str) else f"--stage {word.key}" for word in stages_and_options
-        ]
-        product = f"--product {shlex.quote(self._product_id)}"
-        return " ".join(["topview-pipeline run", product, *words])
+    # From nothing to a task at Topview.
+
+    def _check_guarded(self, stage: Stage) -> None:
+        """Raises ProductHeldError where a new task needs the guard of the next plan."""
+        if self._work.keep_made and self._last_made_id(stage) is not None:
+            raise ProductHeldError(
+                HoldReason.WAITING,
+                f"{stage.source} changed since {stage.key} was made, and its server answered too "
+                "late for the plan",
+                fix="run again: the next plan knows the change",
+            )
 
     def _make_upstream_again(self, stage: Stage, error: UpstreamDeadError) -> None:
         """Topview forgot the upstream's ids: its next generation is made, if it was asked for."""
@@ -444,150 +332,16 @@ class ProductRun:
         dead = self._results.pop(upstream.key)
         asked = self._work.asked or self._work.stages
         if upstream.key not in asked or upstream.key in self._generations:
-            raise ProductFailedError(
-                str(error), f"make both again: {self._command(upstream, stage)}", dead
-            ) from error
+            both = f"--stage {upstream.key} --stage {stage.key}"
+            command = f"topview-pipeline run --product {shlex.quote(self._product_id)} {both}"
+            raise ProductFailedError(str(error), f"remake both: {command}", dead) from error
         self._generations[upstream.key] = dead.generation + 1
         self.left.insert(0, upstream)
         self._parts.slots.line.expect((upstream.key,))
 
-    # From nothing to a task at Topview.
-
-    async def _submit(
-        self, item: WorkItem, generation: int, attempt: int, queued_at: float
-    ) -> Task | None:
-        """Upload, wait for a slot, reserve, submit and poll; None: the rows say what comes next."""
-        self._check_not_stopped()
-        await self._parts.gate.passed()
-        stage = item.stage
-        if not stage.free:
-            # A paid task is not made for a later stage that could not be paid.
-            for later in self.left[1:]:
-                self._check_priced(later)
-        with self._context.activity.asking():
-            await self._inputs.prove(stage, item.mode, self.left[1:])
-        files = stage.files(item)
-        sent = await self._send(item, files, generation, attempt, queued_at)
-        if sent is Sent.UPSTREAM_GONE:
-            if await self._is_upstream_gone(item):
-                raise UpstreamDeadError(
-                    f"Topview no longer knows the result of {stage.upstream} that this product has"
-                )
-            sent = await self._send(
-                item, without_dead_ids(files), generation, attempt, queued_at, is_last=True
-            )
-        return await self._parts.poller.finish(sent) if isinstance(sent, Task) else None
-
-    def _check_not_stopped(self) -> None:
-        if self._context.stopping:
-            raise StoppedError
-
-    def _check_priced(self, stage: Stage) -> None:
-        """Raises ProductHeldError under a limit while nothing says what the stage costs."""
-        context, limit = self._context, self._run_limit
-        if limit is None and context.config.credit_limit is None:
-            return
-        found = context.estimate(stage, stage.likely_mode(self._work.product), None)
-        if found.credits is None:
-            raise _over(without_price(found.source, limit, context.clock()))
-
-    @property
-    def _run_limit(self) -> float | None:
-        retry = self._work.retry_of
-        return self._context.run.credit_limit if retry is None else retry.credit_limit
-
-    async def _is_upstream_gone(self, item: WorkItem) -> bool:
-        context = self._context
-        try:
-            with context.activity.asking():
-                return await item.stage.upstream_is_gone(
-                    context.client, item, sleep=asyncio.sleep, wait=context.timing.network
-                )
-        except AccountError as error:
-            self._parts.gate.close(error)
-            self._parts.gate.check()
-            raise
-        except QueryError as error:
-            what = f"an id in the request is gone, and which one could not be found out: {error}"
-            until = context.clock() + _AGAIN_SECONDS
-            raise ProductHeldError(HoldReason.WAITING, what, until=until) from error
-
-    async def _send(
-        self,
-        item: WorkItem,
-        files: Sequence[FileNeeded],
-        generation: int,
-        attempt: int,
-        queued_at: float,
-        *,
-        is_last: bool = False,
-    ) -> Task | Sent:
-        """Upload, reserve and POST once; the accepted row, or what came of it."""
-        stage = item.stage
-        async with self._parts.ahead[stage.key] if files else nullcontext():
-            self._check_not_stopped()
-            self._parts.gate.check()
-            try:
-                ids = await self._parts.uploader.ids_for(files)
-            except AccountError as error:
-                self._parts.gate.close(error)
-                self._parts.gate.check()
-                raise
-            request = stage.request(item, ids.by_role)
-            reservation = await self._reservation(item, request, generation, attempt, queued_at)
-            answer = await self._parts.slots.reserve(self.chain, reservation)
-        if isinstance(answer, (AlreadyLive, NoSlot)):
-            return Sent.DECIDE
-        if isinstance(answer, OverLimit):
-            raise _over(answer)
-        try:
-            self._check_not_stopped()
-            self._parts.gate.check()
-        except BaseException:
-            self._parts.slots.void_unsent(answer.task)
-            raise
-        if self._is_decided_since(stage):
-            self._parts.slots.void_unsent(answer.task, "a person decided before the POST")
-            return Sent.DECIDE
-        ids_of_ours = () if is_last else (*ids.ours, *stage.provider_ids(item))
-        sent = await self._parts.submitter.send(answer.task, stage, request, ids_of_ours)
-        if sent is Sent.UPSTREAM_GONE:
-            self._parts.uploader.forget(ids)
-        return sent
-
-    async def _reservation(
-        self, item: WorkItem, request: TaskRequest, generation: int, attempt: int, queued_at: float
-    ) -> Reservation:
-        context, stage = self._context, item.stage
-        run, retry = context.run, self._work.retry_of
-        seconds = await self._inputs.recorded(stage)
-        if seconds is None:
-            seconds = stage.speech_seconds(self._work.product)
-        return Reservation(
-            stage=stage.key,
-            product_id=self._product_id,
-            work=item.work,
-            generation=generation,
-            fingerprint=fingerprint_of(item.work, generation),
-            attempt=attempt,
-            run_id=run.run_id,
-            root_run_id=run.root_run_id if retry is None else retry.root_run_id,
-            worker=context.worker,
-            request=request.wire(),
-            inputs=item.input_versions,
-            mode=item.mode,
-            seconds=seconds,
-            credit_limit=self._run_limit,
-            queued_at=queued_at,
-            deadline_seconds=context.deadline(stage),
-            seen=self._seen,
-            recipe=await self._gate.recipe(stage),
-        )
-
     # How it ends.
 
-    def _failed(self, what: str, fix: str, task: Task | None, *, gives_up: bool = True) -> None:
-        self._gate.leave(failed=gives_up)
+    def _failed(self, what: str, fix: str, task: Task | None) -> None:
         first, *later = self.left
         self._context.emit(Failed(self._product_id, first.key, what, fix, task))
         for stage in later:
@@ -596,33 +350,15 @@ class ProductRun:
 
     def _held(self, error: ProductHeldError) -> None:
         first, *later = self.left
-        self._context.emit(
-            Held(
-                self._product_id,
-                first.key,
-                error.reason,
-                error.what,
-                error.fix,
-                error.until,
-                error.task,
-            )
-        )
-        self._report_waiting(later, f"waits for {first.key}", error.until)
+        end = error.reason, error.what, error.fix, error.until, error.task
+        self._context.emit(Held(self._product_id, first.key, *end))
+        waits = HoldReason.UPSTREAM, f"waits for {first.key}", FIXES[HoldReason.UPSTREAM]
+        for stage in later:
+            self._context.emit(Held(self._product_id, stage.key, *waits, error.until))
 
     def hold_rest(self, reason: HoldReason, what: str) -> None:
         """The run's wait time is over: report the remaining stages as held."""
-        first, *later = self.left
-        self._context.emit(Held(self._product_id, first.key, reason, what, FIXES[reason]))
-        self._report_waiting(later, f"waits for {first.key}", None)
-
-    def _report_waiting(self, stages: Sequence[Stage], what: str, until: float | None) -> None:
-        reason = HoldReason.UPSTREAM
-        for stage in stages:
-            self._context.emit(
-                Held(self._product_id, stage.key, reason, what, FIXES[reason], until)
-            )
-
-
-def _over(answer: OverLimit) -> ProductHeldError:
-    reason = HoldReason.DAY_LIMIT if answer.of == "day" else HoldReason.RUN_LIMIT
-    return ProductHeldError(reason, answer.detail, until=answer.until, fix=answer.fix)
+        error = ProductHeldError(reason, what)
+        if (hold := self._gate.waits) is not None:
+            error = ProductHeldError(hold.reason, hold.what, fix=hold.fix)
+        self._held(error)

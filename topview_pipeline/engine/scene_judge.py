@@ -8,18 +8,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from topview_pipeline.catalogue import Product, imported
+from topview_pipeline.engine.events import Warned
+from topview_pipeline.ledger import Task
 from topview_pipeline.media import Outcome, Verdict, unmeasured
 from topview_pipeline.setting_types import SettingsError
+from topview_pipeline.stages import data_version, images_of
+from topview_pipeline.stages.cut_out import CUT_OUT_FILE
+from topview_pipeline.store import Artifact
 from topview_pipeline.text import one_line
 
 if TYPE_CHECKING:
+    from topview_pipeline.engine.context import Context
     from topview_pipeline.engine.inputs import Offload
 
 Judge = Callable[["bytes | None", bytes, Sequence[bytes], Product], "Sequence[Verdict | None]"]
 """Takes the photo (None when only Topview has it), the cut-out and the scene's images as bytes of
 their files, and the product; returns a verdict for each image, None for one it cannot judge."""
 JUDGE_SECONDS: Final = 60.0
-MOST_MISSES: Final = 3
+_MOST_MISSES: Final = 3
 """Without an answer so often in a row, a judge is not asked again in the run."""
 _JUDGED: Final = "judged_images"
 """Number in the verdict of a scene that was judged."""
@@ -45,6 +51,59 @@ def open_judge(setting: str | None) -> Judge | None:
         what = f"{setting} is no function"
         raise SettingsError(what, "TOPVIEW_SCENE_JUDGE", "docs/costs.md shows one.")
     return judge  # type: ignore[no-any-return]  # checked at each call
+
+
+class SceneJudge:
+    """A judge in one run: it is asked about a scene once, and about one at a time."""
+
+    def __init__(self, context: Context, judge: Judge) -> None:
+        self._context = context
+        self._judge = judge
+        self._alone = asyncio.Semaphore(1)  # a model need not be safe in threads
+        self._unanswered: set[int] = set()
+        self._misses = 0  # in a row
+
+    def is_open(self, task: Task, verdict: Verdict) -> bool:
+        """The scene was not judged, and the judge has not failed at it in this run."""
+        return not is_judged(verdict) and task.id not in self._unanswered
+
+    async def verdict(
+        self, product: Product, task: Task, cutout: Task | None, verdict: Verdict
+    ) -> Verdict:
+        """The verdict of a scene's check with that of the judge in it."""
+        images = images_of(task.result)
+
+        def ask() -> object:
+            store, files = self._context.store, {}
+            rows = [task]
+            if cutout and task.inputs.get(cutout.stage) == data_version(cutout.fingerprint):
+                rows.append(cutout)
+            for row in rows:
+                for one in map(Artifact.from_json, row.artifacts or ()):
+                    files[one.name] = one
+            photo = None
+            if product.image is not None:
+                photo = self._context.files.read(product.image, kind="image").data
+            scenes = [store.read_bytes(files[image.file_name]) for image in images]
+            return self._judge(photo, store.read_bytes(files[CUT_OUT_FILE]), scenes, product)
+
+        async with self._alone:
+            if self._misses == _MOST_MISSES:
+                return without_judge(verdict, len(images), "it is not asked again in this run")
+            found = await judged(verdict, len(images), ask, self._context.apart)
+        self._misses = 0 if is_judged(found) else self._misses + 1
+        if not is_judged(found):
+            self._unanswered.add(task.id)
+            self._warn(f"{product.product_id} / {task.stage}: {found.not_measured[-1]}")
+            if self._misses == _MOST_MISSES:
+                self._warn(
+                    f"the scene judge gave no answer {_MOST_MISSES} times in a row, and is not "
+                    "asked again in this run: its scenes are not measured"
+                )
+        return found
+
+    def _warn(self, what: str) -> None:
+        self._context.emit(Warned(what))
 
 
 def is_judged(verdict: Verdict) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -127,27 +127,24 @@ class History:
         rows = self._db.rows(sa.select(task_event).where(*mine).order_by(task_event.c.id))
         return [TaskEvent(row.at, row.what, row.who, row.detail or {}) for row in rows]
 
-    def tried(self) -> Iterator[Tried]:
-        """The pipeline's tasks that have a recipe, the oldest first."""
-        recipe = task_event.c.detail["recipe"].as_string()
-        columns = ("product_id", "fingerprint", "state", "quality")
-        counts = sa.case((task.c.state != TaskState.VOID, task.c.id))
-        newest = sa.func.max(counts).over(partition_by=(task.c.product_id, task.c.stage))
+    def tried(self, recipe: str | None = None) -> list[Tried]:
+        """The pipeline's tasks of a recipe, or of all that have one, the oldest first."""
+        newer, is_counted = task.alias(), task.c.state != TaskState.VOID
+        same = [newer.c[name] == task.c[name] for name in ("account", "pipeline", "product_id")]
+        same += [newer.c.stage == task.c.stage, newer.c.state != TaskState.VOID]
         gone = sa.select(catalogue_product.c.product_id).where(
             catalogue_product.c.account == self._account,
             catalogue_product.c.pipeline == self._pipeline,
             catalogue_product.c.left_at.is_not(None),
         )
         query = sa.select(
-            recipe,
-            *(task.c[name] for name in columns),
+            *(task.c[name] for name in Tried._fields[:-2]),
             task.c.reported_at.is_not(None),
-            sa.and_(task.c.id == newest, task.c.product_id.not_in(gone)),
-        ).join_from(task_event, task, task.c.id == task_event.c.task_id)
-        mine = task.c.account == self._account, task.c.pipeline == self._pipeline
-        which = task_event.c.what == "reserved", recipe.is_not(None)
-        rows = self._db.rows(query.where(*mine, *which).order_by(task.c.id))
-        return map(Tried._make, rows)
+            ~sa.exists().where(*same, newer.c.id > task.c.id) & task.c.product_id.not_in(gone),
+        )
+        mine = task.c.account == self._account, task.c.pipeline == self._pipeline, is_counted
+        which = task.c.recipe.is_not(None) if recipe is None else task.c.recipe == recipe
+        return list(map(Tried._make, self._db.rows(query.where(*mine, which).order_by(task.c.id))))
 
     def decisions(self) -> dict[str, list[TaskEvent]]:
         """People's decisions about the pipeline's products, the oldest first, by product id."""

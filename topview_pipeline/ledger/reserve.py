@@ -43,8 +43,9 @@ def reserve(
 ) -> ReserveAnswer:
     """Insert the row that must exist before the POST, if no live row, limit or slot forbids it."""
     live = live_id(connection, account, wanted.fingerprint)
-    if live is None and wanted.seen is not None:
-        live = _newer_id(connection, account, wanted.work, wanted.seen)
+    live = live or _newer_id(connection, account, task.c.work == wanted.work, wanted.seen)
+    of_recipe = (task.c.recipe == wanted.recipe) & (task.c.pipeline == pipeline)
+    live = live or _newer_id(connection, account, of_recipe, wanted.seen_of_recipe)
     if live is not None:
         return AlreadyLive(live)
     over = over_limit(connection, account, wanted, credits_a_day, now)
@@ -60,12 +61,9 @@ def reserve(
     values["reserved_at"] = now
     values["deadline_at"] = now + values.pop("deadline_seconds")
     source = values.pop("estimate_source")
-    del values["seen"]
-    recipe = values.pop("recipe")
+    del values["seen"], values["seen_of_recipe"]
     row = insert_task(connection, account, values)
     detail = {"run": wanted.run_id, "estimate": wanted.estimate, "estimate_source": source}
-    if recipe is not None:
-        detail["recipe"] = recipe
     append_event(connection, account, now, "reserved", wanted.worker, detail, task_id=row.id)
     return Reserved(row)
 
@@ -76,9 +74,13 @@ def live_id(connection: sa.Connection, account: str, fingerprint: str) -> int | 
     return connection.scalar(sa.select(task.c.id).where(*mine, task.c.state.in_(_LIVE)))
 
 
-def _newer_id(connection: sa.Connection, account: str, work: str, seen: int) -> int | None:
-    """A row of the work that came while the product waited for its slot, as a forced one."""
-    newer = task.c.account == account, task.c.work == work, task.c.id > seen
+def _newer_id(
+    connection: sa.Connection, account: str, which: sa.ColumnElement[bool], seen: int | None
+) -> int | None:
+    """A row that came while the product waited for its slot: a forced one, or another's canary."""
+    if seen is None:
+        return None
+    newer = task.c.account == account, which, task.c.id > seen
     query = sa.select(task.c.id).where(*newer, task.c.state != TaskState.VOID)
     return connection.scalar(query.limit(1))
 

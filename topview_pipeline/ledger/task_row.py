@@ -66,6 +66,7 @@ class Task:
         work: hash of everything that shapes the output; `fingerprint` is that with the generation.
         attempt: from 1, among the rows of the fingerprint.
         worker: who works on the row now; None when nobody does.
+        recipe: name of what it shares with other products' tasks; see `engine.canary`.
         seconds: of speech that it was sent with, for what is paid by the second.
         credit_limit: the credits that its root run may spend; None without a limit.
         cost_credits: what Topview booked; None while (or when) Topview named no price.
@@ -93,6 +94,7 @@ class Task:
     worker: str | None = None
     topview_task_id: str | None = None
     mode: str | None = None
+    recipe: str | None = None
     seconds: float | None = None
     credit_limit: float | None = None
     estimate: float | None = None
@@ -116,13 +118,14 @@ class Task:
 
 
 class Tried(NamedTuple):
-    """A paid task and its recipe, by which others wait for it.
+    """A task with a recipe, by which others wait for it.
 
     Attributes:
         is_reported: Dagster has an event of it.
         is_current: its product is in the catalogue, and has no newer one of the stage.
     """
 
+    id: int
     recipe: str
     product_id: str
     fingerprint: str
@@ -185,7 +188,7 @@ class Reservation(Priced):
         queued_at: when it began to wait for a slot.
         deadline_seconds: the longest that Topview may take for it.
         seen: the newest row of the work that the decision to submit knew; 0 without one.
-        recipe: what it shares with other products' tasks; kept with the event.
+        seen_of_recipe: likewise of its recipe; None: others of it do not matter.
     """
 
     product_id: str
@@ -202,6 +205,7 @@ class Reservation(Priced):
     deadline_seconds: float
     seen: int | None = None
     recipe: str | None = None
+    seen_of_recipe: int | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,7 @@ class Reserved:
 
 @dataclass(frozen=True)
 class AlreadyLive:
-    """There is a live row of this fingerprint, or a newer one of its work: decide again."""
+    """There is a live row of this fingerprint, or a newer one of its work or recipe."""
 
     task_id: int
 

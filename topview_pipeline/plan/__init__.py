@@ -1,8 +1,13 @@
 """The plan: what a run would make, why, and for how much. Spends nothing."""
 
-from topview_pipeline.plan.catalogue_plan import PATIENCE_SECONDS, forecast_plan, plan_catalogue
+from topview_pipeline.plan.catalogue_plan import (
+    PATIENCE_SECONDS,
+    first_products,
+    forecast_plan,
+    plan_catalogue,
+)
 from topview_pipeline.plan.forecast import Forecast, StageForecast
-from topview_pipeline.plan.plan import ASKED_AGAIN, PlannedStage, first_products
+from topview_pipeline.plan.plan import ASKED_AGAIN, PlannedStage
 
 __all__ = [
     "ASKED_AGAIN",

@@ -14,9 +14,9 @@ from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.plan.forecast import Forecast, forecast
 from topview_pipeline.plan.known import load_known
-from topview_pipeline.plan.plan import PlannedStage, plan
+from topview_pipeline.plan.plan import PlannedStage, Planner
 from topview_pipeline.settings import Gate, PipelineConfig
-from topview_pipeline.stages import STAGES, Inputs, Stage, stages_named
+from topview_pipeline.stages import BY_KEY, Inputs, Stage, stages_named
 
 PATIENCE_SECONDS: Final = 3.0
 _NEW_SECONDS: Final = 30.0
@@ -34,7 +34,6 @@ def plan_catalogue(
     wanted: Sequence[str] = (),
     force: bool = False,
     patience: float = PATIENCE_SECONDS,
-    stages: Sequence[Stage] = STAGES,
     gate: Gate | None = None,
     canary: int | None = None,
     occasion: str = "",
@@ -52,7 +51,7 @@ def plan_catalogue(
             are not waited for. Their products are planned; a run finds out what there is to do.
         gate, canary: the run's.
         occasion: see `RunInfo`.
-        failing: see `plan`.
+        failing: see `Planner`.
 
     Raises:
         PipelineError: there is no such stage.
@@ -63,7 +62,7 @@ def plan_catalogue(
         for product_id, product in catalogue.products.items()
         if not named or product_id in named
     ]
-    of_run = stages_named(wanted, stages)
+    of_run = stages_named(wanted)
     with _collector_at_rest():
         made = {product_id for product_id, _ in materialized}
         old = {ref for one in chosen if one.product_id in made for ref in one.files}
@@ -87,11 +86,9 @@ def plan_catalogue(
             refs = stage.sources(product)
             return next((shown(ref) for ref in refs if ref in hashes.guesses), None)
 
-        planned = plan(
-            chosen,
-            stages,
-            of_run,
-            load_known(ledger, stages, config.prices, materialized),
+        planner = Planner(
+            wanted=of_run,
+            known=load_known(ledger, config.prices, materialized),
             inputs_of=inputs_of,
             unread_of=unread_of,
             force=force,
@@ -100,6 +97,7 @@ def plan_catalogue(
             occasion=occasion,
             failing=failing,
         )
+        planned = planner.plan(chosen)
     reasons = {problem.product_id: str(problem) for problem in catalogue.problems}
     nowhere = f"it is not in the catalogue {catalogue.source}"
     unusable = [
@@ -111,21 +109,33 @@ def plan_catalogue(
     return unusable + planned
 
 
+def first_products(planned: Sequence[PlannedStage], limit: int | None) -> list[PlannedStage]:
+    """Cut the plan after the first `limit` products that can make progress; None: the whole plan.
+
+    Products before that point that cannot are kept, and do not use up the limit: else a few that
+    were refused would keep all others from being made.
+    """
+    if limit is None:
+        return list(planned)
+    moving = list(dict.fromkeys(one.product_id for one in planned if one.moves))
+    if len(moving) <= limit:
+        return list(planned)
+    last = moving[limit - 1]
+    end = max(number for number, one in enumerate(planned, 1) if one.product_id == last)
+    return list(planned[:end])
+
+
 def forecast_plan(
-    config: PipelineConfig,
-    planned: Sequence[PlannedStage],
-    ledger: Ledger,
-    stages: Sequence[Stage] = STAGES,
+    config: PipelineConfig, planned: Sequence[PlannedStage], ledger: Ledger
 ) -> Forecast:
     """Add up a plan, by the ledger's history and the account's slots."""
-    by_key = {stage.key: stage for stage in stages}
 
     @lru_cache
-    def typical(stage: str) -> float:
-        seen = ledger.history.typical_seconds(stage) or config.typical_seconds(by_key[stage].kind)
-        return seen or by_key[stage].typical_seconds
+    def typical(key: str) -> float:
+        seen = ledger.history.typical_seconds(key) or config.typical_seconds(BY_KEY[key].kind)
+        return seen or BY_KEY[key].typical_seconds
 
-    return forecast(planned, stages, typical=typical, slots=config.slots)
+    return forecast(planned, typical=typical, slots=config.slots)
 
 
 @contextmanager

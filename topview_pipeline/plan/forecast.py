@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from topview_pipeline.plan.plan import PlannedStage
-from topview_pipeline.stages import Stage
+from topview_pipeline.stages import BY_KEY
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,11 @@ class Forecast:
 
 
 def forecast(
-    planned: Sequence[PlannedStage],
-    stages: Sequence[Stage],
-    *,
-    typical: Callable[[str], float],
-    slots: int,
+    planned: Sequence[PlannedStage], *, typical: Callable[[str], float], slots: int
 ) -> Forecast:
     """Add up a plan.
 
     Args:
-        stages: of the pipeline.
         typical: median seconds of a task of a stage, by its key.
         slots: of the account. Time is what the tasks fill the slots for, and at least as long as
             the longest chain of one product.
@@ -82,9 +77,9 @@ def forecast(
             seconds += took if one.submits else 0.0
             chains[one.product_id] += took
     sums = tuple(
-        _of_stage(stage.key, mine)
-        for stage in stages
-        if (mine := [one for one in planned if one.stage == stage.key])
+        _of_stage(key, mine)
+        for key in BY_KEY
+        if (mine := [one for one in planned if one.stage == key])
     )
     return Forecast(sums, max(seconds / slots, max(chains.values(), default=0.0)))
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 
+from topview_pipeline.engine.context import Estimator
 from topview_pipeline.ledger import Ledger, Review, TaskGlance, Tried
-from topview_pipeline.prices import Estimate, PriceList, estimate
-from topview_pipeline.stages import Stage
-
-Estimator = Callable[..., Estimate]
-"""The credits of a task of (stage, mode, seconds of speech slowly, and at the usual pace)."""
+from topview_pipeline.prices import Estimate, PriceList
+from topview_pipeline.stages import STAGES
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Known:
         materialized: data version of the newest materialization, by (product, stage).
         last_made_ids: the number of the row that each product's stage stands on.
         last_made: that row, whatever the product's inputs are now.
-        estimate: of a task.
-        tried: gives the paid tasks with a recipe.
+        estimate: see `Estimator`.
+        tried: the tasks of a recipe.
     """
 
     account: str
@@ -40,21 +39,26 @@ class Known:
     materialized: Mapping[tuple[str, str], str]
     last_made_ids: Mapping[tuple[str, str], int]
     last_made: Callable[[str, str], TaskGlance | None]
-    estimate: Estimator
-    tried: Callable[[], Iterable[Tried]] = tuple
+    estimate: Callable[..., Estimate]
+    tried: Callable[[str], Sequence[Tried]] = lambda _: ()
 
 
 def load_known(
-    ledger: Ledger,
-    stages: Sequence[Stage],
-    prices: PriceList,
-    materialized: Mapping[tuple[str, str], str],
+    ledger: Ledger, prices: PriceList, materialized: Mapping[tuple[str, str], str]
 ) -> Known:
     """Load what the ledger knows; `materialized` comes from Dagster."""
-    read = [stage.upstream for stage in stages if stage.reads_upstream_result and stage.upstream]
-    before = [stage.upstream for stage in stages if stage.upstream]
+    read = [stage.upstream for stage in STAGES if stage.reads_upstream_result and stage.upstream]
+    before = [stage.upstream for stage in STAGES if stage.upstream]
     # With their inputs they take long: all at once, and only when the first one is asked for.
     last_made = cache(lambda: ledger.tasks.last_made_all(results_of=read, verdicts_of=before))
+
+    @cache
+    def by_recipe() -> Mapping[str, Sequence[Tried]]:
+        found: defaultdict[str, list[Tried]] = defaultdict(list)
+        for row in ledger.history.tried():
+            found[row.recipe].append(row)
+        return found
+
     return Known(
         account=ledger.account,
         pipeline=ledger.pipeline,
@@ -65,26 +69,6 @@ def load_known(
         materialized=materialized,
         last_made_ids=ledger.tasks.last_made_ids(),
         last_made=lambda product_id, stage: last_made().get((product_id, stage)),
-        estimate=estimator(ledger, prices),
-        tried=ledger.history.tried,
+        estimate=Estimator(ledger, prices),
+        tried=lambda recipe: by_recipe().get(recipe, ()),
     )
-
-
-def estimator(ledger: Ledger, prices: PriceList) -> Estimator:
-    """Estimates by what such tasks cost so far, else by the price list."""
-    seen = lru_cache(ledger.history.cost_seen)
-
-    def of_task(
-        stage: Stage, mode: str | None, seconds: float | None, usual: float | None = None
-    ) -> Estimate:
-        return estimate(
-            stage.kind,
-            mode,
-            seconds,
-            free=stage.free,
-            seen=seen(stage.key, mode),
-            prices=prices,
-            usual=usual,
-        )
-
-    return of_task

@@ -6,19 +6,29 @@ rows, when it acts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 from topview_pipeline.catalogue import InputError, Product
-from topview_pipeline.engine.canary import Canaries, recipe_of, shared_stages
-from topview_pipeline.engine.decide import Action, Circumstances, Decision, decide, generation_of
+from topview_pipeline.engine.canary import Before, Canaries, recipe_of, shared_stages
+from topview_pipeline.engine.decide import (
+    Action,
+    Circumstances,
+    Decision,
+    decide,
+    generation_of,
+    why_not_forced,
+)
+from topview_pipeline.engine.events import HoldReason
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
 from topview_pipeline.stages import (
+    BY_KEY,
+    STAGES,
     Inputs,
     NoFaceError,
     PreconditionError,
@@ -31,10 +41,6 @@ from topview_pipeline.stages import (
     work_of,
 )
 
-InputsOf = Callable[[Stage, Product], Inputs]
-"""The product's own inputs of a stage; may raise InputError."""
-UnreadOf = Callable[[Stage, Product], "str | None"]
-"""The place of a file of the stage that was not looked at yet: its hash is a guess."""
 Outcome = Literal["failed", "held"]
 """As a run says it of what it does not make: failed is final for the run, what is held waits."""
 ASKED_AGAIN: Final = "asked for again"
@@ -181,109 +187,60 @@ class _ProductPlan:
     found: list[PlannedStage] = field(default_factory=list)
 
 
-def plan(
-    products: Iterable[Product],
-    stages: Sequence[Stage],
-    wanted: Sequence[Stage],
-    known: Known,
-    *,
-    inputs_of: InputsOf,
-    unread_of: UnreadOf = lambda *_: None,
-    force: bool = False,
-    when_no_face: WhenNoFace = "fail",
-    rules: ReviewRules = ReviewRules(),  # noqa: B008 - it is frozen
-    occasion: str = _A_RUN_TO_COME,
-    failing: Collection[str] = (),
-) -> list[PlannedStage]:
-    """Return the stages that bring products up to date, in the catalogue's order.
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """Plans the stages that bring products up to date. Use it once.
 
-    Args:
-        stages: of the pipeline.
-        wanted: those to be made. A stage before them that is not wanted is not made: they are made
+    Attributes:
+        wanted: the stages to be made. One before them that is not wanted is not made: they are made
             from what the product last made of it, even if its inputs changed since.
+        inputs_of: gives the product's own inputs of a stage; may raise InputError.
+        unread_of: gives the place of a file of the stage whose hash is a guess.
         force: make everything again, whatever there is.
         occasion: see `RunInfo`.
         failing: products that a run's proofs refuse: they take no place among the first.
     """
-    here = {stage: _circumstances(stage, known, occasion) for stage in wanted}
-    reads = known, inputs_of, unread_of
-    planner = _Planner(stages, here, *reads, force, when_no_face, rules, failing)
-    found: list[PlannedStage] = []
-    rest = iter(products)
-    while some := list(islice(rest, _AT_ONCE)):
-        found += planner.of_products(some)
-    return found
 
-
-def first_products(planned: Sequence[PlannedStage], limit: int | None) -> list[PlannedStage]:
-    """Cut the plan after the first `limit` products that can make progress; None: the whole plan.
-
-    Products before that point that cannot are kept, and do not use up the limit: else a few that
-    were refused would keep all others from being made.
-    """
-    if limit is None:
-        return list(planned)
-    moving = list(dict.fromkeys(one.product_id for one in planned if one.moves))
-    if len(moving) <= limit:
-        return list(planned)
-    last = moving[limit - 1]
-    end = max(number for number, one in enumerate(planned, 1) if one.product_id == last)
-    return list(planned[:end])
-
-
-def _circumstances(stage: Stage, known: Known, occasion: str) -> Circumstances:
-    return Circumstances(
-        now=known.now,
-        worker="",
-        occasion=occasion,
-        explicit=True,
-        free=stage.free,
-        submit_seconds=float("inf"),
-        is_alive=lambda worker: worker in known.alive,
-        has_files=lambda _: True,
-    )
-
-
-@dataclass(frozen=True)
-class _Planner:
-    stages: Sequence[Stage]
-    here: Mapping[Stage, Circumstances]
-    """Of the wanted stages."""
+    wanted: Sequence[Stage]
     known: Known
-    inputs_of: InputsOf
-    unread_of: UnreadOf
-    force: bool
-    when_no_face: WhenNoFace
-    rules: ReviewRules
-    failing: Collection[str]
-    payers: dict[str, str] = field(default_factory=dict)
+    inputs_of: Callable[[Stage, Product], Inputs]
+    unread_of: Callable[[Stage, Product], str | None] = lambda *_: None
+    force: bool = False
+    when_no_face: WhenNoFace = "fail"
+    rules: ReviewRules = ReviewRules()  # noqa: RUF009 - it is frozen
+    occasion: str = _A_RUN_TO_COME
+    failing: Collection[str] = ()
+    _payers: dict[str, str] = field(default_factory=dict)
     """The first product of the plan that each new task is for, by fingerprint."""
 
     @cached_property
     def _canaries(self) -> Canaries:
-        return Canaries(self.rules, lambda: (self.known.tried(), self.known.reviews))
+        return Canaries(self.rules, self.known.tried, self._review)
 
-    def of_products(self, products: Sequence[Product]) -> Iterator[PlannedStage]:
-        """The products' stages that are not up to date, by product and in pipeline order."""
-        plans = [_ProductPlan(product) for product in products]
-        for stage in self.stages:
-            if stage not in self.here:
-                for one in plans:
-                    made = self.known.last_made(one.product.product_id, stage.key)
-                    one.results[stage.key] = _Next(made)
-                continue
-            befores = [one.results[stage.upstream] if stage.upstream else _Next() for one in plans]
-            looks = [
-                self._look(stage, one.product, before)
-                for one, before in zip(plans, befores, strict=True)
-            ]
-            rows = self.known.rows_of({look.work for look in looks if isinstance(look, WorkItem)})
-            for one, before, look in zip(plans, befores, looks, strict=True):
-                if isinstance(look, WorkItem):
-                    look = self._decided(look, rows.get(look.work, ()), before)
-                self._add(one, stage, look, before)
-        for one in plans:
-            yield from one.found
+    def plan(self, products: Iterable[Product]) -> list[PlannedStage]:
+        """Return what is not up to date, by product and in pipeline order."""
+        found: list[PlannedStage] = []
+        rest = iter(products)
+        while some := [_ProductPlan(product) for product in islice(rest, _AT_ONCE)]:
+            for stage in STAGES:
+                self._plan_stage(stage, some)
+            found += (stage for one in some for stage in one.found)
+        return found
+
+    def _plan_stage(self, stage: Stage, plans: Sequence[_ProductPlan]) -> None:
+        if stage not in self.wanted:
+            for one in plans:
+                made = self.known.last_made(one.product.product_id, stage.key)
+                one.results[stage.key] = _Next(made)
+            return
+        befores = [one.results[stage.upstream] if stage.upstream else _Next() for one in plans]
+        pairs = zip(plans, befores, strict=True)
+        looks = [self._look(stage, one.product, before) for one, before in pairs]
+        rows = self.known.rows_of({look.work for look in looks if isinstance(look, WorkItem)})
+        for one, before, look in zip(plans, befores, looks, strict=True):
+            if isinstance(look, WorkItem):
+                look = self._decided(look, rows.get(look.work, ()), before)
+            self._add(one, stage, look, before)
 
     def _add(self, plan: _ProductPlan, stage: Stage, look: _Look, upstream: _Next) -> None:
         reason = look.verdict.reason
@@ -301,78 +258,87 @@ class _Planner:
     def _look(self, stage: Stage, product: Product, upstream: _Next) -> _Look | WorkItem:
         """Look at a stage; its work item is decided about by its rows."""
         mode = stage.likely_mode(product)
-        is_coming = upstream.fingerprint is not None
-        if upstream.missing is not None and not is_coming:
+        row, fingerprint = upstream.row, upstream.fingerprint
+        if upstream.missing is not None and fingerprint is None:
             return _Look(_Verdict(upstream.missing, outcome=upstream.outcome), mode)
         try:
             inputs = self.inputs_of(stage, product)
-            if is_coming and stage.reads_upstream_result:
+            if fingerprint is not None and stage.reads_upstream_result:
                 # Which of its results is taken is not known yet, so no row can be this stage's.
-                work = work_of(self.known.account, stage, inputs, upstream.fingerprint)
+                work = work_of(self.known.account, stage, inputs, fingerprint)
                 reason = self._why_after(upstream, product, stage)
                 verdict = _Verdict(reason, pays=True, outcome=upstream.outcome)
                 verdict = self._gated(verdict, stage, product, upstream)
                 return _Look(verdict, mode, fingerprint_of(work, 0))
-            return self._item(stage, product, inputs, upstream)
+            made_from = None if fingerprint is None else Upstream(fingerprint, {})
+            if row is not None:
+                made_from = Upstream(row.fingerprint, row.result or {}, quality=row.quality)
+            return stage.item(
+                product,
+                inputs,
+                made_from,
+                account=self.known.account,
+                choice=self._review_of(product, row).image,
+                when_no_face=self.when_no_face,
+            )
         except (InputError, PreconditionError) as error:
             reason = f"{error.where}: {error.what}" if error.where else error.what
-            is_seen = isinstance(error, NoFaceError) and upstream.row is not None
-            looked_at = upstream.row.id if is_seen and upstream.row is not None else None
-            return _Look(_Verdict(reason, False, "failed", error.fix, looked_at), mode)
+            about = row.id if row is not None and isinstance(error, NoFaceError) else None
+            return _Look(_Verdict(reason, False, "failed", error.fix, about), mode)
 
     def _why_after(self, upstream: _Next, product: Product, stage: Stage) -> str | None:
         """Return why a stage is made after one that is not there yet: a new product's is new."""
         is_new = (product.product_id, stage.key) not in self.known.materialized
         return "new" if is_new and not (upstream.is_awaited or self.force) else upstream.missing
 
-    def _item(self, stage: Stage, product: Product, inputs: Inputs, upstream: _Next) -> WorkItem:
-        choice, made_from = None, None
-        if upstream.row is not None:
-            row = upstream.row
-            choice = self._review(product, row).image
-            made_from = Upstream(row.fingerprint, row.result or {}, quality=row.quality)
-        elif upstream.fingerprint is not None:
-            made_from = Upstream(upstream.fingerprint, {})
-        return stage.item(
-            product,
-            inputs,
-            made_from,
-            account=self.known.account,
-            choice=choice,
-            when_no_face=self.when_no_face,
-        )
-
     def _decided(self, item: WorkItem, rows: Sequence[TaskGlance], upstream: _Next) -> _Look:
-        product_id = item.product.product_id
+        product, stage = item.product, item.stage
+        if self.force and (found := why_not_forced(rows, _A_RUN_TO_COME)) is not None:
+            return _Look(_Verdict(found[1], False, "failed", found[2]), item.mode)
+
+        def is_asked_again(generation: int) -> bool:
+            fingerprint = fingerprint_of(item.work, generation)
+            return self._review(product.product_id, fingerprint).decision == "again"
+
         generation = generation_of(
             rows,
-            product_id,
+            product.product_id,
             pipeline=self.known.pipeline,
             force=self.force,
             root_run_id=_A_RUN_TO_COME,
-            last_made=lambda: self.known.last_made_ids.get((product_id, item.stage.key)),
-            asked_again=lambda number: self._is_asked_again(item, number),
+            last_made=lambda: self.known.last_made_ids.get((product.product_id, stage.key)),
+            asked_again=is_asked_again,
         )
         fingerprint = fingerprint_of(item.work, generation)
         rows = [row for row in rows if row.generation == generation]
-        decision = decide(rows, self.here[item.stage])
+        decision = decide(rows, replace(self._circumstances, free=stage.free))
         verdict = self._verdict(item, fingerprint, decision, upstream)
         if upstream.is_awaited and verdict.pays:
             verdict = _Verdict(verdict.reason, pays=True, outcome=upstream.outcome)
-        elif generation and verdict.pays and self._is_asked_again(item, generation - 1):
+        elif generation and verdict.pays and is_asked_again(generation - 1):
             verdict = _Verdict(ASKED_AGAIN, pays=True)
         image = None if item.chosen is None else item.chosen.number
-        verdict = self._gated(verdict, item.stage, item.product, upstream, image)
+        verdict = self._gated(verdict, stage, product, upstream, image)
         return _Look(verdict, item.mode, fingerprint, decision.action, decision.row)
 
-    def _review(self, product: Product, row: TaskGlance) -> Review:
-        return self.known.reviews.get((product.product_id, row.fingerprint), NO_REVIEW)
+    @cached_property
+    def _circumstances(self) -> Circumstances:
+        return Circumstances(
+            now=self.known.now,
+            worker="",
+            occasion=self.occasion,
+            explicit=True,
+            free=False,
+            submit_seconds=float("inf"),
+            is_alive=self.known.alive.__contains__,
+            has_files=lambda _: True,
+        )
 
-    def _is_asked_again(self, item: WorkItem, generation: int) -> bool:
-        if not self.known.reviews:
-            return False
-        key = item.product.product_id, fingerprint_of(item.work, generation)
-        return self.known.reviews.get(key, NO_REVIEW).decision == "again"
+    def _review(self, product_id: str, fingerprint: str) -> Review:
+        return self.known.reviews.get((product_id, fingerprint), NO_REVIEW)
+
+    def _review_of(self, product: Product, row: TaskGlance | None) -> Review:
+        return NO_REVIEW if row is None else self._review(product.product_id, row.fingerprint)
 
     def _gated(
         self,
@@ -383,21 +349,20 @@ class _Planner:
         image: int | None = None,
     ) -> _Verdict:
         """The verdict on a new task, after the gate before it."""
-        before = next((one for one in self.stages if one.key == stage.upstream), None)
-        if before is None or not verdict.pays or verdict.outcome is not None:
+        if not verdict.pays or verdict.outcome is not None:
             return verdict
-        row = upstream.row
-        of_row = (None, NO_REVIEW) if row is None else (row.quality, self._review(product, row))
-        needed = self.rules.needed(product, before, *of_row, image)
-        looked_at = None if needed is None or row is None else row.id
-        goes = product.product_id in self.failing or not self._canaries.holds(product)
-        if needed is None and not goes:
-            shared = shared_stages(stage, self.stages)
+        row, before, recipe = upstream.row, None, None
+        if stage.upstream is not None:
+            quality, review = None if row is None else row.quality, self._review_of(product, row)
+            before = Before(BY_KEY[stage.upstream], quality, review, image)
+        if product.product_id not in self.failing and self._canaries.holds(product):
+            shared = shared_stages(stage, STAGES)
             recipe = recipe_of(product, stage, shared, lambda one: self.inputs_of(one, product))
-            needed = None if recipe is None else self._canaries.needed(stage, product, recipe)
-        if needed is None:
+        hold = self._canaries.turn(product, stage, recipe, before).hold
+        if hold is None:
             return verdict
-        return _Verdict(needed.what, False, "held", needed.fix, looked_at, waits=True)
+        about = row.id if row is not None and hold.reason is HoldReason.REVIEW else None
+        return _Verdict(hold.what, False, "held", hold.fix, about, waits=True)
 
     def _verdict(
         self, item: WorkItem, fingerprint: str, decision: Decision[TaskGlance], upstream: _Next
@@ -424,21 +389,21 @@ class _Planner:
 
     def _what_changed(self, item: WorkItem) -> str:
         """Return what differs from what the product last made of this stage."""
-        last = self.known.last_made(item.product.product_id, item.stage.key)
+        stage, versions = item.stage, item.input_versions
+        last = self.known.last_made(item.product.product_id, stage.key)
         before = {} if last is None else last.inputs
-        own, source = self.inputs_of(item.stage, item.product), item.stage.source
-        is_choice = own != item.inputs and before.get(source) == own.version
-        words = {source: "chosen scene" if is_choice else item.stage.source_label}
-        versions = item.input_versions
         changed = [key for key, version in versions.items() if before.get(key) != version]
-        return f"{' and '.join(words.get(key, key) for key in changed) or 'its making'} changed"
+        if changed == [stage.source] and stage.is_other_choice(item, before.get(stage.source)):
+            return "another scene was chosen"
+        words = {stage.source: stage.source_label}
+        return f"{' and '.join(words.get(key, key) for key in changed) or 'how it is made'} changed"
 
     def _planned(
         self, stage: Stage, product: Product, look: _Look, reason: str, *, is_read: bool
     ) -> PlannedStage:
         payer = product.product_id
         if look.verdict.pays and look.fingerprint is not None:
-            payer = self.payers.setdefault(look.fingerprint, payer)
+            payer = self._payers.setdefault(look.fingerprint, payer)
         submits = look.verdict.pays and payer == product.product_id
         is_made = (product.product_id, stage.key) in self.known.materialized
         most = paid = None

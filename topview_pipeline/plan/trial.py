@@ -15,9 +15,9 @@ from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.events import FIXES, HoldReason
 from topview_pipeline.engine.inputs import Files, ProductInputs, Reader
 from topview_pipeline.ledger import OverLimit, Priced, limit_reached
-from topview_pipeline.plan.known import Estimator
 from topview_pipeline.plan.plan import Outcome, PlannedStage
-from topview_pipeline.stages import PreconditionError, ProofLists, Stage, WhenNoFace
+from topview_pipeline.prices import Estimate
+from topview_pipeline.stages import BY_KEY, PreconditionError, ProofLists
 
 _Key = tuple[str, str]  # product, stage
 _LOOK_SECONDS: Final = 1.0
@@ -42,10 +42,8 @@ class Proved:
 @dataclass
 class _Prover:
     products: Mapping[str, Product]
-    stages: Mapping[str, Stage]
     reader: Reader
     lists: ProofLists
-    when_no_face: WhenNoFace
     failures: dict[_Key, PreconditionError] = field(default_factory=dict)
     seconds: dict[_Key, float] = field(default_factory=dict)
     checked: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -54,11 +52,11 @@ class _Prover:
     async def prove(self, chain: Sequence[PlannedStage]) -> None:
         """Prove what is to be made of one product, in a run's order, up to the first failure."""
         product = self.products[chain[0].product_id]
-        inputs = ProductInputs(product, self.reader, self.lists, self.when_no_face)
+        inputs = ProductInputs(product, self.reader, self.lists)
         for place, one in enumerate(chain, 1):
-            stage, key = self.stages[one.stage], (one.product_id, one.stage)
+            stage, key = BY_KEY[one.stage], (one.product_id, one.stage)
             try:
-                await inputs.prove(stage, one.mode, [self.stages[it.stage] for it in chain[place:]])
+                await inputs.prove(stage, one.mode, [BY_KEY[it.stage] for it in chain[place:]])
                 for ref, kind in stage.sources(product).items():
                     if ref not in self.checked:
                         opened = self._open(self.reader.content(ref, kind))
@@ -79,16 +77,13 @@ class _Prover:
 async def prove(
     planned: Sequence[PlannedStage],
     products: Mapping[str, Product],
-    stages: Sequence[Stage],
     files: Files,
     lists: ProofLists,
     *,
-    when_no_face: WhenNoFace,
     longest_seconds: float,
 ) -> Proved:
     """Prove what a plan makes; asks servers for files, and Topview for its lists."""
-    by_key = {stage.key: stage for stage in stages}
-    prover = _Prover(products, by_key, Reader(files), lists, when_no_face)
+    prover = _Prover(products, Reader(files), lists)
     chains: dict[str, list[PlannedStage]] = {}
     for one in planned:
         if one.is_made and one.moves:
@@ -106,8 +101,13 @@ async def prove(
     return Proved(prover.failures, prover.seconds, left)
 
 
-def with_failures(planned: Sequence[PlannedStage], proved: Proved) -> list[PlannedStage]:
-    """The plan without what cannot be made, and with other payers for what it would have paid."""
+def as_proved(
+    planned: Sequence[PlannedStage], proved: Proved, estimate: Callable[..., Estimate]
+) -> list[PlannedStage]:
+    """The plan without what cannot be made, and with prices by the measured lengths.
+
+    What a product without success would have paid another pays that shares it.
+    """
     found: list[PlannedStage] = []
     failed: dict[str, str] = {}  # its stage, by product
     unpaid: dict[_Key, tuple[PlannedStage, str | None]] = {}  # tasks, and who pays for them now
@@ -125,20 +125,10 @@ def with_failures(planned: Sequence[PlannedStage], proved: Proved) -> list[Plann
         if task is not one and payer is None:
             unpaid[str(one.made_with), one.stage] = task, one.product_id
             one = replace(one, submits=True, credits=task.credits, most=task.most)
-        found.append(replace(one, made_with=payer))
-    return found
-
-
-def with_lengths(
-    planned: Sequence[PlannedStage], proved: Proved, stages: Sequence[Stage], estimate: Estimator
-) -> list[PlannedStage]:
-    """The plan with the prices of recordings by their measured lengths."""
-    by_key = {one.key: one for one in stages}
-    found = []
-    for one in planned:
+        one = replace(one, made_with=payer)
         seconds = proved.seconds.get((one.product_id, one.stage))
         if seconds is not None and one.submits:
-            price = estimate(by_key[one.stage], one.mode, seconds)
+            price = estimate(BY_KEY[one.stage], one.mode, seconds)
             one = replace(one, credits=price.likely, most=price.credits)
         found.append(one)
     return found
@@ -163,24 +153,17 @@ class Limits:
 
 
 def within_limits(
-    planned: Sequence[PlannedStage],
-    stages: Sequence[Stage],
-    limits: Limits,
-    source_of: Callable[[PlannedStage], str],
+    planned: Sequence[PlannedStage], limits: Limits, estimate: Callable[..., Estimate]
 ) -> list[PlannedStage]:
     """The plan, with what does not fit under the limits as held.
 
     A run begins as many products as there are slots, and finishes those before it begins others.
-
-    Args:
-        stages: of the pipeline.
-        source_of: in words, where a task's price comes from.
     """
     if limits.a_day is None and limits.of_run is None:
         return list(planned)
     names = dict.fromkeys(one.product_id for one in planned)
     batch = {name: place // limits.slots for place, name in enumerate(names)}
-    depth = {stage.key: place for place, stage in enumerate(stages)}
+    depth = {key: place for place, key in enumerate(BY_KEY)}
     turns = sorted(
         range(len(planned)),
         key=lambda at: (batch[planned[at].product_id], depth[planned[at].stage]),
@@ -203,7 +186,14 @@ def within_limits(
             # A stage is not paid for when nothing says what a later one costs.
             task = unpriced.get(one.product_id, one)
             over = limit_reached(
-                _priced(task, limits, source_of),
+                Priced(
+                    task.stage,
+                    task.mode,
+                    _RUN_TO_COME,
+                    limits.of_run,
+                    task.reserved,
+                    estimate(BY_KEY[task.stage], task.mode, None).source,
+                ),
                 limits.a_day,
                 limits.now,
                 today=lambda: limits.spent + booked,  # noqa: B023
@@ -217,10 +207,6 @@ def within_limits(
             held.setdefault(one.product_id, one.stage)
             refused[one.product_id, one.stage] = found[at]
     return found
-
-
-def _priced(one: PlannedStage, limits: Limits, source_of: Callable[[PlannedStage], str]) -> Priced:
-    return Priced(one.stage, one.mode, _RUN_TO_COME, limits.of_run, one.reserved, source_of(one))
 
 
 def _fix(over: OverLimit) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.stages.cut_out import BgRemovedImage, CutOut
 from topview_pipeline.stages.fingerprint import Inputs, data_version, fingerprint_of, work_of
+from topview_pipeline.stages.proof_lists import ProofLists
 from topview_pipeline.stages.scene import ReplacedImages, Scene, Scenes, images_of
 from topview_pipeline.stages.stage import (
     Download,
@@ -27,7 +28,6 @@ from topview_pipeline.stages.stage import (
 from topview_pipeline.stages.video import (
     FinishedVideo,
     NoFaceError,
-    ProofLists,
     Video,
     check_choice,
     image_sent,

@@ -18,7 +18,6 @@ from topview_pipeline.stages.stage import (
     Stage,
     StageResult,
     StoredFile,
-    WhenNoFace,
     WorkItem,
     all_images,
     common_fields,
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from topview_pipeline.ledger import Task
     from topview_pipeline.media import Verdict
     from topview_pipeline.media.probe import Media
-    from topview_pipeline.stages.video import ProofLists
+    from topview_pipeline.stages.proof_lists import ProofLists
     from topview_pipeline.store import Store
     from topview_pipeline.topview import models
 
@@ -133,16 +132,10 @@ class Scenes(Stage):
         return "auto" if product.location is None else "manual"
 
     async def prove(
-        self,
-        product: Product,
-        lists: ProofLists,
-        *,
-        recorded: float | None = None,
-        when_no_face: WhenNoFace = "fail",
+        self, product: Product, lists: ProofLists, recorded: float | None = None
     ) -> None:
         """Look the avatar up."""
-        if product.avatar_id is not None:
-            await lists.check_avatar(product.avatar_id)
+        await lists.check("avatar", product.avatar_id)
 
     def files(self, item: WorkItem) -> tuple[FileNeeded, ...]:
         product, upstream = item.product, self.required(item.upstream)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from topview_pipeline.ledger import Task
     from topview_pipeline.media import Verdict
     from topview_pipeline.media.probe import Media
+    from topview_pipeline.stages.proof_lists import ProofLists
     from topview_pipeline.stages.scene import SceneImage
-    from topview_pipeline.stages.video import ProofLists
     from topview_pipeline.store import Artifact, Store
     from topview_pipeline.topview.client import Endpoint, TopviewClient
     from topview_pipeline.topview.models import TaskRequest, TaskResult
@@ -227,6 +227,10 @@ class Stage(ABC):
         """
         return inputs
 
+    def is_other_choice(self, item: WorkItem, version: str | None) -> bool:
+        """Tell whether inputs of this version differ from the item's by the chosen image alone."""
+        return False
+
     def item(
         self,
         product: Product,
@@ -283,12 +287,7 @@ class Stage(ABC):
         return ()
 
     async def prove(
-        self,
-        product: Product,
-        lists: ProofLists,
-        *,
-        recorded: float | None = None,
-        when_no_face: WhenNoFace = "fail",
+        self, product: Product, lists: ProofLists, recorded: float | None = None
     ) -> None:
         """Raise PreconditionError if the stage cannot succeed: asked before an earlier one is paid.
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from topview_pipeline.media import refused_images
 from topview_pipeline.prices import spoken_seconds, too_long
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from topview_pipeline.ledger import Task
     from topview_pipeline.media import Verdict
     from topview_pipeline.media.probe import Media
+    from topview_pipeline.stages.proof_lists import ProofLists
     from topview_pipeline.store import Store
     from topview_pipeline.topview import models
     from topview_pipeline.topview.client import TopviewClient
@@ -45,10 +44,6 @@ VIDEO_FILE: Final = "video.mp4"
 COVER_FILE: Final = "cover.jpg"
 _FACELESS_MODE: Final = "avatar2"
 """The only mode that takes an image without a face (docs: pa2_image2video_submit_task)."""
-_LONGEST_READING: Final = 30.0
-"""Seconds for one of Topview's lists: without it no scene waits any longer."""
-_NAMED: Final = 3
-"""Valid ids that a refusal names."""
 _QUESTIONS: Final = 5
 _DENIALS: Final = 3
 """How often in a row Topview must deny an image: a live scene taken for dead is paid again."""
@@ -136,6 +131,12 @@ class Video(Stage):
             return inputs
         return Inputs({**inputs.values, "chosen_image": choice})
 
+    def is_other_choice(self, item: WorkItem, version: str | None) -> bool:
+        values = {key: value for key, value in item.inputs.values.items() if key != "chosen_image"}
+        images = images_of(self.required(item.upstream).result)
+        chosen = ({**values, "chosen_image": image.number} for image in images)
+        return version in {Inputs(one).version for one in (values, *chosen)}
+
     def item(
         self,
         product: Product,
@@ -192,27 +193,20 @@ class Video(Stage):
         return () if item.chosen is None else (item.chosen.image_id,)
 
     async def prove(
-        self,
-        product: Product,
-        lists: ProofLists,
-        *,
-        recorded: float | None = None,
-        when_no_face: WhenNoFace = "fail",
+        self, product: Product, lists: ProofLists, recorded: float | None = None
     ) -> None:
         """Check the length in each mode that may be sent, the voice and the caption."""
         if recorded is not None:
             self.check_recording(recorded, product.mode)
         seconds = self.speech_seconds(product, slowly=False) if recorded is None else recorded
-        if seconds is not None and when_no_face == "avatar2":
+        if seconds is not None and lists.when_no_face == "avatar2":
             fix = (
                 "Shorten it: a scene without a face is sent in that mode; or set "
                 "TOPVIEW_WHEN_NO_FACE=fail."
             )
             _check_length(seconds, _FACELESS_MODE, is_recorded=recorded is not None, fix=fix)
-        if product.voice_id is not None:
-            await lists.check_voice(product.voice_id)
-        if product.caption_id is not None:
-            await lists.check_caption(product.caption_id)
+        await lists.check("voice", product.voice_id)
+        await lists.check("caption", product.caption_id)
 
     async def upstream_is_gone(
         self, client: TopviewClient, item: WorkItem, *, sleep: Sleep, wait: float
@@ -357,99 +351,3 @@ def _check_length(
     found = too_long(seconds, mode, is_recorded=is_recorded)
     if found is not None and found.is_refused:
         raise PreconditionError(found.what, fix=fix or found.fix)
-
-
-class ProofLists:
-    """Topview's lists of ids, read at most once a run, when first asked for.
-
-    A list that is empty, cannot be read in 30 seconds, or need not be whole says nothing.
-
-    Args:
-        client: None: nobody is asked, and every id passes.
-        refuse: an id that a list lacks fails the product; else it is warned of, once.
-        warn: takes a sentence.
-    """
-
-    def __init__(
-        self,
-        client: TopviewClient | None,
-        *,
-        refuse: bool = False,
-        warn: Callable[[str], object] = lambda _: None,
-    ) -> None:
-        self._client = client
-        self._refuse = refuse
-        self._warn = warn
-        self._warned: set[str] = set()
-        self._lock = asyncio.Lock()
-        self._lists: dict[str, Mapping[str, str]] = {}
-
-    async def check_voice(self, voice_id: str) -> None:
-        """Doubt a voice that Topview does not list."""
-        if self._client is not None:
-            read = partial(self._voices, self._client)
-            await self._check("voice", voice_id, read)
-
-    async def check_caption(self, caption_id: str) -> None:
-        """Doubt a caption style that Topview does not list."""
-        if self._client is not None:
-            read = partial(self._captions, self._client)
-            await self._check("caption", caption_id, read)
-
-    async def check_avatar(self, avatar_id: str) -> None:
-        """Doubt an avatar that Topview does not list."""
-        if self._client is not None:
-            read = partial(self._avatars, self._client)
-            await self._check("avatar", avatar_id, read)
-
-    async def _check(
-        self, kind: str, wanted: str, read: Callable[[], Awaitable[Mapping[str, str]]]
-    ) -> None:
-        async with self._lock:
-            if kind not in self._lists:
-                self._lists[kind] = await read()
-        known = self._lists[kind]
-        if not known or wanted in known:
-            return
-        first = list(known.items())[:_NAMED]
-        some = "; ".join(f"{one} ({name})" if name else one for one, name in first)
-        what = f"Topview lists no {kind} {wanted} ({kind}_id)"
-        fix = f"Set {kind}_id to one of `topview-pipeline {kind}s`, such as {some}."
-        if self._refuse:
-            fix += " Where the list lacks it by mistake, set TOPVIEW_UNKNOWN_IDS=warn."
-            raise PreconditionError(f"{what}, so nothing is made with it", fix=fix)
-        if what not in self._warned:
-            self._warned.add(what)
-            self._warn(
-                f"{what}. If it does not exist, what is made with it fails, perhaps after earlier "
-                f"stages were paid. {fix} TOPVIEW_UNKNOWN_IDS=fail refuses such products."
-            )
-
-    async def _voices(self, client: TopviewClient) -> Mapping[str, str]:
-        """Name and language by id: Topview's voices and the account's own."""
-        common = await self._read(client.voices())
-        own = await self._read(client.voices(custom=True))
-        # Equal lists: the filter had no effect, and neither need have all voices.
-        if common is None or own is None or (own and own == common):
-            return {}
-        return {
-            voice.voice_id: ", ".join(word for word in (voice.voice_name, voice.language) if word)
-            for voice in (*common, *own)
-        }
-
-    async def _captions(self, client: TopviewClient) -> Mapping[str, str]:
-        captions = await self._read(client.captions())
-        return {caption.caption_id: "" for caption in captions or ()}
-
-    async def _avatars(self, client: TopviewClient) -> Mapping[str, str]:
-        avatars = await self._read(client.avatars())
-        return {avatar.avatar_id: "" for avatar in avatars or ()}
-
-    async def _read(self, reading: Awaitable[list[Any]]) -> list[Any] | None:
-        from topview_pipeline.topview.errors import QueryError
-        from topview_pipeline.topview.http import within
-
-        try:
-            return await within(_LONGEST_READING, reading)
-        except (QueryError, asyncio.TimeoutError):
-            return None
