@@ -351,7 +351,12 @@ class World:
                     if isinstance(event, Made):
                         self._check_observed(event, ledger.pipeline)
                         if report:
-                            ledger.tasks.reported(event.task.id, event.product_id, who=run_id)
+                            ledger.tasks.reported(
+                                event.task.id,
+                                event.product_id,
+                                who=run_id,
+                                quality=event.task.quality,
+                            )
         ledger.workers.end(worker)
         return events
 

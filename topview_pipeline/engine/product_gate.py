@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.canary import Canaries, recipe_of, shared_stages
-from topview_pipeline.engine.check import verdict_of
+from topview_pipeline.engine.check import measured
 from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.events import HoldReason, ProductHeldError, Warned
 from topview_pipeline.engine.gate import ReviewRules
@@ -21,7 +21,7 @@ from topview_pipeline.engine.scene_judge import (
     judged,
     without_judge,
 )
-from topview_pipeline.ledger import Task, TaskState
+from topview_pipeline.ledger import Review, Task, TaskState
 from topview_pipeline.media import Verdict
 from topview_pipeline.stages import PreconditionError, Stage, WorkItem, data_version, images_of
 from topview_pipeline.stages.cut_out import CUT_OUT_FILE
@@ -86,10 +86,10 @@ class ProductGate:
             self._recipes[stage.key] = recipe
         return self._recipes[stage.key]
 
-    async def pass_(self, item: WorkItem, before: Task | None) -> None:
+    async def pass_(self, item: WorkItem, before: Task | None, review: Review) -> None:
         """Raise ProductHeldError where no new task may be made: of the result before, or yet."""
         if before is not None:
-            self._check_reviewed(item, before)
+            self._check_reviewed(item, before, review)
         stage, canaries = item.stage, self._turns.canaries
         recipe = await self.recipe(stage)
         if recipe is None or not canaries.holds(self._product):
@@ -121,15 +121,16 @@ class ProductGate:
             return task
         stage = context.by_key[task.stage]
         with context.activity.busy():
-            verdict: Verdict = await context.offload(
-                verdict_of, stage, task, context.ledger, context.store
-            )
+            verdict: Verdict
+            verdict, quality = await context.offload(measured, stage, task, context.store)
             is_open = not is_judged(verdict) and task.id not in self._turns.unjudged
             if context.judge is not None and stage.is_reviewed and is_open:
                 verdict = await self._judged(context.judge, task, before, verdict)
-                context.ledger.tasks.measured(task.id, verdict.to_json())
+                quality = verdict.to_json()
+                context.ledger.tasks.measured(task.id, quality)
         context.activity.progress()
-        return replace(task, quality=verdict.to_json())
+        # A verdict that does not last says no version: it is measured again.
+        return replace(task, quality=quality or {**verdict.to_json(), "version": None})
 
     def wants_verdict(self, stage: Stage, later: int) -> bool:
         """A result is measured here, not where it is reported: more is made of it, or judged."""
@@ -172,13 +173,13 @@ class ProductGate:
                 context.emit(Warned(f"{what}asked again in this run: its scenes are not measured"))
         return found
 
-    def _check_reviewed(self, item: WorkItem, before: Task) -> None:
+    def _check_reviewed(self, item: WorkItem, before: Task, review: Review) -> None:
         context = self._context
         needed = self._turns.rules.needed(
             self._product,
             context.by_key[before.stage],
             before.quality,
-            context.ledger.reviews.of(self._product.product_id, before.fingerprint),
+            review,
             None if item.chosen is None else item.chosen.number,
         )
         if needed is not None:

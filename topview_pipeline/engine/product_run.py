@@ -45,6 +45,7 @@ from topview_pipeline.engine.upload import Uploader, without_dead_ids
 from topview_pipeline.ledger import (
     NO_REVIEW,
     AlreadyLive,
+    Decided,
     IllegalMove,
     NoSlot,
     OverLimit,
@@ -114,7 +115,7 @@ class ProductRun:
         self._product_id = work.product.product_id
         self._results: dict[str, Task] = {}
         self._review = NO_REVIEW
-        """Of the result that the work item is made from."""
+        """A person's word on the result that the work item is made from."""
         self._inputs = ProductInputs(
             work.product, context.reader, context.proofs, context.config.when_no_face
         )
@@ -173,10 +174,15 @@ class ProductRun:
 
     async def _make(self, stage: Stage) -> None:
         """Get one stage's result into the store, step by step as `decide` says."""
+        self._review = NO_REVIEW
         item = await self._item(stage)
         queued_at = self._context.clock()
         while True:
-            of_work = self._context.ledger.tasks.of_work(item.work)
+            of_work, review = self._context.ledger.tasks.to_decide(item.work, self._made_of(stage))
+            if review != self._review:
+                self._review = review
+                item = await self._item(stage)
+                continue
             self._seen = max((row.id for row in of_work), default=0)
             self._check_wanted(item, of_work)
             generation = self._generation(stage, of_work)
@@ -185,14 +191,12 @@ class ProductRun:
             if decision.action is Action.REUSE and decision.row is not None:
                 task: Task | None = decision.row
             elif decision.action is Action.SUBMIT:
-                if self._is_decided_since(stage):
-                    item = await self._item(stage)
-                    continue
                 known = {row.topview_task_id for row in of_work}
                 if await self._take_from_store(item, generation, known):
                     continue
                 self._check_guarded(stage)
-                await self._gate.pass_(item, self._results.get(stage.upstream or ""))
+                before = self._results.get(stage.upstream or "")
+                await self._gate.pass_(item, before, self._review)
                 task = await self._submit(item, generation, decision.attempt, queued_at)
             else:
                 task = await self._follow(decision)
@@ -212,9 +216,8 @@ class ProductRun:
         with self._context.activity.asking():
             inputs = await self._inputs.of(stage)
         self._context.activity.progress()
-        upstream, choice = None, None
+        upstream = None
         if stage.upstream is not None:
-            ledger = self._context.ledger
             task = self._before(stage)
             if task is not None:
                 before = self._before(self._context.by_key[stage.upstream])
@@ -226,14 +229,12 @@ class ProductRun:
                     task.quality,
                 )
                 self._results[stage.upstream] = task
-                self._review = ledger.reviews.of(self._product_id, task.fingerprint)
-                choice = self._review.image
         item = stage.item(
             product,
             inputs,
             upstream,
             account=self._context.ledger.account,
-            choice=choice,
+            choice=self._review.image,
             when_no_face=self._context.config.when_no_face,
         )
         self._observe(stage, item.inputs)
@@ -247,12 +248,10 @@ class ProductRun:
         made = self._results.get(stage.upstream)
         return made or self._context.ledger.tasks.last_made(self._product_id, stage.upstream)
 
-    def _is_decided_since(self, stage: Stage) -> bool:
-        """A person decided about the result before after the work item was made of it."""
+    def _made_of(self, stage: Stage) -> tuple[str, str] | None:
+        """The product and the fingerprint of the result that the work item is made from."""
         task = self._results.get(stage.upstream or "")
-        if task is None:
-            return False
-        return self._context.ledger.reviews.of(self._product_id, task.fingerprint) != self._review
+        return None if task is None else (self._product_id, task.fingerprint)
 
     def _observe(self, stage: Stage, inputs: Inputs) -> None:
         """Report the version before anything is made from it."""
@@ -536,7 +535,7 @@ class ProductRun:
             request = stage.request(item, ids.by_role)
             reservation = await self._reservation(item, request, generation, attempt, queued_at)
             answer = await self._parts.slots.reserve(self.chain, reservation)
-        if isinstance(answer, (AlreadyLive, NoSlot)):
+        if isinstance(answer, (AlreadyLive, Decided, NoSlot)):
             return Sent.DECIDE
         if isinstance(answer, OverLimit):
             raise _over(answer)
@@ -546,9 +545,6 @@ class ProductRun:
         except BaseException:
             self._parts.slots.void_unsent(answer.task)
             raise
-        if self._is_decided_since(stage):
-            self._parts.slots.void_unsent(answer.task, "a person decided before the POST")
-            return Sent.DECIDE
         ids_of_ours = () if is_last else (*ids.ours, *stage.provider_ids(item))
         sent = await self._parts.submitter.send(answer.task, stage, request, ids_of_ours)
         if sent is Sent.UPSTREAM_GONE:
@@ -560,6 +556,7 @@ class ProductRun:
     ) -> Reservation:
         context, stage = self._context, item.stage
         run, retry = context.run, self._work.retry_of
+        made_of = self._results.get(stage.upstream or "")
         seconds = await self._inputs.recorded(stage)
         if seconds is None:
             seconds = stage.speech_seconds(self._work.product)
@@ -582,6 +579,7 @@ class ProductRun:
             deadline_seconds=context.deadline(stage),
             seen=self._seen,
             recipe=await self._gate.recipe(stage),
+            made_of=None if made_of is None else (made_of.fingerprint, self._review),
         )
 
     # How it ends.

@@ -132,8 +132,9 @@ class Slots:
         if isinstance(reserved, Reserved):
             self.void_unsent(reserved.task)
 
-    def void_unsent(self, task: Task, why: str = "the run was stopped before the POST") -> None:
+    def void_unsent(self, task: Task) -> None:
         """Give back a reserved row that will not be sent."""
+        why = "the run was stopped before the POST"
         with contextlib.suppress(IllegalMove):  # moved meanwhile
             self._context.ledger.tasks.void(task.id, why=why, who=self._context.worker)
         self._context.activity.changed.set()

@@ -8,17 +8,20 @@ from topview_pipeline.ledger.catalogue_state import LIVING_SECONDS, NameTaken
 from topview_pipeline.ledger.database import LedgerError, LedgerUnavailable, LedgerVersion
 from topview_pipeline.ledger.history import TaskEvent
 from topview_pipeline.ledger.ledger import Ledger, account_id
-from topview_pipeline.ledger.reviews import NO_REVIEW, Review, ReviewDecision
 from topview_pipeline.ledger.task_row import (
     LIVE,
     MOVES,
+    NO_REVIEW,
     AlreadyLive,
+    Decided,
     NoSlot,
     OverLimit,
     Priced,
     Reservation,
     ReserveAnswer,
     Reserved,
+    Review,
+    ReviewDecision,
     Task,
     TaskGlance,
     TaskState,
@@ -37,6 +40,7 @@ __all__ = [
     "MOVES",
     "NO_REVIEW",
     "AlreadyLive",
+    "Decided",
     "IllegalMove",
     "Ledger",
     "LedgerError",

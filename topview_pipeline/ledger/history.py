@@ -201,7 +201,7 @@ class History:
         """Seconds from submit until done, of the stage's latest tasks whose end was watched."""
         took = task.c.succeeded_at - task.c.pending_at
         which = task.c.account == self._account, task.c.stage == stage, took.is_not(None)
-        query = sa.select(took.label("seconds")).where(*which, ~_seen_late())
+        query = sa.select(took.label("seconds")).where(*which, ~seen_late())
         rows = self._db.rows(query.order_by(task.c.id.desc()).limit(_NEWEST))
         return [row.seconds for row in rows]
 
@@ -226,19 +226,17 @@ class History:
         )
         return CostSeen(*self._db.rows(query)[0])
 
-    def with_unknown_duration(self, task_ids: Collection[int] | None = None) -> frozenset[int]:
-        """Rows, of these or all, whose end may have been seen long after it: how long is unknown.
+    def with_unknown_duration(self) -> frozenset[int]:
+        """The rows whose end may have been seen long after it: how long they took is unknown.
 
         They changed workers before they were stored, so nobody watched them for a while; or they
         were healed from the store.
         """
-        query = sa.select(task.c.id).where(task.c.account == self._account, _seen_late())
-        if task_ids is not None:
-            query = query.where(task.c.id.in_(task_ids))
+        query = sa.select(task.c.id).where(task.c.account == self._account, seen_late())
         return frozenset(row.id for row in self._db.rows(query))
 
 
-def _seen_late() -> sa.ColumnElement[bool]:
+def seen_late() -> sa.ColumnElement[bool]:
     """The condition of `History.with_unknown_duration`."""
     on_its_way = sa.or_(task.c.stored_at.is_(None), task_event.c.at <= task.c.stored_at)
     adopted = sa.and_(task_event.c.what == "adopted", on_its_way)

@@ -12,10 +12,12 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.budget import over_limit
 from topview_pipeline.ledger.history import append_event
+from topview_pipeline.ledger.reviews import review_of
 from topview_pipeline.ledger.schema import task, worker
 from topview_pipeline.ledger.task_row import (
     LIVE,
     AlreadyLive,
+    Decided,
     NoSlot,
     Reservation,
     ReserveAnswer,
@@ -47,6 +49,11 @@ def reserve(
         live = _newer_id(connection, account, wanted.work, wanted.seen)
     if live is not None:
         return AlreadyLive(live)
+    if wanted.made_of is not None:
+        fingerprint, review = wanted.made_of
+        key = wanted.product_id, fingerprint
+        if review_of(connection, account, pipeline, key) != review:
+            return Decided()
     over = over_limit(connection, account, wanted, credits_a_day, now)
     if over is not None:
         return over
@@ -60,7 +67,7 @@ def reserve(
     values["reserved_at"] = now
     values["deadline_at"] = now + values.pop("deadline_seconds")
     source = values.pop("estimate_source")
-    del values["seen"]
+    del values["seen"], values["made_of"]
     recipe = values.pop("recipe")
     row = insert_task(connection, account, values)
     detail = {"run": wanted.run_id, "estimate": wanted.estimate, "estimate_source": source}

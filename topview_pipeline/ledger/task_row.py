@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple
 
+ReviewDecision = Literal["approved", "rejected", "again"]
+
 
 class TaskState(str, Enum):
     """State of one attempt at a work item. A retry is a new row."""
@@ -115,6 +117,22 @@ class Task:
     quality: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Review:
+    """A person's word on one result of a product.
+
+    Attributes:
+        image: the preferred one of several, from 1.
+        decision: approved and rejected are the gate's; again asks for the next generation.
+    """
+
+    image: int | None = None
+    decision: ReviewDecision | None = None
+
+
+NO_REVIEW: Final = Review()
+
+
 class Tried(NamedTuple):
     """A paid task and its recipe, by which others wait for it.
 
@@ -186,6 +204,8 @@ class Reservation(Priced):
         deadline_seconds: the longest that Topview may take for it.
         seen: the newest row of the work that the decision to submit knew; 0 without one.
         recipe: what it shares with other products' tasks; kept with the event.
+        made_of: fingerprint of the result that goes in, and a person's decision about that as it
+            was when the request was made; None: it is made of no result.
     """
 
     product_id: str
@@ -202,6 +222,7 @@ class Reservation(Priced):
     deadline_seconds: float
     seen: int | None = None
     recipe: str | None = None
+    made_of: tuple[str, Review] | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +237,11 @@ class AlreadyLive:
     """There is a live row of this fingerprint, or a newer one of its work: decide again."""
 
     task_id: int
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A person decided about the result that it would be made of: decide again."""
 
 
 @dataclass(frozen=True)
@@ -241,4 +267,4 @@ class OverLimit:
     fix: str | None = None
 
 
-ReserveAnswer = Reserved | AlreadyLive | NoSlot | OverLimit
+ReserveAnswer = Reserved | AlreadyLive | Decided | NoSlot | OverLimit

@@ -19,14 +19,17 @@ from sqlalchemy.exc import IntegrityError
 
 from topview_pipeline.ledger.catalogue_state import is_forsaken
 from topview_pipeline.ledger.database import Database, LedgerError
-from topview_pipeline.ledger.history import append_event
+from topview_pipeline.ledger.history import append_event, seen_late
 from topview_pipeline.ledger.reserve import insert_task, live_id, reserve, slots_taken
+from topview_pipeline.ledger.reviews import Key, review_of
 from topview_pipeline.ledger.schema import portions, task, task_event, task_of
 from topview_pipeline.ledger.task_row import (
     LIVE,
     MOVES,
+    NO_REVIEW,
     Reservation,
     ReserveAnswer,
+    Review,
     Task,
     TaskGlance,
     TaskState,
@@ -83,6 +86,31 @@ class Tasks:
     def of_work(self, work: str) -> list[Task]:
         """All rows of a work item, of all its generations."""
         return self._select(task.c.work == work)
+
+    def to_decide(self, work: str, made_of: Key | None) -> tuple[list[Task], Review]:
+        """`of_work`, and the decision about the result that goes in, in one look.
+
+        Args:
+            made_of: the product and that result's fingerprint; None: none goes in.
+        """
+        with self._db.read() as connection:
+            review = NO_REVIEW
+            if made_of is not None:
+                review = review_of(connection, self._account, self._pipeline, made_of)
+            return self._read(connection, task.c.work == work), review
+
+    def to_report(
+        self, task_id: int, product_id: str, upstream: str | None
+    ) -> tuple[Task, bool, Task | None]:
+        """The row, if its duration is unknown, and the row of the stage before, in one look."""
+        with self._db.read() as connection:
+            row, before = self._get(connection, task_id), None
+            if upstream is not None:
+                before = self._last_made(connection, product_id, upstream)
+            is_late = connection.scalar(
+                sa.select(task.c.id).where(task.c.id == task_id, seen_late())
+            )
+            return row, is_late is not None, before
 
     def in_state(self, states: Collection[TaskState]) -> list[Task]:
         """The pipeline's rows in one of these states."""
@@ -182,10 +210,8 @@ class Tasks:
         The last one reported for them whose files are in the store (or are fetched again); another
         product, or pipeline, may have paid for it.
         """
-        of_product = task_event.c.product_id == product_id, task.c.stage == stage
-        reports = self._reports([task], *of_product, task.c.state.in_(_MADE))
-        rows = self._db.rows(reports.order_by(task_event.c.id.desc()).limit(1))
-        return task_of(rows[0]) if rows else None
+        with self._db.read() as connection:
+            return self._last_made(connection, product_id, stage)
 
     def last_made_ids(self) -> dict[tuple[str, str], int]:
         """The number of the row that `last_made` gives, of every (product, stage)."""
@@ -421,17 +447,24 @@ class Tasks:
         with self._db.write() as connection:
             connection.execute(_update(task_id), {"quality": dict(quality)})
 
-    def reported(self, task_id: int, product_id: str, *, who: str) -> None:
+    def reported(
+        self, task_id: int, product_id: str, *, who: str, quality: Json | None = None
+    ) -> None:
         """Dagster has an event by which this product's stage stands on this row.
 
         From the first time on a row of the pipeline is no longer in work; another pipeline's waits
-        for an event of its own. Reporting the same again, without an
-        attempt since, writes nothing: a nightly run over finished products grows no ledger.
+        for an event of its own. Reporting the same again, without an attempt since, writes no
+        event: a nightly run over finished products grows no ledger.
+
+        Args:
+            quality: as `measured` takes it, where it is new.
         """
         with self._db.write(lock=self._account) as connection:
             row, now = self._get(connection, task_id), self._db.now(connection)
             if row.reported_at is None and row.pipeline == self._pipeline:
                 connection.execute(_update(task_id), {"reported_at": now, "worker": None})
+            if quality is not None and quality != row.quality:
+                connection.execute(_update(task_id), {"quality": dict(quality)})
             newest = sa.func.max(task_event.c.id)
             of_stage = task.c.stage == row.stage
             reports = self._reports([newest], task_event.c.product_id == product_id, of_stage)
@@ -473,6 +506,12 @@ class Tasks:
         if not found:
             raise LedgerError("the ledger has no such row of this account", f"task row {task_id}")
         return found[0]
+
+    def _last_made(self, connection: sa.Connection, product_id: str, stage: str) -> Task | None:
+        of_product = task_event.c.product_id == product_id, task.c.stage == stage
+        reports = self._reports([task], *of_product, task.c.state.in_(_MADE))
+        row = connection.execute(reports.order_by(task_event.c.id.desc()).limit(1)).first()
+        return None if row is None else task_of(row)
 
     def _select(self, *which: sa.ColumnElement[bool]) -> list[Task]:
         with self._db.read() as connection:
