@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.events import Event, Made, Warned
@@ -20,6 +22,9 @@ from topview_pipeline.settings import Gate, PipelineConfig
 from topview_pipeline.stages import STAGES, ProofLists, Stage
 from topview_pipeline.store import Store
 from topview_pipeline.topview.client import TopviewClient
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,7 @@ class Context:
         ticks: seconds of a monotonic clock.
         offload: runs a blocking call elsewhere.
         apart: likewise, and one that hangs keeps no thread of the others'.
+        beside: likewise for calls of the ledger; None: called in place.
         stopping: nothing new is submitted any more.
     """
 
@@ -182,6 +188,7 @@ class Context:
     ticks: Callable[[], float] = time.monotonic
     offload: Offload = asyncio.to_thread
     apart: Offload = in_thread
+    beside: Offload | None = None
     judge: Judge | None = None
     stopping: bool = False
 
@@ -209,6 +216,27 @@ class Context:
         }
         self._reported: set[int] = set()
         self._costs: dict[tuple[str, str | None], CostSeen] = {}
+
+    async def in_ledger(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """Call the ledger. A server that is milliseconds away does not hold up the loop.
+
+        Nothing cuts a call off: a cancellation comes at what the caller awaits next, as it does
+        where the call is in place.
+        """
+        if self.beside is None:
+            return call(*given, **named)
+        asked: asyncio.Future[R] = asyncio.ensure_future(
+            self.beside(partial(call, *given, **named))
+        )
+        current, cancelled = asyncio.current_task(), False
+        while not asked.done():
+            try:
+                await asyncio.wait({asked})
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled and current is not None:
+            current.cancel()
+        return asked.result()
 
     def emit(self, event: Event) -> None:
         """Report an event."""

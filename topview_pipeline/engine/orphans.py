@@ -47,12 +47,13 @@ class Orphans:
         self._ended = ended
         self.running: set[asyncio.Task[None]] = set()
 
-    def take(self, rows: Iterable[Task]) -> None:
+    async def take(self, rows: Iterable[Task]) -> None:
         """Adopt these rows, but for those that a living worker has."""
         for row in rows:
             if self._poller.is_polling(row.id) or self._wants(row):
                 continue
-            mine = self._context.ledger.tasks.adopt(row.id, worker=self._context.worker)
+            adopt = self._context.ledger.tasks.adopt
+            mine = await self._context.in_ledger(adopt, row.id, worker=self._context.worker)
             if mine is None:
                 continue
             orphan = asyncio.create_task(self._bring_home(mine))
@@ -70,8 +71,9 @@ class Orphans:
         while True:
             await self._slots.short.wait()
             self._slots.short.clear()
-            self.settle_lost()
-            self.take(self._context.ledger.tasks.left_pending())
+            await self._context.in_ledger(self.settle_lost)
+            left = self._context.ledger.tasks.left_pending
+            await self.take(await self._context.in_ledger(left))
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _orphan_ended(self, orphan: asyncio.Task[None]) -> None:

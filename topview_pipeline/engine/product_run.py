@@ -178,7 +178,9 @@ class ProductRun:
         item = await self._item(stage)
         queued_at = self._context.clock()
         while True:
-            of_work, review = self._context.ledger.tasks.to_decide(item.work, self._made_of(stage))
+            of_work, review = await self._context.in_ledger(
+                self._context.ledger.tasks.to_decide, item.work, self._made_of(stage)
+            )
             if review != self._review:
                 self._review = review
                 item = await self._item(stage)
@@ -374,7 +376,7 @@ class ProductRun:
                 continue
             if record is None or record.topview_task_id in known:
                 return found
-            context.ledger.tasks.heal(row_of(record))
+            await context.in_ledger(context.ledger.tasks.heal, row_of(record))
             found = True
 
     # From a decision to a row.
@@ -387,7 +389,7 @@ class ProductRun:
         tasks, worker = self._context.ledger.tasks, self._context.worker
         if action in (Action.POLL, Action.DOWNLOAD, Action.ASK):
             ask_now = not self._parts.poller.is_polling(row.id) and row.worker != worker
-            mine = tasks.adopt(row.id, worker=worker)
+            mine = await self._context.in_ledger(tasks.adopt, row.id, worker=worker)
             if mine is None or mine.state is not row.state:
                 await self._wait_for_other_worker()
                 return None
@@ -395,11 +397,11 @@ class ProductRun:
         if action is Action.WAIT:
             await self._wait_for_other_worker()
         elif action is Action.LOST:
-            tasks.mark_lost(row, who=worker)
+            await self._context.in_ledger(tasks.mark_lost, row, who=worker)
         elif action is Action.VOID:
             with contextlib.suppress(IllegalMove):
                 why = "free, and past its deadline without an answer"
-                tasks.void(row.id, why=why, who=worker)
+                await self._context.in_ledger(tasks.void, row.id, why=why, who=worker)
         elif action is Action.HOLD_RETRY:
             await self._wait_for_retry(decision, row)
         elif not (action is Action.HOLD_UNKNOWN and await self._parts.looks.is_settled(row)):
@@ -543,12 +545,12 @@ class ProductRun:
             self._check_not_stopped()
             self._parts.gate.check()
         except BaseException:
-            self._parts.slots.void_unsent(answer.task)
+            await self._parts.slots.void_unsent(answer.task)
             raise
         ids_of_ours = () if is_last else (*ids.ours, *stage.provider_ids(item))
         sent = await self._parts.submitter.send(answer.task, stage, request, ids_of_ours)
         if sent is Sent.UPSTREAM_GONE:
-            self._parts.uploader.forget(ids)
+            await self._parts.uploader.forget(ids)
         return sent
 
     async def _reservation(

@@ -63,12 +63,13 @@ class Uploader:
                 ours[file_id] = needed
         return FileIds(by_role, ours)
 
-    def forget(self, ids: FileIds) -> None:
+    async def forget(self, ids: FileIds) -> None:
         """Topview says that an id is gone: none of those that we can make again is used again."""
         for file_id, needed in ids.ours.items():
             if needed.sha256 is not None:
                 self._known.pop(needed.sha256, None)
-                self._context.ledger.uploads.forget(needed.sha256, file_id=file_id)
+                forget = self._context.ledger.uploads.forget
+                await self._context.in_ledger(forget, needed.sha256, file_id=file_id)
 
     async def _id_of(self, needed: FileNeeded) -> str:
         if needed.given is not None:
@@ -80,14 +81,17 @@ class Uploader:
             )
         lock = self._locks.setdefault(needed.sha256, asyncio.Lock())
         async with lock:
-            known = self._known.get(needed.sha256) or self._context.ledger.uploads.find(
-                needed.sha256
-            )
+            uploads = self._context.ledger.uploads
+            known = self._known.get(needed.sha256)
+            if known is None:
+                known = await self._context.in_ledger(uploads.find, needed.sha256)
             if known is None:
                 with self._context.activity.busy():
                     content = await self._content(needed)
                 known = await self._upload(needed, content)
-                self._context.ledger.uploads.remember(needed.sha256, known, format=content.format)
+                await self._context.in_ledger(
+                    uploads.remember, needed.sha256, known, format=content.format
+                )
                 self._context.activity.progress()
             self._known[needed.sha256] = known
             return known

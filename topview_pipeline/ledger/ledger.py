@@ -81,6 +81,11 @@ class Ledger:
         """The ledger's address, without a password."""
         return self._database.where
 
+    @property
+    def is_remote(self) -> bool:
+        """A server is asked, which may take milliseconds."""
+        return self._database.is_remote
+
     def now(self) -> float:
         """The ledger's clock, in seconds since the epoch."""
         return self._database.now()
