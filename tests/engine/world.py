@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import io
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +286,7 @@ class World:
         run_canary: int | None = None,
         judge: Judge | None = None,
         occasion: str | None = None,
+        ledger_seconds: float = 0.0,
         **changes: Any,
     ) -> list[Outcome]:
         """One run.
@@ -298,6 +300,7 @@ class World:
             run_gate, run_canary: the run's own.
             judge: of scenes.
             occasion: see `RunInfo`.
+            ledger_seconds: that the ledger's server takes to answer; it acts half-way.
             changes: of the configuration.
         """
         self.runs += 1
@@ -331,6 +334,7 @@ class World:
                 offload=inline,
                 apart=inline,
                 submit_seconds=client.timeouts.submit_total,
+                beside=partial(_answered_late, ledger_seconds) if ledger_seconds else None,
             )
             engine = Engine(context)
             if stop_after is not None:
@@ -420,6 +424,14 @@ def client_of(server: Any, *, uid: str, api_key: str) -> TopviewClient:
     return TopviewClient(
         base_url=BASE_URL, uid=uid, api_key=api_key, transport=transport, media_transport=transport
     )
+
+
+async def _answered_late(seconds: float, call: Callable[[], Any]) -> Any:
+    await asyncio.sleep(seconds / 2)
+    try:
+        return call()
+    finally:
+        await asyncio.sleep(seconds / 2)
 
 
 async def _each(works: Iterable[ProductWork]) -> AsyncIterator[ProductWork]:

@@ -81,7 +81,9 @@ def test_a_row_keeps_what_each_move_says(ledger: Ledger, clock: Clock) -> None:
     stored = MOVES["stored"](ledger, row.id)
     assert (stored.stored_at, stored.artifacts) == (clock.now, [{"name": "x"}])
     assert stored.worker == "me", "it is in work until Dagster has the event"
-    ledger.tasks.measured(row.id, {"sharp": True})
+    ledger.tasks.measured(row.id, {"sharp": False})
+    assert ledger.tasks.get(row.id).quality == {"sharp": False}
+    ledger.tasks.reported(row.id, "a", who="me", quality={"sharp": True})
     assert ledger.tasks.get(row.id).quality == {"sharp": True}
     MOVES["file_gone"](ledger, row.id)
     assert MOVES["stored"](ledger, row.id).quality is None, "the new file was not measured"

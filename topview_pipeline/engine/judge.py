@@ -189,8 +189,14 @@ class _Judge:
                 self._claims.setdefault(candidate.topview_task_id, set()).add(row.id)
                 if self._is_in_window(candidate, row):
                     in_window.setdefault(candidate.topview_task_id, set()).add(row.id)
-        # A charge that only one row can have been created for is that row's.
-        self._owners = {id_: rows for id_, rows in in_window.items() if len(rows) == 1}
+        self._owners: dict[str, set[int]] = {}
+        # A charge that only one row can have been created for is that row's. On an account of ours
+        # alone no other one is, and so rows and charges in their order leave one assignment.
+        while alone := {id_: rows for id_, rows in in_window.items() if len(rows) == 1}:
+            self._owners |= alone
+            owned = Counter(row for rows in alone.values() for row in rows)
+            served = {row for row, charges in owned.items() if charges == 1 and rules.exclusive}
+            in_window = {id_: in_window[id_] - served for id_ in in_window.keys() - alone}
         self._claims |= self._owners
 
     def finding(self, row: Task) -> Finding:

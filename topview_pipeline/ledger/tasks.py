@@ -514,12 +514,14 @@ class Tasks:
         return None if row is None else task_of(row)
 
     def _select(self, *which: sa.ColumnElement[bool]) -> list[Task]:
-        with self._db.read() as connection:
-            return self._read(connection, *which)
+        return list(map(task_of, self._db.rows(self._query(*which))))
 
     def _read(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Task]:
-        query = sa.select(task).where(task.c.account == self._account, *which)
-        return [task_of(row) for row in connection.execute(query.order_by(task.c.id))]
+        return list(map(task_of, connection.execute(self._query(*which))))
+
+    def _query(self, *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        mine = task.c.account == self._account
+        return sa.select(task).where(mine, *which).order_by(task.c.id)
 
     def _glances(self, query: sa.Select[Any]) -> Iterator[TaskGlance]:
         shared: dict[str, str] = {}  # strings that many rows repeat are in memory once
