@@ -224,13 +224,13 @@ class World:
     def resume(self, products: Sequence[Product] = (), **options: Any) -> list[Outcome]:
         """The sensor's run: orphans, and failed tasks that are due again."""
         by_id = {one.product_id: one for one in products}
-        tasks = (options.get("ledger") or self.ledger).tasks
+        orphans = (options.get("ledger") or self.ledger).orphans
         works = [
             ProductWork(by_id[row.product_id], (row.stage,), retry_of=row)
-            for row in tasks.retries_due()
+            for row in orphans.retries_due()
             if row.product_id in by_id
         ]
-        return self.run((), works=works, orphans=tuple(tasks.orphans()), explicit=False, **options)
+        return self.run((), works=works, orphans=tuple(orphans.all()), explicit=False, **options)
 
     def break_ledger(self) -> None:
         """Another program has locked it: nothing can be written."""

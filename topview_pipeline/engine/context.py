@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -58,9 +59,9 @@ class ProductWork:
     Attributes:
         stages: their keys, in pipeline order.
         asked: all stages that the run was asked for, those included that are up to date: what
-            Topview forgot of them is made again. Empty: `stages`.
+            Topview forgot of them is remade. Empty: `stages`.
         force: make them again, though they exist; once per root run.
-        keep_made: hold a stage that was made and would be made again: the plan could not see that
+        keep_made: hold a stage that was made and would be remade: the plan could not see that
             its files changed, so no guard has passed it.
         retry_of: the failed attempt that the sensor's run tries again, with its generation, root
             run and limit.
@@ -95,10 +96,8 @@ class Activity:
 
     def __init__(self, ticks: Callable[[], float]) -> None:
         self._ticks = ticks
-        self._busy = 0
-        self._asking = 0
-        self._submitting = 0
         self._last = ticks()
+        self._under_way: Counter[str] = Counter()
         self.changed = asyncio.Event()
 
     def progress(self) -> None:
@@ -106,51 +105,41 @@ class Activity:
         self._last = self._ticks()
         self.changed.set()
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> AbstractContextManager[None]:
         """Uploading or downloading: cut off only by a stop."""
-        self._busy += 1
-        try:
-            yield
-        finally:
-            self._busy -= 1
-            self.changed.set()
+        return self._during("busy")
 
-    @contextmanager
-    def submitting(self) -> Iterator[None]:
+    def submitting(self) -> AbstractContextManager[None]:
         """A POST is under way, or its answer is being written down: never cut off."""
-        self._submitting += 1
-        try:
-            with self.busy():
-                yield
-        finally:
-            self._submitting -= 1
-            self.changed.set()
+        return self._during("busy", "submitting")
+
+    def asking(self) -> AbstractContextManager[None]:
+        """A question that can be asked again: it may be cut off."""
+        return self._during("asking")
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
-        """A question that can be asked again: it may be cut off."""
-        self._asking += 1
+    def _during(self, *what: str) -> Iterator[None]:
+        self._under_way.update(what)
         try:
             yield
         finally:
-            self._asking -= 1
+            self._under_way.subtract(what)
             self.changed.set()
 
     @property
     def is_busy(self) -> bool:
         """Something must be waited for."""
-        return self._busy > 0
+        return self._under_way["busy"] > 0
 
     @property
     def is_submitting(self) -> bool:
         """A submit is under way: a stop waits for it."""
-        return self._submitting > 0
+        return self._under_way["submitting"] > 0
 
     @property
     def is_asking(self) -> bool:
         """A query is under way: a stop may cancel it."""
-        return self._asking > 0
+        return self._under_way["asking"] > 0
 
     def idle_seconds(self) -> float:
         """Seconds since the last progress."""

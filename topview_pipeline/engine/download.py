@@ -82,7 +82,7 @@ class Downloader:
 
     Args:
         query: asks Topview for newly signed URLs.
-        is_denied: tells whether Topview's last answer was that it does not know the task.
+        is_denied: True if Topview's last answer was that it does not know the task.
     """
 
     def __init__(self, context: Context, query: Query, is_denied: Callable[[Task], bool]) -> None:
@@ -200,7 +200,7 @@ class Downloader:
                     raise StoreError(
                         f"a download cannot be written ({error})",
                         str(path.parent),
-                        "Make room on the disk; the download goes on by itself.",
+                        "Make room on the disk; the download continues then.",
                     ) from error
                 artifact: Artifact = await context.offload(
                     lambda: context.store.keep(

@@ -6,8 +6,7 @@ Every POST ends in a move of its row; the class of the error decides which.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, Final
 
@@ -227,30 +226,25 @@ class Submitter:
         return Sent.DECIDE
 
     async def _reject(self, task: Task, error: Rejected) -> None:
-        try:
-            await self._context.in_ledger(
-                self._context.ledger.tasks.failed,
-                task.id,
-                code=error.code,
-                message=str(error),
-                retryable=False,
-                not_before=None,
-                who=self._context.worker,
-            )
-        except IllegalMove:
+        failed, why = self._context.ledger.tasks.failed, str(error)
+        more = {"code": error.code, "retryable": False, "not_before": None}
+        if not await self._end(failed, task, message=why, **more):
             # Taken for unknown meanwhile, as it was as old as a submit can be. It was refused all
             # the same: void, it is sent once more and refused once more.
             await self._void(task, error)
-        self._slots.freed()
 
     async def _void(self, task: Task, error: SubmitError) -> None:
-        with contextlib.suppress(IllegalMove):  # a person moved it meanwhile
-            void = self._context.ledger.tasks.void
-            await self._context.in_ledger(void, task.id, why=str(error), who=self._context.worker)
-        self._slots.freed()
+        await self._end(self._context.ledger.tasks.void, task, why=str(error))
 
     async def _unknown(self, task: Task, why: str) -> None:
-        with contextlib.suppress(IllegalMove):  # taken for unknown already
-            unknown = self._context.ledger.tasks.unknown
-            await self._context.in_ledger(unknown, task.id, why=why, who=self._context.worker)
-        self._slots.freed()
+        await self._end(self._context.ledger.tasks.unknown, task, why=why)
+
+    async def _end(self, move: Callable[..., Task], task: Task, **values: Any) -> bool:
+        """Move a row that got no task; False if somebody else moved it meanwhile."""
+        try:
+            await self._context.in_ledger(move, task.id, who=self._context.worker, **values)
+        except IllegalMove:
+            return False
+        finally:
+            self._slots.freed()
+        return True

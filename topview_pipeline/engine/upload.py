@@ -30,7 +30,7 @@ class FileIds:
 
     Attributes:
         by_role: as the stage's request takes them.
-        ours: by id, the files whose bytes we have: these ids can be made again if they are dead.
+        ours: by id, the files whose bytes we have: new ids can be had if these are dead.
     """
 
     by_role: Mapping[str, str]

@@ -112,7 +112,7 @@ class Database:
             yield connection.execution_options(**options)
 
     def rows(self, query: sa.Executable) -> Sequence[Any]:
-        """All rows of one query, which is one look by itself: a server is asked once for it."""
+        """All rows of one query, in one round trip to a server."""
         with self.read(_ONE[self.engine.dialect.name]) as connection:
             return connection.execute(query).all()
 
@@ -123,7 +123,7 @@ class Database:
     def now(self, connection: sa.Connection | None = None) -> float:
         """The database's time: seconds since the epoch, the same for all that use it.
 
-        For SQLite that is this machine's; PostgreSQL's goes on within a transaction.
+        For SQLite that is this machine's; PostgreSQL's moves on within a transaction.
         """
         if self._clock is not None:
             return self._clock()

@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.catalogue_state import is_forsaken
-from topview_pipeline.ledger.database import Database
+from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.schema import (
     catalogue_product,
     review,
@@ -59,13 +59,8 @@ def append_event(
     connection.execute(task_event.insert(), subject | event)
 
 
-class History:
+class History(Part):
     """Looks back at the tasks of one account; `page` at those of one pipeline."""
-
-    def __init__(self, database: Database, account: str, pipeline: str) -> None:
-        self._db = database
-        self._account = account
-        self._pipeline = pipeline
 
     def states(self) -> dict[tuple[str, str, str], int]:
         """How many tasks of the account there are by pipeline, stage and state."""

@@ -14,6 +14,7 @@ from topview_pipeline.ledger.catalogue_state import CatalogueState
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.hashes import FileHashTable
 from topview_pipeline.ledger.history import History, append_event
+from topview_pipeline.ledger.orphans import Orphans
 from topview_pipeline.ledger.retired import Retired
 from topview_pipeline.ledger.reviews import Reviews
 from topview_pipeline.ledger.schema import account, task, task_event
@@ -38,7 +39,7 @@ class Ledger:
     """The tasks of one account, and what belongs to them, as one of its pipelines sees them.
 
     Work, slots, credits and uploads are the account's: what is identical is paid once. Products,
-    what they stand on, their troubles and people's reviews are the pipeline's.
+    the results they use, their troubles and people's reviews are the pipeline's.
     """
 
     def __init__(
@@ -64,16 +65,18 @@ class Ledger:
         self._database = Database(url, clock=clock, migrate=migrate)
         self.account = account_id(base_url, uid)
         self.pipeline = pipeline
-        self.tasks = Tasks(self._database, self.account, pipeline)
-        self.workers = Workers(self._database, self.account, pipeline)
-        self.budget = Budget(self._database, self.account)
-        self.unknowns = Unknowns(self._database, self.account, self.tasks)
-        self.uploads = Uploads(self._database, self.account)
+        of = self._database, self.account, pipeline
+        self.tasks = Tasks(*of)
+        self.orphans = Orphans(*of)
+        self.unknowns = Unknowns(*of)
+        self.workers = Workers(*of)
+        self.budget = Budget(*of)
+        self.uploads = Uploads(*of)
         self.hashes = FileHashTable(self._database)
-        self.catalogue = CatalogueState(self._database, self.account, pipeline)
-        self.reviews = Reviews(self._database, self.account, pipeline)
-        self.retired = Retired(self._database, self.account, pipeline)
-        self.history = History(self._database, self.account, pipeline)
+        self.catalogue = CatalogueState(*of)
+        self.reviews = Reviews(*of)
+        self.retired = Retired(*of)
+        self.history = History(*of)
         self._register(base_url, uid)
 
     @property

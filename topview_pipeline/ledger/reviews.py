@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database, upsert
+from topview_pipeline.ledger.database import upsert
 from topview_pipeline.ledger.history import append_event
+from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.schema import portions, review, task
 from topview_pipeline.ledger.task_row import NO_REVIEW, Review, TaskState
 
@@ -19,14 +20,8 @@ Key = tuple[str, str]
 NO_REASONS: Final[Mapping[Key, str]] = MappingProxyType({})
 
 
-class Reviews:
+class Reviews(Part):
     """The decisions of one pipeline. A new result has another fingerprint, and none of them."""
-
-    def __init__(self, database: Database, account: str, pipeline: str) -> None:
-        self._db = database
-        self._account = account
-        self._mine = review.c.account == account, review.c.pipeline == pipeline
-        self._pipeline = pipeline
 
     def of(self, product_id: str, fingerprint: str) -> Review:
         """The decision about a result."""
@@ -35,7 +30,7 @@ class Reviews:
 
     def all(self) -> dict[Key, Review]:
         """Every decision."""
-        return _by_key(self._db.rows(sa.select(review).where(*self._mine)))
+        return _by_key(self._db.rows(self._mine))
 
     def choose(self, product_id: str, fingerprint: str, image: int, *, who: str, why: str) -> None:
         """Prefer an image, from 1, which approves of it."""
@@ -60,7 +55,7 @@ class Reviews:
             return
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
-            before = _by_key(connection.execute(sa.select(review).where(*self._mine)))
+            before = _by_key(connection.execute(self._mine))
             task_ids = dict(self._task_ids(connection, decisions))
             rows = []
             for key in sorted(decisions):
@@ -82,6 +77,11 @@ class Reviews:
                     product=(self._pipeline, product_id),
                 )
             upsert(connection, review, rows)
+
+    @property
+    def _mine(self) -> sa.Select[Any]:
+        of_pipeline = review.c.account == self._account, review.c.pipeline == self._pipeline
+        return sa.select(review).where(*of_pipeline)
 
     def _task_ids(
         self, connection: sa.Connection, decisions: Mapping[Key, Review]

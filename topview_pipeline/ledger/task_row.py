@@ -64,7 +64,7 @@ class Task:
     """A row as it was when it was read. Times in seconds since the epoch, by the ledger's clock.
 
     Attributes:
-        pipeline: whose product asked first; another pipeline's may stand on the row, too.
+        pipeline: whose product asked first; another pipeline's may use the row, too.
         work: hash of everything that shapes the output; `fingerprint` is that with the generation.
         attempt: from 1, among the rows of the fingerprint.
         worker: who works on the row now; None when nobody does.
@@ -154,7 +154,7 @@ class TaskGlance(NamedTuple):
     """The columns of a row that a decision needs, for plans over tens of thousands of rows.
 
     Attributes:
-        pipeline, product_id: that paid for it; in `Tasks.last_made_all` those that stand on it.
+        pipeline, product_id: that paid for it; in `Tasks.last_made_all` those that use it.
         result: of the stages whose results were asked for; None elsewhere.
         quality: likewise of the stages whose verdicts were asked for.
         inputs: only in `Tasks.last_made_all`; empty elsewhere.

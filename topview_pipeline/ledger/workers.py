@@ -1,6 +1,6 @@
 """Liveness: a worker is alive while its heartbeat is recent by the database's clock.
 
-The same rule on one machine and on many; no process is ever looked at.
+The same rule on one machine and on many; nobody asks for processes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database, upsert
+from topview_pipeline.ledger.database import upsert
+from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.schema import task, worker
 
 HEARTBEAT_SECONDS: Final = 10.0
@@ -17,16 +18,11 @@ HEARTBEAT_SECONDS: Final = 10.0
 DEAD_AFTER_SECONDS: Final = 30.0
 """Without a heartbeat for so long a worker counts as dead."""
 _FORGOTTEN_SECONDS: Final = 7 * 86_400.0
-"""So long the row of a worker that died says that its run did not end by itself."""
+"""So long the row of a worker that died says that its run did not end properly."""
 
 
-class Workers:
+class Workers(Part):
     """The engines at work on one account; those that are started here are one pipeline's."""
-
-    def __init__(self, database: Database, account: str, pipeline: str) -> None:
-        self._db = database
-        self._account = account
-        self._pipeline = pipeline
 
     def start(self, worker_id: str, *, run_id: str) -> None:
         """Register a worker of a run; its first heartbeat is now."""
@@ -63,7 +59,7 @@ class Workers:
     def run_is_dead(self, run_id: str) -> bool:
         """True if a run of the pipeline had a worker that died.
 
-        Not if it ended by itself or has not begun.
+        Not if it ended properly or has not begun.
         """
         query = sa.select(is_recent(self._db.now()).label("lives")).where(
             worker.c.account == self._account,
@@ -77,6 +73,11 @@ class Workers:
 def living(account: str, now: float) -> sa.Select[tuple[str]]:
     """A query for the ids of an account's living workers."""
     return sa.select(worker.c.id).where(worker.c.account == account, is_recent(now))
+
+
+def without_worker(account: str, now: float) -> sa.ColumnElement[bool]:
+    """The condition on task rows that no living worker works on them."""
+    return sa.or_(task.c.worker.is_(None), task.c.worker.not_in(living(account, now)))
 
 
 def is_recent(now: float) -> sa.ColumnElement[bool]:
