@@ -8,7 +8,6 @@ from topview_pipeline.ledger.catalogue_state import LIVING_SECONDS, NameTaken
 from topview_pipeline.ledger.database import LedgerError, LedgerUnavailable, LedgerVersion
 from topview_pipeline.ledger.history import TaskEvent
 from topview_pipeline.ledger.ledger import Ledger, account_id
-from topview_pipeline.ledger.orphans import ASK_OVERDUE_SECONDS, ATTEMPTS_BY_ITSELF
 from topview_pipeline.ledger.task_row import (
     LIVE,
     MOVES,
@@ -29,7 +28,12 @@ from topview_pipeline.ledger.task_row import (
     Tried,
 )
 from topview_pipeline.ledger.tasks import IllegalMove
-from topview_pipeline.ledger.workers import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS
+from topview_pipeline.ledger.workers import (
+    ASK_OVERDUE_SECONDS,
+    ATTEMPTS_BY_ITSELF,
+    DEAD_AFTER_SECONDS,
+    HEARTBEAT_SECONDS,
+)
 
 __all__ = [
     "ASK_OVERDUE_SECONDS",

@@ -13,8 +13,8 @@ from datetime import datetime, timezone
 from typing import Final
 
 from topview_pipeline.ledger.ledger import Ledger
-from topview_pipeline.ledger.orphans import ATTEMPTS_BY_ITSELF
 from topview_pipeline.ledger.task_row import Task, TaskState
+from topview_pipeline.ledger.workers import ATTEMPTS_BY_ITSELF
 from topview_pipeline.media import Outcome, Verdict
 
 MOST_SHOWN: Final = 20

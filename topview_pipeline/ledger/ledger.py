@@ -14,14 +14,13 @@ from topview_pipeline.ledger.catalogue_state import CatalogueState
 from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.hashes import FileHashTable
 from topview_pipeline.ledger.history import History, append_event
-from topview_pipeline.ledger.orphans import Orphans
 from topview_pipeline.ledger.retired import Retired
 from topview_pipeline.ledger.reviews import Reviews
 from topview_pipeline.ledger.schema import account, task, task_event
 from topview_pipeline.ledger.tasks import Tasks
 from topview_pipeline.ledger.unknowns import Unknowns
 from topview_pipeline.ledger.uploads import Uploads
-from topview_pipeline.ledger.workers import Workers
+from topview_pipeline.ledger.workers import Orphans, Workers
 from topview_pipeline.settings import DEFAULT_NAME
 from topview_pipeline.text import origin_of
 

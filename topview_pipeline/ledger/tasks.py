@@ -19,9 +19,8 @@ from sqlalchemy.exc import IntegrityError
 
 from topview_pipeline.ledger.database import LedgerError
 from topview_pipeline.ledger.history import append_event, seen_late
-from topview_pipeline.ledger.orphans import OTHER, is_newest
 from topview_pipeline.ledger.part import Part
-from topview_pipeline.ledger.reserve import insert_task, live_id, reserve, slots_taken
+from topview_pipeline.ledger.reserve import heal, reserve, slots_taken
 from topview_pipeline.ledger.reviews import Key, review_of
 from topview_pipeline.ledger.schema import portions, task, task_event, task_of
 from topview_pipeline.ledger.task_row import (
@@ -35,7 +34,7 @@ from topview_pipeline.ledger.task_row import (
     TaskGlance,
     TaskState,
 )
-from topview_pipeline.ledger.workers import without_worker
+from topview_pipeline.ledger.workers import OTHER, is_newest, without_worker
 
 _ADOPTABLE: Final = LIVE - {TaskState.RESERVED, TaskState.UNKNOWN}
 _MADE: Final = (TaskState.STORED, TaskState.SUCCEEDED)
@@ -45,7 +44,6 @@ _REPEATED: Final = tuple(
     TaskGlance._fields.index(name)
     for name in ("pipeline", "stage", "product_id", "run_id", "root_run_id", "worker")
 )
-_AT_ONCE: Final = 500
 _REPORTED: Final = "reported"
 _OF_EVENT: Final = task.c.id == task_event.c.task_id
 _BEGAN: Final = task_event.alias()
@@ -72,17 +70,12 @@ class Tasks(Part):
         return {row.id: row for rows in some for row in rows}
 
     def to_decide(self, work: str, made_of: Key | None) -> tuple[list[Task], Review]:
-        """All rows of a work item, and the decision about the result that goes in, in one look.
-
-        Args:
-            made_of: the product and that result's fingerprint; None: none goes in.
-        """
-        of_work = task.c.work == work
+        """All rows of a work item, and the decision about the product's result that goes in."""
         if made_of is None:
-            return self._select(of_work), NO_REVIEW
+            return self._select(task.c.work == work), NO_REVIEW
         with self._db.read() as connection:
             review = review_of(connection, self._account, self._pipeline, made_of)
-            return self._read(connection, of_work), review
+            return self._read(connection, task.c.work == work), review
 
     def to_report(
         self, task_id: int, product_id: str, upstream: str | None
@@ -220,7 +213,7 @@ class Tasks(Part):
             ) from error
 
     def succeeded(
-        self, task_id: int, *, result: Mapping[str, Any], cost_credits: float | None, who: str
+        self, task_id: int, *, result: Json, cost_credits: float | None, who: str
     ) -> Task:
         """Finished at Topview: pending or overdue -> succeeded, which frees the slot.
 
@@ -297,22 +290,14 @@ class Tasks(Part):
         """Topview says that the result is out of reach: succeeded or overdue -> expired."""
         return self._end(task_id, TaskState.EXPIRED, why, who, {})
 
-    def heal(self, record: Mapping[str, Any]) -> Task:
+    def heal(self, record: Json) -> Task:
         """Heal the ledger: insert the row of a result that the store has, as stored.
 
         A live row of its fingerprint stays as it is, and is returned.
         """
-        known = {name: value for name, value in record.items() if value is not None}
         with self._db.write(lock=self._account) as connection:
-            live = live_id(connection, self._account, known["fingerprint"])
-            if live is not None:
-                return self._get(connection, live)
-            now, began = self._db.now(connection), known["reserved_at"]
-            values = {"state": TaskState.STORED, "queued_at": began, "deadline_at": began}
-            values |= {"stored_at": now, "booked_at": known.get("succeeded_at", began)}
-            row = insert_task(connection, self._account, values | known)
-            append_event(connection, self._account, now, "healed", "store", task_id=row.id)
-            return row
+            now = self._db.now(connection)
+            return self._get(connection, heal(connection, self._account, record, now))
 
     def _end(
         self, task_id: int, to: TaskState, why: str, who: str, detail: Json, **values: Any
@@ -362,7 +347,7 @@ class Tasks(Part):
         with self._db.write() as connection:
             connection.execute(_update(task_id), {"last_query_at": self._db.now(connection)})
 
-    def measured(self, task_id: int, quality: Mapping[str, Any]) -> None:
+    def measured(self, task_id: int, quality: Json) -> None:
         """Keep what the checks of its files found, until they are stored again."""
         with self._db.write() as connection:
             connection.execute(_update(task_id), {"quality": dict(quality)})
@@ -374,10 +359,7 @@ class Tasks(Part):
 
         From the first time on a row of the pipeline is no longer in work; another pipeline's waits
         for an event of its own. Reporting the same again, without an attempt since, writes no
-        event: a nightly run over finished products grows no ledger.
-
-        Args:
-            quality: as `measured` takes it, where it is new.
+        event: a nightly run over finished products grows no ledger. `quality` is as in `measured`.
         """
         with self._db.write(lock=self._account) as connection:
             row, now = self._get(connection, task_id), self._db.now(connection)
@@ -437,7 +419,7 @@ class Tasks(Part):
         shared: dict[str, str] = {}  # strings that many rows repeat are in memory once
         nothing: dict[str, str] = {}
         with self._db.read() as connection:
-            for row in connection.execute(query.execution_options(yield_per=_AT_ONCE)):
+            for row in connection.execute(query.execution_options(yield_per=500)):
                 values = list(row)
                 for place in _REPEATED:
                     values[place] = shared.setdefault(values[place], values[place])
