@@ -357,7 +357,7 @@ def test_a_failed_task_that_nothing_wants_is_not_tried_again(shop: Shop, change:
     if change == "another photo":
         assert shop.catch_up(products=["mug"], stages=CUT_OUT).success
         with shop.ledger() as ledger:
-            assert ledger.tasks.retries_due() == [], "the sensor would start a run for it"
+            assert ledger.orphans.retries_due() == [], "the sensor would start a run for it"
 
 
 def test_the_third_failure_is_shown_as_failed(shop: Shop, monkeypatch: Patch) -> None:
@@ -373,7 +373,7 @@ def test_the_third_failure_is_shown_as_failed(shop: Shop, monkeypatch: Patch) ->
     assert outcomes(result) == {("mug", "bgRemovedImage", "failed")}
     assert shop.failed("bgRemovedImage") == {"mug"}
     with shop.ledger() as ledger:
-        assert ledger.tasks.retries_due() == []
+        assert ledger.orphans.retries_due() == []
 
 
 # sync_products.

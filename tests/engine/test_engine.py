@@ -124,11 +124,15 @@ def test_a_stop_sends_nothing_new_and_what_runs_comes_home_later(world: World) -
     world.assert_nothing_lost()
 
 
-def test_a_stop_at_any_moment_leaves_no_row_reserved(make_world: MakeWorld) -> None:
+@pytest.mark.parametrize("ledger_seconds", [0.0, 0.2], ids=["SQLite", "a server far away"])
+def test_a_stop_at_any_moment_leaves_no_row_reserved(
+    make_world: MakeWorld, ledger_seconds: float
+) -> None:
     world = make_world(concurrency=2)
     for tenths in range(0, 60, 5):
         products = [product(f"p{tenths}-{number}") for number in range(4)]
-        world.run(products, stop_after=tenths / 10, **CUT_OUT)
+        late = {"ledger_seconds": ledger_seconds, "stop_after": tenths / 10}
+        world.run(products, **late, **CUT_OUT)
         assert world.rows(TaskState.RESERVED, TaskState.UNKNOWN) == []
     world.assert_nothing_paid_twice()
 

@@ -183,6 +183,29 @@ def test_two_lost_answers_are_told_apart_where_the_log_dates_by_creation(
         assert not other.startswith("adopt")
 
 
+@pytest.mark.parametrize(
+    ("charged", "rules", "adopted"),
+    [
+        ("abc", Rules(exclusive=True), "abc"),
+        ("abc", Rules(), ""),
+        ("ab", Rules(exclusive=True), "ab"),
+        ("ac", Rules(exclusive=True), ""),  # the second may be that of b, which was late
+        ("bc", Rules(exclusive=True), ""),
+    ],
+)
+def test_lost_answers_of_a_few_minutes_are_told_apart_by_number_and_order(
+    charged: str, rules: Rules, adopted: str
+) -> None:
+    """A submit may last minutes: each charge fits the rows before its own, too."""
+    submits = {"a": NOW - 500.0, "b": NOW - 440.0, "c": NOW - 380.0}
+    rows = [row(number, at) for number, at in enumerate(submits.values(), 1)]
+    charges = [charge(name, submits[name] + 5.0) for name in charged] + booked(*BY_CREATION)
+    findings = found(rows, charges, ours=OURS_THRICE, spans=spans(), rules=rules)
+    words = dict(zip("abc", map(_words, findings), strict=True))
+    assert {name for name in words if words[name] == f"adopt {name}"} == set(adopted)
+    assert sum(said.startswith("adopt") for said in words.values()) == len(adopted)
+
+
 def test_a_charge_in_the_windows_of_two_rows_stays_in_doubt() -> None:
     rows = [row(1, NOW - 500.0), row(2, NOW - 490.0)]
     charges = [charge("x", NOW - 480.0), *booked(*BY_CREATION)]

@@ -71,7 +71,7 @@ def test_a_kill_of_the_sensors_run_loses_nothing(world: World, after_commit: boo
         if not died:
             break
     assert write > 8
-    assert world.ledger.tasks.orphans() == []
+    assert world.ledger.orphans.all() == []
 
 
 def test_a_run_killed_again_and_again_still_comes_to_its_end(world: World) -> None:

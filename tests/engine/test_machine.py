@@ -248,7 +248,7 @@ class BadDays(RuleBasedStateMachine):
             assert all(isinstance(one, Made) or (one.what and one.fix) for one in events)
             made = {key for key, how in fates(events).items() if how == "made"}
             assert made <= set(ledger.tasks.last_made_ids())
-            assert ledger.tasks.orphans() == []
+            assert ledger.orphans.all() == []
         # Every success is stored or named.
         rows = world.rows()
         assert [row for row in rows if row.state in _UNFINISHED] == []

@@ -58,7 +58,7 @@ def test_identical_work_is_paid_once_and_each_has_its_own_products(
     world.assert_nothing_paid_twice()
     for ledger in (world.ledger, acme):
         assert set(ledger.tasks.last_made_ids()) == set(everything("made", *"ab"))
-        assert ledger.tasks.orphans() == []
+        assert ledger.orphans.all() == []
 
 
 def test_namesakes_of_other_contents_keep_their_files(world: World, acme: Ledger) -> None:
@@ -118,7 +118,7 @@ def test_a_kill_of_the_one_that_pays_costs_neither_a_second_task(
     assert world.submits() == 2 * len(ALL_STAGES)
     world.assert_nothing_paid_twice()
     world.assert_nothing_lost()
-    assert world.ledger.tasks.orphans() == acme.tasks.orphans() == []
+    assert world.ledger.orphans.all() == acme.orphans.all() == []
     dying.close()
 
 
@@ -142,12 +142,12 @@ def test_what_a_removed_pipeline_left_is_brought_home_by_another(
     world.later(DAY / 2)
     world.ledger.catalogue.tick("topview.csv")
     world.later(DAY - 60.0)
-    assert acme.tasks.orphans() == [], "it may be back"
+    assert acme.orphans.all() == [], "it may be back"
     world.later(61.0)
-    assert [row.product_id for row in acme.tasks.orphans()] == ["a", "b"]
+    assert [row.product_id for row in acme.orphans.all()] == ["a", "b"]
     assert world.resume(ledger=acme) == [], "an event is its own pipeline's"
     assert {row.state for row in world.rows()} == {TaskState.STORED}
-    assert acme.tasks.orphans() == []
+    assert acme.orphans.all() == []
     # Under its new name the work is found.
     assert fates(world.run(AB, ledger=acme, **CUT_OUT)) == dict.fromkeys(
         [(name, "bgRemovedImage") for name in "ab"], "made"
@@ -162,7 +162,7 @@ def test_what_another_brought_home_can_be_reported_while_that_one_goes_on(
     """Its run may take days."""
     world.run(AB, wait_seconds=0.0, **CUT_OUT)
     seen: list[str] = []
-    look = world.ledger.tasks.orphans
+    look = world.ledger.orphans.all
     world.clock.loop.call_later(15.0, lambda: seen.extend(row.state for row in look()))
     assert fates(world.run(AB, ledger=acme)) == everything("made", *"ab")
     assert seen == [TaskState.STORED] * 2
@@ -173,7 +173,7 @@ def test_a_lost_answer_of_another_is_found_and_its_task_left_to_its_own_run(worl
     acme = world.other("acme")
     events = world.run([product("b")], ledger=acme, account_exclusive=True)
     assert fates(events) == everything("made", "b")
-    (orphan,) = world.ledger.tasks.orphans()
+    (orphan,) = world.ledger.orphans.all()
     assert (orphan.product_id, orphan.state) == ("a", TaskState.PENDING)
     assert fates(world.resume()) == {("a", "replacedImages"): "made"}
     world.assert_nothing_paid_twice()
@@ -221,4 +221,4 @@ def test_the_store_heals_the_work_of_both(make_world: MakeWorld) -> None:
     assert fates(world.run(AB)) == everything("made", *"ab")
     assert world.submits() == paid
     assert {row.pipeline for row in world.rows()} == {"topview"}
-    assert world.ledger.tasks.orphans() == []
+    assert world.ledger.orphans.all() == []

@@ -61,9 +61,11 @@ def test_on_an_account_of_ours_alone_the_lost_task_comes_home(world: World) -> N
     assert world.counters()["orphan_tasks"] == []
 
 
-@pytest.mark.parametrize("log_date", ["creation", "success"])
+@pytest.mark.parametrize(
+    ("log_date", "apart"), [("creation", A_MOMENT), ("creation", 45.0), ("success", A_MOMENT)]
+)
 def test_two_lost_answers_come_home_apart_where_the_log_dates_by_creation(
-    make_world: MakeWorld, log_date: Date
+    make_world: MakeWorld, log_date: Date, apart: float
 ) -> None:
     medians = {"remove_background": 3.0, "image_replace": 100.0, "image2Video": 45.0}
     world = make_world(contract=Contract(log_date=log_date), medians=medians)
@@ -72,8 +74,9 @@ def test_two_lost_answers_come_home_apart_where_the_log_dates_by_creation(
     world.set_faults(drop_submit=1.0)
     for name in "ab":
         world.run([product(name)])
-        world.later(A_MOMENT)
+        world.later(apart)
     world.set_faults()
+    world.later(A_MOMENT)
     fate = fates(world.run([product("a"), product("b")], account_exclusive=True))
     if log_date == "creation":
         assert fate == everything("made", "a") | everything("made", "b")

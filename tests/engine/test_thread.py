@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.engine.world import (
     BASE_URL,
@@ -20,6 +23,7 @@ from tests.engine.world import (
 )
 from topview_pipeline.engine import Context, EngineThread, Made, ProductWork, RunInfo
 from topview_pipeline.ledger import Ledger, LedgerUnavailable
+from topview_pipeline.ledger.database import Database
 from topview_pipeline.sandbox.api.app import create_app
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.settings import PipelineConfig
@@ -84,6 +88,35 @@ def test_closing_it_ends_the_engine(tmp_path: Path, ledger: Ledger, sandbox: Any
     thread.close()
     assert not ledger.workers.is_alive(WORKER)
     assert threading.active_count() < 5
+
+
+def test_a_server_is_asked_outside_of_the_loops_thread(
+    tmp_path: Path, ledger: Ledger, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Milliseconds away, it would hold up every poll and every submit for each answer."""
+    asked: set[tuple[str, str]] = set()
+    for name in ("read", "write"):
+        real = getattr(Database, name)
+
+        @contextmanager
+        def noted(*given: Any, _real: Any = real, **named: Any) -> Iterator[sa.Connection]:
+            thread = threading.current_thread().name.partition("_")[0]
+            asked.add((thread, sys._getframe(2).f_code.co_name))
+            with _real(*given, **named) as connection:
+                yield connection
+
+        monkeypatch.setattr(Database, name, noted)
+    monkeypatch.setattr(Ledger, "is_remote", True)
+    thread = _start(tmp_path, ledger, sandbox)
+    thread.put(ProductWork(product("a"), tuple(stage.key for stage in STAGES)))
+    thread.no_more()
+    made = [event for event in thread.events() if isinstance(event, Made)]
+    assert fates(made) == everything("made", "a")
+    thread.close()
+    in_threads = {what for name, what in asked if name == "topview-ledger"}
+    assert {"to_decide", "reserve", "_move", "rows", "remember"} <= in_threads
+    # Once a run, and at its end:
+    assert {what for name, what in asked if name == "topview-engine"} <= {"rows", "beat"}
 
 
 def test_what_ended_the_engine_is_raised_to_the_reader_of_its_events() -> None:

@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import io
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -218,13 +219,13 @@ class World:
     def resume(self, products: Sequence[Product] = (), **options: Any) -> list[Outcome]:
         """The sensor's run: orphans, and failed tasks that are due again."""
         by_id = {one.product_id: one for one in products}
-        tasks = (options.get("ledger") or self.ledger).tasks
+        orphans = (options.get("ledger") or self.ledger).orphans
         works = [
             ProductWork(by_id[row.product_id], (row.stage,), retry_of=row)
-            for row in tasks.retries_due()
+            for row in orphans.retries_due()
             if row.product_id in by_id
         ]
-        return self.run((), works=works, orphans=tuple(tasks.orphans()), explicit=False, **options)
+        return self.run((), works=works, orphans=tuple(orphans.all()), explicit=False, **options)
 
     def break_ledger(self) -> None:
         """Another program has locked it: nothing can be written."""
@@ -280,6 +281,7 @@ class World:
         run_canary: int | None = None,
         judge: Judge | None = None,
         occasion: str | None = None,
+        ledger_seconds: float = 0.0,
         **changes: Any,
     ) -> list[Outcome]:
         """One run.
@@ -293,6 +295,7 @@ class World:
             run_gate, run_canary: the run's own.
             judge: of scenes.
             occasion: see `RunInfo`.
+            ledger_seconds: that the ledger's server takes to answer; it acts half-way.
             changes: of the configuration.
         """
         self.runs += 1
@@ -326,6 +329,7 @@ class World:
                 offload=inline,
                 apart=inline,
                 submit_seconds=client.timeouts.submit.whole,
+                beside=partial(_answered_late, ledger_seconds) if ledger_seconds else None,
             )
             engine = Engine(context)
             if stop_after is not None:
@@ -346,7 +350,12 @@ class World:
                     if isinstance(event, Made):
                         self._check_observed(event, ledger.pipeline)
                         if report:
-                            ledger.tasks.reported(event.task.id, event.product_id, who=run_id)
+                            ledger.tasks.reported(
+                                event.task.id,
+                                event.product_id,
+                                who=run_id,
+                                quality=event.task.quality,
+                            )
         ledger.workers.end(worker)
         return events
 
@@ -410,6 +419,14 @@ def client_of(server: Any, *, uid: str, api_key: str) -> TopviewClient:
     return TopviewClient(
         base_url=BASE_URL, uid=uid, api_key=api_key, transport=transport, media_transport=transport
     )
+
+
+async def _answered_late(seconds: float, call: Callable[[], Any]) -> Any:
+    await asyncio.sleep(seconds / 2)
+    try:
+        return call()
+    finally:
+        await asyncio.sleep(seconds / 2)
 
 
 async def _each(works: Iterable[ProductWork]) -> AsyncIterator[ProductWork]:

@@ -201,7 +201,7 @@ def test_a_reader_sees_one_state_though_others_write(ledger: Ledger, ledger_url:
         assert connection.scalar(rows) == 0
         reserve(ledger)
         assert connection.scalar(rows) == 0
-    assert len(reader.tasks.of_work("work of a")) == 1
+    assert len(reader.tasks.to_decide("work of a", None)[0]) == 1
     reader.close()
 
 
@@ -293,3 +293,19 @@ def test_an_interrupt_within_a_write_gives_the_lock_back_at_once(tmp_path: Path)
     other.join(5.0)
     assert not other.is_alive(), f"the lock is held while {caught.value!r} is handled"
     ledger.close()
+
+
+def test_a_newer_releases_columns_are_left_alone(new_url: str) -> None:
+    """A rolling upgrade: the new release has added its columns, and runs of this one go on."""
+    with closing(open_at(new_url)) as ledger:
+        old = reserve(ledger, "old")
+        with connected(new_url) as connection:
+            for table in schema.metadata.tables:
+                connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN newer TEXT DEFAULT 'x'")
+        for opened in (ledger, open_at(new_url, migrate=False)):
+            opened.workers.start("me", run_id="run")
+            stored = bring(opened, reserve(opened, f"of {opened is ledger}"), TaskState.STORED)
+            opened.tasks.reported(stored.id, stored.product_id, who="me")
+            assert opened.tasks.last_made(stored.product_id, stored.stage) is not None
+            assert opened.tasks.glances([old.work])[old.work][0].id == old.id
+        opened.close()

@@ -82,5 +82,5 @@ def test_who_changed_hands_before_it_was_stored_was_perhaps_done_long_before(
     healed = ledger.tasks.heal(values)
 
     assert ledger.history.with_unknown_duration() == {polled_late.id, fetched_late.id, healed.id}
-    assert ledger.history.with_unknown_duration([watched.id, fetched_late.id]) == {fetched_late.id}
-    assert ledger.history.with_unknown_duration([]) == frozenset()
+    for row, is_unknown in ((watched, False), (fetched_late, True)):
+        assert ledger.tasks.to_report(row.id, row.product_id, None)[1] is is_unknown

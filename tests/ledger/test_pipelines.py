@@ -61,7 +61,7 @@ def test_work_that_another_pipeline_asked_for_is_not_sent_again(
 ) -> None:
     row = row_in(ledger, state, "mug", work="w")
     assert ask(acme, "cup", worker="other", work="w") == AlreadyLive(row.id)
-    assert acme.tasks.of_work("w") == [row]
+    assert acme.tasks.to_decide("w", None)[0] == [row]
     reserve(ledger, "shoe", work="of no product of acme's")
     glances = acme.tasks.glances(["w", "new"])
     assert [glance.pipeline for glance in glances.pop("w")] == ["topview"]
@@ -96,9 +96,9 @@ def test_prices_and_times_are_learnt_from_both(ledger: Ledger, acme: Ledger) -> 
 # What is the pipeline's.
 
 LOOKS: dict[str, tuple[TaskState, Callable[[Ledger], list[Task]]]] = {
-    "orphans at Topview": (TaskState.PENDING, lambda of: of.tasks.orphans()),
-    "orphans in the store": (TaskState.STORED, lambda of: of.tasks.orphans()),
-    "retries": (TaskState.FAILED, lambda of: of.tasks.retries_due()),
+    "orphans at Topview": (TaskState.PENDING, lambda of: of.orphans.all()),
+    "orphans in the store": (TaskState.STORED, lambda of: of.orphans.all()),
+    "retries": (TaskState.FAILED, lambda of: of.orphans.retries_due()),
     "troubles": (TaskState.EXPIRED, lambda of: of.tasks.unmade()),
     "states": (TaskState.OVERDUE, lambda of: of.tasks.in_state([TaskState.OVERDUE])),
     "list of tasks": (TaskState.FAILED, lambda of: of.history.page(limit=9)[0]),
@@ -185,16 +185,16 @@ def test_a_row_that_another_pipeline_brought_home_is_reported_by_its_own_too(
     row = row_in(ledger, TaskState.PENDING, "mug", work="w")
     ledger.workers.end("me")
     assert acme.tasks.adopt(row.id, worker="other") is not None
-    assert ledger.tasks.orphans() == []
+    assert ledger.orphans.all() == []
     acme.tasks.succeeded(row.id, result={}, cost_credits=2.0, who="other")
     acme.tasks.stored(row.id, artifacts=[], who="other")
     acme.tasks.reported(row.id, "cup", who="other")
     assert acme.tasks.last_made_ids() == {("cup", STAGE): row.id}
     acme.tasks.release(row.id, worker="other")
-    assert [orphan.id for orphan in ledger.tasks.orphans()] == [row.id]
-    assert acme.tasks.orphans() == []
+    assert [orphan.id for orphan in ledger.orphans.all()] == [row.id]
+    assert acme.orphans.all() == []
     ledger.tasks.reported(row.id, "mug", who="me")
-    assert ledger.tasks.orphans() == []
+    assert ledger.orphans.all() == []
     assert ledger.tasks.last_made_ids() == {("mug", STAGE): row.id}
 
 
@@ -214,10 +214,10 @@ def test_a_failure_is_tried_again_by_the_pipeline_that_tried_last(
 ) -> None:
     row_in(ledger, TaskState.FAILED, "mug", work="w")
     again = reserve(acme, "cup", worker="other", work="w", attempt=2)
-    assert ledger.tasks.retries_due() == []
+    assert ledger.orphans.retries_due() == []
     bring(acme, again, TaskState.FAILED)
-    assert ledger.tasks.retries_due() == []
-    assert [row.id for row in acme.tasks.retries_due()] == [again.id]
+    assert ledger.orphans.retries_due() == []
+    assert [row.id for row in acme.orphans.retries_due()] == [again.id]
 
 
 def test_a_result_that_only_the_store_knows_is_its_own_pipelines_again(
@@ -230,7 +230,7 @@ def test_a_result_that_only_the_store_knows_is_its_own_pipelines_again(
     lost.tasks.reported(healed.id, "cup", who="other")
     assert lost.tasks.last_made("cup", VIDEO) == healed
     mine = open_at(new_url)
-    assert [orphan.id for orphan in mine.tasks.orphans()] == [healed.id]
+    assert [orphan.id for orphan in mine.orphans.all()] == [healed.id]
     for opened in (lost, mine):
         opened.close()
 

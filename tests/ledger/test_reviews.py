@@ -1,7 +1,7 @@
 """A person's preference among the images of a result."""
 
-from tests.ledger.conftest import Clock, open_at, row_in
-from topview_pipeline.ledger import NO_REVIEW, Ledger, Review, TaskState
+from tests.ledger.conftest import Clock, ask, open_at, row_in
+from topview_pipeline.ledger import NO_REVIEW, Decided, Ledger, Reserved, Review, TaskState
 
 
 def test_the_newest_choice_counts_and_the_row_remembers_every_one(ledger: Ledger) -> None:
@@ -32,3 +32,16 @@ def test_a_scene_that_the_ledger_lost_may_be_chosen_from(
     other = open_at(ledger_url, clock, uid="other")
     assert other.reviews.all() == {}
     other.close()
+
+
+def test_nothing_is_reserved_of_a_result_that_a_person_decided_about_meanwhile(
+    ledger: Ledger,
+) -> None:
+    """The product waited for its slot; the request was made before the decision."""
+    before = NO_REVIEW
+    for review in (Review(2, "approved"), Review(2, "rejected")):
+        ledger.reviews.decide({("a", "scene"): review}, who="ann", why="seen")
+        assert ask(ledger, made_of=("scene", before)) == Decided()
+        assert ledger.tasks.to_decide("work of a", ("a", "scene")) == ([], review)
+        before = review
+    assert isinstance(ask(ledger, made_of=("scene", before)), Reserved)

@@ -46,23 +46,23 @@ def test_the_moves_of_these_tests_are_the_ledgers_table() -> None:
     assert made == {(state, to) for state, targets in TABLE.items() for to in targets}
 
 
-@pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize("state", TaskState)
-def test_every_move_of_the_table_and_no_other(ledger: Ledger, state: TaskState, move: str) -> None:
-    row = row_in(ledger, state)
-    to = ALLOWED.get((state, move))
-    events = ledger.history.events(row.id)
-    if to is None:
-        with pytest.raises(IllegalMove, match=f"^task row {row.id}: it is {state.value} and can"):
-            MOVES[move](ledger, row.id)
-        assert ledger.tasks.get(row.id) == row
-        assert ledger.history.events(row.id) == events
-        return
-    moved = MOVES[move](ledger, row.id)
-    assert moved.state is to
-    assert moved == ledger.tasks.get(row.id)
-    (event,) = ledger.history.events(row.id)[len(events) :]
-    assert (event.what, event.who, event.detail["from"]) == (to.value, "me", state.value)
+def test_every_move_of_the_table_and_no_other(ledger: Ledger, state: TaskState) -> None:
+    for name, move in MOVES.items():
+        row = row_in(ledger, state, f"for {name}")
+        to = ALLOWED.get((state, name))
+        events = ledger.history.events(row.id)
+        if to is None:
+            with pytest.raises(IllegalMove, match=f"^task row {row.id}: it is {state.value} and c"):
+                move(ledger, row.id)
+            assert ledger.tasks.get(row.id) == row
+            assert ledger.history.events(row.id) == events
+            continue
+        moved = move(ledger, row.id)
+        assert moved.state is to
+        assert moved == ledger.tasks.get(row.id)
+        (event,) = ledger.history.events(row.id)[len(events) :]
+        assert (event.what, event.who, event.detail["from"]) == (to.value, "me", state.value)
 
 
 def test_a_row_keeps_what_each_move_says(ledger: Ledger, clock: Clock) -> None:
@@ -81,7 +81,9 @@ def test_a_row_keeps_what_each_move_says(ledger: Ledger, clock: Clock) -> None:
     stored = MOVES["stored"](ledger, row.id)
     assert (stored.stored_at, stored.artifacts) == (clock.now, [{"name": "x"}])
     assert stored.worker == "me", "it is in work until Dagster has the event"
-    ledger.tasks.measured(row.id, {"sharp": True})
+    ledger.tasks.measured(row.id, {"sharp": False})
+    assert ledger.tasks.get(row.id).quality == {"sharp": False}
+    ledger.tasks.reported(row.id, "a", who="me", quality={"sharp": True})
     assert ledger.tasks.get(row.id).quality == {"sharp": True}
     MOVES["file_gone"](ledger, row.id)
     assert MOVES["stored"](ledger, row.id).quality is None, "the new file was not measured"
@@ -125,7 +127,7 @@ def test_rows_of_another_account_are_not_seen_and_not_moved(
     for touch in (MOVES["void"], MOVES["accepted"], lambda _, n: other.tasks.adopt(n, worker="x")):
         with pytest.raises(LedgerError, match=f"task row {row.id}: .*no such row"):
             touch(other, row.id)
-    assert other.tasks.of_work(row.work) == other.unknowns.rows() == []
+    assert other.tasks.to_decide(row.work, None)[0] == other.unknowns.rows() == []
     assert other.tasks.slots_taken() == 0
     assert other.uploads.find("hash") is None
     assert not other.has_tasks()
@@ -138,7 +140,7 @@ def test_rows_are_found_by_work_state_and_number(ledger: Ledger) -> None:
     again = reserve(ledger, attempt=2)
     forced = reserve(ledger, generation=1)
     other = reserve(ledger, "b", stage=VIDEO)
-    assert ledger.tasks.of_work("work of a") == [first, again, forced]
+    assert ledger.tasks.to_decide("work of a", None)[0] == [first, again, forced]
     assert ledger.tasks.in_state([TaskState.FAILED]) == [first]
     assert ledger.tasks.of_ids([other.id, first.id]) == {first.id: first, other.id: other}
 
@@ -201,13 +203,13 @@ def test_orphans_are_what_must_be_brought_home_the_most_urgent_first(
     clock.now += 60.0
     rows["reported"] = row_in(ledger, TaskState.STORED, "reported")
     ledger.tasks.reported(rows["reported"].id, "reported", who="me")
-    assert ledger.tasks.orphans() == [], "their worker is alive"
+    assert ledger.orphans.all() == [], "their worker is alive"
 
     ledger.workers.end("me")
     ledger.workers.start("living", run_id="other")
     MOVES["accepted"](ledger, reserve(ledger, "another's", worker="living").id)
     names = {row.id: name for name, row in rows.items()}
-    found = [names[row.id] for row in ledger.tasks.orphans()]
+    found = [names[row.id] for row in ledger.orphans.all()]
     assert found == ["earlier", "succeeded", "stored", "pending"]
 
 
@@ -219,7 +221,7 @@ def test_an_overdue_task_is_asked_about_hourly_also_when_the_clock_was_set_back(
     clock.now += 100.0
     ledger.tasks.queried(row.id)
     clock.now += later
-    assert [one.id for one in ledger.tasks.orphans()] == ([row.id] if is_due else [])
+    assert [one.id for one in ledger.orphans.all()] == ([row.id] if is_due else [])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +235,7 @@ def test_a_reservation_is_lost_when_its_submit_cannot_be_under_way(
     clock.now += seconds
     if beats:
         ledger.workers.beat("me")
-    assert ledger.tasks.lost(submit_seconds=60.0) == ([row] if is_lost else [])
+    assert ledger.orphans.lost(submit_seconds=60.0) == ([row] if is_lost else [])
 
 
 def fail(ledger: Ledger, times: int = 1, *, not_before: float | None = None) -> Task:
@@ -245,44 +247,33 @@ def fail(ledger: Ledger, times: int = 1, *, not_before: float | None = None) -> 
     return row
 
 
-def test_a_failed_task_is_due_again_when_its_time_has_come(ledger: Ledger, clock: Clock) -> None:
-    row = fail(ledger, not_before=clock.now + 60.0)
-    assert ledger.tasks.retries_due() == []
-    clock.now += 60.0
-    assert ledger.tasks.retries_due() == [row]
-
-
-def test_an_attempt_that_was_due_a_day_ago_is_left_to_the_next_plan(
-    ledger: Ledger, clock: Clock
+@pytest.mark.parametrize(
+    ("failures", "later", "then", "is_due"),
+    [
+        (1, 59.0, None, False),
+        (1, 60.0, None, True),
+        (2, 60.0, None, True),
+        (3, 60.0, None, False),  # a person is asked
+        (1, 60.0 + 86_401.0, None, False),  # a day too late: the next plan knows better
+        (1, -59.0, None, False),  # it may be another machine's clock
+        (1, -61.0, None, True),  # the clock was set back: it would wait for ever
+        (1, 60.0, TaskState.PENDING, False),
+        (1, 60.0, TaskState.VOID, True),  # nothing came of the second attempt
+    ],
+)
+def test_a_failed_task_is_due_again_when_its_time_has_come(
+    ledger: Ledger,
+    clock: Clock,
+    failures: int,
+    later: float,
+    then: TaskState | None,
+    is_due: bool,
 ) -> None:
-    fail(ledger, not_before=clock.now + 60.0)
-    clock.now += 60.0 + 86_401.0
-    assert ledger.tasks.retries_due() == []
-
-
-def test_a_clock_set_back_does_not_make_a_retry_wait_for_ever(ledger: Ledger, clock: Clock) -> None:
-    row = fail(ledger, not_before=clock.now + 60.0)
-    clock.now -= 59.0
-    assert ledger.tasks.retries_due() == [], "it may be another machine's clock"
-    clock.now -= 2.0
-    assert ledger.tasks.retries_due() == [row]
-
-
-@pytest.mark.parametrize(("failures", "is_due"), [(1, True), (2, True), (3, False)])
-def test_three_attempts_are_made_without_a_person(
-    ledger: Ledger, failures: int, is_due: bool
-) -> None:
-    row = fail(ledger, failures)
-    assert ledger.tasks.retries_due() == ([row] if is_due else [])
-
-
-@pytest.mark.parametrize(("state", "is_due"), [(TaskState.PENDING, False), (TaskState.VOID, True)])
-def test_what_was_tried_again_is_not_due_unless_nothing_came_of_that(
-    ledger: Ledger, state: TaskState, is_due: bool
-) -> None:
-    row = fail(ledger)
-    bring(ledger, reserve(ledger, attempt=2), state)
-    assert ledger.tasks.retries_due() == ([row] if is_due else [])
+    row = fail(ledger, failures, not_before=clock.now + 60.0)
+    if then is not None:
+        bring(ledger, reserve(ledger, attempt=2), then)
+    clock.now += later
+    assert ledger.orphans.retries_due() == ([row] if is_due else [])
 
 
 def test_what_topview_refused_is_never_due(ledger: Ledger) -> None:
@@ -290,7 +281,7 @@ def test_what_topview_refused_is_never_due(ledger: Ledger) -> None:
     ledger.tasks.failed(
         row.id, code="4000", message="bad", retryable=False, not_before=None, who="me"
     )
-    assert ledger.tasks.retries_due() == []
+    assert ledger.orphans.retries_due() == []
 
 
 # Reports to Dagster.
@@ -411,7 +402,7 @@ def test_a_result_that_only_the_store_knows_becomes_a_row_free(
     assert empty.tasks.get(healed.id) == healed
     assert [event.what for event in empty.history.events(healed.id)] == ["healed"]
     assert empty.tasks.heal(record_of(row)) == healed, "only once"
-    assert empty.tasks.orphans() == [healed], "the next worker reports it"
+    assert empty.orphans.all() == [healed], "the next worker reports it"
     empty.close()
 
 

@@ -19,7 +19,7 @@ def test_an_adopted_row_is_polled_by_the_next_worker_from_now_on(
     adopted = ledger.unknowns.adopt(task.id, "x", why="the only one", who="ada@host")
     assert (adopted.state, adopted.topview_task_id) == (TaskState.PENDING, "x")
     assert adopted.deadline_at == clock.now + (task.deadline_at - task.reserved_at)
-    assert ledger.tasks.orphans() == [adopted], "though its worker is alive"
+    assert ledger.orphans.all() == [adopted], "though its worker is alive"
     last = ledger.history.events(task.id)[-1]
     assert (last.what, last.who) == ("pending", "ada@host")
     assert last.detail == {"from": "unknown", "topview_task_id": "x", "why": "the only one"}
@@ -85,5 +85,4 @@ def test_every_row_that_a_nameless_charge_may_belong_to_is_listed(ledger: Ledger
     nameless = [row.id for row in ledger.unknowns.without_task_id({STAGE})]
     assert nameless == [unknown.id, given_up.id, reserved.id]
     assert ledger.unknowns.without_task_id({VIDEO}) == []
-    assert ledger.unknowns.stages_of(["x", "y"]) == {"x": STAGE}
-    assert ledger.unknowns.stages_of([]) == {}
+    assert {id_: stage for id_, (stage, _) in ledger.unknowns.charged("xy").items()} == {"x": STAGE}

@@ -148,7 +148,7 @@ def assert_paid_once(shop: Shop) -> None:
         assert shop.materialized(asset) == set(shop.rows)
         assert shop.failed(asset) == set()
     with shop.ledger() as ledger:
-        assert ledger.tasks.orphans() == []
+        assert ledger.orphans.all() == []
 
 
 class DagsterDev:

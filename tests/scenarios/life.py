@@ -161,9 +161,9 @@ def _wanted(life: Life, ledger: Ledger) -> tuple[tuple[Task, ...], list[ProductW
     products = {one.product_id: one for one in life.products}
     due = [
         ProductWork(products[row.product_id], (row.stage,), retry_of=row)
-        for row in ledger.tasks.retries_due()
+        for row in ledger.orphans.retries_due()
     ]
-    return tuple(ledger.tasks.orphans()), due
+    return tuple(ledger.orphans.all()), due
 
 
 @contextmanager

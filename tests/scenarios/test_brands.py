@@ -129,7 +129,7 @@ def test_four_brands_at_once_with_faults_and_kills_stay_apart_and_pay_once(
         killed = brand in ("acme", "mora")
         assert statuses == (["FAILURE", "SUCCESS"] if killed else ["SUCCESS"]), brand
         with shop.ledger() as ledger:
-            assert ledger.tasks.orphans() == []
+            assert ledger.orphans.all() == []
             assert ledger.catalogue.products() == set(shop.rows)
         sensor, beside = f"{brand}_pending_task_sensor", f"{brand}_catalogue_sensor"
         ticking = locations_ticking(dev.instance, sensor, beside=beside, seconds=600.0)

@@ -118,7 +118,7 @@ def test_what_a_run_left_is_brought_home_by_the_sensors_run_and_the_next_run_doe
             assert process.wait(60) == 0, log.read_text()
         assert shop.accepted() == sent
         with shop.ledger() as ledger:
-            assert ledger.tasks.orphans() == []
+            assert ledger.orphans.all() == []
 
         shop.settings["TOPVIEW_WAIT_SECONDS"] = "20"
         assert shop.catch_up().success

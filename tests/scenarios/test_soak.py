@@ -125,7 +125,7 @@ def _until_nothing_is_left_to_do(workshop: Workshop, products: Sequence[Product]
 def _is_work_left(workshop: Workshop) -> bool:
     """The sensor would start a run."""
     with workshop.ledger() as ledger:
-        return bool(ledger.tasks.orphans() or ledger.tasks.retries_due())
+        return bool(ledger.orphans.all() or ledger.orphans.retries_due())
 
 
 def _stores(workshop: Workshop, rows: int, process: BaseProcess) -> bool:

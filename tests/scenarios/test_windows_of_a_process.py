@@ -198,7 +198,7 @@ def _assert_all_made(workshop: Workshop) -> None:
     assert counters["repeats"] == counters["orphans"] == 0
     assert set(counters["submits"].values()) == {1}
     with workshop.ledger() as ledger:
-        assert ledger.tasks.orphans() == []
+        assert ledger.orphans.all() == []
 
 
 def _assert_held_and_named(workshop: Workshop, ends: Fates, stage: int) -> None:

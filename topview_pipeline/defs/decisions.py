@@ -313,7 +313,7 @@ def row_in(ledger: Ledger, number: int, *states: TaskState) -> Task:
     Raises ReviewError for any other.
     """
     task = ledger.tasks.get(number)
-    forsaken = {row.id for row in ledger.tasks.forsaken_unknown()}
+    forsaken = {row.id for row in ledger.unknowns.forsaken()}
     if task.pipeline != ledger.pipeline and number not in forsaken:
         fix = f"Decide about it there: --pipeline {task.pipeline}"
         raise ReviewError(f"{name_of(task)} belongs to the pipeline {task.pipeline}", fix=fix)

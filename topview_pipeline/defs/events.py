@@ -19,7 +19,7 @@ from topview_pipeline.defs.failures import Trouble, entries_of, trouble_of
 from topview_pipeline.defs.metadata import Preview, made_metadata, pictures_of, preview_of
 from topview_pipeline.defs.sources import Sources
 from topview_pipeline.engine import Event, Failed, Held, HoldReason, Made, Observed, Warned
-from topview_pipeline.engine.check import verdict_of
+from topview_pipeline.engine.check import measured
 from topview_pipeline.ledger import Ledger, Task
 from topview_pipeline.media import Verdict
 from topview_pipeline.plan import Forecast
@@ -143,12 +143,18 @@ class Reporter:
             self._versions.note({(source, event.product_id): version})
 
     def _made(self, made: Made) -> Iterator[DagsterEvent]:
-        task = self._ledger.tasks.get(made.task.id)
+        stage = self._stages[made.stage]
+        upstream = self._stages.get(stage.upstream or "") if self._config.previews else None
+        task, is_late, before = self._ledger.tasks.to_report(
+            made.task.id, made.product_id, upstream.key if upstream else None
+        )
         reused = task.reported_at is not None or task.pipeline != self._ledger.pipeline
         if not reused:
             yield from self._adoption(made, task)
-        verdict = self._verdict(made, task)
-        yield self._materialization(made, task, verdict, reused=reused)
+        verdict, quality = self._verdict(made, task)
+        yield self._materialization(
+            made, task, verdict, before, reused=reused, duration_is_unknown=is_late
+        )
         if verdict is not None:
             # Also of a reused one: a new event without a result would hide the old one's.
             version = data_version(task.fingerprint)
@@ -156,24 +162,34 @@ class Reporter:
             blocks = made.product_id == self._result_for and self.blocks(made, verdict)
             yield evaluation(self._key(made.stage), made.product_id, verdict, record, blocks=blocks)
         # From here on Dagster has the event.
-        self._ledger.tasks.reported(task.id, made.product_id, who=f"run {self._run_id}")
+        who = f"run {self._run_id}"
+        self._ledger.tasks.reported(task.id, made.product_id, who=who, quality=quality)
         self.report.made += 1
         self.report.reused += reused
         self.report.credits += 0.0 if reused else task.cost_credits or 0.0
 
-    def _verdict(self, made: Made, task: Task) -> Verdict | None:
-        """The check's verdict, measured once and remembered; None where checks are off."""
+    def _verdict(self, made: Made, task: Task) -> tuple[Verdict | None, Mapping[str, Any] | None]:
+        """The check's verdict, and what the row keeps of it; None where checks are off."""
         if not self._config.checks:
-            return None
-        verdict = verdict_of(self._stages[made.stage], task, self._ledger, self._store)
+            return None, None
+        if Verdict.from_json(made.task.quality) is not None:  # the engine has measured it
+            task = replace(task, quality=made.task.quality)
+        verdict, quality = measured(self._stages[made.stage], task, self._store)
         if verdict.is_refused:
             self._log.warning(
                 f"{made.product_id} / {made.stage} failed its check: {verdict.why} {verdict.fix}"
             )
-        return verdict
+        return verdict, quality
 
     def _materialization(
-        self, made: Made, task: Task, verdict: Verdict | None, *, reused: bool
+        self,
+        made: Made,
+        task: Task,
+        verdict: Verdict | None,
+        before: Task | None,
+        *,
+        reused: bool,
+        duration_is_unknown: bool,
     ) -> DagsterEvent:
         stage, gallery = self._stages[made.stage], self._config.gallery_url
         metadata = made_metadata(
@@ -181,8 +197,8 @@ class Reporter:
             task,
             self._store,
             reused=reused,
-            duration_is_unknown=bool(self._ledger.history.with_unknown_duration([task.id])),
-            preview=self._preview(made, task) if self._config.previews else None,
+            duration_is_unknown=duration_is_unknown,
+            preview=self._preview(made, task, before) if self._config.previews else None,
             verdict=verdict,
             media_url=self._config.media_url,
             gallery_url=gallery and f"{gallery}/#{urlencode({'product': made.product_id})}",
@@ -209,17 +225,18 @@ class Reporter:
             tags=tags,
         )
 
-    def _preview(self, made: Made, task: Task) -> Preview:
-        """Its own picture, and those that it was chosen from."""
+    def _preview(self, made: Made, task: Task, row: Task | None) -> Preview:
+        """Its own picture, and those that it was chosen from.
+
+        Args:
+            row: what the product last made of the stage before.
+        """
         stage = self._stages[made.stage]
-        preview, upstream = (
-            preview_of(stage, task, self._store),
-            self._stages.get(str(stage.upstream)),
-        )
-        if upstream is None or not upstream.shows_all_files:
+        preview = preview_of(stage, task, self._store)
+        upstream = self._stages.get(str(stage.upstream))
+        if row is None or upstream is None or not upstream.shows_all_files:
             return preview
-        row = self._ledger.tasks.last_made(made.product_id, upstream.key)
-        if row is None or data_version(row.fingerprint) != made.inputs.get(upstream.key):
+        if data_version(row.fingerprint) != made.inputs.get(upstream.key):
             return preview
         used = stage.upstream_files(task.request or {}, row.result or {})
         behind = pictures_of(upstream, row, self._store, used=used, by=stage.label.lower())

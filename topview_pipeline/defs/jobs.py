@@ -331,7 +331,7 @@ def resume(
 
     with plain_errors(topview.outline):
         with topview.ledger() as ledger:
-            orphans, retries = ledger.tasks.orphans(), ledger.tasks.retries_due()
+            orphans, retries = ledger.orphans.all(), ledger.orphans.retries_due()
         # Results that are paid for are fetched, however long the catalogue cannot be read.
         catalogue = catalogue_or_none(topview, context.log) if retries else None
         production = Production(context, topview, explicit=False, wait_seconds=_LEAST_WAIT_SECONDS)

@@ -115,7 +115,7 @@ def _finish(
     ledger.catalogue.tick(topview.config.catalogue)
     report_dead_runs(context.instance, ledger)
     _reconcile(context, topview, ledger)
-    orphans, retries = ledger.tasks.orphans(), ledger.tasks.retries_due()
+    orphans, retries = ledger.orphans.all(), ledger.orphans.retries_due()
     found = f"{counted(len(orphans), 'task')} to collect, {len(retries)} to try again"
     if not orphans and not retries:
         check_paired(context.instance, ledger, topview)  # a lost ledger has nothing to finish
@@ -202,7 +202,7 @@ def _reconcile(
     from topview_pipeline.topview.http import DEFAULT_TIMEOUTS
 
     who = PENDING_TASK_SENSOR
-    for row in ledger.tasks.lost(submit_seconds=DEFAULT_TIMEOUTS.submit.whole):
+    for row in ledger.orphans.lost(submit_seconds=DEFAULT_TIMEOUTS.submit.whole):
         ledger.tasks.mark_lost(row, who=who)
     config = topview.config
     if config.api_key is None or not ledger.unknowns.is_due(ledger.now()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
@@ -24,9 +24,11 @@ from topview_pipeline.engine.submit import Gate, Sent, Submitter
 from topview_pipeline.engine.upload import Uploader, without_dead_ids
 from topview_pipeline.ledger import (
     AlreadyLive,
+    Decided,
     NoSlot,
     OverLimit,
     Reservation,
+    Review,
     Task,
     without_price,
 )
@@ -61,7 +63,6 @@ class Attempt:
     Attributes:
         left: the stages that the product still goes through, with this one.
         number: from 1, among the rows of its fingerprint.
-        is_decided_since: a person decided about the result before since the item was made.
     """
 
     context: Context
@@ -76,7 +77,7 @@ class Attempt:
     seen: int
     recipe: str | None
     seen_of_recipe: int | None
-    is_decided_since: Callable[[], bool]
+    made_of: tuple[str, Review] | None
 
     async def make(self) -> Task | None:
         """Send it and wait for its end; None: the ledger's rows say what comes next."""
@@ -127,22 +128,19 @@ class Attempt:
             request = stage.request(item, ids.by_role)
             reservation = await self._reservation(request)
             answer = await parts.slots.reserve(tuple(one.key for one in self.left), reservation)
-        if isinstance(answer, (AlreadyLive, NoSlot)):
+        if isinstance(answer, (AlreadyLive, Decided, NoSlot)):
             return Sent.DECIDE
         if isinstance(answer, OverLimit):
             raise _over(answer)
         try:
             self._check_may_send()
         except BaseException:
-            parts.slots.void_unsent(answer.task)
+            await parts.slots.void_unsent(answer.task)
             raise
-        if self.is_decided_since():
-            parts.slots.void_unsent(answer.task, "a person decided before the POST")
-            return Sent.DECIDE
         ids_of_ours = () if is_last else (*ids.ours, *stage.provider_ids(item))
         sent = await parts.submitter.send(answer.task, stage, request, ids_of_ours)
         if sent is Sent.UPSTREAM_GONE:
-            parts.uploader.forget(ids)
+            await parts.uploader.forget(ids)
         return sent
 
     async def _reservation(self, request: TaskRequest) -> Reservation:
@@ -169,6 +167,7 @@ class Attempt:
             seen=self.seen,
             recipe=self.recipe,
             seen_of_recipe=self.seen_of_recipe,
+            made_of=self.made_of,
         )
 
     async def _is_upstream_gone(self) -> bool:

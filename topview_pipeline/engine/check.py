@@ -5,23 +5,37 @@ A run that takes the result from the store, or shares it, has the verdict for no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Any
 
 from topview_pipeline.ledger import Ledger, Task
 from topview_pipeline.media import Outcome, Verdict, unmeasured
 from topview_pipeline.stages import Stage
 from topview_pipeline.store import Artifact, Store, StoreError
 
+Json = Mapping[str, Any]
+
 
 def verdict_of(stage: Stage, task: Task, ledger: Ledger, store: Store) -> Verdict:
-    """The verdict on a stored row; measured now only if no check of today's rules has seen it."""
+    """The verdict on a stored row, which is remembered."""
+    verdict, quality = measured(stage, task, store)
+    if quality is not None and quality != task.quality:
+        ledger.tasks.measured(task.id, quality)
+    return verdict
+
+
+def measured(stage: Stage, task: Task, store: Store) -> tuple[Verdict, Json | None]:
+    """The verdict on a stored row, and what its row should keep of it.
+
+    It is measured now only if no check of today's rules has seen it. None is kept while the store
+    has trouble: it may answer again.
+    """
     known = Verdict.from_json(task.quality)
     if known is not None:
-        return known
+        return known, task.quality
     verdict, is_lasting = _measured(stage, task, store)
-    if is_lasting:
-        ledger.tasks.measured(task.id, verdict.to_json())
-    return verdict
+    return verdict, verdict.to_json() if is_lasting else None
 
 
 def _measured(stage: Stage, task: Task, store: Store) -> tuple[Verdict, bool]:

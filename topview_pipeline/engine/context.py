@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.events import Event, Made, Warned
@@ -20,6 +23,9 @@ from topview_pipeline.settings import Gate, PipelineConfig
 from topview_pipeline.stages import STAGES, ProofLists, Stage
 from topview_pipeline.store import Store
 from topview_pipeline.topview.client import TopviewClient
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,9 @@ class ProductWork:
     Attributes:
         stages: their keys, in pipeline order.
         asked: all stages that the run was asked for, those included that are up to date: what
-            Topview forgot of them is made again. Empty: `stages`.
+            Topview forgot of them is remade. Empty: `stages`.
         force: make them again, though they exist; once per root run.
-        keep_made: hold a stage that was made and would be made again: the plan could not see that
+        keep_made: hold a stage that was made and would be remade: the plan could not see that
             its files changed, so no guard has passed it.
         retry_of: the failed attempt that the sensor's run tries again, with its generation, root
             run and limit.
@@ -90,10 +96,8 @@ class Activity:
 
     def __init__(self, ticks: Callable[[], float]) -> None:
         self._ticks = ticks
-        self._busy = 0
-        self._asking = 0
-        self._submitting = 0
         self._last = ticks()
+        self._under_way: Counter[str] = Counter()
         self.changed = asyncio.Event()
 
     def progress(self) -> None:
@@ -101,51 +105,41 @@ class Activity:
         self._last = self._ticks()
         self.changed.set()
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> AbstractContextManager[None]:
         """Uploading or downloading: cut off only by a stop."""
-        self._busy += 1
-        try:
-            yield
-        finally:
-            self._busy -= 1
-            self.changed.set()
+        return self._during("busy")
 
-    @contextmanager
-    def submitting(self) -> Iterator[None]:
+    def submitting(self) -> AbstractContextManager[None]:
         """A POST is under way, or its answer is being written down: never cut off."""
-        self._submitting += 1
-        try:
-            with self.busy():
-                yield
-        finally:
-            self._submitting -= 1
-            self.changed.set()
+        return self._during("busy", "submitting")
+
+    def asking(self) -> AbstractContextManager[None]:
+        """A question that can be asked again: it may be cut off."""
+        return self._during("asking")
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
-        """A question that can be asked again: it may be cut off."""
-        self._asking += 1
+    def _during(self, *what: str) -> Iterator[None]:
+        self._under_way.update(what)
         try:
             yield
         finally:
-            self._asking -= 1
+            self._under_way.subtract(what)
             self.changed.set()
 
     @property
     def is_busy(self) -> bool:
         """Something must be waited for."""
-        return self._busy > 0
+        return self._under_way["busy"] > 0
 
     @property
     def is_submitting(self) -> bool:
         """A submit is under way: a stop waits for it."""
-        return self._submitting > 0
+        return self._under_way["submitting"] > 0
 
     @property
     def is_asking(self) -> bool:
         """A query is under way: a stop may cancel it."""
-        return self._asking > 0
+        return self._under_way["asking"] > 0
 
     def idle_seconds(self) -> float:
         """Seconds since the last progress."""
@@ -193,6 +187,7 @@ class Context:
         ticks: seconds of a monotonic clock.
         offload: runs a blocking call elsewhere.
         apart: likewise, and one that hangs keeps no thread of the others'.
+        beside: likewise for calls of the ledger; None: called in place.
         stopping: nothing new is submitted any more.
     """
 
@@ -210,6 +205,7 @@ class Context:
     ticks: Callable[[], float] = time.monotonic
     offload: Offload = asyncio.to_thread
     apart: Offload = in_thread
+    beside: Offload | None = None
     judge: Judge | None = None
     stopping: bool = False
 
@@ -237,6 +233,27 @@ class Context:
         }
         self._reported: set[int] = set()
         self.estimate = Estimator(self.ledger, self.config.prices)
+
+    async def in_ledger(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """Call the ledger. A server that is milliseconds away does not hold up the loop.
+
+        Nothing cuts a call off: a cancellation comes at what the caller awaits next, as it does
+        where the call is in place.
+        """
+        if self.beside is None:
+            return call(*given, **named)
+        asked: asyncio.Future[R] = asyncio.ensure_future(
+            self.beside(partial(call, *given, **named))
+        )
+        current, cancelled = asyncio.current_task(), False
+        while not asked.done():
+            try:
+                await asyncio.wait({asked})
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled and current is not None:
+            current.cancel()
+        return asked.result()
 
     def emit(self, event: Event) -> None:
         """Report an event."""

@@ -82,7 +82,7 @@ class Downloader:
 
     Args:
         query: asks Topview for newly signed URLs.
-        is_denied: tells whether Topview's last answer was that it does not know the task.
+        is_denied: True if Topview's last answer was that it does not know the task.
     """
 
     def __init__(self, context: Context, query: Query, is_denied: Callable[[Task], bool]) -> None:
@@ -117,7 +117,7 @@ class Downloader:
                 said = fresh and not error.url_is_good and not error.hopeless
                 if (said or self._is_denied(task)) and self._is_out_of_reach(task):
                     why = "finished more than 7 days ago and Topview no longer gives it"
-                    return expire(self._context, task, f"{why}: {error.reason}")
+                    return await expire(self._context, task, f"{why}: {error.reason}")
                 result = result if error.url_is_good else None
                 fresh = False
             await asyncio.sleep(wait)
@@ -167,7 +167,7 @@ class Downloader:
             before = range(max(task.generation - _LONGEST_GAP, 0), task.generation)
             fingerprints = [fingerprint_of(task.work, generation) for generation in before]
             await context.offload(context.store.write_result, record, fingerprints)
-        return self._stored(task, artifacts)
+        return await self._stored(task, artifacts)
 
     def _record(self, row: Task, result: TaskResult, artifacts: list[Artifact]) -> ResultRecord:
         times = {name: getattr(row, name) for name in TIMES}
@@ -200,7 +200,7 @@ class Downloader:
                     raise StoreError(
                         f"a download cannot be written ({error})",
                         str(path.parent),
-                        "Make room on the disk; the download goes on by itself.",
+                        "Make room on the disk; the download continues then.",
                     ) from error
                 artifact: Artifact = await context.offload(
                     lambda: context.store.keep(
@@ -209,25 +209,25 @@ class Downloader:
                 )
                 return artifact
 
-    def _stored(self, task: Task, artifacts: list[Artifact]) -> Task:
-        try:
-            row = self._context.ledger.tasks.stored(
-                task.id,
-                artifacts=[artifact.to_json() for artifact in artifacts],
-                who=self._context.worker,
-            )
-        except IllegalMove:  # another worker stored the same files first
-            row = self._context.ledger.tasks.get(task.id)
+    async def _stored(self, task: Task, artifacts: list[Artifact]) -> Task:
+        kept = [artifact.to_json() for artifact in artifacts]
+        # Another worker may have stored the same files first.
+        row = await moved(self._context, self._context.ledger.tasks.stored, task, artifacts=kept)
         self._context.activity.progress()
         return row
 
 
-def expire(context: Context, task: Task, why: str) -> Task:
-    """The row is out of reach; returned as it is then, whatever moved it."""
+async def moved(context: Context, move: Callable[..., Task], task: Task, **values: Any) -> Task:
+    """The row after a move, or as another worker has moved it before."""
     try:
-        return context.ledger.tasks.expired(task.id, why=why, who=context.worker)
+        return await context.in_ledger(move, task.id, who=context.worker, **values)
     except IllegalMove:
-        return context.ledger.tasks.get(task.id)
+        return await context.in_ledger(context.ledger.tasks.get, task.id)
+
+
+async def expire(context: Context, task: Task, why: str) -> Task:
+    """The row is out of reach."""
+    return await moved(context, context.ledger.tasks.expired, task, why=why)
 
 
 def row_of(record: ResultRecord) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final
 
@@ -95,11 +95,10 @@ class Engine:
                     self._parts.slots.serve,
                     self._beat,
                     self._orphans.serve,
-                    partial(self._start_products, work),
+                    partial(self._start, work, orphans),
                     self._watch,
                 )
             ]
-            self._orphans.take(orphans)
             while (event := await context.events.get()) is not None:
                 yield event
             if self._failure is not None:
@@ -134,8 +133,9 @@ class Engine:
         self._failure = self._failure or error
         self._context.events.put_nowait(None)
 
-    async def _start_products(self, work: AsyncIterator[ProductWork]) -> None:
+    async def _start(self, work: AsyncIterator[ProductWork], orphans: Iterable[Task]) -> None:
         activity = self._context.activity
+        await self._orphans.take(orphans)
         async for one in work:
             if self._context.stopping:
                 break
@@ -169,7 +169,8 @@ class Engine:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             # An answer that is being written down is worth more than a heartbeat that is missed.
             with contextlib.suppress(LedgerUnavailable):
-                self._context.ledger.workers.beat(self._context.worker)
+                beat = self._context.ledger.workers.beat
+                await self._context.in_ledger(beat, self._context.worker)
 
     async def _watch(self) -> None:
         """End the stream when everything ended, or when nothing moved for the wait time."""
@@ -179,7 +180,7 @@ class Engine:
             if not adopted:
                 self._hold_rest()
                 break
-            self._orphans.take(adopted)
+            await self._orphans.take(adopted)
             await self._until_over()
         self._context.events.put_nowait(None)
 

@@ -57,7 +57,7 @@ class Made:
         product_id: whose it is; a task shared by two products is reported for each.
         task: the stored row.
         inputs: data version by asset key of what it was made from.
-        wanted: this run was asked for it; False for an orphan that was brought home.
+        wanted: this run was asked for it; False for an orphan that was collected.
     """
 
     product_id: str

@@ -152,29 +152,24 @@ def judge(
 
     Args:
         stages: by key.
-        is_own_key: tells whether a key, as the log shows it, can be ours.
+        is_own_key: True if a key, as the log shows it, can be ours.
         now: by the ledger's clock, in seconds since the epoch.
     """
     judge_ = _Judge(log, books, rules, stages, is_own_key, now)
     return [judge_.finding(row) for row in rows]
 
 
+@dataclass
 class _Judge:
-    def __init__(
-        self,
-        log: CreditLog,
-        books: KnownRows,
-        rules: Rules,
-        stages: Mapping[str, Stage],
-        is_own_key: Callable[[SecretStr], bool],
-        now: float,
-    ) -> None:
-        self._log = log
-        self._books = books
-        self._rules = rules
-        self._is_own_key = is_own_key
-        self._now = now
-        self._stages = stages
+    _log: CreditLog
+    _books: KnownRows
+    _rules: Rules
+    _stages: Mapping[str, Stage]
+    _is_own_key: Callable[[SecretStr], bool]
+    _now: float
+
+    def __post_init__(self) -> None:
+        log, books, stages = self._log, self._books, self._stages
         self._words = _words_of(log, books, stages)
         self._all_words = frozenset().union(*self._words.values())
         worded = {one.task_id or "" for one in log.entries if _word(one)}
@@ -189,8 +184,16 @@ class _Judge:
                 self._claims.setdefault(candidate.topview_task_id, set()).add(row.id)
                 if self._is_in_window(candidate, row):
                     in_window.setdefault(candidate.topview_task_id, set()).add(row.id)
-        # A charge that only one row can have been created for is that row's.
-        self._owners = {id_: rows for id_, rows in in_window.items() if len(rows) == 1}
+        self._owners: dict[str, set[int]] = {}
+        # A charge that only one row can have been created for is that row's. On an account of ours
+        # alone no other one is, and so rows and charges in their order leave one assignment.
+        while alone := {id_: rows for id_, rows in in_window.items() if len(rows) == 1}:
+            self._owners |= alone
+            owned = Counter(row for rows in alone.values() for row in rows)
+            served = {
+                row for row, charges in owned.items() if charges == 1 and self._rules.exclusive
+            }
+            in_window = {id_: in_window[id_] - served for id_ in in_window.keys() - alone}
         self._claims |= self._owners
 
     def finding(self, row: Task) -> Finding:

@@ -27,7 +27,7 @@ class Orphans:
     without an event: its own next run has that.
 
     Args:
-        wants: tells whether a product of this run will come to the row by itself.
+        wants: True if a product of this run will come to the row anyway.
         ended: called with each orphan's coroutine when it is over.
     """
 
@@ -47,22 +47,23 @@ class Orphans:
         self._ended = ended
         self.running: set[asyncio.Task[None]] = set()
 
-    def take(self, rows: Iterable[Task]) -> None:
+    async def take(self, rows: Iterable[Task]) -> None:
         """Adopt these rows, but for those that a living worker has."""
         for row in rows:
             if self._poller.is_polling(row.id) or self._wants(row):
                 continue
-            mine = self._context.ledger.tasks.adopt(row.id, worker=self._context.worker)
+            adopt = self._context.ledger.tasks.adopt
+            mine = await self._context.in_ledger(adopt, row.id, worker=self._context.worker)
             if mine is None:
                 continue
-            orphan = asyncio.create_task(self._bring_home(mine))
+            orphan = asyncio.create_task(self._collect(mine))
             self.running.add(orphan)
             orphan.add_done_callback(self._orphan_ended)
 
     def settle_lost(self) -> None:
         """Rows that a dead worker reserved become unknown: they hold slots, too."""
         ledger = self._context.ledger
-        for row in ledger.tasks.lost(submit_seconds=self._context.submit_seconds):
+        for row in ledger.orphans.lost(submit_seconds=self._context.submit_seconds):
             ledger.tasks.mark_lost(row, who=self._context.worker)
 
     async def serve(self) -> None:
@@ -70,15 +71,16 @@ class Orphans:
         while True:
             await self._slots.short.wait()
             self._slots.short.clear()
-            self.settle_lost()
-            self.take(self._context.ledger.tasks.left_pending())
+            await self._context.in_ledger(self.settle_lost)
+            left = self._context.ledger.orphans.pending
+            await self.take(await self._context.in_ledger(left))
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _orphan_ended(self, orphan: asyncio.Task[None]) -> None:
         self.running.discard(orphan)
         self._ended(orphan)
 
-    async def _bring_home(self, row: Task) -> None:
+    async def _collect(self, row: Task) -> None:
         is_own = row.pipeline == self._context.ledger.pipeline
         if row.state is not TaskState.STORED:
             try:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from topview_pipeline.engine.context import Context
-from topview_pipeline.engine.download import KEPT_AT_TOPVIEW_SECONDS, Downloader, expire
+from topview_pipeline.engine.download import KEPT_AT_TOPVIEW_SECONDS, Downloader, expire, moved
 from topview_pipeline.engine.events import ProductHeldError
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import Gate
-from topview_pipeline.ledger import IllegalMove, Task, TaskState
+from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.text import without_queries
 from topview_pipeline.topview.errors import AccountError, QueryError, TaskUnknown
 from topview_pipeline.topview.models import TaskResult, TaskStatus
@@ -70,22 +71,25 @@ class Poller:
         if task.state in (TaskState.PENDING, TaskState.OVERDUE):
             task, result = await self._poll(task, ask_now)
         elif task.state is TaskState.STORED:
-            task = self._context.ledger.tasks.file_gone(
-                task.id, why="a file of it is gone from the store", who=self._context.worker
-            )
+            gone = self._context.ledger.tasks.file_gone
+            why = "a file of it is gone from the store"
+            task = await self._context.in_ledger(gone, task.id, why=why, who=self._context.worker)
         if task.state is not TaskState.SUCCEEDED:
             return task
-        ledger, worker = self._context.ledger, self._context.worker
         try:
             task = await self._downloader.fetch(task, result)
         except ProductHeldError:
             # This run lives on: another one must not wait for it to try again.
-            ledger.tasks.release(task.id, worker=worker)
+            await self._release(task)
             raise
-        if task.pipeline != ledger.pipeline:
+        if task.pipeline != self._context.ledger.pipeline:
             # Nor must its own pipeline wait, which has to report it.
-            ledger.tasks.release(task.id, worker=worker)
+            await self._release(task)
         return task
+
+    async def _release(self, task: Task) -> None:
+        context = self._context
+        await context.in_ledger(context.ledger.tasks.release, task.id, worker=context.worker)
 
     async def _poll(self, task: Task, ask_now: bool) -> tuple[Task, TaskResult | None]:
         context = self._context
@@ -108,15 +112,15 @@ class Poller:
                     # It ended between the last two queries: learn the middle, not our own lag.
                     plan.learn((ran + context.clock() - began) / 2)
                 context.estimate.learn(task, result.cost_credit)
-                return self._succeeded(task, result), result
+                return await self._succeeded(task, result), result
             if result is not None and result.status is TaskStatus.FAIL:
-                return self._failed(task, result), result
+                return await self._failed(task, result), result
             ran = None if result is None else max(asked_at - began, 0.0)
             if task.state is TaskState.OVERDUE:
                 answered = result is not None or task.id in self._denied
-                return self._still_overdue(task, answered=answered), None
+                return await self._still_overdue(task, answered=answered), None
             if context.clock() >= task.deadline_at:
-                return self._overdue(task), None
+                return await self._overdue(task), None
 
     async def _query(self, task: Task) -> TaskResult | None:
         """One query; None when there was no usable answer (which never fails a task)."""
@@ -139,58 +143,45 @@ class Poller:
             else:
                 return answer
 
-    def _succeeded(self, task: Task, result: TaskResult) -> Task:
-        try:
-            row = self._context.ledger.tasks.succeeded(
-                task.id,
-                result=self._context.by_key[task.stage].kept(result),
-                cost_credits=result.cost_credit,
-                who=self._context.worker,
-            )
-        except IllegalMove:  # another worker saw it first
-            row = self._context.ledger.tasks.get(task.id)
-        self._moved()
-        return row
+    async def _succeeded(self, task: Task, result: TaskResult) -> Task:
+        return await self._moved(
+            self._context.ledger.tasks.succeeded,
+            task,
+            result=self._context.by_key[task.stage].kept(result),
+            cost_credits=result.cost_credit,
+        )
 
-    def _failed(self, task: Task, result: TaskResult) -> Task:
+    async def _failed(self, task: Task, result: TaskResult) -> Task:
         message = without_queries(result.error_msg or "Topview gave no reason")
         wait = self._context.timing.retry * 2 ** (task.attempt - 1)
-        try:
-            row = self._context.ledger.tasks.failed(
-                task.id,
-                code=None,
-                message=message,
-                retryable=_POLICY.search(message) is None,
-                not_before=self._context.clock() + wait,
-                who=self._context.worker,
-            )
-        except IllegalMove:
-            row = self._context.ledger.tasks.get(task.id)
-        self._moved()
-        return row
+        return await self._moved(
+            self._context.ledger.tasks.failed,
+            task,
+            code=None,
+            message=message,
+            retryable=_POLICY.search(message) is None,
+            not_before=self._context.clock() + wait,
+        )
 
-    def _overdue(self, task: Task) -> Task:
+    async def _overdue(self, task: Task) -> Task:
         minutes = (task.deadline_at - (task.pending_at or task.reserved_at)) / 60
         why = f"Topview has not finished it within {minutes:g} minutes"
-        try:
-            row = self._context.ledger.tasks.overdue(task.id, why=why, who=self._context.worker)
-        except IllegalMove:
-            row = self._context.ledger.tasks.get(task.id)
-        self._moved()
-        return row
+        return await self._moved(self._context.ledger.tasks.overdue, task, why=why)
 
-    def _still_overdue(self, task: Task, *, answered: bool) -> Task:
+    async def _still_overdue(self, task: Task, *, answered: bool) -> Task:
         """Asked in vain; after 7 days Topview would have thrown the result away anyway.
 
         Only Topview's word counts: that nobody answered proves nothing.
         """
-        self._context.ledger.tasks.queried(task.id)
-        self._context.ledger.tasks.release(task.id, worker=self._context.worker)
+        await self._context.in_ledger(self._context.ledger.tasks.queried, task.id)
+        await self._release(task)
         age = self._context.clock() - task.reserved_at
         if not answered or age <= KEPT_AT_TOPVIEW_SECONDS:
             return task
-        return expire(self._context, task, "not finished within 7 days")
+        return await expire(self._context, task, "not finished within 7 days")
 
-    def _moved(self) -> None:
+    async def _moved(self, move: Callable[..., Task], task: Task, **values: Any) -> Task:
+        row = await moved(self._context, move, task, **values)
         self._context.activity.progress()
         self._slots.freed()
+        return row

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.canary import Before, Canaries, recipe_of, shared_stages
-from topview_pipeline.engine.check import verdict_of
+from topview_pipeline.engine.check import measured
 from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.events import HoldReason, ProductHeldError
 from topview_pipeline.engine.gate import Hold, ReviewRules
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.scene_judge import SceneJudge
-from topview_pipeline.ledger import Task, TaskState
+from topview_pipeline.ledger import Review, Task, TaskState
 from topview_pipeline.stages import PreconditionError, Stage, WorkItem
 
 
@@ -71,18 +71,19 @@ class ProductGate:
             self._recipes[stage.key] = recipe
         return self._recipes[stage.key]
 
-    async def pass_(self, item: WorkItem, made: Task | None) -> None:
+    async def pass_(self, item: WorkItem, made: Task | None, review: Review) -> None:
         """Wait for a turn. Raises ProductHeldError where no new task is made of the result, or yet.
 
         Args:
             made: the result that it is made from.
+            review: a person's word on that.
         """
         recipe, before = await self.recipe(item.stage), None
         if made is not None:
             before = Before(
                 self._context.by_key[made.stage],
                 made.quality,
-                self._context.ledger.reviews.of(self._product.product_id, made.fingerprint),
+                review,
                 None if item.chosen is None else item.chosen.number,
             )
         while True:
@@ -116,12 +117,14 @@ class ProductGate:
             return task
         stage = context.by_key[task.stage]
         with context.activity.busy():
-            verdict = await context.offload(verdict_of, stage, task, context.ledger, context.store)
+            verdict, quality = await context.offload(measured, stage, task, context.store)
             if judge is not None and stage.is_reviewed and judge.is_open(task, verdict):
                 verdict = await judge.verdict(self._product, task, before, verdict)
-                context.ledger.tasks.measured(task.id, verdict.to_json())
+                quality = verdict.to_json()
+                await context.in_ledger(context.ledger.tasks.measured, task.id, quality)
         context.activity.progress()
-        return replace(task, quality=verdict.to_json())
+        # A verdict that does not last says no version: it is measured again.
+        return replace(task, quality=quality or {**verdict.to_json(), "version": None})
 
     def wants_verdict(self, stage: Stage, later: int) -> bool:
         """A result is measured here, not where it is reported: more is made of it, or judged."""

@@ -62,7 +62,7 @@ class ProductRun:
         self._product_id = work.product.product_id
         self._results: dict[str, Task] = {}
         self._review = NO_REVIEW
-        """Of the result that the work item is made from."""
+        """A person's word on the result that the work item is made from."""
         self._inputs = ProductInputs(work.product, context.reader, context.proofs)
         self._gate = ProductGate(context, parts.turns, work.product, self._inputs)
         self._works: dict[str, str] = {}
@@ -117,9 +117,19 @@ class ProductRun:
 
     async def _make(self, stage: Stage) -> None:
         """Get one stage's result into the store, step by step as `decide` says."""
+        self._review = NO_REVIEW
         item, queued_at = await self._item(stage), self._context.clock()
         while True:
-            of_work = self._context.ledger.tasks.of_work(item.work)
+            before = self._results.get(stage.upstream or "")
+            of_work, review = await self._context.in_ledger(
+                self._context.ledger.tasks.to_decide,
+                item.work,
+                None if before is None else (self._product_id, before.fingerprint),
+            )
+            if review != self._review:
+                self._review = review
+                item = await self._item(stage)
+                continue
             self._check_wanted(item, of_work)
             generation = self._generation(stage, of_work)
             rows = [row for row in of_work if row.generation == generation]
@@ -127,14 +137,11 @@ class ProductRun:
             if decision.action is Action.REUSE and decision.row is not None:
                 task: Task | None = decision.row
             elif decision.action is Action.SUBMIT:
-                if self._is_decided_since(stage):
-                    item = await self._item(stage)
-                    continue
                 known = {row.topview_task_id for row in of_work}
                 if await heal(self._context, item, generation, known):
                     continue
                 self._check_guarded(stage)
-                await self._gate.pass_(item, self._results.get(stage.upstream or ""))
+                await self._gate.pass_(item, before, self._review)
                 attempt = Attempt(
                     self._context,
                     self._parts,
@@ -148,7 +155,7 @@ class ProductRun:
                     seen=max((row.id for row in of_work), default=0),
                     recipe=await self._gate.recipe(stage),
                     seen_of_recipe=self._gate.seen,
-                    is_decided_since=lambda: self._is_decided_since(stage),
+                    made_of=None if before is None else (before.fingerprint, self._review),
                 )
                 task = await attempt.make()
             else:
@@ -170,7 +177,6 @@ class ProductRun:
             inputs = await self._inputs.of(stage)
         context.activity.progress()
         upstream = None
-        self._review = NO_REVIEW
         task = self._before(stage)
         if task is not None:
             before = context.by_key[task.stage]
@@ -181,7 +187,6 @@ class ProductRun:
                 tuple(Artifact.from_json(one) for one in task.artifacts or ()),
                 task.quality,
             )
-            self._review = context.ledger.reviews.of(self._product_id, task.fingerprint)
         item = stage.item(
             self._work.product,
             inputs,
@@ -202,13 +207,6 @@ class ProductRun:
             return None
         made = self._results.get(stage.upstream)
         return made or self._context.ledger.tasks.last_made(self._product_id, stage.upstream)
-
-    def _is_decided_since(self, stage: Stage) -> bool:
-        """A person decided about the result before after the work item was made of it."""
-        task = self._results.get(stage.upstream or "")
-        if task is None:
-            return False
-        return self._context.ledger.reviews.of(self._product_id, task.fingerprint) != self._review
 
     # What the rows of the work say.
 
@@ -279,18 +277,18 @@ class ProductRun:
         tasks, worker = self._context.ledger.tasks, self._context.worker
         if action in (Action.POLL, Action.DOWNLOAD, Action.ASK):
             ask_now = not self._parts.poller.is_polling(row.id) and row.worker != worker
-            mine = tasks.adopt(row.id, worker=worker)
+            mine = await self._context.in_ledger(tasks.adopt, row.id, worker=worker)
             if mine is not None and mine.state is row.state:
                 return await self._parts.poller.finish(mine, ask_now=ask_now)
             action = Action.WAIT
         if action is Action.WAIT:  # another worker has the row
             await asyncio.sleep(min(self._context.config.poll_seconds, 1.0))
         elif action is Action.LOST:
-            tasks.mark_lost(row, who=worker)
+            await self._context.in_ledger(tasks.mark_lost, row, who=worker)
         elif action is Action.VOID:
             with contextlib.suppress(IllegalMove):
                 why = "free, and past its deadline without an answer"
-                tasks.void(row.id, why=why, who=worker)
+                await self._context.in_ledger(tasks.void, row.id, why=why, who=worker)
         elif action is Action.HOLD_RETRY:
             wait = (decision.until or 0.0) - self._context.clock()
             if wait > min(_LONGEST_WAIT_IN_RUN, self._context.config.wait_seconds):

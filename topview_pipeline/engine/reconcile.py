@@ -92,11 +92,18 @@ async def reconcile(
     clock = asyncio.get_running_loop().time
     give_up = clock() + seconds
     report = await look(client, ledger, rules, stages=stages, who=who, seconds=seconds)
+    moved: dict[TaskState, list[Task]] = {TaskState.PENDING: [], TaskState.VOID: []}
+    left = []
     for finding in report.findings:
-        left = max(give_up - clock(), 0.0)
+        seconds = max(give_up - clock(), 0.0)
         stage = stages[finding.row.stage]
-        report = await _settle(client, ledger, stage, finding, report, who=who, seconds=left)
-    return report
+        settled = await _settle(client, ledger, stage, finding, who=who, seconds=seconds)
+        if isinstance(settled, Finding):
+            left.append(settled)
+        else:
+            moved[settled.state].append(settled)
+    adopted, voided = map(tuple, moved.values())
+    return replace(report, adopted=adopted, voided=voided, left=tuple(left))
 
 
 async def look(
@@ -108,7 +115,7 @@ async def look(
     who: str,
     seconds: float = LONGEST_SECONDS,
 ) -> Report:
-    """Read the credit log and judge each unknown row. Notes that it was looked at, no more."""
+    """Read the credit log and judge each unknown row. It notes that, and no more."""
     unknowns = ledger.unknowns
     rows = unknowns.rows()
     if not rows:
@@ -121,11 +128,12 @@ async def look(
     # In this order: a row that is accepted in between is then in one of the two, not in none.
     nameless = unknowns.without_task_id({row.stage for row in paid})
     logged = {entry.task_id for entry in log.entries if entry.task_id}
+    charged = unknowns.charged(logged)
     books = KnownRows(
-        unknowns.stages_of(logged),
+        {id_: stage for id_, (stage, _) in charged.items()},
         nameless,
         unknowns.first_looks([row.id for row in paid]),
-        unknowns.spans_of(logged),
+        {id_: span for id_, (_, span) in charged.items() if span is not None},
     )
     new = [row.id for row in paid if row.id not in books.first_looks]
     unknowns.note_look(new, topview_time=log.topview_time, who=who)
@@ -162,8 +170,8 @@ async def _read(
         return CreditLog(entries), str(error)
     except asyncio.TimeoutError:
         return CreditLog(entries), f"the credit log was not read within {seconds:.0f} s"
-    told = client.server_time
-    topview_time = None if told is None else told.timestamp()
+    server_time = client.server_time
+    topview_time = None if server_time is None else server_time.timestamp()
     if topview_time is not None and abs(clock() - topview_time) > CLOCKS_SECONDS:
         topview_time = None
     return CreditLog(entries, True, topview_time), None
@@ -174,28 +182,25 @@ async def _settle(
     ledger: Ledger,
     stage: Stage,
     finding: Finding,
-    report: Report,
     *,
     who: str,
     seconds: float,
-) -> Report:
-    """Act on a finding; the report with it."""
+) -> Task | Finding:
+    """Act on a finding: the row that it moved, or what is left of it."""
     row, verdict = finding.row, finding.verdict
     try:
         if isinstance(verdict, Void):
-            voided = ledger.tasks.void(row.id, why=verdict.why, who=who, evidence=verdict.evidence)
-            return replace(report, voided=(*report.voided, voided))
+            return ledger.tasks.void(row.id, why=verdict.why, who=who, evidence=verdict.evidence)
         if isinstance(verdict, Adopt):
             task_id = verdict.candidate.topview_task_id
             against = await _against(client, stage, task_id, seconds=seconds)
             if against is None:
                 why = "the only charge of its kind since the submit that belongs to no other row"
-                adopted = ledger.unknowns.adopt(row.id, task_id, why=why, who=who)
-                return replace(report, adopted=(*report.adopted, adopted))
-            finding = replace(finding, verdict=Leave((against,), waits=True))
+                return ledger.unknowns.adopt(row.id, task_id, why=why, who=who)
+            return replace(finding, verdict=Leave((against,), waits=True))
     except IllegalMove as error:  # another worker was quicker
-        finding = replace(finding, verdict=Leave((str(error),), waits=True))
-    return replace(report, left=(*report.left, finding))
+        return replace(finding, verdict=Leave((str(error),), waits=True))
+    return finding
 
 
 async def _against(
@@ -230,7 +235,7 @@ class RunReconciler:
             self._under_way = asyncio.create_task(self._look())
 
     async def is_settled(self, row: Task) -> bool:
-        """Wait for the first look; tells whether it settled the row."""
+        """Wait for the first look; True if it settled the row."""
         if row.id not in self._looked_for:
             return False
         await self._looked()

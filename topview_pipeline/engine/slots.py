@@ -118,24 +118,26 @@ class Slots:
         try:
             return await ticket.answer
         except asyncio.CancelledError:
-            self._give_back(ticket)
+            await self._give_back(ticket)
             raise
         finally:
             self.line.leave(chain, ticket)
 
-    def _give_back(self, ticket: _Ticket) -> None:
+    async def _give_back(self, ticket: _Ticket) -> None:
         """The run ended between the reservation and the POST: nothing was sent."""
         answer = ticket.answer
         if not answer.done() or answer.cancelled() or answer.exception() is not None:
             return
         reserved = answer.result()
         if isinstance(reserved, Reserved):
-            self.void_unsent(reserved.task)
+            await self.void_unsent(reserved.task)
 
-    def void_unsent(self, task: Task, why: str = "the run was stopped before the POST") -> None:
+    async def void_unsent(self, task: Task) -> None:
         """Give back a reserved row that will not be sent."""
+        why = "the run was stopped before the POST"
         with contextlib.suppress(IllegalMove):  # moved meanwhile
-            self._context.ledger.tasks.void(task.id, why=why, who=self._context.worker)
+            void = self._context.ledger.tasks.void
+            await self._context.in_ledger(void, task.id, why=why, who=self._context.worker)
         self._context.activity.changed.set()
         self.freed()
 
@@ -157,30 +159,35 @@ class Slots:
                 continue
             self._wake.clear()
             # A newcomer changes nothing while all slots are taken; what frees one does.
-            self._full = not self._grant_all()
+            self._full = not await self._grant_all()
             await until_set(self._wake, _LOOK_AGAIN_SECONDS if self._full else None)
             # Let everybody who was woken by the same event join before choosing.
             await asyncio.sleep(0)
 
-    def _grant_all(self) -> bool:
+    async def _grant_all(self) -> bool:
         """Hand out slots until there is none or nobody waits; False when short of slots."""
         config = self._context.config
         while (first := self.line.first(config.slots)) is not None:
             chain, ticket = first
             if not ticket.answer.done():
                 try:
-                    answer = self._context.ledger.tasks.reserve(
+                    answer = await self._context.in_ledger(
+                        self._context.ledger.tasks.reserve,
                         self._estimated(ticket.reservation),
                         slots=config.slots,
                         credits_a_day=config.credit_limit,
                     )
                 except Exception as error:  # noqa: BLE001 - raised in the waiting product
-                    ticket.answer.set_exception(error)
+                    if not ticket.answer.done():
+                        ticket.answer.set_exception(error)
                 else:
                     if isinstance(answer, NoSlot):
                         self.short.set()
                         return False
-                    ticket.answer.set_result(answer)
+                    if not ticket.answer.done():
+                        ticket.answer.set_result(answer)
+                    elif isinstance(answer, Reserved):  # the product ended meanwhile
+                        await self.void_unsent(answer.task)
             self.line.leave(chain, ticket)
         return True
 

@@ -53,7 +53,7 @@ async def heal(
             continue
         if record is None or record.topview_task_id in known:
             return found
-        context.ledger.tasks.heal(row_of(record))
+        await context.in_ledger(context.ledger.tasks.heal, row_of(record))
         found = True
 
 

@@ -6,8 +6,7 @@ Every POST ends in a move of its row; the class of the error decides which.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, Final
 
@@ -131,10 +130,10 @@ class Submitter:
                     stage.endpoint, request, ids_of_ours=ids_of_ours
                 )
             except SubmitError as error:
-                return self._not_accepted(task, error)
+                return await self._not_accepted(task, error)
             except BaseException:
                 # The request may have left, whatever cut the call off: only Topview can tell.
-                self._unknown(task, "the submit was interrupted; it may be paid")
+                await self._unknown(task, "the submit was interrupted; it may be paid")
                 raise
             more = {
                 name: it for name, it in (submitted.model_extra or {}).items() if it is not None
@@ -150,24 +149,30 @@ class Submitter:
 
         Until it is written it stands in `unwritten`, so that the run's last message can say it.
         """
-        give_up = self._context.ticks() + _KEEP_TRYING_SECONDS
+        context = self._context
+        give_up = context.ticks() + _KEEP_TRYING_SECONDS
         self.unwritten[task.id] = topview_task_id
         while True:
             try:
-                kept = self._context.ledger.tasks.accepted(
-                    task.id, topview_task_id, who=self._context.worker, answer=answer
+                kept = await context.in_ledger(
+                    context.ledger.tasks.accepted,
+                    task.id,
+                    topview_task_id,
+                    who=context.worker,
+                    answer=answer,
                 )
             except IllegalMove as error:
-                self._unknown(task, str(error))
+                await self._unknown(task, str(error))
                 del self.unwritten[task.id]
-                if self._context.ledger.tasks.get(task.id).state is TaskState.VOID:
+                row = await context.in_ledger(context.ledger.tasks.get, task.id)
+                if row.state is TaskState.VOID:
                     # A person gave it up while the answer was on its way: nothing is sent again
                     # before a person has seen this.
                     what = f"Topview accepted it as task {topview_task_id}, and {error}"
                     raise ProductHeldError(HoldReason.UNKNOWN, what, task=task) from error
                 return Sent.DECIDE
             except LedgerUnavailable:
-                if self._context.ticks() >= give_up:
+                if context.ticks() >= give_up:
                     raise
                 await asyncio.sleep(1.0)
             else:
@@ -193,55 +198,53 @@ class Submitter:
             f"{error or 'the run was stopped.'} Could not be written down: {lost}."
         ) from error
 
-    def _not_accepted(self, task: Task, error: SubmitError) -> Sent:
+    async def _not_accepted(self, task: Task, error: SubmitError) -> Sent:
         """Move the row as the error's class says (design: errors decide)."""
         timing = self._context.timing
         if isinstance(error, Ambiguous):
-            self._unknown(task, str(error))
+            await self._unknown(task, str(error))
         elif isinstance(error, Rejected):
-            self._reject(task, error)
+            await self._reject(task, error)
         elif isinstance(error, UpstreamGone):
-            self._void(task, error)
+            await self._void(task, error)
             return Sent.UPSTREAM_GONE
         elif isinstance(error, AccountError):
             self._gate.close(error)
-            self._void(task, error)
+            await self._void(task, error)
         elif isinstance(error, NotSent):
             self.trouble = str(error)
-            self._void(task, error)
+            await self._void(task, error)
             self._slots.back_off(self._network_wait)
             self._network_wait = min(self._network_wait * 2, _LONGEST_WAIT_SECONDS)
         elif isinstance(error, Refused):
             self.trouble = str(error)
-            self._void(task, error)
+            await self._void(task, error)
             wait = timing.busy if error.retry_after is None else error.retry_after
             self._slots.back_off(max(wait, timing.network))
         else:
             raise TypeError(f"no rule for {type(error).__name__} at submit") from error
         return Sent.DECIDE
 
-    def _reject(self, task: Task, error: Rejected) -> None:
-        try:
-            self._context.ledger.tasks.failed(
-                task.id,
-                code=error.code,
-                message=str(error),
-                retryable=False,
-                not_before=None,
-                who=self._context.worker,
-            )
-        except IllegalMove:
+    async def _reject(self, task: Task, error: Rejected) -> None:
+        failed, why = self._context.ledger.tasks.failed, str(error)
+        more = {"code": error.code, "retryable": False, "not_before": None}
+        if not await self._end(failed, task, message=why, **more):
             # Taken for unknown meanwhile, as it was as old as a submit can be. It was refused all
             # the same: void, it is sent once more and refused once more.
-            self._void(task, error)
-        self._slots.freed()
+            await self._void(task, error)
 
-    def _void(self, task: Task, error: SubmitError) -> None:
-        with contextlib.suppress(IllegalMove):  # a person moved it meanwhile
-            self._context.ledger.tasks.void(task.id, why=str(error), who=self._context.worker)
-        self._slots.freed()
+    async def _void(self, task: Task, error: SubmitError) -> None:
+        await self._end(self._context.ledger.tasks.void, task, why=str(error))
 
-    def _unknown(self, task: Task, why: str) -> None:
-        with contextlib.suppress(IllegalMove):  # taken for unknown already
-            self._context.ledger.tasks.unknown(task.id, why=why, who=self._context.worker)
-        self._slots.freed()
+    async def _unknown(self, task: Task, why: str) -> None:
+        await self._end(self._context.ledger.tasks.unknown, task, why=why)
+
+    async def _end(self, move: Callable[..., Task], task: Task, **values: Any) -> bool:
+        """Move a row that got no task; False if somebody else moved it meanwhile."""
+        try:
+            await self._context.in_ledger(move, task.id, who=self._context.worker, **values)
+        except IllegalMove:
+            return False
+        finally:
+            self._slots.freed()
+        return True

@@ -13,6 +13,9 @@ import contextlib
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
 
 from topview_pipeline.engine.context import Context, ProductWork
 from topview_pipeline.engine.engine import Engine
@@ -21,6 +24,8 @@ from topview_pipeline.ledger import HEARTBEAT_SECONDS, LedgerUnavailable, Task
 from topview_pipeline.topview.client import TopviewClient
 
 _END = object()
+_LEDGER_THREADS: Final = 4
+"""Most calls of a ledger's server at once: the moves of an account wait for each other anyway."""
 
 
 class EngineThread:
@@ -123,8 +128,11 @@ class EngineThread:
             self._engine = Engine(context)
             if self._stop_asked:
                 self._engine.stop()
-            async for event in self._engine.run(self._work(), orphans=self._orphans):
-                self._events.put(event)
+            with ThreadPoolExecutor(_LEDGER_THREADS, "topview-ledger") as threads:
+                if context.ledger.is_remote:  # SQLite answers sooner than a thread begins
+                    context.beside = partial(self._loop.run_in_executor, threads)
+                async for event in self._engine.run(self._work(), orphans=self._orphans):
+                    self._events.put(event)
         self._events.put(_END)
         await self._keep_heartbeat(context)
 

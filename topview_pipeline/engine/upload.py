@@ -30,7 +30,7 @@ class FileIds:
 
     Attributes:
         by_role: as the stage's request takes them.
-        ours: by id, the files whose bytes we have: these ids can be made again if they are dead.
+        ours: by id, the files whose bytes we have: new ids can be had if these are dead.
     """
 
     by_role: Mapping[str, str]
@@ -44,6 +44,8 @@ class Uploader:
         self._context = context
         # By hash of the file, for as long as a product waits for one or holds it.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._known: dict[str, str] = {}
+        """By hash; one that another run finds dead is found dead here, too."""
 
     async def ids_for(self, files: Iterable[FileNeeded]) -> FileIds:
         """The ids that a request needs.
@@ -61,11 +63,13 @@ class Uploader:
                 ours[file_id] = needed
         return FileIds(by_role, ours)
 
-    def forget(self, ids: FileIds) -> None:
+    async def forget(self, ids: FileIds) -> None:
         """Topview says that an id is gone: none of those that we can make again is used again."""
         for file_id, needed in ids.ours.items():
             if needed.sha256 is not None:
-                self._context.ledger.uploads.forget(needed.sha256, file_id=file_id)
+                self._known.pop(needed.sha256, None)
+                forget = self._context.ledger.uploads.forget
+                await self._context.in_ledger(forget, needed.sha256, file_id=file_id)
 
     async def _id_of(self, needed: FileNeeded) -> str:
         if needed.given is not None:
@@ -77,15 +81,20 @@ class Uploader:
             )
         lock = self._locks.setdefault(needed.sha256, asyncio.Lock())
         async with lock:
-            known = self._context.ledger.uploads.find(needed.sha256)
-            if known is not None:
-                return known
-            with self._context.activity.busy():
-                content = await self._content(needed)
-            file_id = await self._upload(needed, content)
-            self._context.ledger.uploads.remember(needed.sha256, file_id, format=content.format)
-            self._context.activity.progress()
-            return file_id
+            uploads = self._context.ledger.uploads
+            known = self._known.get(needed.sha256)
+            if known is None:
+                known = await self._context.in_ledger(uploads.find, needed.sha256)
+            if known is None:
+                with self._context.activity.busy():
+                    content = await self._content(needed)
+                known = await self._upload(needed, content)
+                await self._context.in_ledger(
+                    uploads.remember, needed.sha256, known, format=content.format
+                )
+                self._context.activity.progress()
+            self._known[needed.sha256] = known
+            return known
 
     async def _content(self, needed: FileNeeded) -> InputFile:
         context = self._context

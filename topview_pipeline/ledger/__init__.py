@@ -8,24 +8,32 @@ from topview_pipeline.ledger.catalogue_state import LIVING_SECONDS, NameTaken
 from topview_pipeline.ledger.database import LedgerError, LedgerUnavailable, LedgerVersion
 from topview_pipeline.ledger.history import TaskEvent
 from topview_pipeline.ledger.ledger import Ledger, account_id
-from topview_pipeline.ledger.reviews import NO_REVIEW, Review, ReviewDecision
 from topview_pipeline.ledger.task_row import (
     LIVE,
     MOVES,
+    NO_REVIEW,
     AlreadyLive,
+    Decided,
     NoSlot,
     OverLimit,
     Priced,
     Reservation,
     ReserveAnswer,
     Reserved,
+    Review,
+    ReviewDecision,
     Task,
     TaskGlance,
     TaskState,
     Tried,
 )
-from topview_pipeline.ledger.tasks import ASK_OVERDUE_SECONDS, ATTEMPTS_BY_ITSELF, IllegalMove
-from topview_pipeline.ledger.workers import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS
+from topview_pipeline.ledger.tasks import IllegalMove
+from topview_pipeline.ledger.workers import (
+    ASK_OVERDUE_SECONDS,
+    ATTEMPTS_BY_ITSELF,
+    DEAD_AFTER_SECONDS,
+    HEARTBEAT_SECONDS,
+)
 
 __all__ = [
     "ASK_OVERDUE_SECONDS",
@@ -37,6 +45,7 @@ __all__ = [
     "MOVES",
     "NO_REVIEW",
     "AlreadyLive",
+    "Decided",
     "IllegalMove",
     "Ledger",
     "LedgerError",

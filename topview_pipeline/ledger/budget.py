@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database
+from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.schema import task
 from topview_pipeline.ledger.task_row import OverLimit, Priced, Reservation, TaskState
 from topview_pipeline.text import counted
@@ -49,12 +49,8 @@ class Spent:
         return self.booked + self.expected
 
 
-class Budget:
+class Budget(Part):
     """The spending of one account."""
-
-    def __init__(self, database: Database, account: str) -> None:
-        self._db = database
-        self._account = account
 
     def today(self) -> Spent:
         """The credits of this UTC day."""

@@ -10,7 +10,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database, LedgerError, upsert
+from topview_pipeline.ledger.database import LedgerError, upsert
+from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.schema import catalogue_product, catalogue_state, portions, task
 from topview_pipeline.text import without_queries
 
@@ -35,13 +36,12 @@ class NameTaken(LedgerError):
     """Two catalogues go by one pipeline's name."""
 
 
-class CatalogueState:
+class CatalogueState(Part):
     """The catalogue of one pipeline on one account."""
 
-    def __init__(self, database: Database, account: str, pipeline: str) -> None:
-        self._db = database
-        self._account = account
-        self._key = {"account": account, "pipeline": pipeline}
+    @property
+    def _key(self) -> dict[str, str]:
+        return {"account": self._account, "pipeline": self._pipeline}
 
     def products(self) -> set[str]:
         """Ids of the products that it had when it was last accepted."""

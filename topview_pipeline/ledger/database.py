@@ -5,6 +5,7 @@ Everything in which SQLite and PostgreSQL differ is here; what a row means is no
 
 from __future__ import annotations
 
+import selectors
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ _READING: Final[Mapping[str, Mapping[str, Any]]] = {
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
 """Execution options of a transaction that only reads, and sees one state of the ledger."""
+_ONE: Final = {**_READING, "postgresql": {"isolation_level": "AUTOCOMMIT"}}
+"""Those of a single statement."""
 _NAME_A_PLACE: Final = (
     "Let TOPVIEW_HOME, or TOPVIEW_LEDGER_URL, name a place on a local disk that may be written."
 )
@@ -82,6 +85,11 @@ class Database:
         self._create_if_new(may_create=migrate)
         self._outcome = "This step was not written."
 
+    @property
+    def is_remote(self) -> bool:
+        """A server is asked, which may take milliseconds."""
+        return not self._is_sqlite
+
     @contextmanager
     def write(self, *, lock: str | None = None) -> Iterator[sa.Connection]:
         """One transaction that may write: all of it is kept, or none.
@@ -97,25 +105,25 @@ class Database:
             yield connection
 
     @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self, options: Mapping[str, Any] | None = None) -> Iterator[sa.Connection]:
         """One consistent look that waits for no writer."""
         with self._guarded(), self.engine.connect() as connection:
-            yield connection.execution_options(**_READING[connection.dialect.name])
+            options = options or _READING[connection.dialect.name]
+            yield connection.execution_options(**options)
 
     def rows(self, query: sa.Executable) -> Sequence[Any]:
-        """All rows of one query."""
-        with self.read() as connection:
+        """All rows of one query, in one round trip to a server."""
+        with self.read(_ONE[self.engine.dialect.name]) as connection:
             return connection.execute(query).all()
 
     def scalar(self, query: sa.Executable) -> Any | None:
         """The first column of the first row of one query; None without a row."""
-        with self.read() as connection:
-            return connection.scalar(query)
+        return next((row[0] for row in self.rows(query)), None)
 
     def now(self, connection: sa.Connection | None = None) -> float:
         """The database's time: seconds since the epoch, the same for all that use it.
 
-        For SQLite that is this machine's; PostgreSQL's goes on within a transaction.
+        For SQLite that is this machine's; PostgreSQL's moves on within a transaction.
         """
         if self._clock is not None:
             return self._clock()
@@ -292,10 +300,23 @@ def _postgresql(url: URL) -> sa.Engine:
         # What the URL says itself goes over our own limits.
         connect_args={name: value for name, value in limits.items() if name not in url.query},
         isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
     )
     sa.event.listen(engine, "connect", _configure_postgresql)
+    sa.event.listen(engine, "checkout", _refuse_closed)
     return engine
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Let the pool replace a connection that the server has closed: it asks nobody.
+
+    Nothing is to be read from one that waits for its next statement but the server's farewell, or
+    the error of a network that is gone.
+    """
+    with selectors.DefaultSelector() as selector:
+        if not connection.closed:
+            selector.register(connection, selectors.EVENT_READ)
+        if connection.closed or selector.select(0):
+            raise sa.exc.DisconnectionError
 
 
 def _configure_postgresql(connection: Any, _record: object) -> None:

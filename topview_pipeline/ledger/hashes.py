@@ -27,17 +27,18 @@ class FileHashTable:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._is_cut = False
+        self._known: dict[str, Remembered] = {}
+        """By key. Out of date where another process learns more: then a file is read again."""
 
     def get_many(self, keys: Collection[str]) -> dict[str, Remembered]:
         """The last mark and hash of each of these files that is known."""
-        names = {_name(key): key for key in keys}
+        names = {_name(key): key for key in keys if key not in self._known}
         columns = file_hash.c.name, file_hash.c.mark, file_hash.c.sha256
-        found: dict[str, Remembered] = {}
         for some in portions(names):
             query = sa.select(*columns).where(file_hash.c.name.in_(some))
             for name, mark, sha256 in self._db.rows(query):
-                found[names[name]] = mark, sha256
-        return found
+                self._known[names[name]] = mark, sha256
+        return {key: self._known[key] for key in keys if key in self._known}
 
     def learnt_within(self, seconds: float, keys: Collection[str]) -> set[str]:
         """Those of the files that were asked for so short a time ago."""
@@ -54,6 +55,7 @@ class FileHashTable:
         """Remember these in place of the ones before."""
         if not hashes:
             return
+        self._known |= hashes
         named = {_name(key): remembered for key, remembered in hashes.items()}
         with self._db.write() as connection:
             now = self._db.now(connection)

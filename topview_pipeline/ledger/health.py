@@ -14,12 +14,12 @@ from typing import Final
 
 from topview_pipeline.ledger.ledger import Ledger
 from topview_pipeline.ledger.task_row import Task, TaskState
-from topview_pipeline.ledger.tasks import ATTEMPTS_BY_ITSELF
+from topview_pipeline.ledger.workers import ATTEMPTS_BY_ITSELF
 from topview_pipeline.media import Outcome, Verdict
 
 MOST_SHOWN: Final = 20
 EXPIRING_AFTER_SECONDS: Final = 3 * 86400.0
-"""Topview keeps a result seven days: this leaves four to bring it home."""
+"""Topview keeps a result seven days: this leaves four to collect it."""
 _KEPT_SECONDS: Final = 7 * 86400.0
 
 
@@ -62,7 +62,7 @@ def health(
     failed = [row for row in unmade if row.state is TaskState.FAILED and not is_retried(row)]
     forsaken = [
         replace(row, product_id=f"{row.product_id} of {row.pipeline}")
-        for row in ledger.tasks.forsaken_unknown()
+        for row in ledger.unknowns.forsaken()
     ]
     failed.sort(key=lambda row: (row.product_id, row.stage))
     return {
@@ -92,7 +92,7 @@ def is_retried(row: Task) -> bool:
 
 
 def trouble_of(row: Task) -> tuple[str, str] | None:
-    """The reason why a row led to no result, and what to do; None while it is on its way."""
+    """Why a row has no result, and what to do; None while it may still get one."""
     if row.state is TaskState.FAILED:
         what = row.error_message or "Topview gave no reason"
         if is_retried(row):

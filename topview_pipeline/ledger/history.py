@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.catalogue_state import is_forsaken
-from topview_pipeline.ledger.database import Database
+from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.schema import (
     catalogue_product,
     review,
@@ -59,13 +59,8 @@ def append_event(
     connection.execute(task_event.insert(), subject | event)
 
 
-class History:
+class History(Part):
     """Looks back at the tasks of one account; `page` at those of one pipeline."""
-
-    def __init__(self, database: Database, account: str, pipeline: str) -> None:
-        self._db = database
-        self._account = account
-        self._pipeline = pipeline
 
     def states(self) -> dict[tuple[str, str, str], int]:
         """How many tasks of the account there are by pipeline, stage and state."""
@@ -198,7 +193,7 @@ class History:
         """Seconds from submit until done, of the stage's latest tasks whose end was watched."""
         took = task.c.succeeded_at - task.c.pending_at
         which = task.c.account == self._account, task.c.stage == stage, took.is_not(None)
-        query = sa.select(took.label("seconds")).where(*which, ~_seen_late())
+        query = sa.select(took.label("seconds")).where(*which, ~seen_late())
         rows = self._db.rows(query.order_by(task.c.id.desc()).limit(_NEWEST))
         return [row.seconds for row in rows]
 
@@ -223,19 +218,17 @@ class History:
         )
         return CostSeen(*self._db.rows(query)[0])
 
-    def with_unknown_duration(self, task_ids: Collection[int] | None = None) -> frozenset[int]:
-        """Rows, of these or all, whose end may have been seen long after it: how long is unknown.
+    def with_unknown_duration(self) -> frozenset[int]:
+        """The rows whose end may have been seen long after it: how long they took is unknown.
 
         They changed workers before they were stored, so nobody watched them for a while; or they
         were healed from the store.
         """
-        query = sa.select(task.c.id).where(task.c.account == self._account, _seen_late())
-        if task_ids is not None:
-            query = query.where(task.c.id.in_(task_ids))
+        query = sa.select(task.c.id).where(task.c.account == self._account, seen_late())
         return frozenset(row.id for row in self._db.rows(query))
 
 
-def _seen_late() -> sa.ColumnElement[bool]:
+def seen_late() -> sa.ColumnElement[bool]:
     """The condition of `History.with_unknown_duration`."""
     on_its_way = sa.or_(task.c.stored_at.is_(None), task_event.c.at <= task.c.stored_at)
     adopted = sa.and_(task_event.c.what == "adopted", on_its_way)

@@ -20,7 +20,7 @@ from topview_pipeline.ledger.schema import account, task, task_event
 from topview_pipeline.ledger.tasks import Tasks
 from topview_pipeline.ledger.unknowns import Unknowns
 from topview_pipeline.ledger.uploads import Uploads
-from topview_pipeline.ledger.workers import Workers
+from topview_pipeline.ledger.workers import Orphans, Workers
 from topview_pipeline.settings import DEFAULT_NAME
 from topview_pipeline.text import origin_of
 
@@ -38,7 +38,7 @@ class Ledger:
     """The tasks of one account, and what belongs to them, as one of its pipelines sees them.
 
     Work, slots, credits and uploads are the account's: what is identical is paid once. Products,
-    what they stand on, their troubles and people's reviews are the pipeline's.
+    the results they use, their troubles and people's reviews are the pipeline's.
     """
 
     def __init__(
@@ -64,22 +64,29 @@ class Ledger:
         self._database = Database(url, clock=clock, migrate=migrate)
         self.account = account_id(base_url, uid)
         self.pipeline = pipeline
-        self.tasks = Tasks(self._database, self.account, pipeline)
-        self.workers = Workers(self._database, self.account, pipeline)
-        self.budget = Budget(self._database, self.account)
-        self.unknowns = Unknowns(self._database, self.account, self.tasks)
-        self.uploads = Uploads(self._database, self.account)
+        of = self._database, self.account, pipeline
+        self.tasks = Tasks(*of)
+        self.orphans = Orphans(*of)
+        self.unknowns = Unknowns(*of)
+        self.workers = Workers(*of)
+        self.budget = Budget(*of)
+        self.uploads = Uploads(*of)
         self.hashes = FileHashTable(self._database)
-        self.catalogue = CatalogueState(self._database, self.account, pipeline)
-        self.reviews = Reviews(self._database, self.account, pipeline)
-        self.retired = Retired(self._database, self.account, pipeline)
-        self.history = History(self._database, self.account, pipeline)
+        self.catalogue = CatalogueState(*of)
+        self.reviews = Reviews(*of)
+        self.retired = Retired(*of)
+        self.history = History(*of)
         self._register(base_url, uid)
 
     @property
     def where(self) -> str:
         """The ledger's address, without a password."""
         return self._database.where
+
+    @property
+    def is_remote(self) -> bool:
+        """A server is asked, which may take milliseconds."""
+        return self._database.is_remote
 
     def now(self) -> float:
         """The ledger's clock, in seconds since the epoch."""

@@ -1,6 +1,6 @@
-"""Reserving a row: the checks and the insert that make "at most one" and the slots hold everywhere.
+"""New rows: the checks and the insert that make "at most one" and the slots hold everywhere.
 
-All of it runs inside one transaction of `Tasks.reserve`, which holds the account's lock.
+All of it runs inside one transaction of `Tasks`, which holds the account's lock.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.budget import over_limit
 from topview_pipeline.ledger.history import append_event
+from topview_pipeline.ledger.reviews import review_of
 from topview_pipeline.ledger.schema import task, worker
 from topview_pipeline.ledger.task_row import (
     LIVE,
     AlreadyLive,
+    Decided,
     NoSlot,
     Reservation,
     ReserveAnswer,
@@ -42,12 +44,17 @@ def reserve(
     now: float,
 ) -> ReserveAnswer:
     """Insert the row that must exist before the POST, if no live row, limit or slot forbids it."""
-    live = live_id(connection, account, wanted.fingerprint)
+    live = _live_id(connection, account, wanted.fingerprint)
     live = live or _newer_id(connection, account, task.c.work == wanted.work, wanted.seen)
     of_recipe = (task.c.recipe == wanted.recipe) & (task.c.pipeline == pipeline)
     live = live or _newer_id(connection, account, of_recipe, wanted.seen_of_recipe)
     if live is not None:
         return AlreadyLive(live)
+    if wanted.made_of is not None:
+        fingerprint, review = wanted.made_of
+        key = wanted.product_id, fingerprint
+        if review_of(connection, account, pipeline, key) != review:
+            return Decided()
     over = over_limit(connection, account, wanted, credits_a_day, now)
     if over is not None:
         return over
@@ -61,14 +68,28 @@ def reserve(
     values["reserved_at"] = now
     values["deadline_at"] = now + values.pop("deadline_seconds")
     source = values.pop("estimate_source")
-    del values["seen"], values["seen_of_recipe"]
-    row = insert_task(connection, account, values)
+    del values["seen"], values["seen_of_recipe"], values["made_of"]
+    row = _insert(connection, account, values)
     detail = {"run": wanted.run_id, "estimate": wanted.estimate, "estimate_source": source}
     append_event(connection, account, now, "reserved", wanted.worker, detail, task_id=row.id)
     return Reserved(row)
 
 
-def live_id(connection: sa.Connection, account: str, fingerprint: str) -> int | None:
+def heal(connection: sa.Connection, account: str, record: Mapping[str, Any], now: float) -> int:
+    """Insert the row of a result that the store has; its number, or that of the live row."""
+    known = {name: value for name, value in record.items() if value is not None}
+    live = _live_id(connection, account, known["fingerprint"])
+    if live is not None:
+        return live
+    began = known["reserved_at"]
+    values = {"state": TaskState.STORED, "queued_at": began, "deadline_at": began}
+    values |= {"stored_at": now, "booked_at": known.get("succeeded_at", began)}
+    row = _insert(connection, account, values | known)
+    append_event(connection, account, now, "healed", "store", task_id=row.id)
+    return row.id
+
+
+def _live_id(connection: sa.Connection, account: str, fingerprint: str) -> int | None:
     """The live row of a fingerprint."""
     mine = task.c.account == account, task.c.fingerprint == fingerprint
     return connection.scalar(sa.select(task.c.id).where(*mine, task.c.state.in_(_LIVE)))
@@ -123,7 +144,7 @@ def _of_line(account: str, worker_id: str | None, now: float) -> sa.Update:
     return worker.update().where(worker.c.id == worker_id, is_one)
 
 
-def insert_task(connection: sa.Connection, account: str, values: Mapping[str, Any]) -> Task:
+def _insert(connection: sa.Connection, account: str, values: Mapping[str, Any]) -> Task:
     """Insert a row; the columns that are not named are empty."""
     new = task.insert().values(account=account, **values).returning(task.c.id)
     return Task(id=connection.execute(new).scalar_one(), **values)

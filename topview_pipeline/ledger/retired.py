@@ -6,26 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database
 from topview_pipeline.ledger.history import append_event
+from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.schema import (
     catalogue_product,
     review,
     task,
     task_event,
-    task_of,
     upload,
 )
 from topview_pipeline.ledger.task_row import LIVE, Task, TaskState
 
 
-class Retired:
+class Retired(Part):
     """The retired products of one pipeline."""
-
-    def __init__(self, database: Database, account: str, pipeline: str) -> None:
-        self._db = database
-        self._account = account
-        self._pipeline = pipeline
 
     def before(self, seconds: float) -> list[str]:
         """The products that left the catalogue more than so many seconds ago."""
@@ -35,11 +29,10 @@ class Retired:
 
     def tasks(self, product_id: str) -> list[Task]:
         """The rows of a product's own tasks."""
-        mine = *self._of(task), task.c.product_id == product_id
-        return [task_of(row) for row in self._db.rows(sa.select(task).where(*mine))]
+        return self._select(self._is_own, task.c.product_id == product_id)
 
     def shared(self, product_id: str, rows: Iterable[Task]) -> set[int]:
-        """Those of the rows that another product stands on, or another pipeline's."""
+        """Those of the rows that another product uses, or another pipeline's."""
         ids = [row.id for row in rows]
         other = sa.or_(
             task_event.c.pipeline != self._pipeline, task_event.c.product_id != product_id

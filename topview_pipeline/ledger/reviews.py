@@ -3,59 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database, upsert
+from topview_pipeline.ledger.database import upsert
 from topview_pipeline.ledger.history import append_event
+from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.schema import portions, review, task
-from topview_pipeline.ledger.task_row import TaskState
+from topview_pipeline.ledger.task_row import NO_REVIEW, Review, TaskState
 
-ReviewDecision = Literal["approved", "rejected", "again"]
 Key = tuple[str, str]
 """A product, and the fingerprint of its result that the decision is about."""
-
 
 NO_REASONS: Final[Mapping[Key, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Review:
-    """A person's word on one result of a product.
-
-    Attributes:
-        image: the preferred one of several, from 1.
-        decision: approved and rejected are the gate's; again asks for the next generation.
-    """
-
-    image: int | None = None
-    decision: ReviewDecision | None = None
-
-
-NO_REVIEW: Final = Review()
-
-
-class Reviews:
+class Reviews(Part):
     """The decisions of one pipeline. A new result has another fingerprint, and none of them."""
-
-    def __init__(self, database: Database, account: str, pipeline: str) -> None:
-        self._db = database
-        self._account = account
-        self._mine = review.c.account == account, review.c.pipeline == pipeline
-        self._pipeline = pipeline
 
     def of(self, product_id: str, fingerprint: str) -> Review:
         """The decision about a result."""
-        of_result = review.c.product_id == product_id, review.c.fingerprint == fingerprint
-        rows = self._db.rows(sa.select(review).where(*self._mine, *of_result))
-        return next((Review(row.image, row.decision) for row in rows), NO_REVIEW)
+        with self._db.read() as connection:
+            return review_of(connection, self._account, self._pipeline, (product_id, fingerprint))
 
     def all(self) -> dict[Key, Review]:
         """Every decision."""
-        return _by_key(self._db.rows(sa.select(review).where(*self._mine)))
+        return _by_key(self._db.rows(self._mine))
 
     def choose(self, product_id: str, fingerprint: str, image: int, *, who: str, why: str) -> None:
         """Prefer an image, from 1, which approves of it."""
@@ -80,7 +55,7 @@ class Reviews:
             return
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
-            before = _by_key(connection.execute(sa.select(review).where(*self._mine)))
+            before = _by_key(connection.execute(self._mine))
             task_ids = dict(self._task_ids(connection, decisions))
             rows = []
             for key in sorted(decisions):
@@ -103,6 +78,11 @@ class Reviews:
                 )
             upsert(connection, review, rows)
 
+    @property
+    def _mine(self) -> sa.Select[Any]:
+        of_pipeline = review.c.account == self._account, review.c.pipeline == self._pipeline
+        return sa.select(review).where(*of_pipeline)
+
     def _task_ids(
         self, connection: sa.Connection, decisions: Mapping[Key, Review]
     ) -> Iterator[tuple[str, int]]:
@@ -115,6 +95,14 @@ class Reviews:
             )
             for row in connection.execute(query.group_by(task.c.fingerprint)):
                 yield row[0], row[1]
+
+
+def review_of(connection: sa.Connection, account: str, pipeline: str, key: Key) -> Review:
+    """The decision about a result, within a transaction."""
+    named = dict(zip(review.primary_key.columns, (account, pipeline, *key), strict=True))
+    query = sa.select(review.c.image, review.c.decision)
+    rows = connection.execute(query.where(*(column == value for column, value in named.items())))
+    return next((Review(*row) for row in rows), NO_REVIEW)
 
 
 def _by_key(rows: Any) -> dict[Key, Review]:

@@ -150,7 +150,7 @@ task_event = sa.Table(
 )
 """Append-only: every move of a row and every act of a person, with who and why.
 
-"reported" with a pipeline's product says which row its stage stands on from then on.
+"reported" with a pipeline's product says which row its stage uses from then on.
 """
 
 upload = sa.Table(

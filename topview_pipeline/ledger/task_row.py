@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple
 
+ReviewDecision = Literal["approved", "rejected", "again"]
+
 
 class TaskState(str, Enum):
     """State of one attempt at a work item. A retry is a new row."""
@@ -62,7 +64,7 @@ class Task:
     """A row as it was when it was read. Times in seconds since the epoch, by the ledger's clock.
 
     Attributes:
-        pipeline: whose product asked first; another pipeline's may stand on the row, too.
+        pipeline: whose product asked first; another pipeline's may use the row, too.
         work: hash of everything that shapes the output; `fingerprint` is that with the generation.
         attempt: from 1, among the rows of the fingerprint.
         worker: who works on the row now; None when nobody does.
@@ -117,6 +119,22 @@ class Task:
     quality: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Review:
+    """A person's word on one result of a product.
+
+    Attributes:
+        image: the preferred one of several, from 1.
+        decision: approved and rejected are the gate's; again asks for the next generation.
+    """
+
+    image: int | None = None
+    decision: ReviewDecision | None = None
+
+
+NO_REVIEW: Final = Review()
+
+
 class Tried(NamedTuple):
     """A task with a recipe, by which others wait for it.
 
@@ -139,7 +157,7 @@ class TaskGlance(NamedTuple):
     """The columns of a row that a decision needs, for plans over tens of thousands of rows.
 
     Attributes:
-        pipeline, product_id: that paid for it; in `Tasks.last_made_all` those that stand on it.
+        pipeline, product_id: that paid for it; in `Tasks.last_made_all` those that use it.
         result: of the stages whose results were asked for; None elsewhere.
         quality: likewise of the stages whose verdicts were asked for.
         inputs: only in `Tasks.last_made_all`; empty elsewhere.
@@ -189,6 +207,8 @@ class Reservation(Priced):
         deadline_seconds: the longest that Topview may take for it.
         seen: the newest row of the work that the decision to submit knew; 0 without one.
         seen_of_recipe: likewise of its recipe; None: others of it do not matter.
+        made_of: fingerprint of the result that goes in, and a person's decision about that as it
+            was when the request was made; None: it is made of no result.
     """
 
     product_id: str
@@ -206,6 +226,7 @@ class Reservation(Priced):
     seen: int | None = None
     recipe: str | None = None
     seen_of_recipe: int | None = None
+    made_of: tuple[str, Review] | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +241,11 @@ class AlreadyLive:
     """There is a live row of this fingerprint, or a newer one of its work or recipe."""
 
     task_id: int
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A person decided about the result that it would be made of: decide again."""
 
 
 @dataclass(frozen=True)
@@ -245,4 +271,4 @@ class OverLimit:
     fix: str | None = None
 
 
-ReserveAnswer = Reserved | AlreadyLive | NoSlot | OverLimit
+ReserveAnswer = Reserved | AlreadyLive | Decided | NoSlot | OverLimit

@@ -1,7 +1,7 @@
 """The task rows of an account: reading them, reserving one, and every move after that.
 
 The work is the account's, whichever pipeline asked for it first: it is found, waited for and paid
-once by all. The products are a pipeline's: what they stand on, and what is to be done for them.
+once by all. The products are a pipeline's: the results they use, and what is to be done for them.
 
 Each move is one transaction with its event. It takes the account's lock, too: a reservation adds
 up the account's rows in more than one statement, and none may change in between.
@@ -17,26 +17,25 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from topview_pipeline.ledger.catalogue_state import is_forsaken
-from topview_pipeline.ledger.database import Database, LedgerError
-from topview_pipeline.ledger.history import append_event
-from topview_pipeline.ledger.reserve import insert_task, live_id, reserve, slots_taken
+from topview_pipeline.ledger.database import LedgerError
+from topview_pipeline.ledger.history import append_event, seen_late
+from topview_pipeline.ledger.part import Part
+from topview_pipeline.ledger.reserve import heal, reserve, slots_taken
+from topview_pipeline.ledger.reviews import Key, review_of
 from topview_pipeline.ledger.schema import portions, task, task_event, task_of
 from topview_pipeline.ledger.task_row import (
     LIVE,
     MOVES,
+    NO_REVIEW,
     Reservation,
     ReserveAnswer,
+    Review,
     Task,
     TaskGlance,
     TaskState,
 )
-from topview_pipeline.ledger.workers import living
+from topview_pipeline.ledger.workers import OTHER, is_newest, without_worker
 
-ASK_OVERDUE_SECONDS: Final = 3600.0
-"""How often Topview is asked about an overdue task."""
-ATTEMPTS_BY_ITSELF: Final = 3
-"""Attempts at one fingerprint before a person is asked."""
 _ADOPTABLE: Final = LIVE - {TaskState.RESERVED, TaskState.UNKNOWN}
 _MADE: Final = (TaskState.STORED, TaskState.SUCCEEDED)
 """States of a row that was reported: stored, or succeeded again because a file is gone."""
@@ -45,13 +44,9 @@ _REPEATED: Final = tuple(
     TaskGlance._fields.index(name)
     for name in ("pipeline", "stage", "product_id", "run_id", "root_run_id", "worker")
 )
-_AT_ONCE: Final = 500
-_RETRIED_SECONDS: Final = 86400.0
 _REPORTED: Final = "reported"
 _OF_EVENT: Final = task.c.id == task_event.c.task_id
-_OTHER: Final = task.alias()
 _BEGAN: Final = task_event.alias()
-"""Made once: an alias takes longer than a short query."""
 Json = Mapping[str, Any]
 
 
@@ -59,16 +54,10 @@ class IllegalMove(LedgerError):
     """A row is not where the caller believed it to be, or the move is not in the table of moves."""
 
 
-class Tasks:
+class Tasks(Part):
     """Reads, reserves and moves the task rows of one account, for one of its pipelines."""
 
-    def __init__(self, database: Database, account: str, pipeline: str) -> None:
-        self._db = database
-        self._account = account
-        self._pipeline = pipeline
-        self._is_own = task.c.pipeline == pipeline
-
-    # Reading. Lists are in the order of the rows' numbers, the oldest first.
+    # Reading.
 
     def get(self, task_id: int) -> Task:
         """The row by its number. Raises LedgerError when the account has no such row."""
@@ -80,9 +69,23 @@ class Tasks:
         some = [self._select(task.c.id.in_(ids)) for ids in portions(task_ids)]
         return {row.id: row for rows in some for row in rows}
 
-    def of_work(self, work: str) -> list[Task]:
-        """All rows of a work item, of all its generations."""
-        return self._select(task.c.work == work)
+    def to_decide(self, work: str, made_of: Key | None) -> tuple[list[Task], Review]:
+        """All rows of a work item, and the decision about the product's result that goes in."""
+        if made_of is None:
+            return self._select(task.c.work == work), NO_REVIEW
+        with self._db.read() as connection:
+            review = review_of(connection, self._account, self._pipeline, made_of)
+            return self._read(connection, task.c.work == work), review
+
+    def to_report(
+        self, task_id: int, product_id: str, upstream: str | None
+    ) -> tuple[Task, bool, Task | None]:
+        """The row, if its duration is unknown, and the row of the stage before, in one look."""
+        with self._db.read() as connection:
+            row = self._get(connection, task_id)
+            before = upstream and self._last_made(connection, product_id, upstream)
+            late = sa.select(task.c.id).where(task.c.id == task_id, seen_late())
+            return row, connection.scalar(late) is not None, before or None
 
     def in_state(self, states: Collection[TaskState]) -> list[Task]:
         """The pipeline's rows in one of these states."""
@@ -93,75 +96,12 @@ class Tasks:
         with self._db.read() as connection:
             return slots_taken(connection, self._account, self._db.now())
 
-    def orphans(self) -> list[Task]:
-        """The rows without a living worker that the pipeline needs to bring home.
-
-        Its own; and those at Topview of a pipeline that was renamed or removed: its sensor has not
-        ticked for a day, and nobody has brought them home in that time.
-
-        The most urgent first: those at Topview or finished there, stored ones that Dagster has no
-        event of (another pipeline may have brought them home, and have its own), and overdue ones
-        not asked about for an hour (or in the future: then the clock was set back). What was
-        finished earliest is the soonest to be out of reach.
-        """
-        asked = sa.func.coalesce(task.c.last_query_at, task.c.reserved_at)
-        with self._db.read() as connection:
-            now = self._db.now(connection)
-            due = sa.or_(asked <= now - ASK_OVERDUE_SECONDS, asked > now + ASK_OVERDUE_SECONDS)
-            # The index by state answers each of the three; of an OR it would answer nothing.
-            mine = sa.or_(self._is_own, is_forsaken(self._account, now))
-            kinds = (
-                (mine, task.c.state.in_((TaskState.PENDING, TaskState.SUCCEEDED))),
-                (mine, task.c.state == TaskState.OVERDUE, due),
-                (self._is_own, task.c.state == TaskState.STORED, task.c.reported_at.is_(None)),
-            )
-            free = self._without_worker(now)
-            rows = [row for kind in kinds for row in self._read(connection, free, *kind)]
-        return sorted(rows, key=lambda row: (row.succeeded_at or float("inf"), row.id))
-
-    def forsaken_unknown(self) -> list[Task]:
-        """The unknown rows of pipelines that were renamed or removed: they count for the limit."""
-        gone = is_forsaken(self._account, self._db.now())
-        return self._select(task.c.state == TaskState.UNKNOWN, ~self._is_own, gone)
-
-    def left_pending(self) -> list[Task]:
-        """The account's rows that hold a slot at Topview and have no living worker."""
-        dead = self._without_worker(self._db.now())
-        return self._select(task.c.state == TaskState.PENDING, dead)
-
-    def lost(self, *, submit_seconds: float) -> list[Task]:
-        """The account's reserved rows whose submit, of at most so long, is no longer under way."""
-        now = self._db.now()
-        recent = task.c.reserved_at.between(now - submit_seconds, now + submit_seconds)
-        gone = sa.or_(self._without_worker(now), ~recent)
-        return self._select(task.c.state == TaskState.RESERVED, gone)
-
-    def retries_due(self) -> list[Task]:
-        """The pipeline's failed rows whose work may be tried again by itself now.
-
-        The newest of their fingerprint and of their product's stage. One that was due a day ago is
-        left to the next run that plans: its inputs have changed, or it cannot be made. A wait more
-        than twice as long as was agreed on is over: the clock was set back (twice, because it may
-        be another machine's).
-        """
-        due = sa.func.coalesce(task.c.not_before, task.c.closed_at)
-        wait, agreed = due - self._db.now(), due - task.c.closed_at
-        return self._select(
-            self._is_own,
-            task.c.state == TaskState.FAILED,
-            task.c.retryable.is_(True),
-            task.c.attempt < ATTEMPTS_BY_ITSELF,
-            sa.or_(wait.between(-_RETRIED_SECONDS, 0), wait > 2 * agreed),
-            _is_newest("fingerprint"),
-            _is_newest("pipeline", "product_id", "stage"),
-        )
-
     def unmade(self) -> list[Task]:
-        """The newest row of each product's stage that has led to no result.
+        """The newest row of each product's stage, where that has no result.
 
         A result that was reported since the row began makes up for it: another product's, say.
         """
-        made, began = _OTHER, _BEGAN
+        made, began = OTHER, _BEGAN
         first = sa.select(sa.func.min(began.c.id)).where(began.c.task_id == task.c.id)
         first = first.correlate(task)  # it is two levels down: by itself it would mean any row
         reported = sa.exists().where(
@@ -173,19 +113,17 @@ class Tasks:
             made.c.stage == task.c.stage,
             task_event.c.id > first.scalar_subquery(),
         )
-        newest = _is_newest("pipeline", "product_id", "stage")
+        newest = is_newest("pipeline", "product_id", "stage")
         return self._select(self._is_own, task.c.state.in_(_UNMADE), newest, ~reported)
 
     def last_made(self, product_id: str, stage: str) -> Task | None:
-        """The row that a product's stage stands on, even if its inputs changed since.
+        """The row that a product's stage uses, even if its inputs changed since.
 
         The last one reported for them whose files are in the store (or are fetched again); another
         product, or pipeline, may have paid for it.
         """
-        of_product = task_event.c.product_id == product_id, task.c.stage == stage
-        reports = self._reports([task], *of_product, task.c.state.in_(_MADE))
-        rows = self._db.rows(reports.order_by(task_event.c.id.desc()).limit(1))
-        return task_of(rows[0]) if rows else None
+        with self._db.read() as connection:
+            return self._last_made(connection, product_id, stage)
 
     def last_made_ids(self) -> dict[tuple[str, str], int]:
         """The number of the row that `last_made` gives, of every (product, stage)."""
@@ -200,7 +138,7 @@ class Tasks:
         """`last_made` of every (product, stage); with the results and verdicts of these stages."""
         made = self._reports([sa.func.max(task_event.c.id)], task.c.state.in_(_MADE))
         newest = made.group_by(task_event.c.product_id, task.c.stage)
-        columns = _glance_columns(results_of, verdicts_of, task_event, task.c.inputs)
+        columns = _glance_columns(task_event, task.c.inputs, results_of, verdicts_of)
         # By number alone: each condition more makes PostgreSQL expect fewer rows, until it loops.
         of_events = sa.select(*columns).join_from(task_event, task, _OF_EVENT)
         query = of_events.where(task_event.c.id.in_(newest))
@@ -218,14 +156,12 @@ class Tasks:
         Args:
             results_of, verdicts_of: the stages whose results and verdicts come with them.
         """
-        columns = _glance_columns(results_of, verdicts_of, task, sa.null())
+        columns = _glance_columns(task, sa.null(), results_of, verdicts_of)
         query = sa.select(*columns).where(task.c.account == self._account).order_by(task.c.id)
-        queries = [query]
-        if works is not None:
-            queries = [query.where(task.c.work.in_(some)) for some in portions(works)]
+        some_of = [sa.true()] if works is None else map(task.c.work.in_, portions(works))
         found: dict[str, list[TaskGlance]] = {}
-        for one in queries:
-            for glance in self._glances(one):
+        for some in some_of:
+            for glance in self._glances(query.where(some)):
                 found.setdefault(glance.work, []).append(glance)
         return found
 
@@ -239,9 +175,8 @@ class Tasks:
         One transaction: no other worker, of whatever process, comes between the checks and the row.
         """
         with self._db.write(lock=self._account) as connection:
-            now = self._db.now(connection)
-            of = self._account, self._pipeline
-            return reserve(connection, *of, wanted, slots, credits_a_day, now)
+            of = self._account, self._pipeline, wanted, slots, credits_a_day
+            return reserve(connection, *of, self._db.now(connection))
 
     def accepted(
         self,
@@ -278,22 +213,29 @@ class Tasks:
             ) from error
 
     def succeeded(
-        self, task_id: int, *, result: Mapping[str, Any], cost_credits: float | None, who: str
+        self, task_id: int, *, result: Json, cost_credits: float | None, who: str
     ) -> Task:
         """Finished at Topview: pending or overdue -> succeeded, which frees the slot.
 
         Without a price of Topview's the estimate stays booked, for the limits.
         """
-        sources, detail = {TaskState.PENDING, TaskState.OVERDUE}, {"credits": cost_credits}
-        stamps = ["succeeded_at", "booked_at"]
-        values = {"result": dict(result), "cost_credits": cost_credits, "error_message": None}
-        return self._move(task_id, TaskState.SUCCEEDED, who, detail, sources, stamps, **values)
+        return self._move(
+            task_id,
+            TaskState.SUCCEEDED,
+            who,
+            {"credits": cost_credits},
+            {TaskState.PENDING, TaskState.OVERDUE},
+            ["succeeded_at", "booked_at"],
+            result=dict(result),
+            cost_credits=cost_credits,
+            error_message=None,
+        )
 
-    def stored(self, task_id: int, *, artifacts: Sequence[Mapping[str, Any]], who: str) -> Task:
+    def stored(self, task_id: int, *, artifacts: Sequence[Json], who: str) -> Task:
         """Its files are written: succeeded -> stored. Its worker stays until it is reported."""
-        values: dict[str, Any] = {"artifacts": [dict(one) for one in artifacts], "quality": None}
-        detail = {"files": len(artifacts)}
-        return self._move(task_id, TaskState.STORED, who, detail, stamps=["stored_at"], **values)
+        kept, detail = [dict(one) for one in artifacts], {"files": len(artifacts)}
+        of = task_id, TaskState.STORED, who, detail
+        return self._move(*of, stamps=["stored_at"], artifacts=kept, quality=None)
 
     def file_gone(self, task_id: int, *, why: str, who: str) -> Task:
         """A file is no longer in the store and is to be downloaded again: stored -> succeeded."""
@@ -302,7 +244,7 @@ class Tasks:
     def unknown(self, task_id: int, *, why: str, who: str) -> Task:
         """The answer to its POST was lost: reserved -> unknown.
 
-        Its worker stays: when that lives and has the answer after all, it goes on with the row.
+        Its worker stays: if that has the answer after all, it keeps the row.
         """
         return self._move(task_id, TaskState.UNKNOWN, who, {"why": why}, error_message=why)
 
@@ -316,9 +258,8 @@ class Tasks:
 
         It was asked about just now, so the next question is due in an hour.
         """
-        stamps = ["last_query_at"]
-        values: dict[str, Any] = {"error_message": why, "worker": None}
-        return self._move(task_id, TaskState.OVERDUE, who, {"why": why}, stamps=stamps, **values)
+        of = task_id, TaskState.OVERDUE, who, {"why": why}
+        return self._move(*of, stamps=["last_query_at"], error_message=why, worker=None)
 
     def failed(
         self,
@@ -332,15 +273,13 @@ class Tasks:
     ) -> Task:
         """The attempt is over: reserved, pending or overdue -> failed.
 
-        A retryable one may be tried again by itself from `not_before` on.
+        A retryable one may be retried without a person from `not_before` on.
         """
         detail = {"code": code, "retryable": retryable}
         values = {"error_code": code, "retryable": retryable, "not_before": not_before}
         return self._end(task_id, TaskState.FAILED, message, who, detail, **values)
 
-    def void(
-        self, task_id: int, *, why: str, who: str, evidence: Mapping[str, Any] | None = None
-    ) -> Task:
+    def void(self, task_id: int, *, why: str, who: str, evidence: Json | None = None) -> Task:
         """Not created, not charged, or given up by a person: reserved, unknown, overdue -> void.
 
         The work may be submitted again, and this counts as no attempt.
@@ -351,22 +290,14 @@ class Tasks:
         """Topview says that the result is out of reach: succeeded or overdue -> expired."""
         return self._end(task_id, TaskState.EXPIRED, why, who, {})
 
-    def heal(self, record: Mapping[str, Any]) -> Task:
+    def heal(self, record: Json) -> Task:
         """Heal the ledger: insert the row of a result that the store has, as stored.
 
         A live row of its fingerprint stays as it is, and is returned.
         """
-        known = {name: value for name, value in record.items() if value is not None}
         with self._db.write(lock=self._account) as connection:
-            live = live_id(connection, self._account, known["fingerprint"])
-            if live is not None:
-                return self._get(connection, live)
-            now, began = self._db.now(connection), known["reserved_at"]
-            values = {"state": TaskState.STORED, "queued_at": began, "deadline_at": began}
-            values |= {"stored_at": now, "booked_at": known.get("succeeded_at", began)}
-            row = insert_task(connection, self._account, values | known)
-            append_event(connection, self._account, now, "healed", "store", task_id=row.id)
-            return row
+            now = self._db.now(connection)
+            return self._get(connection, heal(connection, self._account, record, now))
 
     def _end(
         self, task_id: int, to: TaskState, why: str, who: str, detail: Json, **values: Any
@@ -416,29 +347,33 @@ class Tasks:
         with self._db.write() as connection:
             connection.execute(_update(task_id), {"last_query_at": self._db.now(connection)})
 
-    def measured(self, task_id: int, quality: Mapping[str, Any]) -> None:
+    def measured(self, task_id: int, quality: Json) -> None:
         """Keep what the checks of its files found, until they are stored again."""
         with self._db.write() as connection:
             connection.execute(_update(task_id), {"quality": dict(quality)})
 
-    def reported(self, task_id: int, product_id: str, *, who: str) -> None:
-        """Dagster has an event by which this product's stage stands on this row.
+    def reported(
+        self, task_id: int, product_id: str, *, who: str, quality: Json | None = None
+    ) -> None:
+        """Dagster has an event by which this product's stage uses this row.
 
         From the first time on a row of the pipeline is no longer in work; another pipeline's waits
-        for an event of its own. Reporting the same again, without an
-        attempt since, writes nothing: a nightly run over finished products grows no ledger.
+        for an event of its own. Reporting the same again, without an attempt since, writes no
+        event: a nightly run over finished products grows no ledger. `quality` is as in `measured`.
         """
         with self._db.write(lock=self._account) as connection:
             row, now = self._get(connection, task_id), self._db.now(connection)
             if row.reported_at is None and row.pipeline == self._pipeline:
                 connection.execute(_update(task_id), {"reported_at": now, "worker": None})
-            newest = sa.func.max(task_event.c.id)
-            of_stage = task.c.stage == row.stage
+            if quality is not None and quality != row.quality:
+                connection.execute(_update(task_id), {"quality": dict(quality)})
+            newest, of_stage = sa.func.max(task_event.c.id), task.c.stage == row.stage
             reports = self._reports([newest], task_event.c.product_id == product_id, of_stage)
-            of_product = self._is_own, task.c.product_id == product_id, of_stage
-            tried = sa.select(task.c.id).where(task.c.account == self._account, *of_product)
-            begun = task_event.c.what == "reserved", task_event.c.task_id.in_(tried)
-            attempts = sa.select(newest).where(*begun)
+            mine = task.c.account == self._account, self._is_own, task.c.product_id == product_id
+            tried = sa.select(task.c.id).where(*mine, of_stage)
+            attempts = sa.select(newest).where(
+                task_event.c.what == "reserved", task_event.c.task_id.in_(tried)
+            )
             own = connection.scalar(reports.where(task.c.id == task_id))
             last = max(connection.scalar(query) or 0 for query in (reports, attempts))
             if own is None or own < last:
@@ -456,7 +391,7 @@ class Tasks:
             row, now = self._get(connection, task_id), self._db.now(connection)
             if row.worker == worker or row.state not in _ADOPTABLE:
                 return row
-            mine = _update(task_id).where(self._without_worker(now))
+            mine = _update(task_id).where(without_worker(self._account, now))
             if not connection.execute(mine, {"worker": worker}).rowcount:
                 return None
             detail = {"from": row.worker}
@@ -474,28 +409,22 @@ class Tasks:
             raise LedgerError("the ledger has no such row of this account", f"task row {task_id}")
         return found[0]
 
-    def _select(self, *which: sa.ColumnElement[bool]) -> list[Task]:
-        with self._db.read() as connection:
-            return self._read(connection, *which)
-
-    def _read(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Task]:
-        query = sa.select(task).where(task.c.account == self._account, *which)
-        return [task_of(row) for row in connection.execute(query.order_by(task.c.id))]
+    def _last_made(self, connection: sa.Connection, product_id: str, stage: str) -> Task | None:
+        of_product = task_event.c.product_id == product_id, task.c.stage == stage
+        reports = self._reports([task], *of_product, task.c.state.in_(_MADE))
+        row = connection.execute(reports.order_by(task_event.c.id.desc()).limit(1)).first()
+        return None if row is None else task_of(row)
 
     def _glances(self, query: sa.Select[Any]) -> Iterator[TaskGlance]:
         shared: dict[str, str] = {}  # strings that many rows repeat are in memory once
         nothing: dict[str, str] = {}
         with self._db.read() as connection:
-            for row in connection.execute(query.execution_options(yield_per=_AT_ONCE)):
+            for row in connection.execute(query.execution_options(yield_per=500)):
                 values = list(row)
                 for place in _REPEATED:
                     values[place] = shared.setdefault(values[place], values[place])
                 values[-1] = values[-1] or nothing
                 yield TaskGlance._make(values)
-
-    def _without_worker(self, now: float) -> sa.ColumnElement[bool]:
-        """Rows on which no living worker works."""
-        return sa.or_(task.c.worker.is_(None), task.c.worker.not_in(living(self._account, now)))
 
     def _reports(self, columns: Iterable[Any], *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
         """Select from the reports of the pipeline's products, each with its row."""
@@ -508,25 +437,13 @@ def _update(task_id: int) -> sa.Update:
     return task.update().where(task.c.id == task_id)
 
 
-def _is_newest(*columns: str) -> sa.ColumnElement[bool]:
-    """No later row but void ones agrees with a row in these columns."""
-    newer = _OTHER.c
-    same = [newer[name] == task.c[name] for name in ("account", *columns)]
-    return ~sa.exists().where(*same, newer.id > task.c.id, newer.state != TaskState.VOID)
-
-
 def _glance_columns(
-    results_of: Collection[str],
-    verdicts_of: Collection[str],
     owner: sa.Table,
     inputs: sa.ColumnElement[Any],
+    results_of: Collection[str],
+    verdicts_of: Collection[str],
 ) -> list[sa.ColumnElement[Any]]:
-    result = sa.case((task.c.stage.in_(results_of), task.c.result), else_=sa.null())
-    quality = sa.case((task.c.stage.in_(verdicts_of), task.c.quality), else_=sa.null())
-    others: dict[str, sa.ColumnElement[Any]] = {
-        "result": result,
-        "quality": quality,
-        "inputs": inputs,
-    }
-    others |= {name: owner.c[name] for name in ("pipeline", "product_id")}
-    return [others[name] if name in others else task.c[name] for name in TaskGlance._fields]
+    others = {name: owner.c[name] for name in ("pipeline", "product_id")} | {"inputs": inputs}
+    for name, stages in (("result", results_of), ("quality", verdicts_of)):
+        others[name] = sa.case((task.c.stage.in_(stages), task.c[name]), else_=sa.null())
+    return [others.get(name, task.c[name]) for name in TaskGlance._fields]

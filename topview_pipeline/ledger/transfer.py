@@ -69,7 +69,7 @@ def _counts(connection: sa.Connection) -> dict[str, int]:
 
 
 def _go_on_counting(connection: sa.Connection) -> None:
-    """Let PostgreSQL give the next row the number after the highest one. SQLite does by itself."""
+    """Let PostgreSQL give the next row the number after the highest one. SQLite does so anyway."""
     if connection.dialect.name != "postgresql":
         return
     for table in (task, task_event):

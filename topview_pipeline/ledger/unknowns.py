@@ -10,32 +10,32 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database
+from topview_pipeline.ledger.catalogue_state import is_forsaken
 from topview_pipeline.ledger.history import append_event
-from topview_pipeline.ledger.schema import account, portions, task, task_event, task_of
+from topview_pipeline.ledger.part import Part
+from topview_pipeline.ledger.schema import account, portions, task, task_event
 from topview_pipeline.ledger.task_row import Task, TaskState
 from topview_pipeline.ledger.tasks import Tasks
 
 RECONCILE_SECONDS: Final = 600.0
-"""How often Topview's credit log is looked at while there are unknown rows and no run works."""
+"""How often Topview's credit log is read while there are unknown rows and no run works."""
 _LOOKED: Final = "looked_for"
 
 
-class Unknowns:
-    """The unknown rows of one account."""
-
-    def __init__(self, database: Database, account_id: str, tasks: Tasks) -> None:
-        self._db = database
-        self._account = account_id
-        self._tasks = tasks
+class Unknowns(Part):
+    """The unknown rows of one account. Lists are in the order of the rows' numbers."""
 
     def rows(self) -> list[Task]:
-        """All of them, whatever their pipeline, the oldest first."""
-        mine = task.c.account == self._account, task.c.state == TaskState.UNKNOWN
-        return list(map(task_of, self._db.rows(sa.select(task).where(*mine).order_by(task.c.id))))
+        """All of them, whatever their pipeline."""
+        return self._select(task.c.state == TaskState.UNKNOWN)
+
+    def forsaken(self) -> list[Task]:
+        """Those of pipelines that were renamed or removed: they count for the limit."""
+        gone = is_forsaken(self._account, self._db.now())
+        return self._select(task.c.state == TaskState.UNKNOWN, ~self._is_own, gone)
 
     def is_due(self, now: float) -> bool:
-        """True if there are any and the credit log was not looked at for ten minutes.
+        """True if there are any and nobody has read the credit log for ten minutes.
 
         A look in the future was before the clock was set back: it counts for nothing.
         """
@@ -45,7 +45,7 @@ class Unknowns:
         return bool(self.rows()) and (at is None or not 0 <= now - at < RECONCILE_SECONDS)
 
     def note_look(self, task_ids: Iterable[int], *, topview_time: float | None, who: str) -> None:
-        """Note that the credit log was looked at, for these rows for the first time.
+        """Note that the credit log was read, for these rows for the first time.
 
         Args:
             topview_time: when, by Topview's clock; None when that is not to be relied on: then
@@ -81,43 +81,28 @@ class Unknowns:
             task.c.state.in_((TaskState.RESERVED, TaskState.UNKNOWN)),
             sa.and_(task.c.state == TaskState.VOID, was_unknown),
         )
-        query = sa.select(task).where(
-            task.c.account == self._account,
-            task.c.stage.in_(stages),
-            task.c.topview_task_id.is_(None),
-            nameless,
-        )
-        return list(map(task_of, self._db.rows(query.order_by(task.c.id))))
+        return self._select(task.c.stage.in_(stages), task.c.topview_task_id.is_(None), nameless)
 
-    def stages_of(self, topview_task_ids: Collection[str]) -> dict[str, str]:
-        """The stage of each of these Topview tasks that a row of the ledger has."""
-        mine = sa.select(task.c.topview_task_id, task.c.stage).where(
-            task.c.account == self._account
-        )
-        found: dict[str, str] = {}
-        for some in portions(set(topview_task_ids)):
-            rows = self._db.rows(mine.where(task.c.topview_task_id.in_(some)))
-            found |= {row.topview_task_id: row.stage for row in rows}
-        return found
+    def charged(
+        self, topview_task_ids: Iterable[str]
+    ) -> dict[str, tuple[str, tuple[float, float] | None]]:
+        """The stage of each of these Topview tasks that a row has, and its span.
 
-    def spans_of(self, topview_task_ids: Collection[str]) -> dict[str, tuple[float, float]]:
-        """When these Topview tasks were accepted, and when they were seen finished.
-
-        Not of adopted ones: nobody knows when they were accepted.
+        That is when it was accepted, and when it was seen finished; None of an adopted one: nobody
+        knows when it was accepted.
         """
         adopted = sa.exists().where(
             task_event.c.task_id == task.c.id, task_event.c.what == TaskState.UNKNOWN.value
         )
-        mine = sa.select(task.c.topview_task_id, task.c.pending_at, task.c.succeeded_at).where(
-            task.c.account == self._account,
-            task.c.pending_at.is_not(None),
-            task.c.succeeded_at.is_not(None),
-            ~adopted,
-        )
-        found: dict[str, tuple[float, float]] = {}
-        for some in portions(set(topview_task_ids)):
-            rows = self._db.rows(mine.where(task.c.topview_task_id.in_(some)))
-            found |= {row.topview_task_id: (row.pending_at, row.succeeded_at) for row in rows}
+        columns = task.c.topview_task_id, task.c.stage, task.c.pending_at, task.c.succeeded_at
+        mine = sa.select(*columns, adopted).where(task.c.account == self._account)
+        found: dict[str, tuple[str, tuple[float, float] | None]] = {}
+        for some in portions(topview_task_ids):
+            for id_, stage, began, ended, is_adopted in self._db.rows(
+                mine.where(task.c.topview_task_id.in_(some))
+            ):
+                is_known = None not in (began, ended) and not is_adopted
+                found[id_] = stage, (began, ended) if is_known else None
         return found
 
     def adopt(self, task_id: int, topview_task_id: str, *, why: str, who: str) -> Task:
@@ -125,4 +110,5 @@ class Unknowns:
 
         Raises IllegalMove when the row is not unknown, or another row has that task.
         """
-        return self._tasks.accepted(task_id, topview_task_id, who=who, found=why)
+        tasks = Tasks(self._db, self._account, self._pipeline)
+        return tasks.accepted(task_id, topview_task_id, who=who, found=why)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database, upsert
+from topview_pipeline.ledger.database import upsert
+from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.schema import upload
 
 
-class Uploads:
+class Uploads(Part):
     """The uploaded files of one account, by their sha256."""
-
-    def __init__(self, database: Database, account: str) -> None:
-        self._db = database
-        self._account = account
 
     def find(self, sha256: str) -> str | None:
         """The file id of these bytes, if they were uploaded."""

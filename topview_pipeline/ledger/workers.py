@@ -1,6 +1,6 @@
-"""Liveness: a worker is alive while its heartbeat is recent by the database's clock.
+"""Workers, alive while their heartbeat is recent by the database's clock; and orphans, their rows.
 
-The same rule on one machine and on many; no process is ever looked at.
+The same rule on one machine and on many; nobody asks for processes.
 """
 
 from __future__ import annotations
@@ -9,24 +9,29 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database, upsert
+from topview_pipeline.ledger.catalogue_state import is_forsaken
+from topview_pipeline.ledger.database import upsert
+from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.schema import task, worker
+from topview_pipeline.ledger.task_row import Task, TaskState
 
 HEARTBEAT_SECONDS: Final = 10.0
 """How often a worker beats."""
 DEAD_AFTER_SECONDS: Final = 30.0
 """Without a heartbeat for so long a worker counts as dead."""
 _FORGOTTEN_SECONDS: Final = 7 * 86_400.0
-"""So long the row of a worker that died says that its run did not end by itself."""
+"""So long the row of a worker that died says that its run did not end properly."""
+ASK_OVERDUE_SECONDS: Final = 3600.0
+"""How often Topview is asked about an overdue task."""
+ATTEMPTS_BY_ITSELF: Final = 3
+"""Attempts at one fingerprint before a person is asked."""
+_RETRIED_SECONDS: Final = 86400.0
+OTHER: Final = task.alias()
+"""Made once: an alias takes longer than a short query."""
 
 
-class Workers:
+class Workers(Part):
     """The engines at work on one account; those that are started here are one pipeline's."""
-
-    def __init__(self, database: Database, account: str, pipeline: str) -> None:
-        self._db = database
-        self._account = account
-        self._pipeline = pipeline
 
     def start(self, worker_id: str, *, run_id: str) -> None:
         """Register a worker of a run; its first heartbeat is now."""
@@ -63,7 +68,7 @@ class Workers:
     def run_is_dead(self, run_id: str) -> bool:
         """True if a run of the pipeline had a worker that died.
 
-        Not if it ended by itself or has not begun.
+        Not if it ended properly or has not begun.
         """
         query = sa.select(is_recent(self._db.now()).label("lives")).where(
             worker.c.account == self._account,
@@ -79,6 +84,80 @@ def living(account: str, now: float) -> sa.Select[tuple[str]]:
     return sa.select(worker.c.id).where(worker.c.account == account, is_recent(now))
 
 
+def without_worker(account: str, now: float) -> sa.ColumnElement[bool]:
+    """The condition on task rows that no living worker works on them."""
+    return sa.or_(task.c.worker.is_(None), task.c.worker.not_in(living(account, now)))
+
+
 def is_recent(now: float) -> sa.ColumnElement[bool]:
     """A heartbeat in the future was before the clock was set back: it keeps nobody alive."""
     return worker.c.heartbeat_at.between(now - DEAD_AFTER_SECONDS, now + DEAD_AFTER_SECONDS)
+
+
+class Orphans(Part):
+    """The orphans of an account, and of one of its pipelines. The oldest come first."""
+
+    def all(self) -> list[Task]:
+        """The rows without a living worker whose results the pipeline has to collect.
+
+        Its own; and those at Topview of a pipeline that was renamed or removed: its sensor has not
+        ticked for a day, and nobody has collected them in that time.
+
+        The most urgent first: those at Topview or finished there, stored ones that Dagster has no
+        event of (another pipeline may have collected them, and have its own), and overdue ones
+        not asked about for an hour (or in the future: then the clock was set back). What was
+        finished earliest is the soonest to be out of reach.
+        """
+        asked = sa.func.coalesce(task.c.last_query_at, task.c.reserved_at)
+        with self._db.read() as connection:
+            now = self._db.now(connection)
+            due = sa.or_(asked <= now - ASK_OVERDUE_SECONDS, asked > now + ASK_OVERDUE_SECONDS)
+            # The index by state answers each of the three; of an OR it would answer nothing.
+            mine = sa.or_(self._is_own, is_forsaken(self._account, now))
+            kinds = (
+                (mine, task.c.state.in_((TaskState.PENDING, TaskState.SUCCEEDED))),
+                (mine, task.c.state == TaskState.OVERDUE, due),
+                (self._is_own, task.c.state == TaskState.STORED, task.c.reported_at.is_(None)),
+            )
+            free = without_worker(self._account, now)
+            rows = [row for kind in kinds for row in self._read(connection, free, *kind)]
+        return sorted(rows, key=lambda row: (row.succeeded_at or float("inf"), row.id))
+
+    def pending(self) -> list[Task]:
+        """The account's rows that hold a slot at Topview and have no living worker."""
+        dead = without_worker(self._account, self._db.now())
+        return self._select(task.c.state == TaskState.PENDING, dead)
+
+    def lost(self, *, submit_seconds: float) -> list[Task]:
+        """The account's reserved rows whose submit, of at most so long, is no longer under way."""
+        now = self._db.now()
+        recent = task.c.reserved_at.between(now - submit_seconds, now + submit_seconds)
+        gone = sa.or_(without_worker(self._account, now), ~recent)
+        return self._select(task.c.state == TaskState.RESERVED, gone)
+
+    def retries_due(self) -> list[Task]:
+        """The pipeline's failed rows that may be retried now without a person.
+
+        The newest of their fingerprint and of their product's stage. One that was due a day ago is
+        left to the next run that plans: its inputs have changed, or it cannot be made. A wait more
+        than twice as long as was agreed on is over: the clock was set back (twice, because it may
+        be another machine's).
+        """
+        due = sa.func.coalesce(task.c.not_before, task.c.closed_at)
+        wait, agreed = due - self._db.now(), due - task.c.closed_at
+        return self._select(
+            self._is_own,
+            task.c.state == TaskState.FAILED,
+            task.c.retryable.is_(True),
+            task.c.attempt < ATTEMPTS_BY_ITSELF,
+            sa.or_(wait.between(-_RETRIED_SECONDS, 0), wait > 2 * agreed),
+            is_newest("fingerprint"),
+            is_newest("pipeline", "product_id", "stage"),
+        )
+
+
+def is_newest(*columns: str) -> sa.ColumnElement[bool]:
+    """No later row but void ones agrees with a row in these columns."""
+    newer = OTHER.c
+    same = [newer[name] == task.c[name] for name in ("account", *columns)]
+    return ~sa.exists().where(*same, newer.id > task.c.id, newer.state != TaskState.VOID)
