@@ -241,7 +241,7 @@ class Production:
             for row in ledger.tasks.unmade():
                 is_over = row.state in (TaskState.UNKNOWN, TaskState.OVERDUE)
                 if is_over or (row.state is TaskState.FAILED and not is_retried(row)):
-                    reasons[row.product_id] = f"{row.stage} {row.state}: {row.error_message}"
+                    reasons[row.product_id] = f"{row.stage} {row.state.value}: {row.error_message}"
         return reasons
 
     def _made(self) -> int:
