@@ -60,7 +60,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = [1_800_000_000.0]
-    monkeypatch.setattr("topview_pipeline.defs.checks.time.time", lambda: clock[0])
+    monkeypatch.setattr("topview_pipeline.defs.health_checks.time.time", lambda: clock[0])
     return clock
 
 
