@@ -60,7 +60,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = [1_800_000_000.0]
-    monkeypatch.setattr("topview_pipeline.defs.checks.time.time", lambda: clock[0])
+    monkeypatch.setattr("topview_pipeline.defs.health_checks.time.time", lambda: clock[0])
     return clock
 
 
@@ -131,7 +131,7 @@ def test_a_ledger_that_cannot_be_read_is_an_alert_and_no_check(
 
     account.tick()
     with monkeypatch.context() as gone:
-        gone.setattr("topview_pipeline.defs.checks._answers", broken)
+        gone.setattr("topview_pipeline.defs.health_checks._answers", broken)
         assert "the server is gone" in str(account.tick())
         account.tick()
     assert names(receiver.taken()) == [[("ledger_unreadable", 1)]]
@@ -149,8 +149,8 @@ def test_a_sum_that_changes_with_each_task_is_no_news(
     def answers(*_: Any) -> dict[str, Answer]:
         return {"credits_used_up": Answer(1, (Case("", "", next(spent), "wait"),), "wait")}
 
-    monkeypatch.setattr("topview_pipeline.defs.checks._answers", answers)
-    monkeypatch.setattr("topview_pipeline.defs.checks.HEALTH_CHECKS", ())
+    monkeypatch.setattr("topview_pipeline.defs.health_checks._answers", answers)
+    monkeypatch.setattr("topview_pipeline.defs.health_checks.HEALTH_CHECKS", ())
     account.tick()
     now[0] += 7200.0
     account.tick()
