@@ -25,7 +25,7 @@ OWN_TESTS = {
     "run --launch": ("cli", "--launch"),
     "tasks adopt": ("cli/test_tasks.py", '"adopt"'),
     "tasks void": ("cli/test_tasks.py", '"void"'),
-    "ledger copy": ("cli/test_ledger_moves.py", "copy"),
+    "ledger copy": ("cli/test_ledger.py", "copy"),
 }
 """Commands that wait, or need another world than a project: a test that runs them, and a word."""
 LISTED = "approve\tmug-01\nchoose\tmug-02\t2\nreject\tmug-03\tthe cap is missing\n"

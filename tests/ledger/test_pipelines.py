@@ -251,7 +251,7 @@ def test_what_a_removed_pipeline_left_unknown_is_shown_where_it_counts(
 
     clock.now += 86_000.0
     assert shown() == [[], []], "it may be back"
-    with pytest.raises(decisions.ReviewError, match="of the pipeline acme"):
+    with pytest.raises(decisions.ReviewError, match="belongs to the pipeline acme"):
         decisions.row_in(ledger, row.id, TaskState.UNKNOWN)
     clock.now += 401.0
     assert shown() == [["mug of acme"], ["mug"]]
