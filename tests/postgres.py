@@ -68,7 +68,7 @@ class Postgres:
         return url
 
     def cut_connections(self) -> None:
-        """End every session but our own, as a restart of the server does, and wait for their ends."""
+        """End every session but our own, as a restart of the server does; they have ended then."""
         self.execute(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
             "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
