@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A file's tests share what is slow to begin, such as a Dagster; tests/conftest.py orders the files.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: install demo ui test test-all test-long lint bench bench-full rehearsal pictures clean
@@ -15,11 +17,11 @@ ui: $(VENV)/demo-ready
 	$(BIN)/topview-pipeline ui
 
 test: $(VENV)/dev-ready
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/dev-ready
 	sh tests/browser/install_chromium.sh
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(PYTEST)
 
 # The tests whose strength is their number, for a night: random days, the soak, bad scenes.
 test-long: $(VENV)/dev-ready

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 DEPENDENCIES = Path(dg.__file__).parents[1]
 Run = Callable[..., str]
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

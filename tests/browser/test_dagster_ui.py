@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.demo_ui import BAD, GOOD, DemoUi, demo_ui
 from tests.defs.shop import ASSETS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("dagster_ui")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 SOURCES: Final = ("productImage", "productScene", "productScript")
 _LOCATION: Final = "/locations/__repository__@topview_pipeline"

@@ -27,7 +27,7 @@ from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import VIDEO
 from topview_pipeline.store import Artifact, Store
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gallery")]
+pytestmark = pytest.mark.slow
 
 _PATIENCE_SECONDS: Final = 20.0
 expect.set_options(timeout=_PATIENCE_SECONDS * 1000)

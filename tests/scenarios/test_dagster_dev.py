@@ -33,11 +33,7 @@ from topview_pipeline.defs.jobs import CATCH_UP, MATERIALIZE_PRODUCTS, RESUME_TA
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.ledger.schema import worker
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1200),
-    pytest.mark.xdist_group("one dagster dev"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 _A_VIDEO_LASTS = 600.0
 _MEDIANS = {"remove_background": 0.05, "image_replace": 0.05, "image2Video": _A_VIDEO_LASTS}
