@@ -11,6 +11,7 @@ import pytest
 
 from tests.engine.gateway import envelope
 from tests.engine.world import ALL_STAGES, World, everything, fates, holds, product
+from tests.stages.fakes import PLAIN
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import HoldReason
 from topview_pipeline.engine.canary import Canaries
@@ -18,7 +19,7 @@ from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Review, ReviewDecision, TaskState, Tried
 from topview_pipeline.stages import SCENE as SCENES
 from topview_pipeline.stages import VIDEO as VIDEOS
-from topview_pipeline.stages import Stage
+from topview_pipeline.stages import PreconditionError, Stage
 
 SCENE, VIDEO = "replacedImages", "finishedVideo"
 PRODUCTS = [product(f"p{number}") for number in range(4)]
@@ -55,6 +56,32 @@ def test_two_go_first_and_the_others_follow_with_the_next_run(world: World) -> N
     assert "--canary 0" in hold[2]
     names = [one.product_id for one in PRODUCTS]
     assert fates(_run(world)) == everything("made", *names)
+
+
+def test_those_that_go_first_are_sent_first(world: World) -> None:
+    """They would wait at the end of the line for each other's row, and all others for them."""
+    others = [product(f"q{number}", template_image=f"other {number}") for number in range(8)]
+    for stage in ALL_STAGES[:2]:
+        _run(world, [*PRODUCTS[:3], *others], canary=3, slots=1, stages=[stage])
+    rows = [row for row in world.rows() if row.stage == SCENE]
+    assert [row.product_id for row in rows][:3] == ["p0", "p1", "p2"]
+
+
+def test_a_photo_that_answers_late_does_not_go_past_those_that_go_first(world: World) -> None:
+    """Without a recipe in its row no later run would count it either."""
+    read = world.files.sha256
+    failed: list[str] = []
+
+    def sha256(ref: str) -> str:
+        if ref == PLAIN.template_image and not failed:
+            failed.append(ref)
+            raise PreconditionError("its server answered 503", fix="Try again.")
+        return read(ref)
+
+    world.files.sha256 = sha256  # type: ignore[method-assign]
+    _run(world, canary=1)
+    assert failed
+    assert len(_went(world)) == 1
 
 
 def test_other_templates_prompts_and_modes_have_their_own(world: World) -> None:

@@ -67,6 +67,30 @@ def test_a_video_of_the_image_that_failed_is_not_bought_because_its_column_names
     assert images_sent(world) == [1]
 
 
+def test_a_persons_choice_is_heard_where_the_column_cannot_be_followed(world: World) -> None:
+    """The video fails in every run else, and Dagster hears of two scripts in each of them."""
+    one = product("a", **PLACED, chosen_image=5)
+    assert fates(world.run([one]))["a", VIDEO] == "failed"
+    world.ledger.reviews.choose("a", _row(world, SCENE).fingerprint, 2, who="ann", why="art")
+    world.observed.clear()
+    for _ in range(2):
+        assert fates(world.run([one])) == everything("made", "a")
+    assert images_sent(world) == [2]
+    (versions,) = [found for key, found in world.observed.items() if "productScript" in key]
+    assert len(set(versions)) == 1
+
+
+def test_a_verdict_on_what_was_reported_without_one_is_kept(world: World) -> None:
+    """The plan and `review` would promise its video each night, and each run would measure it."""
+    world.set_faults(no_product=1.0)
+    made = world.run([product("a")], stages=ALL_STAGES[:2], checks=False)
+    assert fates(made)["a", SCENE] == "made"
+    assert _row(world, SCENE).quality is None
+    (hold,) = holds(world.run([product("a")], stages=ALL_STAGES[2:]))
+    assert "failed its check" in hold.what
+    assert refusal(_row(world, SCENE).quality)
+
+
 @pytest.mark.parametrize(
     ("changes", "videos"),
     [

@@ -24,6 +24,7 @@ from topview_pipeline.engine.scene_judge import is_judged, judged, open_judge
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.media import Outcome, Verdict, unmeasured
 from topview_pipeline.setting_types import SettingsError
+from topview_pipeline.store import StoreError
 
 GUIDE = Path(__file__).parents[2] / "docs" / "costs.md"
 GOOD, BAD = Verdict(Outcome.PASSED, "Alike."), Verdict(Outcome.FAILED, "Another mug.")
@@ -69,6 +70,22 @@ def test_a_scene_that_it_refuses_is_held_and_its_video_is_not_paid(world: World)
 def test_a_scene_made_alone_is_judged_as_well(world: World) -> None:
     world.run([product("a")], judge=Looks(BAD), stages=["bgRemovedImage", SCENE])
     assert (_scene(world).quality or {})["outcome"] == "failed"
+
+
+def test_an_outage_of_the_store_is_no_verdict_that_lasts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the judge says would stand beside it for ever, and buy the video of a flat scene."""
+    world.set_faults(no_product=1.0)
+
+    def away(*_: Any) -> Any:
+        raise StoreError("the bucket does not answer")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(world.store, "local_copy", away)
+        world.run([product("a")], judge=Looks(GOOD), stages=["bgRemovedImage", SCENE])
+    assert holds(world.run([product("a")], judge=Looks(GOOD)))
+    assert world.counters()["succeeded"].get("image2Video", 0) == 0
 
 
 def test_a_judge_that_raises_is_warned_of_and_asked_again(world: World) -> None:

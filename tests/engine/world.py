@@ -42,6 +42,7 @@ from topview_pipeline.ledger import (
     TaskState,
 )
 from topview_pipeline.ledger.database import Database
+from topview_pipeline.media import Verdict
 from topview_pipeline.sandbox.api.app import create_app
 from topview_pipeline.sandbox.api.faults import FAULTS
 from topview_pipeline.sandbox.config import SandboxConfig
@@ -354,7 +355,7 @@ class World:
                                 event.task.id,
                                 event.product_id,
                                 who=run_id,
-                                quality=event.task.quality,
+                                quality=_lasting(event.task.quality),
                             )
         ledger.workers.end(worker)
         return events
@@ -427,6 +428,11 @@ async def _answered_late(seconds: float, call: Callable[[], Any]) -> Any:
         return call()
     finally:
         await asyncio.sleep(seconds / 2)
+
+
+def _lasting(quality: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """What `defs` keeps of a verdict: one without a version is measured again."""
+    return None if Verdict.from_json(quality) is None else quality
 
 
 async def _each(works: Iterable[ProductWork]) -> AsyncIterator[ProductWork]:

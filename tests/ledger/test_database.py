@@ -237,7 +237,7 @@ def test_a_ledger_of_another_version_is_not_touched(new_url: str, version: str |
             info.delete() if version is None else info.update().values(value=version)
         )
     before = everything(new_url)
-    refused = f"ledger .*: it has schema {version}, this program knows 1. Use the program that"
+    refused = f"ledger .*: it has schema {version}, this program knows 2. Use the program that"
     with pytest.raises(LedgerVersion, match=refused):
         open_at(new_url, uid="another account")
     assert everything(new_url) == before

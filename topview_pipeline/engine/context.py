@@ -234,6 +234,13 @@ class Context:
         self._reported: set[int] = set()
         self.estimate = Estimator(self.ledger, self.config.prices)
 
+    async def look(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """Ask the ledger what changes nothing: a cancellation does not wait for the answer."""
+        if self.beside is None:
+            return call(*given, **named)
+        answer: R = await self.beside(partial(call, *given, **named))
+        return answer
+
     async def in_ledger(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         """Call the ledger. A server that is milliseconds away does not hold up the loop.
 

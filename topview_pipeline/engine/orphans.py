@@ -50,6 +50,8 @@ class Orphans:
     async def take(self, rows: Iterable[Task]) -> None:
         """Adopt these rows, but for those that a living worker has."""
         for row in rows:
+            if self._context.stopping:
+                break
             if self._poller.is_polling(row.id) or self._wants(row):
                 continue
             adopt = self._context.ledger.tasks.adopt

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.canary import Before, Canaries, recipe_of, shared_stages
@@ -16,7 +17,7 @@ from topview_pipeline.engine.events import HoldReason, ProductHeldError
 from topview_pipeline.engine.gate import Hold, ReviewRules
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.scene_judge import SceneJudge
-from topview_pipeline.ledger import Review, Task, TaskState
+from topview_pipeline.ledger import NO_REVIEW, Review, Task, TaskState
 from topview_pipeline.stages import PreconditionError, Stage, WorkItem
 
 
@@ -26,7 +27,10 @@ class Turns:
     def __init__(self, context: Context) -> None:
         ledger = context.ledger
         rules = ReviewRules.of(context.config, context.run.gate, context.run.canary)
-        self.canaries = Canaries(rules, ledger.history.tried, ledger.reviews.of)
+        decided = cache(ledger.reviews.all)
+        self.canaries = Canaries(
+            rules, ledger.history.tried, lambda *key: decided().get(key, NO_REVIEW)
+        )
         self.judge = None if context.judge is None else SceneJudge(context, context.judge)
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """By recipe: set when one ends that others wait for."""
@@ -66,7 +70,8 @@ class ProductGate:
             with suppress(PreconditionError):  # it is said where it is needed
                 for one in shared:
                     found[one.key] = await self._inputs.of(one)
-            shared = shared if len(found) == len(shared) else []
+            if len(found) < len(shared):
+                return None  # a server that answers later may yet say it
             recipe = recipe_of(self._product, stage, shared, lambda one: found[one.key])
             self._recipes[stage.key] = recipe
         return self._recipes[stage.key]
@@ -118,10 +123,15 @@ class ProductGate:
         stage = context.by_key[task.stage]
         with context.activity.busy():
             verdict, quality = await context.offload(measured, stage, task, context.store)
+            lasts, keep = quality is not None, context.ledger.tasks.measured
             if judge is not None and stage.is_reviewed and judge.is_open(task, verdict):
                 verdict = await judge.verdict(self._product, task, before, verdict)
-                quality = verdict.to_json()
-                await context.in_ledger(context.ledger.tasks.measured, task.id, quality)
+                if lasts:
+                    quality = verdict.to_json()
+                    await context.in_ledger(keep, task.id, quality)
+            elif lasts and quality != task.quality and task.reported_at is not None:
+                # What is not reported yet is kept with its report.
+                await context.in_ledger(keep, task.id, quality)
         context.activity.progress()
         # A verdict that does not last says no version: it is measured again.
         return replace(task, quality=quality or {**verdict.to_json(), "version": None})

@@ -37,7 +37,7 @@ from topview_pipeline.engine.events import (
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.product_gate import ProductGate
 from topview_pipeline.engine.store_lookup import has_files, heal
-from topview_pipeline.ledger import NO_REVIEW, IllegalMove, Task, TaskState
+from topview_pipeline.ledger import NO_REVIEW, IllegalMove, Review, Task, TaskState
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.stages import PreconditionError, Stage, Upstream, WorkItem
 from topview_pipeline.store import Artifact
@@ -117,11 +117,11 @@ class ProductRun:
 
     async def _make(self, stage: Stage) -> None:
         """Get one stage's result into the store, step by step as `decide` says."""
-        self._review = NO_REVIEW
+        self._review = await self._known_review(stage)
         item, queued_at = await self._item(stage), self._context.clock()
         while True:
             before = self._results.get(stage.upstream or "")
-            of_work, review = await self._context.in_ledger(
+            of_work, review = await self._context.look(
                 self._context.ledger.tasks.to_decide,
                 item.work,
                 None if before is None else (self._product_id, before.fingerprint),
@@ -201,6 +201,14 @@ class ProductRun:
         self._works[stage.key] = item.work
         return item
 
+    async def _known_review(self, stage: Stage) -> Review:
+        """A person's word on what the stage is made from, where its choice shapes the item."""
+        made = self._before(stage) if stage.reads_upstream_result else None
+        if made is None:
+            return NO_REVIEW
+        reviews = self._context.ledger.reviews
+        return await self._context.look(reviews.of, self._product_id, made.fingerprint)
+
     def _before(self, stage: Stage) -> Task | None:
         """This run's result of the stage before, or what the product last made of it."""
         if stage.upstream is None:
@@ -258,6 +266,9 @@ class ProductRun:
     async def _circumstances(self, stage: Stage, rows: Sequence[Task]) -> Circumstances:
         context = self._context
         there = {row.id for row in rows if await has_files(context, row)}
+        alive: set[str] = set()
+        if any(row.worker not in (None, context.worker) for row in rows):
+            alive = await context.look(context.ledger.workers.alive)
         return Circumstances(
             now=context.clock(),
             worker=context.worker,
@@ -265,7 +276,7 @@ class ProductRun:
             explicit=context.run.explicit,
             free=stage.free,
             submit_seconds=context.submit_seconds,
-            is_alive=context.ledger.workers.is_alive,
+            is_alive=alive.__contains__,
             has_files=there.__contains__,
         )
 

@@ -84,7 +84,7 @@ class Uploader:
             uploads = self._context.ledger.uploads
             known = self._known.get(needed.sha256)
             if known is None:
-                known = await self._context.in_ledger(uploads.find, needed.sha256)
+                known = await self._context.look(uploads.find, needed.sha256)
             if known is None:
                 with self._context.activity.busy():
                     content = await self._content(needed)

@@ -47,6 +47,7 @@ def reserve(
     live = _live_id(connection, account, wanted.fingerprint)
     live = live or _newer_id(connection, account, task.c.work == wanted.work, wanted.seen)
     of_recipe = (task.c.recipe == wanted.recipe) & (task.c.pipeline == pipeline)
+    of_recipe &= task.c.run_id != wanted.run_id  # its own run counts them as it begins them
     live = live or _newer_id(connection, account, of_recipe, wanted.seen_of_recipe)
     if live is not None:
         return AlreadyLive(live)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -25,8 +25,8 @@ class Reviews(Part):
 
     def of(self, product_id: str, fingerprint: str) -> Review:
         """The decision about a result."""
-        with self._db.read() as connection:
-            return review_of(connection, self._account, self._pipeline, (product_id, fingerprint))
+        key = product_id, fingerprint
+        return _review(self._db.rows(_query(self._account, self._pipeline, key)))
 
     def all(self) -> dict[Key, Review]:
         """Every decision."""
@@ -99,9 +99,16 @@ class Reviews(Part):
 
 def review_of(connection: sa.Connection, account: str, pipeline: str, key: Key) -> Review:
     """The decision about a result, within a transaction."""
-    named = dict(zip(review.primary_key.columns, (account, pipeline, *key), strict=True))
+    return _review(connection.execute(_query(account, pipeline, key)))
+
+
+def _query(account: str, pipeline: str, key: Key) -> sa.Select[Any]:
+    named = zip(review.primary_key.columns, (account, pipeline, *key), strict=True)
     query = sa.select(review.c.image, review.c.decision)
-    rows = connection.execute(query.where(*(column == value for column, value in named.items())))
+    return query.where(*(column == value for column, value in named))
+
+
+def _review(rows: Iterable[Any]) -> Review:
     return next((Review(*row) for row in rows), NO_REVIEW)
 
 

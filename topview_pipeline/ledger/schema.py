@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.task_row import LIVE, Task, TaskState
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Version of the tables. A ledger of another version is refused; there are no migrations."""
 
 T = TypeVar("T")
