@@ -22,7 +22,7 @@ OWN_TESTS = {
     "sandbox --contract": ("cli/test_sandbox.py", "--contract"),
     "gallery --serve": ("cli/test_gallery.py", "--serve"),
     "probe": ("cli/test_probe.py", "--spend"),
-    "run --launch": ("cli", "--launch"),
+    "run --launch": ("scenarios/test_dagster_dev.py", "--launch"),
     "tasks adopt": ("cli/test_tasks.py", '"adopt"'),
     "tasks void": ("cli/test_tasks.py", '"void"'),
     "ledger copy": ("cli/test_ledger.py", "copy"),
