@@ -286,8 +286,8 @@ def _follow(
             trouble = _reason(error)
             held = catalogue_sync.Cursor(version, now, False, trouble=trouble, problems=problems)
             if rows:
-                said = topview.outline.worded(trouble)
-                return dg.SensorResult(asset_events=rows, skip_reason=said, cursor=written(held))
+                trouble = topview.outline.worded(trouble)
+                return dg.SensorResult(asset_events=rows, skip_reason=trouble, cursor=written(held))
             context.update_cursor(written(held))
             raise
         start = 0 if cursor is None else cursor.place_in(catalogue.version)
