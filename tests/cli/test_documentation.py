@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -22,7 +23,7 @@ OWN_TESTS = {
     "sandbox": ("test_readme.py", "init, sandbox"),
     "gallery --serve": ("cli/test_gallery.py", "--serve"),
     "probe": ("cli/test_probe.py", "--spend"),
-    "run --launch": ("cli", "--launch"),
+    "run --launch": ("scenarios/test_dagster_dev.py", "--launch"),
     "tasks adopt": ("cli/test_tasks.py", '"adopt"'),
     "tasks void": ("cli/test_tasks.py", '"void"'),
     "ledger copy": ("cli/test_ledger.py", "copy"),
@@ -47,6 +48,7 @@ def test_every_command_of_the_documentation_runs(project: Project, invoke: Invok
     )
     catalogue.write_text(text, encoding="utf-8")
     assert invoke("run").exit_code == 0
+    assert_documented(invoke)
     ran = 0
     for given in commands():
         if own_test(given) is None:
@@ -58,6 +60,25 @@ def test_every_command_of_the_documentation_runs(project: Project, invoke: Invok
             assert result.exit_code in fine, f"{shlex.join(arguments)}: {result.output}"
             ran += 1
     assert ran > 20
+
+
+def assert_documented(invoke: Invoke) -> None:
+    """The fields of what programs read: one that no page names is found by nobody."""
+    page = (TESTS.parent / "docs" / "commands.md").read_text(encoding="utf-8")
+    events = {
+        one["event"]: one
+        for one in map(json.loads, invoke("run", "--json").stdout.split("\n")[:-1])
+    }
+    table = page.split("| `summary` | meaning |")[1].split("\n\n")[0]
+    of_summary = re.findall(r"`(\w+)`", "".join(re.findall(r"(?m)^\| (.*?) \|", table)))
+    assert {"event", *of_summary} == events["summary"].keys()
+    for start, document in (
+        ("planned", events["planned"]),
+        ("plan --json", json.loads(invoke("plan", "--json").stdout)),
+        ("review --json", json.loads(invoke("review", "--json").stdout)),
+    ):
+        (line,) = re.findall(rf"(?m)^\| `{start}` \|(.*)", page)
+        assert document.keys() - {"event"} <= set(re.findall(r"`(\w+)`", line)), start
 
 
 @pytest.mark.parametrize("start", sorted(filter(None, {own_test(one) for one in commands()})))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import socketserver
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from tests.catalogue.server import FileServer, serving
 from tests.cli.conftest import Project, ProjectOf, wait_for
@@ -80,6 +85,8 @@ def test_good_rows_go_on_beside_bad_ones(project: Project) -> None:
         ((), {"TOPVIEW_STORE": "template.png"}, "template.png"),
         (("--launch", "http://127.0.0.1:9"), {}, "Dagster did not take the run"),
         (("--launch", "here"), {}, "'here' is no URL; write http://HOST:PORT"),
+        (("--launch", "http://h:99999"), {}, "is no URL; write http://HOST:PORT"),
+        (("--launch", "http://h:abc"), {}, "is no URL; write http://HOST:PORT"),
         (("--product", "nobody"), {}, "has no product 'nobody'"),
         (("--stage", "cutout"), {}, "Stages: bgRemovedImage"),
         (("--force",), {}, "There is nobody to ask: add --yes"),
@@ -271,3 +278,59 @@ def test_a_ledger_that_another_program_locks_is_waited_for_with_signs_of_life(
     assert project.sandbox.counters()["submits"] == {"remove_background": 1}
     assert project.run(*FREE).returncode == 0
     assert project.sandbox.counters()["duplicates"] == 0
+
+
+SERVERS = "load_from: [grpc_server: {host: code, port: 4000, location_name: topview}]\n"
+
+
+@pytest.mark.parametrize(
+    ("workspace", "name"),
+    [
+        (SERVERS, None),
+        ("load_from: [python_module: topview_pipeline.definitions]\n", "__repository__"),
+    ],
+)
+def test_a_run_for_dagster_finds_the_code_location_of_a_server(
+    project: Project, monkeypatch: pytest.MonkeyPatch, workspace: str, name: str | None
+) -> None:
+    """The file names no module of a server: with a name of ours the run was for nobody."""
+    sent: dict[str, Any] = {}
+
+    def submit(_: object, job: str, **arguments: Any) -> str:
+        sent.update(arguments, job=job)
+        return "run-1"
+
+    monkeypatch.setattr(DagsterGraphQLClient, "submit_job_execution", submit)
+    project.products(1)
+    (project.folder / "workspace.yaml").write_text(workspace, encoding="utf-8")
+    assert "/runs/run-1" in project.run("run", "--launch").stdout
+    assert sent["job"] == "catch_up"
+    assert sent["repository_name"] == name
+    assert (sent["repository_location_name"] is None) == (name is None)
+
+
+class _Cut(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.recv(65536)
+
+
+@pytest.mark.parametrize("trouble", ["cut off", "too slow"])
+def test_a_dagster_that_does_not_answer_may_have_the_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """A person who reads "not taken" launches it once more."""
+
+    def slow(*_: object, **__: object) -> str:
+        error: Any = DagsterGraphQLClientError
+        raise error("a whole query") from requests.ReadTimeout("timed out")
+
+    if trouble == "too slow":
+        monkeypatch.setattr(DagsterGraphQLClient, "submit_job_execution", slow)
+    project.products(1)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Cut) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        said = project.refused("run", "--launch", f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+    assert "Dagster gave no answer" in said
+    assert "look at its runs before you launch again" in said
+    assert "query" not in said

@@ -15,8 +15,10 @@ from pydantic import SecretStr
 
 from tests.defs.shop import Shop
 from tests.defs.test_checks import Account, fail
+from topview_pipeline.defs.sensors import pending_task_sensor
 from topview_pipeline.ledger import LedgerUnavailable
 from topview_pipeline.ledger.health import Answer, Case
+from topview_pipeline.store import StoreError
 
 
 class Receiver(HTTPServer):
@@ -138,6 +140,29 @@ def test_a_ledger_that_cannot_be_read_is_an_alert_and_no_check(
     now[0] += 3600.0
     account.tick()
     assert names(receiver.taken()) == [[("ledger_unreadable", 0)]]
+
+
+def test_a_store_that_is_down_is_not_called_a_lost_ledger(
+    account: Account, receiver: Receiver, now: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to do about a lost ledger, done in an outage, makes the ledger forget its store."""
+
+    def down(*_: Any) -> Any:
+        raise StoreError("the bucket does not answer", "s3://b", "Wait.")
+
+    assert account.tick() != {}
+    with monkeypatch.context() as gone:
+        gone.setattr(type(account.topview.store), "identity", down)
+        assert "1 store_unreadable" in str(account.tick())
+        assert "ledger_lost" not in account.evaluated()
+        assert "the bucket does not answer" in account.said[0]
+        with dg.build_sensor_context(instance=account.instance) as context:
+            idle: Any = pending_task_sensor(account.topview)(context)
+        assert str(idle.skip_message).startswith("Wait. Why: ")
+    assert names(receiver.taken()) == [[("store_unreadable", 1)]]
+    now[0] += 3600.0
+    account.tick()
+    assert names(receiver.taken()) == [[("store_unreadable", 0)]]
 
 
 def test_a_sum_that_changes_with_each_task_is_no_news(

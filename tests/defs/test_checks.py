@@ -237,6 +237,27 @@ def test_bad_rows_are_a_check_of_the_photos_with_each_row_and_reason(shop: Shop)
     assert isinstance(said, dg.SkipReason), "what Dagster knows is not reported again"
     shop.remove("odd")
     assert _rows(shop).passed
+    assert _rows(shop).description == "All rows can be used."  # no count: it would grow old
+
+
+def test_bad_rows_are_reported_of_a_catalogue_that_is_on_hold_too(shop: Shop) -> None:
+    """The person who must confirm it looks at the check: it showed yesterday's rows."""
+    shop.add("mug", "shoe", "bag", "cap", "pen", "hat")
+    cursor = None
+    for said in ([True], [False], None):
+        shop.write()
+        with dg.build_sensor_context(instance=shop.instance, cursor=cursor) as context:
+            tick: Any = catalogue_sensor(shop.topview())(context)
+            cursor = context.cursor
+        if said is None:
+            assert isinstance(tick, dg.SkipReason), "what Dagster knows is not reported again"
+        else:
+            cursor = tick.cursor
+            assert [one.passed for one in tick.asset_events] == said
+        if said == [True]:
+            shop.remove("shoe", "bag", "cap", "pen", "hat")
+            shop.add("odd", mode="superfast")
+    assert shop.held_catalogue()
 
 
 def _rows(shop: Shop) -> dg.AssetCheckEvaluation:

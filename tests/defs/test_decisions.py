@@ -6,10 +6,14 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 
-from tests.defs.shop import Shop, failure_of
+from tests.defs.shop import CUT_OUT, Shop, failure_of
 from tests.ledger.conftest import row_in
+from topview_pipeline.defs.jobs import catch_up_config
+from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.ledger import TaskState
+from topview_pipeline.ledger.schema import catalogue_product, task_event
 
 
 def _review(shop: Shop, **config: Any) -> dg.ExecuteInProcessResult:
@@ -69,3 +73,38 @@ def test_what_a_shell_decides_the_launchpad_decides_too_and_nothing_is_spent(sho
     assert not shop.held_catalogue()
     assert _job(shop, "adopt_store").success
     assert shop.accepted() == paid
+
+
+def test_a_purge_from_the_launchpad_forgets_what_left_and_says_who_and_why(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faces must go on demand, of one brand and not of another; nothing goes by a default."""
+    shop.settings["TOPVIEW_NAME"] = "acme"
+    monkeypatch.setattr(shop, "topview", lambda: TopviewResource(shop.config))
+    shop.add("mug", "shoe")
+    catch_up = {"run_config": catch_up_config(stages=CUT_OUT)}
+    assert shop.run_job("acme_catch_up", **catch_up).success
+    shop.remove("mug")
+    assert shop.run_job("acme_sync_products").success
+    shop.alter(catalogue_product, left_at=catalogue_product.c.left_at - 31 * 86_400.0)
+
+    def files() -> list[str]:
+        return sorted(path.parent.as_posix() for path in shop.store.rglob("mug/**/*.*"))
+
+    def partitions() -> list[str]:
+        return sorted(shop.instance.get_dynamic_partitions("acme_products"))
+
+    soon = _job(shop, "acme_purge", retired_for_days=3)
+    assert "retired_for_days: Input should be greater than or equal to 7" in failure_of(soon)
+    before = files()
+    assert before
+    given = {"retired_for_days": 30, "media": True, "why": "a model asked for it"}
+    assert _job(shop, "acme_purge", **given).success
+    assert (files(), partitions()) == (before, ["mug", "shoe"]), "it only says what would go"
+    assert _job(shop, "acme_purge", **given, dry_run=False).success
+    assert (files(), partitions()) == ([], ["shoe"])
+    assert {row.product_id for row in shop.rows_in()} == {"shoe"}
+    with shop.ledger() as ledger, ledger._database.read() as connection:
+        (event,) = connection.execute(sa.select(task_event).where(task_event.c.what == "purged"))
+    assert event.who == "ann"
+    assert event.detail == {"product": "mug", "rows": 1, "why": "a model asked for it"}

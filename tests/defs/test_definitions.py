@@ -16,6 +16,7 @@ import pytest
 from tests.defs.shop import ASSETS, CUT_OUT, Shop
 from topview_pipeline.definitions import defs
 from topview_pipeline.defs.jobs import CATCH_UP, MATERIALIZE_PRODUCTS
+from topview_pipeline.defs.outline import Outline
 from topview_pipeline.defs.pipeline import build_definitions
 from topview_pipeline.settings import VARIABLES, PipelineConfig
 
@@ -91,6 +92,9 @@ def test_assets_link_to_their_code_where_its_web_page_is_set() -> None:
         (reference,) = references.code_references
         assert re.fullmatch(rf"{page}/topview_pipeline/{file}\.py#L\d+", reference.url)
     assert not any("dagster/code_references" in node.metadata for node in GRAPH.asset_nodes)
+    outline = Outline(code_url=page)
+    for elsewhere in (int, Path):
+        assert outline.code(elsewhere) == {}, "a location loads without the link"
 
 
 def test_a_backfill_takes_200_products_a_run_and_one_step_makes_them_all() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from topview_pipeline.defs.data_versions import Versions
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.defs.jobs import RESUME_TASKS
 from topview_pipeline.defs.outline import MANIFEST
+from topview_pipeline.defs.run import Production
 from topview_pipeline.engine import EngineThread, Made, ProductWork
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.store import Store
@@ -88,6 +90,25 @@ def test_an_unmounted_store_stops_every_run_and_stays_empty(finished: Shop, run:
 
 
 # Its order, and what it reports.
+
+
+@pytest.mark.parametrize("ends", [dg.DagsterExecutionInterruptedError, RuntimeError])
+def test_a_run_that_is_terminated_says_what_it_spent(
+    shop: Shop, monkeypatch: Patch, ends: type[BaseException]
+) -> None:
+    """The runs that somebody has to stop are those whose spend is asked for."""
+
+    def interrupted(_: Production, event: object) -> None:
+        if isinstance(event, Made):
+            raise ends
+
+    monkeypatch.setattr(Production, "_notify", interrupted)
+    shop.add("mug")
+    with suppress(dg.DagsterExecutionInterruptedError):
+        shop.catch_up(stages=CUT_OUT)
+    (record,) = shop.instance.get_run_records()
+    assert record.dagster_run.tags["topview/result"] == "1 made"
+    assert record.dagster_run.tags["topview/credits"] == "0.00"
 
 
 def test_what_runs_already_begins_first(shop: Shop, monkeypatch: Patch) -> None:

@@ -95,6 +95,7 @@ def test_ctrl_c_then_run_again(shop: Shop, tmp_path: Path) -> None:
     assert_stopped_cleanly(shop)
     # As a failure, Dagster's run retries would have started it again, to send what is left.
     assert only_run(shop).status is dg.DagsterRunStatus.CANCELED
+    assert float(only_run(shop).tags["topview/credits"]) > 0, "what it spent is shown"
 
     with time_passing(shop, 2 * _A_VIDEO_LASTS):
         assert shop.catch_up().success

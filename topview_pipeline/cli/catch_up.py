@@ -164,19 +164,38 @@ def submit(
             run_id = client.submit_job_execution(
                 location.topview.outline.of(CATCH_UP),
                 repository_location_name=location.name,
-                repository_name="__repository__",
+                # Without a name the client takes the one location that has this job.
+                repository_name=location.name and "__repository__",
                 run_config=_config(products, stages, force, more),
                 tags={"user": person()},
             )
     except DagsterGraphQLClientError as error:
-        reason = one_line(" ".join(map(str, error.args)))[:MOST_REASON]
+        reason = one_line(str(error.__cause__ or error))[:MOST_REASON]
+        what = f"Dagster did not take the run ({reason})"
         fix = "Name the address of your Dagster UI: --launch http://HOST:PORT"
-        raise CannotStart(f"Dagster did not take the run ({reason})", url, fix) from error
+        if _may_have_arrived(error):
+            what = f"Dagster gave no answer ({reason})"
+            fix = "It may have the run: look at its runs before you launch again."
+        raise CannotStart(what, url, fix) from error
     address = f"{url}/runs/{run_id}"
     if as_json:
         say_json({"event": "launched", "run_id": run_id, "url": address})
     else:
         say(f"Dagster has the run {run_id} in its queue: {address}")
+
+
+def _may_have_arrived(error: BaseException | None) -> bool:
+    """True for a request that was cut off, or not answered in time, after a connection."""
+    import requests
+    from urllib3.exceptions import ProtocolError
+
+    while error is not None:
+        if isinstance(error, requests.ReadTimeout | requests.exceptions.ChunkedEncodingError):
+            return True
+        if isinstance(error, requests.ConnectionError):
+            return any(isinstance(one, ProtocolError) for one in error.args)
+        error = error.__cause__
+    return False
 
 
 def _config(
@@ -216,7 +235,7 @@ def _execute(
         job,
         instance,
         module=location.module,
-        location=location.name,
+        location=location.name or location.module,
         run_config=config,
         run_id=run_id,
         user=person(),

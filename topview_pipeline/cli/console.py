@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import click
 
@@ -193,9 +194,15 @@ class Credits(click.FloatRange):
 
 def web_address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
     """The address of a web server, as an option's callback: without a slash at its end."""
-    if url is not None and not re.fullmatch(r"https?://[^/?#\s@]+(/[^?#\s]*)?", url):
+    if url is None:
+        return None
+    try:
+        is_url = re.fullmatch(r"https?://[^/?#\s@]+(/[^?#\s]*)?", url) and urlsplit(url).port != 0
+    except ValueError:  # of a port that is no number, or too large
+        is_url = False
+    if not is_url:
         raise click.BadParameter(f"{url!r} is no URL; write http://HOST:PORT.")
-    return url and url.rstrip("/")
+    return url.rstrip("/")
 
 
 def given(option: Literal["defs", "pipeline"]) -> str | None:

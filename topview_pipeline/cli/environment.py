@@ -44,11 +44,12 @@ class CodeLocation:
 
     Attributes:
         module: that has the definitions.
-        name: of the code location, as `dagster dev` names it.
+        name: of the code location, as `dagster dev` names it; None: the folder lists no such, as
+            where a server has it.
     """
 
     module: str
-    name: str
+    name: str | None
     defs: Definitions
     topview: TopviewResource
 
@@ -67,7 +68,7 @@ def code_location() -> CodeLocation:
         defs, pipelines = _loaded(module)
     check_apart(one.claim for one in pipelines)
     topview = _keep_words(_chosen(pipelines, module))
-    return CodeLocation(module, locations.get(module, module), defs, topview)
+    return CodeLocation(module, locations.get(module), defs, topview)
 
 
 def _module(locations: Mapping[str, str]) -> str:

@@ -153,7 +153,6 @@ def product_videos(
             catalogue = topview.catalogue(run_id=context.run.run_id)
             check_catalogue(topview, catalogue)
             yield from production.make(dict.fromkeys(product_ids, keys), catalogue)
-        production.show_outcome()
         report = production.report
         if report.troubles:
             raise failure(report.troubles, outline=outline, made=report.made)

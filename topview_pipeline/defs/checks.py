@@ -110,7 +110,7 @@ def not_made(asset: dg.AssetKey, trouble: Trouble) -> dg.AssetCheckEvaluation:
 def rows_result(catalogue: "Catalogue") -> dict[str, Any]:
     """The fields that the result of the catalogue's check and its evaluation have in common."""
     problems = catalogue.problems
-    description = f"All {len(catalogue.products):,} rows can be used."
+    description = "All rows can be used."
     if problems:
         description = in_sentences(
             f"{counted(len(problems), 'problem')} in {catalogue.source}. The first: {problems[0]}",

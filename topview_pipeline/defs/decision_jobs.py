@@ -1,6 +1,6 @@
 """The jobs by which a person decides in Dagster what the commands decide in a terminal.
 
-Each is one op with a few fields, keeps who and why in the ledger, and spends nothing.
+Each is one op with a few fields, keeps who and why, and spends nothing.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from topview_pipeline.defs.failures import plain_errors
 from topview_pipeline.defs.resources import TopviewResource
@@ -78,8 +78,18 @@ def _choose(
     return " ".join(said)
 
 
+class _AcceptConfig(Who):
+    """Who accepts the catalogue, and why; the ledger has no event of it."""
+
+    who: str = Field(default="", description="Who decides; kept in the run's log.")
+    why: str = Field(default="", description="A reason, kept in the run's log.")
+
+
 def _accept(
-    context: dg.OpExecutionContext, config: Who, topview: TopviewResource, ledger: "Ledger"
+    context: dg.OpExecutionContext,
+    config: _AcceptConfig,
+    topview: TopviewResource,
+    ledger: "Ledger",
 ) -> str:
     from topview_pipeline.defs.catalogue_sync import accept_catalogue
 
@@ -129,7 +139,7 @@ def _adopt(
 ) -> str:
     from topview_pipeline.defs.decisions import adopt_store
 
-    adopt_store(ledger, topview.store, who=config.who)
+    adopt_store(ledger, topview.store, who=config.who, why=config.why)
     return f"The ledger remembers {topview.store.location} ({config.why or 'no reason given'})."
 
 
@@ -163,7 +173,7 @@ def _purge(
     stay = f" {counted(len(staying), 'product')} stay, with tasks on their way." if staying else ""
     if config.dry_run:
         return f"{counted(len(going), 'product')} would be forgotten{named}.{stay}"
-    forget(context.instance, topview, ledger, going, who=config.who)
+    forget(context.instance, topview, ledger, going, who=config.who, why=config.why)
     return f"{counted(len(going), 'product')} forgotten{named}.{stay}"
 
 
@@ -193,7 +203,7 @@ DECISIONS: Final = (
     ),
     Decision(
         "accept_change",
-        Who,
+        _AcceptConfig,
         _accept,
         "Accepts that products are gone from the catalogue as it is now: they are retired, and "
         "keep partition, history and files. Spends nothing. A plan that would make much of the "
@@ -237,7 +247,11 @@ def decision_job(
         out=dg.Out(dg.Nothing),
     )
     def keep(context: dg.OpExecutionContext) -> None:
-        config = decision.config(**context.op_config)
+        try:
+            config = decision.config(**context.op_config)
+        except ValidationError as error:
+            said = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())
+            raise dg.Failure(f"Correct the config: {said}.", allow_retries=False) from None
         if not config.who.strip():
             raise dg.Failure("Say who decides, in the field who.", allow_retries=False)
         with plain_errors(outline), topview.ledger() as ledger:

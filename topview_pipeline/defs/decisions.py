@@ -349,11 +349,11 @@ def void_task(ledger: Ledger, number: int, *, who: str, why: str) -> None:
     ledger.tasks.void(number, why=why, who=who)
 
 
-def adopt_store(ledger: Ledger, store: Store, *, who: str) -> None:
+def adopt_store(ledger: Ledger, store: Store, *, who: str, why: str = "") -> None:
     """Make the ledger keep its results in this store."""
     identity = store.identity(create=True)
     if identity is not None:
-        ledger.remember_store(identity, who=who)
+        ledger.remember_store(identity, who=who, why=why)
 
 
 def _made(ledger: Ledger) -> dict[str, dict[str, TaskGlance]]:

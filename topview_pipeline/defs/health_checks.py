@@ -25,6 +25,7 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.sensors import skipped
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.stages import STAGES
+from topview_pipeline.store import LostLedger, OtherStore, StoreError
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ _REPORT_AGAIN_SECONDS: Final = 6 * 3600.0
 """Dagster shows when a check was last evaluated: one that never changes should not look dead."""
 _UNREADABLE: Final = "ledger_unreadable"
 """Name of an alert that is no check: there is nothing to evaluate checks from."""
+_STORE_UNREADABLE: Final = "store_unreadable"
+"""Name of another: no check can say now whether the store is the ledger's."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
         with plain_errors(outline):
             if selected.keys() - {CATALOGUE_ROWS}:
                 with topview.ledger() as ledger:
-                    results = _results(_answers(context.instance, topview, ledger))
+                    answers = _answers(context.instance, topview, ledger)
+                    results = _results(answers)
                     if OUT_OF_DATE in selected:
                         results[OUT_OF_DATE] = out_of_date.evaluate(
                             context.instance, topview, ledger
@@ -139,6 +143,10 @@ def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
                     yield dg.AssetCheckResult(
                         check_name=name, asset_key=selected[name], **results[name]
                     )
+                if LEDGER_LOST in selected and LEDGER_LOST not in results:
+                    unread = answers[_STORE_UNREADABLE]
+                    what = in_sentences(unread.sample[0].what, unread.fix)
+                    raise dg.Failure(what, allow_retries=False)
             if CATALOGUE_ROWS in selected:
                 yield dg.AssetCheckResult(
                     check_name=CATALOGUE_ROWS,
@@ -189,7 +197,8 @@ def _report(
         said = _alert(topview, {_UNREADABLE: _wrong(error)}, before.posted, now)
         context.update_cursor(written(before))
         return skipped(topview, error, also=said)
-    said = _alert(topview, {_UNREADABLE: _wrong(None), **answers}, before.posted, now)
+    well = dict.fromkeys((_UNREADABLE, _STORE_UNREADABLE), _wrong(None))
+    said = _alert(topview, well | answers, before.posted, now)
     news = [name for name in results if before.digests.get(name) != digests[name]]
     counts = ", ".join(f"{answer.count} {name}" for name, answer in answers.items())
     cursor = written(_Reported(before.at, digests, plan_mark, before.posted))
@@ -256,11 +265,13 @@ def _answers(
 
     stages = [stage.key for stage in STAGES] if topview.config.checks else []
     answers = health(ledger, credits_a_day=topview.config.credit_limit, stages=stages)
-    lost: PipelineError | None = None
     try:
         check_paired(instance, ledger, topview)
-    except PipelineError as error:
-        lost = error
+        pair = {LEDGER_LOST: _wrong(None)}
+    except (LostLedger, OtherStore) as error:
+        pair = {LEDGER_LOST: _wrong(error)}
+    except StoreError as error:
+        pair = {_STORE_UNREADABLE: _wrong(error)}
     worded = topview.outline.worded
 
     def case(one: "Case") -> "Case":
@@ -268,12 +279,13 @@ def _answers(
 
     return {
         name: replace(answer, fix=worded(answer.fix), sample=tuple(map(case, answer.sample)))
-        for name, answer in {LEDGER_LOST: _wrong(lost), **answers}.items()
+        for name, answer in (pair | answers).items()
     }
 
 
 def _results(answers: "dict[str, Answer]") -> dict[str, dict[str, Any]]:
-    return {check.name: _result(check, answers[check.name]) for check in HEALTH_CHECKS}
+    checks = (check for check in HEALTH_CHECKS if check.name in answers)
+    return {check.name: _result(check, answers[check.name]) for check in checks}
 
 
 def _result(check: HealthCheck, answer: "Answer") -> dict[str, Any]:

@@ -299,7 +299,6 @@ def produce(
     )
     real = {"tasks": report.made - report.reused, "credits": report.credits}
     against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
-    production.show_outcome()
     if report.troubles:
         mark_failed(context, topview.outline, report.troubles)
         raise failure(report.troubles, outline=topview.outline, made=report.made, metadata=against)
@@ -337,7 +336,6 @@ def resume(
         production = Production(context, topview, explicit=False, wait_seconds=_LEAST_WAIT_SECONDS)
         yield from production.resume(orphans, retries, catalogue)
     report = production.report
-    production.show_outcome()
     if report.troubles:
         mark_failed(context, topview.outline, report.troubles)
         raise failure(report.troubles, outline=topview.outline, made=report.made)

@@ -98,8 +98,11 @@ class Outline:
         """Metadata that links an asset to a class or function of this package in the web."""
         if self.code_url is None:
             return {}
-        path = Path(inspect.getfile(defined)).relative_to(Path(__file__).parents[2])
-        line = inspect.getsourcelines(defined)[1]
+        try:
+            path = Path(inspect.getfile(defined)).relative_to(Path(__file__).parents[2])
+            line = inspect.getsourcelines(defined)[1]
+        except (OSError, TypeError, ValueError):  # a link is no reason not to load
+            return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)
             reference = dg.UrlCodeReference(url=f"{self.code_url}/{path.as_posix()}#L{line}")

@@ -49,13 +49,14 @@ def forget(
     going: Mapping[str, Sequence[Task]],
     *,
     who: str,
+    why: str = "",
 ) -> None:
     """Remove the products' partitions, the decisions about them, these rows and their files."""
     for product, rows in going.items():
         for row in rows:
             _remove_files(topview.config.store, ledger.account, row)
         # The rows name the files: they go last, so that what was cut off is found again.
-        ledger.retired.forget(product, rows, who=who)
+        ledger.retired.forget(product, rows, who=who, why=why)
         instance.delete_dynamic_partition(topview.outline.partition_set, product)
 
 

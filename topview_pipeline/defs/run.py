@@ -87,7 +87,6 @@ class Production:
         self._judge = open_judge(self._config.scene_judge)
         self._stages = {stage.key: stage for stage in stages}
         self.report = Report()
-        self._credits_today = 0.0
 
     def make(
         self,
@@ -135,9 +134,9 @@ class Production:
             ]
             yield from self._produce(works, ledger, reporter, orphans=tuple(orphans))
 
-    def show_outcome(self) -> None:
+    def _show_outcome(self, ledger: Ledger) -> None:
         """Say in the run's tags what it came to, and what was spent where Dagster plots it."""
-        spent, today = round(self.report.credits, 2), round(self._credits_today, 2)
+        spent, today = round(self.report.credits, 2), round(ledger.budget.today().booked, 2)
         tags = {"topview/result": self.report.summary, "topview/credits": f"{spent:.2f}"}
         tag_run(self._context.instance, self._run.run_id, tags)
         limit = self._config.credit_limit
@@ -152,16 +151,21 @@ class Production:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[Ledger, Reporter]]:
-        """The ledger, paired with its store before anything is written."""
+        """The ledger, paired with its store before anything is written; shows the outcome."""
         with self._topview.ledger() as ledger:
             pair(self._context.instance, ledger, self._topview, self._stages.values())
             reporter = Reporter(
                 self._context, self._topview, ledger, self._stages, result_for=self._result_for
             )
             self.report = reporter.report
-            with event_log_kept_open(self._context.instance, self._run.run_id):
-                yield ledger, reporter
-            self._credits_today = ledger.budget.today().booked
+            try:
+                with event_log_kept_open(self._context.instance, self._run.run_id):
+                    yield ledger, reporter
+            except BaseException:  # a person stopped it, too
+                with contextlib.suppress(Exception):  # what ended the run is what it says
+                    self._show_outcome(ledger)
+                raise
+            self._show_outcome(ledger)
 
     def _not_in_catalogue(
         self,

@@ -1,6 +1,6 @@
 """The sensors: one finishes submitted tasks, one follows the catalogue.
 
-The sensor of the health checks is in `checks.py`.
+The sensor of the health checks is in `health_checks.py`.
 """
 
 import logging
@@ -264,24 +264,30 @@ def _follow(
         try:
             version = topview.catalogue_version()
         except CatalogueError as error:
-            if ledger is not None:
-                ledger.catalogue.hold(str(error))
+            _hold(ledger, error)
             if cursor is not None:
                 context.update_cursor(written(cursor.interrupted(_reason(error))))
             raise
         if cursor is not None and cursor.is_enough(version, now=now):
             trouble = topview.outline.worded(cursor.trouble or "")
             return dg.SkipReason(trouble or "the catalogue has not changed")
+        problems = "" if cursor is None else cursor.problems
+        rows: list[dg.AssetCheckEvaluation] = []
         try:
             catalogue = topview.catalogue(seconds=_READ_SECONDS)
+            rows = _rows(context, topview, catalogue, known=problems)
+            problems = digest(catalogue.problems)
             taken = catalogue_sync.accept_catalogue(
                 context.instance, topview.outline, catalogue, ledger
             )
         except CatalogueError as error:
-            if ledger is not None:
-                ledger.catalogue.hold(str(error))
+            _hold(ledger, error)
             # Read again once it is another one: all of it each minute is much for a source.
-            held = catalogue_sync.Cursor(version, now, False, trouble=_reason(error))
+            trouble = _reason(error)
+            held = catalogue_sync.Cursor(version, now, False, trouble=trouble, problems=problems)
+            if rows:
+                trouble = topview.outline.worded(trouble)
+                return dg.SensorResult(asset_events=rows, skip_reason=trouble, cursor=written(held))
             context.update_cursor(written(held))
             raise
         start = 0 if cursor is None else cursor.place_in(catalogue.version)
@@ -294,9 +300,6 @@ def _follow(
             start=start,
             is_over=lambda: time.monotonic() > ends,
         )
-    problems = digest(catalogue.problems)
-    is_known = cursor is not None and cursor.problems == problems
-    rows = [] if is_known else _rows(context, topview, catalogue)
     left_over = len(looked.changed) - catalogue_sync.MOST_OBSERVATIONS
     sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
     observations = list(islice(looked.observations(sources), catalogue_sync.MOST_OBSERVATIONS))
@@ -324,12 +327,23 @@ def _follow(
     )
 
 
+def _hold(ledger: "Ledger | None", error: PipelineError) -> None:
+    if ledger is not None:
+        ledger.catalogue.hold(str(error))
+
+
 def _rows(
-    context: dg.SensorEvaluationContext, topview: TopviewResource, catalogue: "Catalogue"
+    context: dg.SensorEvaluationContext,
+    topview: TopviewResource,
+    catalogue: "Catalogue",
+    *,
+    known: str,
 ) -> list[dg.AssetCheckEvaluation]:
-    """Log the catalogue's bad rows, and report its check."""
+    """Log the catalogue's bad rows, and report its check, unless Dagster knows them."""
     from topview_pipeline.defs.catalogue_sync import log_problems
 
+    if digest(catalogue.problems) == known:
+        return []
     log_problems(context.log, catalogue)
     source, found = topview.outline.key(STAGES[0].source), rows_result(catalogue)
     return [dg.AssetCheckEvaluation(asset_key=source, check_name=CATALOGUE_ROWS, **found)]

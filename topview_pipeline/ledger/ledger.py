@@ -97,14 +97,14 @@ class Ledger:
         mine = account.c.id == self.account
         return self._database.scalar(sa.select(account.c.store_id).where(mine))
 
-    def remember_store(self, store_id: str, *, who: str) -> None:
+    def remember_store(self, store_id: str, *, who: str, why: str = "") -> None:
         """Link the account to a store, with an event by which the ledger knows the pipeline."""
         mine = account.c.id == self.account
         with self._database.write(lock=self.account) as connection:
             before = connection.scalar(sa.select(account.c.store_id).where(mine))
             connection.execute(account.update().where(mine).values(store_id=store_id))
-            now, detail = self._database.now(connection), {"store": store_id, "before": before}
-            of = self.pipeline, None
+            now, of = self._database.now(connection), (self.pipeline, None)
+            detail = {"store": store_id, "before": before, "why": why}
             append_event(connection, self.account, now, "paired", who, detail, product=of)
 
     def has_tasks(self) -> bool:

@@ -40,7 +40,7 @@ class Retired(Part):
         query = sa.select(task_event.c.task_id).where(task_event.c.task_id.in_(ids), other)
         return {row.task_id for row in self._db.rows(query)}
 
-    def forget(self, product_id: str, rows: Sequence[Task], *, who: str) -> None:
+    def forget(self, product_id: str, rows: Sequence[Task], *, who: str, why: str = "") -> None:
         """Forget a product, these rows of it, and the uploads that only they name."""
         ids = [row.id for row in rows]
         with self._db.write(lock=self._account) as connection:
@@ -53,7 +53,8 @@ class Retired(Part):
                 connection.execute(upload.delete().where(of_account, upload.c.file_id.in_(files)))
                 connection.execute(task_event.delete().where(task_event.c.task_id.in_(ids)))
                 connection.execute(task.delete().where(task.c.id.in_(ids)))
-            now, detail = self._db.now(connection), {"product": product_id, "rows": len(ids)}
+            now = self._db.now(connection)
+            detail = {"product": product_id, "rows": len(ids), "why": why}
             append_event(connection, self._account, now, "purged", who, detail)
 
     def _of(self, table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
