@@ -99,7 +99,7 @@ def test_a_product_without_a_result_says_why_as_its_check_until_it_has_one(shop:
         ("replacedImages", "bad"),
     ]
     waits = found["finishedVideo", "mug"]
-    assert str(waits.description).startswith("mug is on hold: replacedImages waits for a person.")
+    assert str(waits.description).startswith("mug is on hold: the scene waits for a person.")
     assert "the job review_scenes" in str(waits.description)
     assert waits.severity is dg.AssetCheckSeverity.WARN
     assert "change what is refused" in str(found["replacedImages", "bad"].description)

@@ -220,7 +220,7 @@ def test_a_change_that_makes_a_fifth_again_is_refused_until_it_is_accepted(shop:
 
     said = failure_of(shop.catch_up(stages=CUT_OUT))
 
-    assert "5 of its 5 products that are made would be made again" in said
+    assert "5 of its 5 products with results would be remade" in said
     assert "--accept-change" in said
     assert "Traceback" not in said
     assert shop.accepted() == {"remove_background": 5}
@@ -306,7 +306,7 @@ def fail_once(shop: Shop, **config: Any) -> None:
     result = shop.catch_up(stages=CUT_OUT, **config)
     shop.control.set_faults()
     assert {row["outcome"] for row in troubles_of(result)} == {"held"}
-    assert "tried again by itself" in failure_of(result)
+    assert "retried automatically" in failure_of(result)
     shop.make_retries_due()
 
 

@@ -86,7 +86,7 @@ def test_a_newer_task_without_a_result_says_where_the_stage_stands(
 @pytest.mark.parametrize(
     ("retryable", "attempt", "status", "fix"),
     [
-        (True, 1, "held", "tried again by itself"),
+        (True, 1, "held", "retried automatically"),
         (True, 3, "failed", "one more attempt"),
         (False, 1, "failed", "only with force"),
     ],

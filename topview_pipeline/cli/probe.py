@@ -71,7 +71,7 @@ _LOG_SECONDS: Final = 30.0
     "--spend",
     type=Credits(),
     metavar="CREDITS",
-    help="Also make one scene and one short video, for at most so many credits. Default: nothing.",
+    help="Also make one scene and one short video, for at most that many. Default: nothing.",
 )
 @click.option(
     "--out",
@@ -315,7 +315,7 @@ class _Probe:
             return Made(PRODUCT, key, made, {})
         if stop.code is not None:
             return Failed(PRODUCT, key, "stopped", "probe again")
-        say(f"Making {BY_KEY[key].label.lower()} ...")
+        say(f"Making the {BY_KEY[key].noun} ...")
         keys = [stage.key for stage in STAGES]
         wanted = tuple(keys[: keys.index(key) + 1])
         last: Made | Failed | Held | None = None

@@ -31,7 +31,7 @@ def _days(_: click.Context, __: click.Parameter, given: str) -> int:
     callback=_days,
     required=True,
     metavar="DAYS",
-    help="Products that left the catalogue at least so long ago, such as 180d.",
+    help="Products that left the catalogue at least this long ago, such as 180d.",
 )
 @click.option("--media", is_flag=True, help="Delete their files and tasks too, for good.")
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")

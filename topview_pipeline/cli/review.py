@@ -110,7 +110,7 @@ def _lines(listed: TextIO) -> Sequence[str]:
 def _say_sums(console: Console, costs: Iterable[float]) -> None:
     costs = list(costs)
     follow = in_credits(round(sum(costs), 2))
-    say(f"{counted(len(costs), 'product')}; if they go on, about {follow} follow.", console)
+    say(f"{counted(len(costs), 'product')}. To approve all of them costs about {follow}.", console)
     say(f"{program()} review --approve ID, --reject ID, --choose ID=N, --again ID", console)
 
 
@@ -121,7 +121,7 @@ def _say_sums(console: Console, costs: Iterable[float]) -> None:
 def choose(product: str, image: int, why: str) -> None:
     """Make the video of PRODUCT from IMAGE of its scenes, counted from 1.
 
-    The choice goes over the column chosen_image, and approves the scene. It counts for the scenes
+    The choice overrides the column chosen_image, and approves the scene. It counts for the scenes
     that are there now. It spends nothing, and says what the next run makes and pays because of it.
     """
     topview = pipeline()

@@ -74,7 +74,7 @@ def _choose(
         cost = "a price not known yet"
         if one.credits is not None:
             cost = f"about {counted(round(one.credits, 2), 'credit')}"
-        said.append(f"The next catch_up makes {one.stage} ({one.why}), for {cost}.")
+        said.append(f"The next catch_up makes the video ({one.why}), for {cost}.")
     return " ".join(said)
 
 
@@ -139,7 +139,7 @@ class _PurgeConfig(Who):
     retired_for_days: int = Field(
         default=180,
         ge=7,
-        description="Products that left the catalogue at least so many days ago.",
+        description="Products that left the catalogue at least this many days ago.",
     )
     media: bool = Field(
         default=False,

@@ -90,8 +90,8 @@ class CatchUpConfig(dg.Config):
     canary: int | None = Field(
         default=None,
         ge=0,
-        description="So many products of each template or avatar, location or prompt, and mode go "
-        "first; the others wait until these have passed. 0: all go. Without it the pipeline's.",
+        description="This many products of each template or avatar, location or prompt, and mode "
+        "go first; the others wait until these have passed. 0: all go. Without it the pipeline's.",
     )
 
     def contradiction(self) -> str | None:
@@ -123,7 +123,7 @@ def catch_up_config(**values: object) -> dict[str, object]:
 
 @dg.op(
     description="Reads the catalogue, makes its products partitions and plans: what is missing, "
-    "changed, pending or due, with reasons and credits. Spends nothing and calls nobody.",
+    "changed, pending or due, with reasons and credits. Spends nothing and does not call Topview.",
     out=dg.Out(dict, io_manager_key="topview_plans", description="What is to be made, and how."),
 )
 def plan_catch_up(
@@ -318,7 +318,7 @@ def planned_against_real(
 
 
 @dg.op(
-    description="Collects every submitted task that no living run has, and tries failed ones "
+    description="Collects every submitted task that no run works on, and tries failed ones "
     "again that are due. It begins nothing new.",
     out=dg.Out(dg.Nothing),
 )

@@ -62,7 +62,7 @@ def check_pair(
     is_new = found is None or found != remembered
     if is_new and not ledger_is_empty:
         raise OtherStore(
-            "this is not the store that the ledger's results lie in; nothing was submitted, "
+            "this is not the store that has the ledger's results; nothing was submitted, "
             "fetched or given up",
             store,
             "Is it mounted, and is TOPVIEW_STORE right? If the store was moved, or is really "
