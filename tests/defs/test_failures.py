@@ -31,7 +31,7 @@ def test_a_thousand_failures_stay_readable_and_none_is_lost() -> None:
         "1000 products, finishedVideo failed: no face.",
         f"  Products: {named} and 980 more",
         "  What to do: choose an image",
-        "To try them again use the job catch_up, which takes any products in one run: "
+        "To retry them use the job catch_up, which takes any products in one run: "
         "`topview-pipeline run`. A backfill of scattered ones is a run for each.",
     ]
     table = found.metadata["topview/troubles"]

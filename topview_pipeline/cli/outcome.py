@@ -177,7 +177,9 @@ def say_refused(console: Console, refused: Sequence[Refused]) -> None:
     """Print what was paid for scenes that a check or a person refused, so far."""
     if refused:
         columns = ("template of refused scenes", "mode", "refused", "credits")
-        rows = [(it.template, it.mode, str(it.scenes), f"{it.credits:g}") for it in refused]
+        rows = [
+            (it.template, it.mode, str(it.scenes), f"{round(it.credits, 2):g}") for it in refused
+        ]
         say_rows(console, columns, rows, right=columns[2:])
 
 

@@ -39,9 +39,10 @@ def _days(_: click.Context, __: click.Parameter, given: str) -> int:
 def purge(days: int, media: bool, dry_run: bool, yes: bool) -> None:
     """Forget products that left the catalogue long ago.
 
-    Their partitions go, and the decisions about them. With --media also their files in the store
-    and their tasks in the ledger, with scripts, requests and ids of uploads: a product that comes
-    back is paid again. What another product shares is kept, and so are Dagster's events.
+    It deletes their partitions and the decisions about them. With --media also their files in the
+    store and their tasks in the ledger, with scripts, requests and ids of uploads: a product that
+    comes back is then paid for again. What another product shares is kept, and so are Dagster's
+    events.
     """
     topview = pipeline()
     with open_instance() as instance, topview.ledger() as ledger:

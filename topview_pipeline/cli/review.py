@@ -23,7 +23,7 @@ from topview_pipeline.text import counted
 
 _COLUMNS: Final = ("product", "stage", "scene", "verdict", "credits", "waits because")
 _NOTHING: Final = (
-    "Nothing waits for a person. For what only a run's --gate holds: review --gate approve"
+    "Nothing waits for a person. To see what only a run's --gate holds: review --gate approve"
 )
 
 gate_option: Final = click.option(
@@ -66,7 +66,7 @@ def review(
     """List the products that wait for a person, or decide about them.
 
     A decision is about what is there now: a new scene needs a new decision. It spends nothing; the
-    next run goes on.
+    next run acts on it.
     """
     topview = pipeline()
     if listed is not None and any(given.values()):
@@ -91,7 +91,7 @@ def review(
         return
     console = Console()
     rows = (
-        (one.product_id, one.task.stage, image, verdict, f"{one.credits:g}", one.what)
+        (one.product_id, one.task.stage, image, verdict, f"{round(one.credits, 2):g}", one.what)
         for one in found
         for image, verdict in one.verdicts
     )

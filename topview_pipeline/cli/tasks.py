@@ -66,8 +66,8 @@ def tasks() -> None:
     """Show submitted and paid tasks, and settle those that need a person.
 
     A task whose submit's answer was lost is unknown: it may be paid, and is not sent again.
-    `reconcile` looks for it in Topview's credit log; `show` shows the tasks that it may be; `adopt` and
-    `void` decide.
+    `reconcile` looks for it in Topview's credit log; `show` shows the tasks that it may be;
+    `adopt` and `void` decide.
     """
 
 
@@ -297,8 +297,8 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
 def _credits_of(task: Task) -> str:
     """Return what it cost, or with a ~ what it may cost."""
     if task.cost_credits is not None:
-        return f"{task.cost_credits:g}"
-    return "-" if task.estimate is None else f"~{task.estimate:g}"
+        return f"{round(task.cost_credits, 2):g}"
+    return "-" if task.estimate is None else f"~{round(task.estimate, 2):g}"
 
 
 def _next_of(task: Task) -> str:

@@ -188,16 +188,16 @@ DECISIONS: Final = (
         "choose_scene",
         _ChoiceConfig,
         _choose,
-        "Chooses the scene that becomes a product's video. Spends nothing: the video is stale from "
-        "then on, and the next catch_up makes it again from that scene, and pays for it.",
+        "Chooses the scene that becomes a product's video. Spends nothing: the video is "
+        "then stale, and the next catch_up remakes it from that scene, and pays for it.",
     ),
     Decision(
         "accept_change",
         Who,
         _accept,
         "Accepts that products are gone from the catalogue as it is now: they are retired, and "
-        "keep partition, history and files. Spends nothing. A plan that would make much of the "
-        "catalogue again is accepted by catch_up with accept_change instead.",
+        "keep partition, history and files. Spends nothing. To accept a plan that would remake "
+        "much of the catalogue, run catch_up with accept_change instead.",
     ),
     Decision(
         "settle_unknown_task",

@@ -57,7 +57,7 @@ class CatchUpConfig(dg.Config):
         default=[], description="Product ids; none means the whole catalogue."
     )
     stages: list[StageKey] = Field(
-        default=[], description=f"Of {', '.join(BY_KEY)}; none means all. No other is made."
+        default=[], description=f"Make only these of {', '.join(BY_KEY)}; none means all."
     )
     limit: int | None = Field(
         default=None,
@@ -83,15 +83,15 @@ class CatchUpConfig(dg.Config):
 
     gate: GateName | None = Field(
         default=None,
-        description="What waits for a person before a video is paid: off nothing, quality what "
-        "failed its check, approve every scene. Without it the row's or the pipeline's.",
+        description="What waits for a person before a video is paid. off: nothing. quality: "
+        "what failed its check. approve: every scene. Unset: the row's gate or the pipeline's.",
     )
 
     canary: int | None = Field(
         default=None,
         ge=0,
         description="This many products of each template or avatar, location or prompt, and mode "
-        "go first; the others wait until these have passed. 0: all go. Without it the pipeline's.",
+        "go first; the others wait until these have passed. 0: all go. Unset: the pipeline's.",
     )
 
     def contradiction(self) -> str | None:
@@ -258,7 +258,7 @@ def plan_run(
 
 
 @dg.op(
-    description="Submits, polls and stores what was planned; every product for itself. Ends with a "
+    description="Submits, polls and stores what was planned, each product on its own. Ends with a "
     "table of what failed or is held.",
     ins={"plan": dg.In(dict, input_manager_key="topview_plans")},
     out=dg.Out(dg.Nothing),

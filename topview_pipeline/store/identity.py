@@ -79,8 +79,8 @@ def check_pair(
         "nothing was submitted",
         store,
         f"If the ledger is elsewhere, let TOPVIEW_LEDGER_URL name it. If it is lost, {_ADOPT} lets "
-        "an empty one go on: what is stored is taken over for free, but tasks that were in flight "
-        "when it was lost are unknown to it.",
+        "an empty one replace it: what is stored is taken over for free, but tasks that were in "
+        "flight when it was lost are unknown to it.",
     )
 
 
