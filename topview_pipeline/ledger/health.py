@@ -154,8 +154,8 @@ def _credits_used_up(ledger: Ledger, limit: float | None) -> Answer:
     if limit is None or (spent < limit and spent + dearest <= limit):
         return _answer([], fix)
     what = (
-        f"{round(spent, 2):g} of today's {limit:g} credits are spent or on their way, and a task may cost "
-        f"{round(dearest, 2):g}"
+        f"{round(spent, 2):g} of today's {limit:g} credits are spent or on their way, "
+        f"and a task may cost {round(dearest, 2):g}"
     )
     return _answer([Case("", "", what, fix)], fix)
 
