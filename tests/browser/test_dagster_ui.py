@@ -104,7 +104,7 @@ def test_the_run_says_which_product_failed_why_and_what_to_do(page: Page, ui: De
     expect(page.get_by_text("Failure").first).to_be_visible()
     expect(page.get_by_text("Products not finished: 1 failed.").first).to_be_visible()
     expect(page.get_by_text(f"{BAD} replacedImages failed").first).to_be_visible()
-    expect(page.get_by_text("What to do: change what is refused").first).to_be_visible()
+    expect(page.get_by_text("What to do: change in the catalogue what Topview refused").first).to_be_visible()
     expect(page.get_by_text("topview/troubles").first).to_be_visible()
     expect(page.get_by_role("cell", name="what happened").first).to_be_attached()
 

@@ -102,8 +102,8 @@ def test_a_misspelt_column_is_noted() -> None:
     catalogue = jsonl(row(scirpt="Hi", colour_of_the_lid="red"))
     assert len(catalogue.products) == 1
     assert catalogue.warnings == (
-        "column 'scirpt' is not known and ignored; is script meant?",
-        "column 'colour_of_the_lid' is not known and ignored",
+        "column 'scirpt' is unknown and ignored; is script meant?",
+        "column 'colour_of_the_lid' is unknown and ignored",
     )
 
     many = jsonl(row(**{f"column {n}": 1 for n in range(1000)})).warnings

@@ -139,7 +139,7 @@ def test_a_list_with_one_mistake_decides_nothing(
     ("lines", "said"),
     [
         ("approve\ta\t\tffff", "changed since you looked, such as 'a'"),
-        ("approve\ta\napprove\ta", "twice in the list"),
+        ("approve\ta\napprove\ta", "twice for a product"),
         ("approve\ta\nagain\ta", "two decisions about 'a'"),
         ("approve\ta\nreject\tb", "line 2: a rejection needs a reason"),
         ("allow\ta", "line 1: this is no decision"),

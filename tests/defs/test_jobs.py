@@ -251,7 +251,7 @@ def test_a_change_that_the_plan_could_not_see_is_made_only_after_the_guard(
     assert "5 held" in said
     assert "its server answered too late for the plan" in said
     assert shop.accepted() == {"remove_background": 5}
-    assert "would be made again" in failure_of(shop.catch_up(stages=CUT_OUT))
+    assert "would be remade" in failure_of(shop.catch_up(stages=CUT_OUT))
 
 
 def test_a_catalogue_that_lost_a_fifth_is_refused_until_it_is_accepted(shop: Shop) -> None:
@@ -323,7 +323,7 @@ def test_without_a_catalogue_submitted_tasks_come_home(shop: Shop, catalogue: st
     assert made(home) == [("bgRemovedImage", "mug")]
     assert shop.accepted() == {"remove_background": 2}, "the failed one waits for the catalogue"
     logs = shop.instance.all_logs(home.run_id)
-    assert any("are not tried again" in entry.user_message for entry in logs)
+    assert any("are not retried" in entry.user_message for entry in logs)
 
 
 def test_a_failed_task_is_tried_again_for_the_run_that_paid_first(shop: Shop) -> None:
