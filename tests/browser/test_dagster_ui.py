@@ -118,12 +118,12 @@ def test_a_failed_products_page_leads_to_why_and_what_to_do(page: Page, asset: s
     history = page.get_by_role("dialog").filter(has_text=f"Historical events for {BAD}")
     history.get_by_role("cell", name=BAD).get_by_text(BAD).first.click()
     expect(history.get_by_text("topview/what_to_do").first).to_be_visible()
-    expect(history.get_by_text("change what is refused").first).to_be_visible()
+    expect(history.get_by_text("change in the catalogue what Topview refused").first).to_be_visible()
 
     page.goto(f"/assets/{asset}?view=events")
     page.get_by_text(BAD).first.click()
     expect(page.get_by_text(re.compile("^Failed: ")).first).to_be_visible()
-    expect(page.get_by_text("change what is refused").first).to_be_visible()
+    expect(page.get_by_text("change in the catalogue what Topview refused").first).to_be_visible()
 
 
 def test_the_backfill_counts_exactly_what_failed(page: Page, ui: DemoUi) -> None:

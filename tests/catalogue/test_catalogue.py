@@ -247,7 +247,7 @@ def test_a_source_that_hangs_is_left_and_not_asked_again_until_it_ended() -> Non
 
     with pytest.raises(CatalogueError, match=r"did not answer within 0\.01 s"):
         within(0.01, "slow", hang)
-    with pytest.raises(CatalogueError, match="earlier look at it still hangs"):
+    with pytest.raises(CatalogueError, match="earlier attempt to read it still hangs"):
         within(30.0, "slow", hang)
     assert within(30.0, "another", lambda: 7) == 7
     assert asked == ["hang"]

@@ -395,5 +395,5 @@ def test_a_slip_in_a_default_is_refused_and_new_products_are_not(situation: Situ
     rules = {"where": "catalogue.csv"}
     check_made_again(8, again(*products, *new), **rules)
     check_made_again(8, again(*changed[:4], *products[4:]), **rules)
-    with pytest.raises(ChangeNotAccepted, match="8 of its 8 products that are made"):
+    with pytest.raises(ChangeNotAccepted, match="8 of its 8 products with results"):
         check_made_again(8, again(*changed), **rules)
