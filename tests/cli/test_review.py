@@ -119,7 +119,7 @@ def test_a_decision_is_about_the_result_that_holds_the_product(
         (["--choose", "a"], "Write ID=N"),
         (["--choose", "a=9"], "no scene 9"),
         (["--reject", "a"], "Add --why"),
-        (["--approve", "a", "--approve", "nobody"], "nothing of 'nobody' to decide"),
+        (["--approve", "a", "--approve", "nobody"], "'nobody' has no result to decide"),
     ],
 )
 def test_a_list_with_one_mistake_decides_nothing(
