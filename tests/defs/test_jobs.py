@@ -413,7 +413,7 @@ def test_a_misspelt_column_and_a_bad_row_are_said_in_the_run(shop: Shop, job: st
     logs = shop.instance.all_logs(result.run_id)
     bad_row, column, *_ = (entry.user_message for entry in logs if entry.level == 30)
     assert "line 3, column mode (product 'bag'): there is no mode 'modern'" in bad_row
-    assert "column 'voice' is not known" in column
+    assert "column 'voice' is unknown" in column
     metadata = metadata_of(result, op)
     assert (metadata["catalogue_problems"], metadata["catalogue_warnings"]) == (1, 1)
     assert metadata["catalogue_problem_rows"].records[0].data["product"] == "bag"
