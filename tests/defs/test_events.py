@@ -102,7 +102,9 @@ def test_a_product_without_a_result_says_why_as_its_check_until_it_has_one(shop:
     assert str(waits.description).startswith("mug is on hold: the scene waits for a person.")
     assert "the job review_scenes" in str(waits.description)
     assert waits.severity is dg.AssetCheckSeverity.WARN
-    assert "change in the catalogue what Topview refused" in str(found["replacedImages", "bad"].description)
+    assert "change in the catalogue what Topview refused" in str(
+        found["replacedImages", "bad"].description
+    )
 
     shop.settings["TOPVIEW_GATE"] = "off"
     (video,) = [
