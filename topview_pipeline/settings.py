@@ -185,13 +185,13 @@ class PipelineConfig(BaseModel):
     contract: Annotated[Probed | None, BeforeValidator(_probed)] = Field(
         None,
         description="The contract.json of `topview-pipeline probe`: estimates prices and times "
-        "until a task of that kind was paid. TOPVIEW_PRICES goes over it.",
+        "until a task of that kind was paid. TOPVIEW_PRICES overrides it.",
     )
     prices: Annotated[PriceList, BeforeValidator(_price_list)] = Field(
         DEFAULT_PRICES,
         validate_default=True,
         description="Credits of a task, by kind or kind/mode, such as image2video/lite=0.5; /s: "
-        "by the second of speech. They go over the default prices, and estimate until such a "
+        "by the second of speech. They override the default prices, and estimate until such a "
         "task was paid. lite and pro have no published price.",
     )
     poll_seconds: types.Seconds = Field(3, description="Shortest time between queries of a task.")
@@ -201,7 +201,7 @@ class PipelineConfig(BaseModel):
     shutdown_seconds: types.Seconds = Field(
         25,
         description="Seconds that a stopped run waits for the answers to what it sent. Later "
-        "ones are unknown: kill the process only after this time.",
+        "answers count as lost: kill the process only after this time.",
     )
     trust_photos_for: types.Duration = Field(
         0, description="How long a plan trusts what it knows of a photo's URL, such as 6h or 30m."
@@ -215,7 +215,7 @@ class PipelineConfig(BaseModel):
     )
     unknown_deadlines: types.Count = Field(
         2,
-        description="A lost answer without a charge counts as not charged after so many "
+        description="A lost answer without a charge counts as not charged after this many "
         "deadlines of its kind, and may be sent again.",
     )
     when_no_face: Literal["fail", "avatar2"] = Field(
@@ -238,17 +238,17 @@ class PipelineConfig(BaseModel):
         "quality",
         description="What waits for a person before it is paid for further. quality: what "
         "failed its check (with TOPVIEW_CHECKS). approve: every scene. off: only what a person "
-        "rejected. A row's gate, and --gate, go over it.",
+        "rejected. A row's gate, and --gate, override it.",
     )
     canary: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="So many products of each look (template or avatar, location or prompt, "
+        description="This many products of each look (template or avatar, location or prompt, "
         "mode) go first; the others wait until these passed their gate. 0: nobody waits.",
     )
     scene_judge: types.ImportPath | None = Field(
         None,
         description="A judge of your own, python:module:attribute: it sees photo, cut-out, "
-        "images and product before a video is paid. What it refuses has failed its check.",
+        "scenes and product before a video is paid. What it refuses has failed its check.",
     )
     media_url: types.PlainUrl | None = Field(
         None,

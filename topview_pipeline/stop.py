@@ -21,10 +21,10 @@ INTERRUPTED: Final = 130
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NOTHING_SENT: Final = "Stopped. Nothing was sent."
 _AT_ONCE: Final = (
-    "Ended at once. A later run collects what is at Topview, and pays nothing twice. A task that "
-    "was just being sent is then in: topview-pipeline tasks list --state unknown"
+    "Ended at once. A later run collects what is at Topview, and pays nothing twice. "
+    "This lists a task that was being sent just then: topview-pipeline tasks list --state unknown"
 )
-_AFTERWARDS: Final = "Stopped. The run was over."
+_AFTERWARDS: Final = "Stopped. The run had already ended."
 _LAST_SECONDS: Final = 1.0
 _ONE_PRESS_SECONDS: Final = 0.5
 """Signals so close together are one: a key that repeats, or a shell that sends it twice."""

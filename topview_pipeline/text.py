@@ -111,9 +111,9 @@ def for_pipeline(text: str, name: str, *, defs: str | None = None) -> str:
 
 
 def counted(count: float, what: str) -> str:
-    """Return a number of things in words: "1 task", "2.5 credits"."""
-    number = count if isinstance(count, int) else f"{count:g}"
-    return f"{number} {what}{'' if count == 1 else 's'}"
+    """Return a number of things in words: "1 task", "2.5 credits"; two decimals at most."""
+    number = count if isinstance(count, int) else f"{round(count, 2):g}"
+    return f"{number} {what}{'' if str(number) == '1' else 's'}"
 
 
 # Similar texts: they differ by numbers only, so one trouble of many is reported once.

@@ -104,7 +104,9 @@ def test_the_run_says_which_product_failed_why_and_what_to_do(page: Page, ui: De
     expect(page.get_by_text("Failure").first).to_be_visible()
     expect(page.get_by_text("Products not finished: 1 failed.").first).to_be_visible()
     expect(page.get_by_text(f"{BAD} replacedImages failed").first).to_be_visible()
-    expect(page.get_by_text("What to do: change what is refused").first).to_be_visible()
+    expect(
+        page.get_by_text("What to do: change in the catalogue what Topview refused").first
+    ).to_be_visible()
     expect(page.get_by_text("topview/troubles").first).to_be_visible()
     expect(page.get_by_role("cell", name="what happened").first).to_be_attached()
 
@@ -118,12 +120,14 @@ def test_a_failed_products_page_leads_to_why_and_what_to_do(page: Page, asset: s
     history = page.get_by_role("dialog").filter(has_text=f"Historical events for {BAD}")
     history.get_by_role("cell", name=BAD).get_by_text(BAD).first.click()
     expect(history.get_by_text("topview/what_to_do").first).to_be_visible()
-    expect(history.get_by_text("change what is refused").first).to_be_visible()
+    expect(
+        history.get_by_text("change in the catalogue what Topview refused").first
+    ).to_be_visible()
 
     page.goto(f"/assets/{asset}?view=events")
     page.get_by_text(BAD).first.click()
     expect(page.get_by_text(re.compile("^Failed: ")).first).to_be_visible()
-    expect(page.get_by_text("change what is refused").first).to_be_visible()
+    expect(page.get_by_text("change in the catalogue what Topview refused").first).to_be_visible()
 
 
 def test_the_backfill_counts_exactly_what_failed(page: Page, ui: DemoUi) -> None:

@@ -102,8 +102,8 @@ def test_a_misspelt_column_is_noted() -> None:
     catalogue = jsonl(row(scirpt="Hi", colour_of_the_lid="red"))
     assert len(catalogue.products) == 1
     assert catalogue.warnings == (
-        "column 'scirpt' is not known and ignored; is script meant?",
-        "column 'colour_of_the_lid' is not known and ignored",
+        "column 'scirpt' is unknown and ignored; is script meant?",
+        "column 'colour_of_the_lid' is unknown and ignored",
     )
 
     many = jsonl(row(**{f"column {n}": 1 for n in range(1000)})).warnings
@@ -247,7 +247,7 @@ def test_a_source_that_hangs_is_left_and_not_asked_again_until_it_ended() -> Non
 
     with pytest.raises(CatalogueError, match=r"did not answer within 0\.01 s"):
         within(0.01, "slow", hang)
-    with pytest.raises(CatalogueError, match="earlier look at it still hangs"):
+    with pytest.raises(CatalogueError, match="earlier attempt to read it still hangs"):
         within(30.0, "slow", hang)
     assert within(30.0, "another", lambda: 7) == 7
     assert asked == ["hang"]

@@ -41,12 +41,13 @@ def test_the_refusal_says_how_many_which_and_how_to_go_on() -> None:
         check_gone(IDS, IDS[10:], accept_change=False, where="/c.csv")
     assert str(caught.value) == (
         "catalogue /c.csv: 10 of its 40 products are gone, such as p00, p01, p02. Restore them, or "
-        "if it is meant, run once with accept_change (`topview-pipeline run --accept-change`)."
+        "if the change is intended, run once with accept_change "
+        "(`topview-pipeline run --accept-change`)."
     )
     with pytest.raises(CatalogueError) as caught:
         check_made_again(20, IDS[:10], where="/c.csv")
     assert str(caught.value).startswith(
-        "catalogue /c.csv: 10 of its 20 products that are made would be made again, such as p00, "
+        "catalogue /c.csv: 10 of its 20 products with results would be remade, such as p00, "
         "p01, p02. Undo the change"
     )
     assert caught.value.fix.endswith("(`topview-pipeline run --accept-change`).")

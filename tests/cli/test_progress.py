@@ -191,7 +191,7 @@ def test_a_log_has_a_line_for_each_stage_that_ended_and_one_for_each_failed_prod
     assert progress.add(held(stage=SCENE)) is None
     why = failed("shoe", SCENE, "no face was found")
     assert progress.add(why) == "shoe replacedImages failed: no face was found"
-    assert progress.add(failed("shoe", VIDEO, "replacedImages of this product failed")) is None
+    assert progress.add(failed("shoe", VIDEO, "the scene of this product failed")) is None
     assert summary_of(progress.phases(())) == (
         "6 to make: 2 done, 1 reading photos and other files, 1 held, 2 failed"
     )
@@ -201,10 +201,10 @@ def test_one_product_is_one_entry_that_begins_with_the_cause() -> None:
     """One wrong photo was three failures, each with the same advice, and the cause came last."""
     progress = progress_of(
         failed(what="no face was found.", fix="change the template"),
-        failed(stage=SCENE, what="bgRemovedImage of this product failed"),
-        failed(stage=VIDEO, what="bgRemovedImage of this product failed"),
+        failed(stage=SCENE, what="the cut-out of this product failed"),
+        failed(stage=VIDEO, what="the cut-out of this product failed"),
         held("cup", fix="run again tomorrow"),
-        held("cup", SCENE, "waits for bgRemovedImage"),
+        held("cup", SCENE, "waits for the cut-out"),
     )
     assert outcome(progress) == [
         "0 made, 0 credits.",
@@ -256,13 +256,13 @@ def test_a_stop_says_what_is_on_the_way_apart_from_what_was_never_sent() -> None
     """Four paid tasks were called withdrawn before they were sent."""
     tasks = (replace(TASK, cost_credits=None, estimate=1.0), replace(TASK, cost_credits=0.5))
     first, who, unsent = stopped(*tasks)
-    assert first == "Stopped. On the way at Topview: 2 tasks, about 1.5 credits."
+    assert first == "Stopped. In progress at Topview: 2 tasks, about 1.5 credits."
     assert "run again within 7 days" in who
-    assert unsent == "  Never sent: 3 stages of 2 products; run again to have them made."
+    assert unsent == "  Never sent: 3 stages of 2 products; run again to make them."
     assert "pending_task_sensor" in stopped(*tasks, has_daemon=True)[1]
     unpriced = stopped(replace(TASK, cost_credits=None))[0]
     assert unpriced.endswith("1 task, about 0 credits and 1 of unknown price.")
-    assert stopped()[0] == "Stopped. No task of this run is on the way at Topview."
+    assert stopped()[0] == "Stopped. No task of this run is in progress at Topview."
 
 
 @pytest.mark.parametrize("state", [TaskState.PENDING, TaskState.OVERDUE])

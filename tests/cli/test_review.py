@@ -57,8 +57,8 @@ def test_what_waits_is_listed_decided_and_goes_on(project: Project, invoke: Invo
     waits = json.loads(invoke("review", "--json").stdout)["waiting"]
     said = {one["product_id"]: one["what"] for one in waits}
     assert said == {
-        "product-2": "replacedImages waits for a person",
-        "product-3": "a person rejected replacedImages",
+        "product-2": "the scene waits for a person",
+        "product-3": "a person rejected the scene",
     }
 
 
@@ -73,7 +73,7 @@ def test_all_scenes_may_be_wanted_again_without_a_second_word(
     # The gate was that run's own: nothing else knows what it holds.
     assert "review --gate approve" in invoke("review").output
     waits = json.loads(invoke("review", "--json", *options).stdout)["waiting"]
-    assert {one["what"] for one in waits} == {"replacedImages waits for a person"}
+    assert {one["what"] for one in waits} == {"the scene waits for a person"}
     for own, count in ((), 0), (options, 5):
         assert sum("wait" in one for one in _on_page(project, invoke, *own)) == count
     everyone = "".join(f"product-{number}\n" for number in range(5))
@@ -81,7 +81,9 @@ def test_all_scenes_may_be_wanted_again_without_a_second_word(
     planned = invoke("plan", "--json", *options)
     assert planned.exit_code == 3, planned.output
     rows = json.loads(planned.stdout)["rows"]
-    assert {one["reason"] for one in rows if one["stage"] == SCENE} == {"asked for again"}
+    assert {one["reason"] for one in rows if one["stage"] == SCENE} == {
+        "a person asked for a remake"
+    }
 
 
 @pytest.mark.slow
@@ -101,7 +103,7 @@ def test_a_decision_is_about_the_result_that_holds_the_product(
     assert invoke("run").exit_code == 3
     (waits,) = json.loads(invoke("review", "--json").stdout)["waiting"]
     assert (waits["stage"], waits["verdicts"]) == (cut_out.stage, [["", "failed: It is empty."]])
-    assert "bgRemovedImage failed its check" in waits["what"]
+    assert "cut-out failed its check" in waits["what"]
     (shown,) = _on_page(project, invoke)
     assert (shown["version"], shown["about"]) == (cut_out.fingerprint[:12], "cut-out")
     assert invoke("review", "--approve", "product-0").exit_code == 0
@@ -117,7 +119,7 @@ def test_a_decision_is_about_the_result_that_holds_the_product(
         (["--choose", "a"], "Write ID=N"),
         (["--choose", "a=9"], "no scene 9"),
         (["--reject", "a"], "Add --why"),
-        (["--approve", "a", "--approve", "nobody"], "nothing of 'nobody' to decide"),
+        (["--approve", "a", "--approve", "nobody"], "'nobody' has no result to decide"),
     ],
 )
 def test_a_list_with_one_mistake_decides_nothing(
@@ -137,10 +139,10 @@ def test_a_list_with_one_mistake_decides_nothing(
     ("lines", "said"),
     [
         ("approve\ta\t\tffff", "changed since you looked, such as 'a'"),
-        ("approve\ta\napprove\ta", "twice in the list"),
+        ("approve\ta\napprove\ta", "twice for a product"),
         ("approve\ta\nagain\ta", "two decisions about 'a'"),
         ("approve\ta\nreject\tb", "line 2: a rejection needs a reason"),
-        ("allow\ta", "line 1: this decides nothing"),
+        ("allow\ta", "line 1: this is no decision"),
         ("choose\ta\t9", "no scene 9"),
     ],
 )

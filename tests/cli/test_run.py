@@ -89,7 +89,7 @@ def test_good_rows_go_on_beside_bad_ones(project: Project) -> None:
         (("--launch", "http://h:abc"), {}, "is no URL; write http://HOST:PORT"),
         (("--product", "nobody"), {}, "has no product 'nobody'"),
         (("--stage", "cutout"), {}, "Stages: bgRemovedImage"),
-        (("--force",), {}, "There is nobody to ask: add --yes"),
+        (("--force",), {}, "Nobody can answer here: add --yes"),
         (("--limit", "0"), {}, "x>=1"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_misspelt_setting_is_warned_of_with_the_nearest_name(project: Project)
         ("product_id,image\n", "catalogue.csv"),
         ("name,price\nbottle,3\n", "catalogue.csv"),
         ("\0\1", "catalogue.csv"),
-        ("product_id,image,scirpt\na,a.png,Hi.\n", "is not known and ignored; is script meant?"),
+        ("product_id,image,scirpt\na,a.png,Hi.\n", "is unknown and ignored; is script meant?"),
     ],
 )
 def test_a_catalogue_of_nothing_starts_nothing(project: Project, text: str, said: str) -> None:

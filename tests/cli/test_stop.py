@@ -98,7 +98,7 @@ def test_what_is_said_after_a_stop_is_what_the_ledger_knows(
         assert ledger.workers.alive() == set()
     cost = sum(row.estimate or 0.0 for row in left)
     assert len(left) >= 2
-    assert f"Stopped. On the way at Topview: {len(left)} tasks, about {cost:g} credit" in out
+    assert f"Stopped. In progress at Topview: {len(left)} tasks, about {cost:g} credit" in out
     assert "run again within 7 days" in out
     assert f"Never sent: {18 - len(left) - stored} stages of 6 products" in out
     # As a failure, Dagster's run retries would have started it again, to send what is left.
@@ -237,7 +237,7 @@ time.sleep(30)
 @pytest.mark.parametrize(
     ("code", "count", "said"),
     [
-        (AFTER_THE_RUN, 1, "Stopped. The run was over."),
+        (AFTER_THE_RUN, 1, "Stopped. The run had already ended."),
         (IN_A_COLLECTORS_CALLBACK, 1, "Stopped. Nothing was sent."),
         (IN_C_CODE, 1, "Stopped. Nothing was sent."),
         (WHILE_SOMETHING_IS_ON_ITS_WAY, 2, "Ended at once."),

@@ -104,7 +104,7 @@ def test_a_change_is_posted_once_and_the_next_one_after_the_quiet_time(
     now[0] += 3600.0
     account.tick()
     (post,) = receiver.taken()
-    assert post["text"] == "topview: tasks_unknown is well again."
+    assert post["text"] == "topview: tasks_unknown passes again."
 
 
 def test_what_could_not_be_posted_is_posted_later_and_the_url_is_not_said(

@@ -217,7 +217,7 @@ def test_a_store_that_is_not_the_ledgers_is_an_error_before_anything_is_submitte
     assert account.tick() == {LEDGER_LOST: False}
     found = account.evaluated(LEDGER_LOST)[LEDGER_LOST]
     assert found.severity is dg.AssetCheckSeverity.ERROR
-    assert "this is not the store that the ledger's results lie in" in str(found.description)
+    assert "this is not the store that has the ledger's results" in str(found.description)
     assert "topview-pipeline ledger adopt" in str(found.description)
 
 

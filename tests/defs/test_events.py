@@ -99,10 +99,12 @@ def test_a_product_without_a_result_says_why_as_its_check_until_it_has_one(shop:
         ("replacedImages", "bad"),
     ]
     waits = found["finishedVideo", "mug"]
-    assert str(waits.description).startswith("mug is on hold: replacedImages waits for a person.")
+    assert str(waits.description).startswith("mug is on hold: the scene waits for a person.")
     assert "the job review_scenes" in str(waits.description)
     assert waits.severity is dg.AssetCheckSeverity.WARN
-    assert "change what is refused" in str(found["replacedImages", "bad"].description)
+    assert "change in the catalogue what Topview refused" in str(
+        found["replacedImages", "bad"].description
+    )
 
     shop.settings["TOPVIEW_GATE"] = "off"
     (video,) = [
@@ -126,7 +128,7 @@ def test_a_failed_product_says_why_at_each_stage_that_is_shown_as_failed(shop: S
     found = marks(shop.materialize("mug", "bad"))
 
     assert [mark[:3] for mark in found] == [("failed", asset, "bad") for asset in ASSETS[1:]]
-    assert "change what is refused" in found[0][3]["topview/what_to_do"]
+    assert "change in the catalogue what Topview refused" in found[0][3]["topview/what_to_do"]
 
 
 def test_what_one_run_left_is_adopted_by_the_next(shop: Shop) -> None:

@@ -31,7 +31,7 @@ def test_a_thousand_failures_stay_readable_and_none_is_lost() -> None:
         "1000 products, finishedVideo failed: no face.",
         f"  Products: {named} and 980 more",
         "  What to do: choose an image",
-        "To try them again use the job catch_up, which takes any products in one run: "
+        "To retry them use the job catch_up, which takes any products in one run: "
         "`topview-pipeline run`. A backfill of scattered ones is a run for each.",
     ]
     table = found.metadata["topview/troubles"]
@@ -43,7 +43,7 @@ def test_one_cause_is_said_once_with_what_did_not_follow() -> None:
     """A refused scene is no trouble of its video: who reads three rows looks for three causes."""
     cause = Trouble("mug", "bgRemovedImage", "failed", "no such photo", "fix the path")
     later = [
-        Trouble("mug", stage, "failed", "bgRemovedImage of this product failed", "see there")
+        Trouble("mug", stage, "failed", "the cut-out of this product failed", "see there")
         for stage in ("replacedImages", "finishedVideo")
     ]
     found = failure([cause, *later], outline=Outline(), made=0)
@@ -93,7 +93,13 @@ def test_outcomes_are_counted_apart() -> None:
     events: list[Failed | Held] = [
         Failed("a", "finishedVideo", "no face", "choose an image"),
         Held("b", "finishedVideo", HoldReason.OVERDUE, "late", "nothing"),
-        Held("c", "finishedVideo", HoldReason.WAITING, "the run's wait time is over", "nothing"),
+        Held(
+            "c",
+            "finishedVideo",
+            HoldReason.WAITING,
+            "the run's wait time (TOPVIEW_WAIT_SECONDS) is over",
+            "nothing",
+        ),
     ]
     found = failure([trouble_of(event) for event in events], outline=Outline(), made=0)
     assert str(found.description).startswith("0 made.\nProducts not finished: 1 failed, 2 held.")

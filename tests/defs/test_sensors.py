@@ -169,7 +169,7 @@ def test_a_run_whose_process_died_is_reported_so_that_dagster_starts_it_again(
 
 
 def test_a_submit_that_died_with_its_worker_is_named_unknown(shop: Shop, daemon: Daemon) -> None:
-    """A killed run may have paid for it: it is never sent again by itself."""
+    """A killed run may have paid for it: it is never resent automatically."""
     shop.add("mug")
     shop.catch_up(stages=CUT_OUT)
     worker = shop.kill_worker_of("killed")
@@ -377,7 +377,9 @@ def test_a_catalogue_that_hangs_is_a_sentence_in_the_tick(shop: Shop, monkeypatc
     shop.settings["TOPVIEW_CATALOGUE"] = "python:hanging_shop:source"
     try:
         assert "it did not answer within 0.05 s" in tick(shop).said
-        assert "an earlier look at it still hangs" in tick(shop).said, "looks do not pile up"
+        assert "an earlier attempt to read it still hangs" in tick(shop).said, (
+            "looks do not pile up"
+        )
         assert shop.held_catalogue()
     finally:
         released.set()

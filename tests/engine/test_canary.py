@@ -23,7 +23,7 @@ from topview_pipeline.stages import PreconditionError, Stage
 
 SCENE, VIDEO = "replacedImages", "finishedVideo"
 PRODUCTS = [product(f"p{number}") for number in range(4)]
-REFUSED = {"outcome": "failed", "why": "Every image is one flat colour."}
+REFUSED = {"outcome": "failed", "why": "Every scene is one flat colour."}
 
 
 def _went(world: World, stage: str = SCENE) -> list[str]:
@@ -52,7 +52,7 @@ def test_two_go_first_and_the_others_follow_with_the_next_run(world: World) -> N
     assert _waiting(events) == ["p2", "p3"]
     (hold,) = {(hold.stage, hold.what, hold.fix) for hold in holds(events)}
     assert hold[0] == SCENE
-    assert "replacedImages of p0, p1" in hold[1]
+    assert "scene of p0, p1" in hold[1]
     assert "--canary 0" in hold[2]
     names = [one.product_id for one in PRODUCTS]
     assert fates(_run(world)) == everything("made", *names)

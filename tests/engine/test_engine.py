@@ -97,8 +97,8 @@ def test_a_product_that_does_not_move_is_held_and_the_others_are_made(world: Wor
     events = world.run(both, wait_seconds=120.0, deadline_seconds=never)
     assert fates(events) == everything("made", "a") | everything("held", "stuck")
     whats = {event.stage: event.what for event in events if isinstance(event, Held)}
-    assert whats["bgRemovedImage"] == "the run's wait time is over"
-    assert whats["finishedVideo"] == "waits for bgRemovedImage"
+    assert whats["bgRemovedImage"] == "the run's wait time (TOPVIEW_WAIT_SECONDS) is over"
+    assert whats["finishedVideo"] == "waits for the cut-out"
 
 
 def test_a_run_that_waits_says_why_topview_takes_nothing(world: World) -> None:

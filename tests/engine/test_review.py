@@ -61,7 +61,7 @@ def test_a_video_of_the_image_that_failed_is_not_bought_because_its_column_names
     world.set_faults(no_product=1.0)
     one = product("a", **PLACED, chosen_image=1)
     (hold,) = holds(world.run([one]))
-    assert "image 1: It is one flat colour" in hold.what
+    assert "scene 1: It is one flat colour" in hold.what
     world.ledger.reviews.choose("a", _row(world, SCENE).fingerprint, 1, who="ann", why="art")
     assert fates(world.run([one])) == everything("made", "a")
     assert images_sent(world) == [1]
@@ -108,7 +108,7 @@ def test_a_scene_that_failed_its_check_is_animated_only_where_nothing_is_checked
     assert _paid(world) == (1, videos)
     if not videos:
         (hold,) = holds(events)
-        assert "replacedImages failed its check: Every image is one flat colour." in hold.what
+        assert "the scene failed its check: Every scene is one flat colour." in hold.what
         assert "topview-pipeline review --approve a" in hold.fix
 
 
@@ -161,7 +161,7 @@ def test_a_rejected_scene_is_held_and_one_asked_for_again_is_made_once(
 ) -> None:
     _hold(world, gate="approve")
     _decide(world, "rejected")
-    assert "a person rejected replacedImages" in _hold(world, gate=gate).what
+    assert "a person rejected the scene" in _hold(world, gate=gate).what
     _decide(world, "again")
     assert _paid(world) == (1, 0), "nothing is spent by deciding"
     assert "asked for another" in _hold(world, gate=gate, stages=[VIDEO]).what

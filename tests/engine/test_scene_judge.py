@@ -155,7 +155,7 @@ def test_a_judge_that_is_out_of_order_does_not_hold_up_a_whole_catalogue(
 
 def test_what_our_own_check_refused_no_judge_makes_good() -> None:
     flat = Verdict(Outcome.FAILED, "It is one flat colour.")
-    whole = Verdict(Outcome.FAILED, "Every image is one flat colour.", images=(flat, flat))
+    whole = Verdict(Outcome.FAILED, "Every scene is one flat colour.", images=(flat, flat))
     found = asyncio.run(judged(whole, 2, lambda: [GOOD, GOOD], in_thread))
     assert found.is_refused
     assert all(one.is_refused for one in found.images)

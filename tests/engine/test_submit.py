@@ -233,7 +233,7 @@ def test_an_id_that_cannot_be_written_down_is_in_the_message_and_nothing_is_sent
     world.repair_ledger()
     tasks = world.control("GET", "tasks")
     (topview_task_id,) = [task["id"] for task in tasks if task["kind"] == "image_replace"]
-    assert "Could not be written down" in str(caught.value)
+    assert "The ledger could not record it" in str(caught.value)
     (row,) = world.rows(TaskState.RESERVED, TaskState.UNKNOWN)
     assert f"task row {row.id} was accepted as Topview task {topview_task_id}" in str(caught.value)
     world.later(HOUR)

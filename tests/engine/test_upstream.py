@@ -85,7 +85,7 @@ def test_a_dead_scene_is_made_again_where_it_was_asked_for(forgetful: World) -> 
 def test_a_video_alone_fails_and_names_the_command_that_makes_both(forgetful: World) -> None:
     changed = _video_of_a_dead_scene(forgetful)
     failed = _failed(forgetful.run([changed], stages=VIDEO))
-    assert "no longer knows the result of replacedImages" in failed.what
+    assert "no longer knows the scene of this product" in failed.what
     command = "run --product a --stage replacedImages --stage finishedVideo"
     assert failed.fix == f"remake both: topview-pipeline {command}"
     assert _paid(forgetful) == (1, 1)

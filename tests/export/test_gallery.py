@@ -112,7 +112,7 @@ def test_only_the_pages_own_script_and_style_count_and_nothing_comes_from_a_netw
     )
 
 
-WAIT = {"mug": Wait("replacedImages waits for a person", 0.5)}
+WAIT = {"mug": Wait("the scene waits for a person", 0.5)}
 
 
 @pytest.mark.parametrize(
@@ -138,21 +138,6 @@ def test_one_cause_is_said_once_where_it_arose() -> None:
     first = replace(failed.stages["bgRemovedImage"], what="no such file", fix="fix the path")
     one = replace(failed, stages={**failed.stages, "bgRemovedImage": first})
     assert record(one)["notes"] == [["failed", "Cut-out: failed", "No such file", "Fix the path"]]
-
-
-@pytest.mark.parametrize(
-    ("said", "read"),
-    [
-        ("replacedImages waits for a person", "The scene waits for a person"),
-        ("a person asked for another replacedImages", "A person asked for another scene"),
-        (
-            "replacedImages failed its check: image 2: empty.",
-            "The scene failed its check: scene 2: empty.",
-        ),
-    ],
-)
-def test_people_read_scene_and_no_asset_key(said: str, read: str) -> None:
-    assert record(product_report(), waiting={"mug": Wait(said, 0.5)})["wait"] == read
 
 
 def test_a_warning_of_a_check_is_seen() -> None:

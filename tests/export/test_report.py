@@ -86,9 +86,9 @@ def test_a_newer_task_without_a_result_says_where_the_stage_stands(
 @pytest.mark.parametrize(
     ("retryable", "attempt", "status", "fix"),
     [
-        (True, 1, "held", "tried again by itself"),
+        (True, 1, "held", "retried automatically"),
         (True, 3, "failed", "one more attempt"),
-        (False, 1, "failed", "only with force"),
+        (False, 1, "failed", "only --force sends"),
     ],
 )
 def test_a_failed_task_is_a_failure_unless_it_is_tried_again_by_itself(

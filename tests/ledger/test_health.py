@@ -60,7 +60,7 @@ def test_a_failure_says_what_and_how_to_fix_it_and_counts_by_product(ledger: Led
     assert (hat.product, hat.what) == ("hat", "failed 3 times, last: no such file")
     assert "one more attempt" in hat.fix
     assert (mug.product, mug.stage, mug.what) == ("mug", VIDEO, "no such file")
-    assert "only with force" in mug.fix
+    assert "only --force sends" in mug.fix
     assert "run the products again" in answer.fix
 
 

@@ -62,13 +62,13 @@ def test_a_box_that_fills_its_crop_is_no_whole_photo(mask: bytes | None) -> None
 @pytest.mark.parametrize(
     ("images", "outcome", "said"),
     [
-        ([(room(), True), (room(), False)], Outcome.PASSED, "2 images of at least 360 x 640"),
-        ([(room(), None)], Outcome.PASSED, "1 images"),
+        ([(room(), True), (room(), False)], Outcome.PASSED, "2 scenes of at least 360 x 640"),
+        ([(room(), None)], Outcome.PASSED, "1 scene"),
         ([(room(), False), (room(), False)], Outcome.DOUBTFUL, "Topview found no face"),
         ([(room((120, 200)), True)], Outcome.DOUBTFUL, "only 120 x 200 pixels"),
-        ([(room(), True), (FLAT, True)], Outcome.DOUBTFUL, "1 of 2 images are one flat colour"),
-        ([(FLAT, True), (FLAT, True)], Outcome.FAILED, "Every image is one flat colour"),
-        ([], Outcome.FAILED, "no image"),
+        ([(room(), True), (FLAT, True)], Outcome.DOUBTFUL, "1 of 2 scenes are one flat colour"),
+        ([(FLAT, True), (FLAT, True)], Outcome.FAILED, "Every scene is one flat colour"),
+        ([], Outcome.FAILED, "no picture"),
     ],
     ids=[
         "good",

@@ -159,7 +159,7 @@ def test_sound_has_to_last_as_long_as_the_speech(
     verdict = check_video(film(seconds=10.0, sound_seconds=heard), mode=mode, speech=speech)
     assert verdict.outcome is outcome, verdict.why
     assert verdict.numbers["heard_seconds"] == pytest.approx(heard, abs=0.1)
-    assert ("Something is heard" in verdict.why) is (outcome is not Outcome.PASSED)
+    assert ("There is sound" in verdict.why) is (outcome is not Outcome.PASSED)
 
 
 def edited(begin: float, seconds: float) -> bytes:

@@ -21,8 +21,8 @@ from topview_pipeline.plan import PlannedStage, first_products
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import CUT_OUT, SCENE, STAGES, VIDEO, Inputs, Stage
 
-SCENE_AFTER = ("replacedImages", "bgRemovedImage is made first", 1.0)
-VIDEO_AFTER = ("finishedVideo", "replacedImages is made first", 4.0)
+SCENE_AFTER = ("replacedImages", "makes the cut-out first", 1.0)
+VIDEO_AFTER = ("finishedVideo", "makes the scene first", 4.0)
 TWIN = replace(MUG, product_id="twin", script="Other words.")
 
 
@@ -62,15 +62,15 @@ def test_a_change_plans_what_it_shapes_and_all_after_it(
 @pytest.mark.parametrize(
     ("state", "more", "reason", "credits_needed"),
     [
-        (TaskState.RESERVED, {"worker": "alive"}, "a running run makes it", 0.0),
+        (TaskState.RESERVED, {"worker": "alive"}, "another run is making it", 0.0),
         (TaskState.RESERVED, {}, "unknown: the submit's answer was lost", 0.0),
-        (TaskState.PENDING, {"worker": "alive"}, "a running run makes it", 0.0),
+        (TaskState.PENDING, {"worker": "alive"}, "another run is making it", 0.0),
         (TaskState.PENDING, {}, "pending at Topview", 0.0),
         (TaskState.SUCCEEDED, {}, "finished at Topview, not yet in the store", 0.0),
         (TaskState.FAILED, {}, "failed before", 4.0),
         (TaskState.UNKNOWN, {}, "unknown: the submit's answer was lost", 0.0),
         (TaskState.OVERDUE, {}, "overdue at Topview", 0.0),
-        (TaskState.EXPIRED, {}, "expired: only force makes it again", 0.0),
+        (TaskState.EXPIRED, {}, "expired: only force remakes it", 0.0),
         (TaskState.VOID, {}, "new", 4.0),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_cut_out_out_of_reach_is_made_again_free_and_nothing_after_it_is(
             {"retryable": False},
             "refused before: sent again only with force or changed inputs",
         ),
-        (TaskState.EXPIRED, {}, "expired: only force makes it again"),
+        (TaskState.EXPIRED, {}, "expired: only force remakes it"),
     ],
 )
 def test_nothing_is_promised_after_what_cannot_be_made(
@@ -121,7 +121,7 @@ def test_nothing_is_promised_after_what_cannot_be_made(
     planned = situation.plan()
     assert summary(planned) == [
         ("replacedImages", reason, 0.0),
-        ("finishedVideo", "replacedImages cannot be made", 0.0),
+        ("finishedVideo", "the scene cannot be made", 0.0),
     ]
     assert not any(one.moves for one in planned)
 
@@ -141,8 +141,8 @@ def test_what_waits_for_an_answer_is_priced_for_it_is_paid_when_that_comes(
     first, *later = planned = situation.plan()
     assert (first.credits, first.submits) == (0.0, False)
     assert summary(later) == [
-        ("replacedImages", "waits for bgRemovedImage", 1.0),
-        ("finishedVideo", "waits for replacedImages", 4.0),
+        ("replacedImages", "waits for the cut-out", 1.0),
+        ("finishedVideo", "waits for the scene", 4.0),
     ]
     assert not any(one.moves for one in planned)
 
@@ -224,7 +224,7 @@ def test_a_scene_without_a_face_is_the_one_that_a_person_decides_about(
     assert (video.outcome, video.looked_at) == ("failed", scene.id)
 
 
-REFUSED = {"outcome": "failed", "why": "Every image is one flat colour."}
+REFUSED = {"outcome": "failed", "why": "Every scene is one flat colour."}
 
 
 def _review(situation: Situation, decision: ReviewDecision) -> None:
@@ -237,11 +237,11 @@ def _review(situation: Situation, decision: ReviewDecision) -> None:
     [
         (None, None, "quality", ("new", 4.0, None)),
         (REFUSED, None, "off", ("new", 4.0, None)),
-        (REFUSED, None, "quality", ("replacedImages failed its check: Every image", 0.0, "held")),
+        (REFUSED, None, "quality", ("the scene failed its check: Every scene", 0.0, "held")),
         (REFUSED, "approved", "approve", ("new", 4.0, None)),
-        (None, None, "approve", ("replacedImages waits for a person", 0.0, "held")),
-        (None, "rejected", "quality", ("a person rejected replacedImages", 0.0, "held")),
-        (None, "rejected", "off", ("a person rejected replacedImages", 0.0, "held")),
+        (None, None, "approve", ("the scene waits for a person", 0.0, "held")),
+        (None, "rejected", "quality", ("a person rejected the scene", 0.0, "held")),
+        (None, "rejected", "off", ("a person rejected the scene", 0.0, "held")),
     ],
 )
 def test_the_gate_holds_the_video_and_its_credits(
@@ -279,7 +279,7 @@ def test_a_refused_cut_out_holds_the_scene_and_what_comes_after_it(situation: Si
     situation.rows[bad.work] = [bad]
     scene, video = situation.plan()
     assert (scene.outcome, scene.credits) == ("held", 0.0)
-    assert (video.reason, video.outcome) == ("waits for replacedImages", "held")
+    assert (video.reason, video.outcome) == ("waits for the scene", "held")
 
 
 def test_a_scene_that_a_person_asked_for_again_is_made_again_and_its_video_after_it(
@@ -288,8 +288,8 @@ def test_a_scene_that_a_person_asked_for_again_is_made_again_and_its_video_after
     situation.done(*STAGES)
     _review(situation, "again")
     assert summary(situation.plan()) == [
-        ("replacedImages", "asked for again", 1.0),
-        ("finishedVideo", "replacedImages is made first", 4.0),
+        ("replacedImages", "a person asked for a remake", 1.0),
+        ("finishedVideo", "makes the scene first", 4.0),
     ]
     situation.done(SCENE, generation=1)
     assert [one.stage for one in situation.plan()] == ["finishedVideo"]
@@ -305,8 +305,8 @@ def test_a_missing_photo_is_named_and_nothing_after_it_costs(situation: Situatio
     plan = situation.plan(inputs_of=_missing)
     assert summary(plan) == [
         ("bgRemovedImage", "mug.png: there is no such file", 0.0),
-        ("replacedImages", "bgRemovedImage cannot be made", 0.0),
-        ("finishedVideo", "replacedImages cannot be made", 0.0),
+        ("replacedImages", "the cut-out cannot be made", 0.0),
+        ("finishedVideo", "the scene cannot be made", 0.0),
     ]
     assert [one.looked_at for one in plan] == [None] * 3, "no result is there to review"
 
@@ -319,7 +319,7 @@ def test_a_photo_that_was_not_looked_at_is_wanted_and_no_reason_to_refuse_the_ru
     situation: Situation,
 ) -> None:
     """Its host hangs while the run is planned; the product finds out, when its turn comes."""
-    unread = "photo not looked at yet: https://slow/a.png"
+    unread = "photo not checked yet: https://slow/a.png"
     new = situation.plan(unread_of=_hangs)
     assert summary(new)[0] == ("bgRemovedImage", unread, 0.0)
     assert [one.credits for one in new] == [0.0, 1.0, 4.0]
@@ -327,8 +327,8 @@ def test_a_photo_that_was_not_looked_at_is_wanted_and_no_reason_to_refuse_the_ru
     as_before = situation.plan(unread_of=_hangs)
     assert summary(as_before) == [
         ("bgRemovedImage", unread, 0.0),
-        ("replacedImages", "waits for bgRemovedImage", 0.0),
-        ("finishedVideo", "waits for bgRemovedImage", 0.0),
+        ("replacedImages", "waits for the cut-out", 0.0),
+        ("finishedVideo", "waits for the cut-out", 0.0),
     ]
     unknown = situation.plan(replace(MUG, image="new photo"), unread_of=_hangs)
     assert [one.credits for one in unknown] == [0.0, 1.0, 4.0]
@@ -395,5 +395,5 @@ def test_a_slip_in_a_default_is_refused_and_new_products_are_not(situation: Situ
     rules = {"where": "catalogue.csv"}
     check_made_again(8, again(*products, *new), **rules)
     check_made_again(8, again(*changed[:4], *products[4:]), **rules)
-    with pytest.raises(ChangeNotAccepted, match="8 of its 8 products that are made"):
+    with pytest.raises(ChangeNotAccepted, match="8 of its 8 products with results"):
         check_made_again(8, again(*changed), **rules)

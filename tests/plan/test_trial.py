@@ -47,7 +47,7 @@ def test_the_next_product_that_shares_a_task_pays_for_it() -> None:
     measured = Proved({}, {("mug", "finishedVideo"): 9.0}, ())
     priced = as_proved(chain("mug"), measured, lambda *_: Estimate(7.0, "a list", 6.0))
     assert [(one.credits, one.reserved) for one in priced[1:]] == [(1.0, 1.0), (6.0, 7.0)]
-    assert found[2].reason == "replacedImages cannot be made"
+    assert found[2].reason == "the scene cannot be made"
 
 
 def limited(planned: list[PlannedStage], **changes: Any) -> list[PlannedStage]:

@@ -90,7 +90,7 @@ def test_ctrl_c_then_run_again(shop: Shop, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130, log.read_text()
     said = " ".join(log.read_text().split())
-    assert f"On the way at Topview: {SLOTS} tasks, about " in said
+    assert f"In progress at Topview: {SLOTS} tasks, about " in said
     assert "Never sent: 1 stage of 1 product" in said
     assert_stopped_cleanly(shop)
     # As a failure, Dagster's run retries would have started it again, to send what is left.

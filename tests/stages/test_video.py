@@ -89,7 +89,7 @@ def test_an_image_that_failed_its_check_is_taken_last(
     ("faces", "wanted", "what", "fix"),
     [
         ((False, False), None, "no face", "TOPVIEW_WHEN_NO_FACE=avatar2"),
-        ((True, False), 2, "no face", "choose another image"),
+        ((True, False), 2, "no face", "choose another scene"),
         ((True, True), 3, "scene 3 was chosen", "from 1 to 2"),
     ],
 )

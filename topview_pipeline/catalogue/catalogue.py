@@ -248,7 +248,7 @@ def _one_of_each(
             continue
         for one, _ in rows if others else ():
             place = f"{unit} {line if one != line else others[0][0]}"
-            reason = f"{place} has the same id and says something else; keep one of them"
+            reason = f"{place} has the same id and other values; keep one of them"
             problems.append(RowProblem(one, "product_id", product_id, reason, unit))
     return products, problems, notes
 
@@ -259,8 +259,8 @@ def _unknown(columns: Iterable[str]) -> list[str]:
     for column in (column for column in columns if column and column not in COLUMNS):
         close = difflib.get_close_matches(column, COLUMNS, n=1)
         hint = f"; is {close[0]} meant?" if close else ""
-        notes.append(f"column {excerpt(column)} is not known and ignored{hint}")
-    return _few(notes, "more columns are not known and ignored")
+        notes.append(f"column {excerpt(column)} is unknown and ignored{hint}")
+    return _few(notes, "more columns are unknown and ignored")
 
 
 def _few(notes: Sequence[str], more: str) -> list[str]:
@@ -280,9 +280,9 @@ def within(seconds: float, where: str, look: Callable[[], _T]) -> _T:
     Raises:
         CatalogueError: It takes longer than `seconds`, or an earlier one still hangs.
     """
-    fix = "Check what keeps it from answering."
+    fix = "Check that its server or disk answers, then try again."
     if where in _hanging and not _hanging[where].done():
-        raise CatalogueError("an earlier look at it still hangs", where, fix)
+        raise CatalogueError("an earlier attempt to read it still hangs", where, fix)
     future = started(look)
     wait([future], seconds)
     if not future.done():

@@ -242,7 +242,7 @@ def _key(ref: str) -> str:
 def _content(ref: str, limit: int, known: str | None = None) -> Content:
     content = read(ref, limit, known=known)
     if not content.data and not content.is_unchanged:
-        raise InputError("empty", shown(ref), "Get it again.")
+        raise InputError("empty", shown(ref), "Replace it with an intact copy.")
     return content
 
 
@@ -259,7 +259,7 @@ def _image_format(data: bytes, where: str) -> str:
     except Image.DecompressionBombError:
         pass
     except UnidentifiedImageError as error:
-        raise InputError("not a picture of a kind that Topview takes", where, fix) from error
+        raise InputError("not a picture of a kind that Topview accepts", where, fix) from error
     except Exception as error:
         # Pillow's decoders raise what the broken bytes lead them to: no common class.
         what = f"a broken or cut-off picture ({type(error).__name__})"
@@ -289,7 +289,7 @@ def _opened_audio(data: bytes, where: str) -> tuple[str, float]:
         # FFmpeg's errors, StopIteration of a file without a frame, and others of broken bytes.
         what = f"not a recording that can be decoded ({type(error).__name__})"
         raise InputError(what, where, fix) from error
-    raise InputError("not a recording of a kind that Topview takes", where, fix)
+    raise InputError("not a recording of a kind that Topview accepts", where, fix)
 
 
 def _audio_format(container: InputContainer) -> str | None:

@@ -14,7 +14,8 @@ from topview_pipeline.catalogue.rows import CatalogueError
 LARGEST_SHARE: Final = 0.2  # more is more likely half a file or a slip in the settings
 FEWEST: Final = 5  # fewer products than these are looked over at a glance and never refused
 _ACCEPT: Final = (
-    "if it is meant, run once with accept_change (`topview-pipeline run --accept-change`)."
+    "if the change is intended, run once with accept_change (`topview-pipeline run "
+    "--accept-change`)."
 )
 
 
@@ -43,7 +44,7 @@ def check_made_again(made: int, again: Collection[str], *, where: str) -> None:
         ChangeNotAccepted: Five or more would be made again, and more than 20 % of those made.
     """
     if _is_large(len(again), made):
-        what = f"{len(again)} of its {made} products that are made would be made again"
+        what = f"{len(again)} of its {made} products with results would be remade"
         fix = "Undo the change of the catalogue or the settings, try it with `--product`, or"
         raise ChangeNotAccepted(f"{what}, {_such_as(again)}", where, f"{fix} {_ACCEPT}")
 

@@ -63,7 +63,7 @@ class Product:
     caption_id: str | None
     mode: str
     chosen_image: int | None  # the replaced image that becomes the video, counted from 1
-    gate: Gate | None  # goes over the pipeline's
+    gate: Gate | None  # overrides the pipeline's
     image_version: str | None = None  # of the bytes behind the image's URL: it is not asked
 
     @property

@@ -198,7 +198,7 @@ def _read_http(url: str, limit: int, known: str | None) -> Content:
             if len(chunks) > limit:
                 break
             if time.monotonic() > ends:
-                raise _too_slow(url, f"not answered to the end within {_SECONDS:g} s")
+                raise _too_slow(url, f"the answer was not complete within {_SECONDS:g} s")
     return Content(bytes(chunks), mark)
 
 
@@ -212,7 +212,7 @@ def _http_get(url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
         with _http().stream("GET", url, headers=headers, timeout=timeout) as answer:
             if not (answer.is_success or answer.status_code == 304):
                 what = f"the server answered HTTP {answer.status_code}"
-                fix = "Open the address in a browser; a signed address may have run out."
+                fix = "Open the address in a browser; a signed address may have expired."
                 raise InputError(what, shown(url), fix)
             yield answer
     except httpx.ConnectTimeout as error:
@@ -258,7 +258,9 @@ def _plain_errors(ref: str) -> Iterator[None]:
         raise InputError("this is a folder", shown(ref), "Name a file in it.") from error
     except ImportError as error:
         what = f"no package here reads such URLs ({error})"
-        raise InputError(what, shown(ref), "Install the one it names.") from error
+        raise InputError(
+            what, shown(ref), "Install the package that this message names."
+        ) from error
     except Exception as error:
         # fsspec's file systems raise what their vendors' libraries raise: no common class.
         line = next(iter(str(error).splitlines()), "").replace(ref, shown(ref))

@@ -148,7 +148,7 @@ def _header(text: str, where: str) -> tuple[list[str], str]:
 
 
 def _quoting(error: csv.Error, start: int, end: int) -> str:
-    lines = f"; lines {start} to {end} were taken for one row" if end > start else ""
+    lines = f"; lines {start} to {end} were read as one row" if end > start else ""
     if "field limit" in str(error):
         most = f"a cell has more than {csv.field_size_limit():,} characters"
         return f"{most}{lines}; shorten it, or close the quote that opens it"
@@ -159,8 +159,8 @@ def _cut_off(line: int, cells: list[str], columns: list[str]) -> RowProblem:
     """A last row without all its cells and without an end: half a script would be paid for."""
     whole = dict(zip(columns, cells[:-1], strict=False))  # the last cell may be cut off too
     reason = (
-        f"the file ends in it, after {len(cells)} of {len(columns)} cells; if that is all of the "
-        "file, end it with a line break"
+        f"the file ends in this row, after {len(cells)} of {len(columns)} cells; if the file is "
+        "complete, end it with a line break"
     )
     return RowProblem(line, None, whole.get("product_id", "").strip() or None, reason)
 
@@ -195,5 +195,5 @@ def _is_json(text: str) -> bool:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     cells = {key.strip().lower(): value for key, value in pairs}
     if len(cells) < len(pairs):
-        raise ValueError("a key stands in it twice")
+        raise ValueError("it has a key twice")
     return cells

@@ -63,7 +63,7 @@ class NotReady(PipelineError):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
-    """Look whether a run could start: settings, catalogue, ledger, store, account, Dagster.
+    """Check whether a run could start: settings, catalogue, ledger, store, account, Dagster.
 
     It spends nothing. It makes the ledger when there is none.
 
@@ -151,7 +151,7 @@ def _settings() -> Finding:
     if not unknown:
         return Finding("settings", True, place)
     named = ", ".join(name for name, _ in unknown)
-    near = " ".join(f"Is {near} meant by {name}?" for name, near in unknown if near)
+    near = " ".join(f"Did you mean {near} by {name}?" for name, near in unknown if near)
     return Finding("settings", False, f"there is no setting {named}", near or "Remove it.")
 
 
@@ -161,12 +161,12 @@ def _dagster(opened: ExitStack, found: list[DagsterInstance]) -> str:
     home = os.environ["DAGSTER_HOME"]
     if lines := missing_settings(instance):
         raise NotReady(
-            "it does not limit a backfill's processes, or does not start a run again whose "
+            "it does not limit the processes of a backfill, or does not restart a run after its "
             "process died",
             str(Path(home) / "dagster.yaml"),
             f"Add these lines to it:\n{lines}",
         )
-    return f"{home}: backfills are limited, crashed runs start again"
+    return f"{home}: backfills are limited, crashed runs are restarted"
 
 
 def _catalogue(topview: TopviewResource) -> str:

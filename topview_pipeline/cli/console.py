@@ -289,7 +289,7 @@ def ask(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise CannotStart(f"{question} There is nobody to ask: add --yes. Nothing was done.")
+        raise CannotStart(f"{question} Nobody can answer here: add --yes. Nothing was done.")
     sign.spoken(wait=True)
     if not click.confirm(f"{question} Go on?"):
         raise CannotStart("nothing was done")

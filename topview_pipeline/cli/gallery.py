@@ -76,7 +76,7 @@ def gallery(
     """Write a page on which you see and review every product, and open it.
 
     It is one HTML file that needs no server; it makes a list of your decisions for `review --from`.
-    With --serve the page saves decisions itself, and is written again whenever it is loaded. It
+    With --serve the page saves decisions itself, and every load rewrites it. It
     spends nothing and needs no key.
     """
     if serve:

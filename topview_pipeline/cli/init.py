@@ -113,7 +113,7 @@ def init(folder: Path) -> None:
         f"  {enter}topview-pipeline plan                 # what would be made\n"
         "  topview-pipeline run                  # make it\n"
         "  topview-pipeline export videos        # the videos as files\n"
-        "Then edit catalogue.csv and run again. README.md there says what is what."
+        "Then edit catalogue.csv and run again. README.md there explains the columns."
     )
 
 

@@ -18,7 +18,7 @@ _LOST: Final = (
 )
 _MOVED: Final = (
     "Is this store mounted? Results that are not in it are downloaded again, free, as long as "
-    "Topview has them (7 days). Older ones are held: only --force makes them again, and pays."
+    "Topview has them (7 days). Older ones are held: only --force remakes them, and pays again."
 )
 
 
@@ -40,7 +40,7 @@ def adopt(yes: bool) -> None:
     with topview.ledger() as ledger:
         is_paired = (found := store.identity()) is not None and found == ledger.store_id()
         if is_paired and ledger.knows_pipeline():
-            say("Ledger and store know each other: there is nothing to do.")
+            say("Ledger and store are paired: there is nothing to do.")
             return
         has_results, has_tasks = store.has_results(ledger.account), ledger.has_tasks()
         has = {True: "has", False: "has no"}
@@ -51,7 +51,7 @@ def adopt(yes: bool) -> None:
         say(_MOVED if has_tasks and not is_paired else _LOST)
         ask("The ledger will remember this store.", yes=yes)
         adopt_store(ledger, store, who=person())
-    say("Ledger and store know each other now.")
+    say("Ledger and store are paired now.")
 
 
 @ledger.command()

@@ -116,7 +116,7 @@ class _Commands(click.Group):
 def main(context: click.Context, demo: bool) -> None:
     """Turn a product catalogue into product videos, with Dagster and Topview.ai.
 
-    Settings are environment variables; `.env` in the project folder is read too, and goes over the
+    Settings are environment variables; `.env` in the project folder is read too, and overrides the
     environment, as in Dagster. `topview-pipeline init` makes a project folder.
 
     Exit codes: 0 all done, 1 some failed, 2 nothing could start, 3 some still pending or held,

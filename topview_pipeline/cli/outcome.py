@@ -95,7 +95,7 @@ class Left:
             unpriced = len(self.at_topview) - len(known)
             also = f" and {unpriced} of unknown price" if unpriced else ""
             yield (
-                f"Stopped. On the way at Topview: {counted(len(self.at_topview), 'task')}, "
+                f"Stopped. In progress at Topview: {counted(len(self.at_topview), 'task')}, "
                 f"about {in_credits(round(sum(known), 2))}{also}."
             )
             if has_daemon:
@@ -106,7 +106,7 @@ class Left:
                     "results; Topview keeps them no longer."
                 )
         else:
-            yield "Stopped. No task of this run is on the way at Topview."
+            yield "Stopped. No task of this run is in progress at Topview."
         if self.unknown:
             yield (
                 f"  The answer to a submit was lost for {counted(self.unknown, 'task')}, perhaps "
@@ -116,7 +116,7 @@ class Left:
             products = len({product for product, _ in self.unsent})
             yield (
                 f"  Never sent: {counted(len(self.unsent), 'stage')} of "
-                f"{counted(products, 'product')}; run again to have them made."
+                f"{counted(products, 'product')}; run again to make them."
             )
 
 
@@ -177,7 +177,9 @@ def say_refused(console: Console, refused: Sequence[Refused]) -> None:
     """Print what was paid for scenes that a check or a person refused, so far."""
     if refused:
         columns = ("template of refused scenes", "mode", "refused", "credits")
-        rows = [(it.template, it.mode, str(it.scenes), f"{it.credits:g}") for it in refused]
+        rows = [
+            (it.template, it.mode, str(it.scenes), f"{round(it.credits, 2):g}") for it in refused
+        ]
         say_rows(console, columns, rows, right=columns[2:])
 
 

@@ -127,7 +127,7 @@ def plan(
     """Show what `run` would do with the same options. Nothing is sent, nothing is paid.
 
     Exit codes: 0 all would be made, 1 some would fail (bad catalogue rows included), 2 a run could
-    not start, 3 some would be held, or could not be looked at.
+    not start, 3 some would be held, or could not be checked.
     """
     console = Console(quiet=as_json)
     if quiet:
@@ -323,13 +323,13 @@ def _in_words(one: PlannedStage) -> str:
 def _price(planned: PlannedStage) -> str:
     if not planned.submits:
         return "-"
-    return "unknown" if planned.credits is None else f"{planned.credits:g}"
+    return "unknown" if planned.credits is None else f"{round(planned.credits, 2):g}"
 
 
 def _stage_row(stage: StageForecast) -> tuple[str, str, str, str, str]:
     unpriced = f" + {stage.unpriced} unknown" if stage.unpriced else ""
     why = ", ".join(f"{count} {reason}" for reason, count in stage.reasons.items())
-    price = f"{stage.credits:g}{unpriced}"
+    price = f"{round(stage.credits, 2):g}{unpriced}"
     return stage.stage, str(stage.products), str(stage.tasks), price, why
 
 

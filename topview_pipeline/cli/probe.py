@@ -71,14 +71,14 @@ _LOG_SECONDS: Final = 30.0
     "--spend",
     type=Credits(),
     metavar="CREDITS",
-    help="Also make one scene and one short video, for at most so many credits. Default: nothing.",
+    help="Also make one scene and one short video, for at most that many. Default: nothing.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     default="contract.json",
     show_default=True,
-    help="The file to write; what it has already and is not seen again stays.",
+    help="The file to write. It keeps earlier findings that this probe does not repeat.",
 )
 @click.pass_context
 def probe(context: click.Context, spend: float | None, out: Path) -> None:
@@ -143,7 +143,7 @@ def _say(found: Mapping[str, Any], out: Path, spent: float, limit: float) -> Non
         over = f"the limit was {in_credits(limit)}; nothing more was sent"
         say(f"A price was higher than expected: {over}.", console, style="red")
     say(f"Estimate by its prices and times: TOPVIEW_CONTRACT={out}", console)
-    say(f"A sandbox that answers so: topview-pipeline sandbox --contract {out}", console)
+    say(f"A sandbox that answers like this: topview-pipeline sandbox --contract {out}", console)
 
 
 class _Probe:
@@ -315,7 +315,7 @@ class _Probe:
             return Made(PRODUCT, key, made, {})
         if stop.code is not None:
             return Failed(PRODUCT, key, "stopped", "probe again")
-        say(f"Making {BY_KEY[key].label.lower()} ...")
+        say(f"Making the {BY_KEY[key].noun} ...")
         keys = [stage.key for stage in STAGES]
         wanted = tuple(keys[: keys.index(key) + 1])
         last: Made | Failed | Held | None = None

@@ -178,7 +178,7 @@ def left_over(products: int) -> str:
 
 def table_of(phases: Phases, caption: str, width: int = _WIDE) -> Table:
     """The live table, readable in 60 columns; wider ones have a bar."""
-    legend = "queued: waits for its files or a slot; later: for the stage before"
+    legend = "queued: waits for its files or a slot; later: waits for the stage before it"
     caption = f"{caption}\n{legend}"
     table = Table(
         box=None, collapse_padding=True, pad_edge=False, caption=caption, caption_justify="left"

@@ -31,7 +31,7 @@ def _days(_: click.Context, __: click.Parameter, given: str) -> int:
     callback=_days,
     required=True,
     metavar="DAYS",
-    help="Products that left the catalogue at least so long ago, such as 180d.",
+    help="Products that left the catalogue at least this long ago, such as 180d.",
 )
 @click.option("--media", is_flag=True, help="Delete their files and tasks too, for good.")
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
@@ -39,9 +39,10 @@ def _days(_: click.Context, __: click.Parameter, given: str) -> int:
 def purge(days: int, media: bool, dry_run: bool, yes: bool) -> None:
     """Forget products that left the catalogue long ago.
 
-    Their partitions go, and the decisions about them. With --media also their files in the store
-    and their tasks in the ledger, with scripts, requests and ids of uploads: a product that comes
-    back is paid again. What another product shares is kept, and so are Dagster's events.
+    It deletes their partitions and the decisions about them. With --media also their files in the
+    store and their tasks in the ledger, with scripts, requests and ids of uploads: a product that
+    comes back is then paid for again. What another product shares is kept, and so are Dagster's
+    events.
     """
     topview = pipeline()
     with open_instance() as instance, topview.ledger() as ledger:

@@ -23,7 +23,7 @@ from topview_pipeline.text import counted
 
 _COLUMNS: Final = ("product", "stage", "scene", "verdict", "credits", "waits because")
 _NOTHING: Final = (
-    "Nothing waits for a person. For what only a run's --gate holds: review --gate approve"
+    "Nothing waits for a person. To see what only a run's --gate holds: review --gate approve"
 )
 
 gate_option: Final = click.option(
@@ -66,7 +66,7 @@ def review(
     """List the products that wait for a person, or decide about them.
 
     A decision is about what is there now: a new scene needs a new decision. It spends nothing; the
-    next run goes on.
+    next run acts on it.
     """
     topview = pipeline()
     if listed is not None and any(given.values()):
@@ -91,7 +91,7 @@ def review(
         return
     console = Console()
     rows = (
-        (one.product_id, one.task.stage, image, verdict, f"{one.credits:g}", one.what)
+        (one.product_id, one.task.stage, image, verdict, f"{round(one.credits, 2):g}", one.what)
         for one in found
         for image, verdict in one.verdicts
     )
@@ -110,7 +110,7 @@ def _lines(listed: TextIO) -> Sequence[str]:
 def _say_sums(console: Console, costs: Iterable[float]) -> None:
     costs = list(costs)
     follow = in_credits(round(sum(costs), 2))
-    say(f"{counted(len(costs), 'product')}; if they go on, about {follow} follow.", console)
+    say(f"{counted(len(costs), 'product')}. To approve all of them costs about {follow}.", console)
     say(f"{program()} review --approve ID, --reject ID, --choose ID=N, --again ID", console)
 
 
@@ -121,7 +121,7 @@ def _say_sums(console: Console, costs: Iterable[float]) -> None:
 def choose(product: str, image: int, why: str) -> None:
     """Make the video of PRODUCT from IMAGE of its scenes, counted from 1.
 
-    The choice goes over the column chosen_image, and approves the scene. It counts for the scenes
+    The choice overrides the column chosen_image, and approves the scene. It counts for the scenes
     that are there now. It spends nothing, and says what the next run makes and pays because of it.
     """
     topview = pipeline()

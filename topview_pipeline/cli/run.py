@@ -60,17 +60,17 @@ products_option: Final = click.option(
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Stop after this many products that need work."
 )
-@click.option("--force", is_flag=True, help="Make again what exists; it is paid again.")
+@click.option("--force", is_flag=True, help="Remake what exists, and pay for it again.")
 @click.option(
     "--credit-limit",
     type=Credits(),
     metavar="CREDITS",
-    help="Most credits of this run; what is over it is held for another run.",
+    help="Most credits that this run may spend; the rest is held for another run.",
 )
 @click.option(
     "--gate",
     type=click.Choice(GATES),
-    help="What waits for a person before its video is paid. Goes over TOPVIEW_GATE and the rows.",
+    help="What waits for a person before its video is paid. Overrides TOPVIEW_GATE and the rows.",
 )
 @click.option(
     "--canary",
@@ -81,7 +81,7 @@ products_option: Final = click.option(
 @click.option(
     "--accept-change",
     is_flag=True,
-    help="Accept that much of the catalogue is gone, or is made again.",
+    help="Accept that much of the catalogue is gone, or would be remade.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before the whole catalogue is forced.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines, then a summary.")
@@ -133,7 +133,7 @@ def run(
         options |= {"force": force, "as_json": as_json, "quiet": quiet, "show_all": verbose}
         context.invoke(plan, products=products, stages=stages, **options)
     if force and not products:
-        what = "--force without --product makes the whole catalogue again, and pays for all of it."
+        what = "--force without --product remakes the whole catalogue, and pays for all of it."
         ask(what, yes=yes)
     level = log_level or ("info" if verbose else None)
     speech = Speech(as_json=as_json, quiet=quiet, log_level=level)

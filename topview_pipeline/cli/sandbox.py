@@ -37,7 +37,7 @@ from topview_pipeline.setting_types import project_root
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of durations and faults."
 )
-@click.option("--forget-after", type=float, metavar="SECONDS", help="Forget ids after so long.")
+@click.option("--forget-after", type=float, metavar="SECONDS", help="Forget ids after this time.")
 @click.option(
     "--credits", type=float, default=10_000.0, show_default=True, help="Credits of the account."
 )

@@ -56,18 +56,18 @@ _NEXT: Final = {
     TaskState.STORED: "done",
     TaskState.UNKNOWN: "may be paid: tasks show {}",
     TaskState.OVERDUE: "asked hourly; tasks void {} gives it up",
-    TaskState.VOID: "not charged; sent again if wanted",
-    TaskState.EXPIRED: "out of reach; made again only by force",
+    TaskState.VOID: "not charged; the next run sends it again",
+    TaskState.EXPIRED: "can no longer be downloaded; only --force remakes it",
 }
 
 
 @click.group()
 def tasks() -> None:
-    """Look at the tasks that were submitted and paid, and settle what only a person can.
+    """Show submitted and paid tasks, and settle those that need a person.
 
     A task whose submit's answer was lost is unknown: it may be paid, and is not sent again.
-    `reconcile` looks for it in Topview's credit log; `show` shows what it may be; `adopt` and
-    `void` decide.
+    `reconcile` looks for it in Topview's credit log; `show` shows the tasks that it may be;
+    `adopt` and `void` decide.
     """
 
 
@@ -109,7 +109,7 @@ def list_rows(
     for row in rows:
         age = span(max(now - row.reserved_at, 0.0))
         head = (str(row.id), row.product_id, row.stage, row.state.value)
-        whose = "" if row.pipeline == own else f" (of the pipeline {row.pipeline}, which is gone)"
+        whose = "" if row.pipeline == own else f" (pipeline {row.pipeline}, which no longer exists)"
         lines.append((*head, age, _credits_of(row), f"{_next_of(row)}{whose}"))
     say_rows(Console(), _COLUMNS, lines, right=["credits"])
     if total > len(rows):
@@ -146,7 +146,7 @@ def _show_candidates(
     topview: TopviewResource, ledger: Ledger, task: Task, *, may_open: bool
 ) -> None:
     if topview.config.api_key is None:
-        say("TOPVIEW_API_KEY is not set: what it may be cannot be looked up at Topview.")
+        say("TOPVIEW_API_KEY is not set: the tasks that it may be cannot be looked up at Topview.")
         return
     candidates = _look_for(topview, ledger, task)
     if candidates:
@@ -192,7 +192,7 @@ def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
         cost = "" if result.cost_credit is None else f", {in_credits(result.cost_credit)}"
         trouble = "" if result.error_msg is None else f", {result.error_msg}"
         say(f"Topview task {topview_task_id}: {result.raw_status}{cost}{trouble}")
-        ask("Its result will be taken for that of this row.", yes=yes)
+        ask("Its result becomes the result of this row.", yes=yes)
         why = why or "a person said so"
         ledger.unknowns.adopt(task.id, topview_task_id, why=why, who=person())
     say("Adopted. The next run of its product, or the pending_task_sensor, collects it.")
@@ -221,9 +221,9 @@ def void(row: int, why: str, yes: bool) -> None:
 @tasks.command()
 @click.pass_context
 def reconcile(context: click.Context) -> None:
-    """Look for lost answers in Topview's credit log, and settle what it settles.
+    """Look up lost answers in Topview's credit log, and settle the clear cases.
 
-    Runs and the pending_task_sensor do the same by themselves. Nothing is submitted.
+    Runs and the pending_task_sensor do the same automatically. Nothing is submitted.
     """
     topview = pipeline()
     topview.config.require_account()
@@ -297,8 +297,8 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
 def _credits_of(task: Task) -> str:
     """Return what it cost, or with a ~ what it may cost."""
     if task.cost_credits is not None:
-        return f"{task.cost_credits:g}"
-    return "-" if task.estimate is None else f"~{task.estimate:g}"
+        return f"{round(task.cost_credits, 2):g}"
+    return "-" if task.estimate is None else f"~{round(task.estimate, 2):g}"
 
 
 def _next_of(task: Task) -> str:

@@ -50,7 +50,7 @@ def payload(pipeline: str, answers: Mapping[str, Answer], meanings: Mapping[str,
     lines = []
     for name, answer in answers.items():
         if not answer.count:
-            lines.append(f"{pipeline}: {name} is well again.")
+            lines.append(f"{pipeline}: {name} passes again.")
             continue
         lines.append(
             f"{pipeline}: {answer.count} {name}. {meanings.get(name, '')} What to do: {answer.fix}."

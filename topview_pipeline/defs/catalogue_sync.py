@@ -69,7 +69,7 @@ def catalogue_or_none(topview: TopviewResource, log: logging.Logger) -> Catalogu
         return topview.catalogue()
     except PipelineError as error:
         why = topview.outline.worded(str(error))
-        log.warning(f"Failed tasks are not tried again, submitted ones are brought home: {why}")
+        log.warning(f"Failed tasks are not retried, submitted ones are collected: {why}")
         return None
 
 

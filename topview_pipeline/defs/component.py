@@ -166,7 +166,7 @@ type: {type}
 
 attributes:
   # It names the partition set {name}_products, the jobs {name}_catch_up ..., the sensors and the
-  # schedule. Another one for each catalogue, and not to be changed later.
+  # schedule. Use another name for each catalogue, and do not change it later.
   name: {name}
   key_prefix: [{name}]
 

@@ -74,7 +74,7 @@ def _choose(
         cost = "a price not known yet"
         if one.credits is not None:
             cost = f"about {counted(round(one.credits, 2), 'credit')}"
-        said.append(f"The next catch_up makes {one.stage} ({one.why}), for {cost}.")
+        said.append(f"The next catch_up makes the video ({one.why}), for {cost}.")
     return " ".join(said)
 
 
@@ -149,7 +149,7 @@ class _PurgeConfig(Who):
     retired_for_days: int = Field(
         default=180,
         ge=7,
-        description="Products that left the catalogue at least so many days ago.",
+        description="Products that left the catalogue at least this many days ago.",
     )
     media: bool = Field(
         default=False,
@@ -198,16 +198,16 @@ DECISIONS: Final = (
         "choose_scene",
         _ChoiceConfig,
         _choose,
-        "Chooses the scene that becomes a product's video. Spends nothing: the video is stale from "
-        "then on, and the next catch_up makes it again from that scene, and pays for it.",
+        "Chooses the scene that becomes a product's video. Spends nothing: the video is "
+        "then stale, and the next catch_up remakes it from that scene, and pays for it.",
     ),
     Decision(
         "accept_change",
         _AcceptConfig,
         _accept,
         "Accepts that products are gone from the catalogue as it is now: they are retired, and "
-        "keep partition, history and files. Spends nothing. A plan that would make much of the "
-        "catalogue again is accepted by catch_up with accept_change instead.",
+        "keep partition, history and files. Spends nothing. To accept a plan that would remake "
+        "much of the catalogue, run catch_up with accept_change instead.",
     ),
     Decision(
         "settle_unknown_task",

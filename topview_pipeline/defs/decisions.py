@@ -96,7 +96,7 @@ class Decisions:
             word, name, detail, version, *_ = (*map(str.strip, line.split("\t")), "", "", "")
             if word not in _WORDS or not name:
                 fix = "Write approve, reject, choose or again, a tab, and the product's id."
-                raise ReviewError("this decides nothing", f"line {number}", fix)
+                raise ReviewError("this is no decision", f"line {number}", fix)
             if word == "reject" and not detail:
                 fix = "Write the reason behind the product's id, after a tab."
                 raise ReviewError("a rejection needs a reason", f"line {number}", fix)
@@ -107,9 +107,7 @@ class Decisions:
                 versions[name] = version
         for word, names in found.items():
             if len(set(names)) < len(names):
-                raise ReviewError(
-                    f"a product is twice in the list, to {word}", fix="Leave one out."
-                )
+                raise ReviewError(f"the list says {word} twice for a product", fix="Leave one out.")
         return replace(cls.of(**found), whys=whys, versions=versions)
 
     @property
@@ -145,7 +143,7 @@ def decide(
         rows = [row for row in (held.get(name), last and last[1]) if row is not None]
         if not rows:
             raise ReviewError(
-                f"there is nothing of {name!r} to decide about",
+                f"{name!r} has no result to decide about",
                 fix="Name products whose scene is made; topview-pipeline review lists what waits.",
             )
         seen = decisions.versions.get(name, "")

@@ -159,7 +159,7 @@ def _all_in_one_run(troubles: Sequence[Trouble]) -> list[str]:
     named = "".join(f" --product {shlex.quote(name)}" for name in products)
     all_of_them = "" if len(products) > _MOST_NAMES else named
     return [
-        "To try them again use the job catch_up, which takes any products in one run: "
+        "To retry them use the job catch_up, which takes any products in one run: "
         f"`topview-pipeline run{all_of_them}`. A backfill of scattered ones is a run for each."
     ]
 

@@ -78,7 +78,7 @@ HEALTH_CHECKS: Final = (
     HealthCheck(
         "results_about_to_expire",
         "Results that were paid for, and are not in the store three days after they were finished, "
-        "or can no longer be had from Topview.",
+        "or that Topview no longer has.",
         ("result is about to be lost, or is lost", "results are about to be lost, or are lost"),
         is_error=True,
     ),
@@ -98,7 +98,7 @@ HEALTH_CHECKS: Final = (
     ),
     HealthCheck(
         "products_to_look_at",
-        "Results that failed their check or warn, and that nobody approved of.",
+        "Results that failed their check or warn, and that nobody approved.",
         ("result to look at", "results to look at"),
     ),
 )

@@ -60,9 +60,9 @@ def advice(instance: dg.DagsterInstance) -> str:
     if not lines or home is None:
         return ""
     return (
-        f"dagster.yaml in {home} does not limit a backfill's processes, or does not start a run "
-        "again whose process died. Add these lines, under a key that is there already; without "
-        f"such a file, make one of them.\n\n{lines}"
+        f"dagster.yaml in {home} does not limit the processes of a backfill, or does not restart "
+        "a run after its process died. Add these lines to it (where a key is there already, under "
+        f"that key), or make the file of them.\n\n{lines}"
     )
 
 

@@ -57,7 +57,7 @@ class CatchUpConfig(dg.Config):
         default=[], description="Product ids; none means the whole catalogue."
     )
     stages: list[StageKey] = Field(
-        default=[], description=f"Of {', '.join(BY_KEY)}; none means all. No other is made."
+        default=[], description=f"Make only these of {', '.join(BY_KEY)}; none means all."
     )
     limit: int | None = Field(
         default=None,
@@ -83,15 +83,15 @@ class CatchUpConfig(dg.Config):
 
     gate: GateName | None = Field(
         default=None,
-        description="What waits for a person before a video is paid: off nothing, quality what "
-        "failed its check, approve every scene. Without it the row's or the pipeline's.",
+        description="What waits for a person before a video is paid. off: nothing. quality: "
+        "what failed its check. approve: every scene. Unset: the row's gate or the pipeline's.",
     )
 
     canary: int | None = Field(
         default=None,
         ge=0,
-        description="So many products of each template or avatar, location or prompt, and mode go "
-        "first; the others wait until these have passed. 0: all go. Without it the pipeline's.",
+        description="This many products of each template or avatar, location or prompt, and mode "
+        "go first; the others wait until these have passed. 0: all go. Unset: the pipeline's.",
     )
 
     def contradiction(self) -> str | None:
@@ -123,7 +123,7 @@ def catch_up_config(**values: object) -> dict[str, object]:
 
 @dg.op(
     description="Reads the catalogue, makes its products partitions and plans: what is missing, "
-    "changed, pending or due, with reasons and credits. Spends nothing and calls nobody.",
+    "changed, pending or due, with reasons and credits. Spends nothing and does not call Topview.",
     out=dg.Out(dict, io_manager_key="topview_plans", description="What is to be made, and how."),
 )
 def plan_catch_up(
@@ -258,7 +258,7 @@ def plan_run(
 
 
 @dg.op(
-    description="Submits, polls and stores what was planned; every product for itself. Ends with a "
+    description="Submits, polls and stores what was planned, each product on its own. Ends with a "
     "table of what failed or is held.",
     ins={"plan": dg.In(dict, input_manager_key="topview_plans")},
     out=dg.Out(dg.Nothing),
@@ -317,7 +317,7 @@ def planned_against_real(
 
 
 @dg.op(
-    description="Collects every submitted task that no living run has, and tries failed ones "
+    description="Collects every submitted task that no run works on, and tries failed ones "
     "again that are due. It begins nothing new.",
     out=dg.Out(dg.Nothing),
 )

@@ -260,7 +260,8 @@ def forecast_metadata(coming: Forecast) -> dict[str, Any]:
     """The sums of a plan: numbers that the UI plots, and a table of the stages."""
     columns = ("stage", "products", "new tasks", "credits")
     rows = (
-        (one.stage, str(one.products), str(one.tasks), f"{one.credits:g}") for one in coming.stages
+        (one.stage, str(one.products), str(one.tasks), f"{round(one.credits, 2):g}")
+        for one in coming.stages
     )
     return {
         "topview/tasks": coming.tasks,
@@ -280,7 +281,7 @@ def plan_table(planned: Sequence[PlannedStage]) -> dg.TableMetadataValue:
                 one.product_id,
                 one.stage,
                 one.why,
-                "unknown" if one.credits is None else f"{one.credits:g}",
+                "unknown" if one.credits is None else f"{round(one.credits, 2):g}",
             )
             for one in planned
         ),

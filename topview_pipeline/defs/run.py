@@ -144,7 +144,8 @@ class Production:
         self._context.log_event(
             dg.AssetObservation(
                 self._topview.outline.key(MANIFEST),
-                description=f"This run paid {counted(spent, 'credit')}; {today:g}{of} today.",
+                description=f"This run paid {counted(spent, 'credit')}; "
+                f"{round(today, 2):g}{of} today.",
                 metadata={"topview/credits_of_run": spent, "topview/credits_today": today},
             )
         )

@@ -81,7 +81,7 @@ def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
         job_name=outline.of(RESUME_TASKS),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts resume_tasks when there are submitted tasks that no living run has, or "
+        description="Starts resume_tasks when there are submitted tasks that no run works on, or "
         "failed ones that are due again. It starts nothing new, so it spends nothing that you did "
         "not ask for. It also reports runs whose process died, so that Dagster restarts them.",
     )

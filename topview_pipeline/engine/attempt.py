@@ -94,9 +94,8 @@ class Attempt:
         sent = await self._send(files)
         if sent is Sent.UPSTREAM_GONE:
             if await self._is_upstream_gone():
-                raise UpstreamDeadError(
-                    f"Topview no longer knows the result of {stage.upstream} that this product has"
-                )
+                noun = self.context.by_key[str(stage.upstream)].noun
+                raise UpstreamDeadError(f"Topview no longer knows the {noun} of this product")
             sent = await self._send(without_dead_ids(files), is_last=True)
         return await self.parts.poller.finish(sent) if isinstance(sent, Task) else None
 

@@ -165,7 +165,7 @@ class Canaries:
         if self.rules.gate_of(product) == "approve" and stage.is_reviewed:
             fix = "run again when these are approved (topview-pipeline review lists what waits)"
         return Hold(
-            f"waits for the {stage.key} of {names}: the first of their template or avatar, "
+            f"waits for the {stage.noun} of {names}: the first of their template or avatar, "
             f"location or prompt, and mode (canary: {self.rules.canary})",
             f"{fix}; --canary 0 lets all go",
             HoldReason.CANARY,

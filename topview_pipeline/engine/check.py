@@ -50,14 +50,14 @@ def _measured(stage: Stage, task: Task, store: Store) -> tuple[Verdict, bool]:
             return stage.check(task, files), True
     except MediaUnreadError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            return unmeasured("a file of it is gone from the store"), False
+            return unmeasured("one of its files is gone from the store"), False
         return unmeasured(f"a file of it {error.what}"), False
     except MediaError as error:
-        fix = "Have it made again with force."
-        return Verdict(Outcome.FAILED, f"A file of it {error.what}.", fix), True
+        fix = "Remake it with force."
+        return Verdict(Outcome.FAILED, f"One of its files {error.what}.", fix), True
     except (StoreError, OSError) as error:
         return unmeasured(f"the store does not give its files ({error})"), False
     except MemoryError:
-        return unmeasured("there is not enough memory to look at it"), False
+        return unmeasured("there is not enough memory to check it"), False
     except KeyError as error:
         return unmeasured(f"it has no {error.args[0]}"), True

@@ -37,8 +37,8 @@ class RunInfo:
             occasion.
         explicit: a person or a schedule asked, not the sensor: failed work is tried now.
         credit_limit: the most credits that the tasks of the root run may cost; None: no limit.
-        gate: goes over the rows' and the pipeline's.
-        canary: goes over the pipeline's.
+        gate: overrides the rows' and the pipeline's.
+        canary: overrides the pipeline's.
         occasion: on which this was asked for, with one limit and one more attempt at what failed:
             the day of a schedule, however often it runs; None: the run's own.
     """

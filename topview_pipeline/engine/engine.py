@@ -215,7 +215,9 @@ class Engine:
         trouble = gate.refused or gate.trouble or self._parts.submitter.trouble
         for running, product in self._products.items():
             if not running.done():  # it may have ended just now
-                product.hold_rest(reason, trouble or "the run's wait time is over")
+                product.hold_rest(
+                    reason, trouble or "the run's wait time (TOPVIEW_WAIT_SECONDS) is over"
+                )
 
     async def _end(self, parts: list[asyncio.Task[None]]) -> None:
         """Let submits end, then let go of everything. Rows stay as they are."""

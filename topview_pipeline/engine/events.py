@@ -113,17 +113,17 @@ class Warned:
 Event = Observed | Made | Failed | Held | Warned
 
 FIXES: Mapping[HoldReason, str] = {
-    HoldReason.ACCOUNT: "fix the account as it says there, then run again",
+    HoldReason.ACCOUNT: "fix the account as the message says, then run again",
     HoldReason.DAY_LIMIT: "nothing: run again after midnight UTC, or raise TOPVIEW_CREDIT_LIMIT",
     HoldReason.RUN_LIMIT: "run again with a higher credit limit, or with none",
-    HoldReason.RETRY: "nothing: it is tried again by itself, or at once by another run",
+    HoldReason.RETRY: "nothing: it is retried automatically, or at once by another run",
     HoldReason.UNKNOWN: "compare with Topview's task list (topview-pipeline tasks list --state "
-    "unknown), then tasks adopt or tasks void; it is never sent again by itself",
-    HoldReason.DOWNLOAD: "check the store's place, space and permissions; the download is tried "
-    "again by itself",
+    "unknown), then tasks adopt or tasks void; it is never resent automatically",
+    HoldReason.DOWNLOAD: "check the store's place, space and permissions; the download is retried "
+    "automatically",
     HoldReason.REVIEW: "see topview-pipeline review",
-    HoldReason.CANARY: "run again when the first of its recipe have passed",
-    HoldReason.WAITING: "nothing: the pending_task_sensor or the next run goes on with it",
+    HoldReason.CANARY: "run again when the first products with its template and mode have passed",
+    HoldReason.WAITING: "nothing: the pending_task_sensor or the next run continues it",
     HoldReason.UPSTREAM: "see the stage before it",
 }
 """Half a sentence on what to do about a hold. Of one that a row explains `trouble_of` says it."""

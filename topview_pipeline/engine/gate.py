@@ -32,8 +32,8 @@ class ReviewRules:
     """The gate of a run.
 
     Attributes:
-        pipeline: the pipeline's gate; a row's own goes over it.
-        of_run: goes over both.
+        pipeline: the pipeline's gate; a row's own overrides it.
+        of_run: overrides both.
         checks: results are measured; if not, no verdict holds anything.
         canary: so many products of each recipe go first; 0: all go.
         when_no_face: with fail, a scene without a face is refused for a mode that needs one.
@@ -76,22 +76,22 @@ class ReviewRules:
             return None
         name = shlex.quote(product.product_id)
         command = f"topview-pipeline review --approve {name}"
-        again = f"--again {name} has another one made, and paid"
+        again = f"--again {name} remakes it, and pays again"
         if review.decision == "rejected":
             fix = f"change its inputs, or topview-pipeline review {again}; {command} takes it back"
-            return Hold(f"a person rejected {before.key}", fix)
+            return Hold(f"a person rejected the {before.noun}", fix)
         if review.decision == "again":
             fix = f"topview-pipeline run --product {name}, without --stage"
-            return Hold(f"a person asked for another {before.key}", fix)
+            return Hold(f"a person asked for another {before.noun}", fix)
         gate = self.gate_of(product)
         if gate == "off":
             return None
         refused = self._refusal(product, quality, image) if self.checks else None
         if refused is not None:
             fix = f"look at it, then {command} lets it pass, and {again}"
-            return Hold(f"{before.key} failed its check: {refused}", fix)
+            return Hold(f"the {before.noun} failed its check: {refused}", fix)
         if gate == "approve" and before.is_reviewed:
-            return Hold(f"{before.key} waits for a person", f"look at it, then {command}")
+            return Hold(f"the {before.noun} waits for a person", f"look at it, then {command}")
         return None
 
     def _refusal(
@@ -111,7 +111,7 @@ def refusal(quality: Mapping[str, Any] | None, image: int | None = None) -> str 
         return str(quality["why"])
     images = quality.get("images") or ()
     if image is not None and image <= len(images) and is_refused(images[image - 1]):
-        return f"image {image}: {images[image - 1]['why']}"
+        return f"scene {image}: {images[image - 1]['why']}"
     return None
 
 

@@ -244,7 +244,7 @@ class _Judge:
             return Leave((f"not in the credit log yet; waits until {_utc(first + backoff)}",), True)
         return Void(
             f"not in the credit log, which was read to its end at {_utc(looked)}, "
-            f"{(looked - first) / 60:.0f} minutes after the first look: taken for never charged",
+            f"{(looked - first) / 60:.0f} minutes after the first look: counts as not charged",
             {
                 "first_look": first,
                 "last_look": looked,
@@ -302,7 +302,7 @@ class _Judge:
             if not is_of_kind:
                 yield f"a charge is booked as {_word(entry) or 'nothing'}, which may be its kind"
             elif key is _Key.UNCLEAR:
-                yield "a charge of its kind was made with another API key, perhaps a former of ours"
+                yield "a charge of its kind was made with another API key, perhaps our earlier one"
         elif is_of_kind:
             yield "a charge of its kind from the day before the submit belongs to no row"
 

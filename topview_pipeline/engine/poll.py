@@ -72,7 +72,7 @@ class Poller:
             task, result = await self._poll(task, ask_now)
         elif task.state is TaskState.STORED:
             gone = self._context.ledger.tasks.file_gone
-            why = "a file of it is gone from the store"
+            why = "one of its files is gone from the store"
             task = await self._context.in_ledger(gone, task.id, why=why, who=self._context.worker)
         if task.state is not TaskState.SUCCEEDED:
             return task

@@ -330,8 +330,8 @@ class ProductRun:
         if self._work.keep_made and self._last_made_id(stage) is not None:
             raise ProductHeldError(
                 HoldReason.WAITING,
-                f"{stage.source} changed since {stage.key} was made, and its server answered too "
-                "late for the plan",
+                f"the {stage.source_label} changed after the {stage.noun} was made, and its server "
+                "answered too late for the plan",
                 fix="run again: the next plan knows the change",
             )
 
@@ -354,14 +354,14 @@ class ProductRun:
         first, *later = self.left
         self._context.emit(Failed(self._product_id, first.key, what, fix, task))
         for stage in later:
-            what = f"{first.key} of this product failed"
+            what = f"the {first.noun} of this product failed"
             self._context.emit(Failed(self._product_id, stage.key, what, fix))
 
     def _held(self, error: ProductHeldError) -> None:
         first, *later = self.left
         end = error.reason, error.what, error.fix, error.until, error.task
         self._context.emit(Held(self._product_id, first.key, *end))
-        waits = HoldReason.UPSTREAM, f"waits for {first.key}", FIXES[HoldReason.UPSTREAM]
+        waits = HoldReason.UPSTREAM, f"waits for the {first.noun}", FIXES[HoldReason.UPSTREAM]
         for stage in later:
             self._context.emit(Held(self._product_id, stage.key, *waits, error.until))
 

@@ -149,8 +149,10 @@ async def judged(
     if not isinstance(answer, (list, tuple)) or len(answer) != images:
         return without_judge(verdict, images, f"it did not answer with {images} verdicts")
     if not all(one is None or _is_verdict(one) for one in answer):
-        return without_judge(verdict, images, "an answer of it is no Verdict")
-    return _with(verdict, answer, "it has no verdict on an image" if None in answer else None)
+        return without_judge(verdict, images, "one of its answers is no Verdict")
+    return _with(
+        verdict, answer, "it has no verdict on one of the scenes" if None in answer else None
+    )
 
 
 def _is_verdict(value: object) -> bool:
@@ -169,7 +171,7 @@ def without_judge(verdict: Verdict, images: int, why: str) -> Verdict:
 
 
 def _with(verdict: Verdict, answers: Sequence[Verdict | None], why_not: str | None) -> Verdict:
-    nothing = unmeasured("no check of ours looked at it")
+    nothing = unmeasured("no check measured it")
     before = verdict.images or [nothing] * len(answers)
     images = tuple(map(_both, before, answers))
     refused = [number for number, one in enumerate(images, 1) if one.is_refused]

@@ -195,7 +195,7 @@ class Submitter:
             for row, topview_task_id in self.unwritten.items()
         )
         raise LedgerUnavailable(
-            f"{error or 'the run was stopped.'} Could not be written down: {lost}."
+            f"{error or 'the run was stopped.'} The ledger could not record it: {lost}."
         ) from error
 
     async def _not_accepted(self, task: Task, error: SubmitError) -> Sent:

@@ -77,7 +77,7 @@ class Uploader:
         if needed.sha256 is None:
             raise PreconditionError(
                 f"there is no {needed.role} to send",
-                fix="make the stage before it again with force",
+                fix="remake the stage before it with force",
             )
         lock = self._locks.setdefault(needed.sha256, asyncio.Lock())
         async with lock:
@@ -110,7 +110,7 @@ class Uploader:
         if content.sha256 != needed.sha256:
             raise PreconditionError(
                 f"the {needed.role} {needed.source} changed while the run was working",
-                fix="run again: the new file is taken then",
+                fix="run again: the next run uses the new file",
             )
         return content
 

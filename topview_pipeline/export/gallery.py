@@ -10,7 +10,6 @@ import base64
 import gzip
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -55,9 +54,6 @@ STATUS_WORDS: Final[Mapping[str, str]] = {
 FLAG_WORDS: Final = {"warning": "warnings", "chosen": "chosen, not in the video yet"}
 _SCRIPTS: Final = ("data.js", "parts.js", "sheet.js", "product.js", "review.js", "page.js")
 _EARLIER_VIDEOS: Final = 3
-_NOUNS: Final = {CUT_OUT.key: "cut-out", SCENE.key: "scene", VIDEO.key: "video"}
-_KEY: Final = re.compile(rf"\b(the |another )?({'|'.join(_NOUNS)})\b")
-_IMAGE: Final = re.compile(r"\bimage (?=\d)")
 _DECISION_WORDS: Final = {
     "approved": "Approved",
     "rejected": "Rejected",
@@ -182,7 +178,7 @@ class Gallery:
             "credits": _rounded(one.credits),
             "paid": _rounded(past.credits),
             "version": None if decides is None else data_version(decides.fingerprint)[:12],
-            "about": None if decides is None else _NOUNS[decides.stage],
+            "about": None if decides is None else one.stages[decides.stage].stage.noun,
             "decision": one.review.decision,
             "costs": _costs(one, decides, wait),
             "before": [self._earlier(old, thumbs) for old in _earlier_videos(past)],
@@ -328,10 +324,6 @@ def _rounded(credits_: float | None) -> float | None:
 
 
 def _sentence(text: str) -> str:
-    """A text with the page's words for the assets; a command in it keeps their keys."""
-    if "topview-pipeline" not in text:
-        text = _KEY.sub(lambda found: f"{found[1] or 'the '}{_NOUNS[found[2]]}", text)
-        text = _IMAGE.sub("scene ", text)
     return text[:1].upper() + text[1:]
 
 

@@ -15,7 +15,7 @@ from topview_pipeline.settings import PipelineConfig
 
 _HELP: Final = {
     "credits_booked": "Credits of tasks that finished this UTC day.",
-    "credits_committed": "Estimates of all tasks that are on their way, or perhaps are.",
+    "credits_committed": "Estimates of all tasks that are, or may be, in progress.",
     "credit_limit": "Most credits a UTC day.",
     "slots": "Task slots of the account.",
     "slots_taken": "Task slots that are taken.",

@@ -144,12 +144,13 @@ class ProductReport:
         """The reason why its video is not exported: it, or a row behind it, failed its check."""
         for key, row in self.behind.items():
             why, now = refusal_of(row), self.stages[key].task
+            noun = self.stages[key].stage.noun
             if why is not None and (now is None or now.id == row.id):
-                return f"{key} failed its check: {why}"
+                return f"the {noun} failed its check: {why}"
             if why is not None:
                 return (
-                    f"the {key} that its video was made from failed its check: {why} There is a "
-                    f"newer one: make {VIDEO.key} again."
+                    f"the {noun} that its video was made from failed its check: {why} There is a "
+                    "newer one: remake the video."
                 )
         return None
 

@@ -128,7 +128,7 @@ def _numbers(wanted: Priced, of: str, spent: float, limit: float) -> str:
     cost = counted(wanted.estimate or 0.0, "credit")
     return (
         f"it would cost about {cost} ({wanted.estimate_source}), and "
-        f"{of} {spent:g} of {limit:g} are spent or on their way"
+        f"{of} {round(spent, 2):g} of {limit:g} are spent or on their way"
     )
 
 

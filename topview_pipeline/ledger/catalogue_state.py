@@ -121,7 +121,7 @@ class CatalogueState(Part):
                 f"pipeline {name}",
                 "Give one of the two pipelines another name. If the catalogue has moved, reload "
                 f"or stop the code location that follows the old one: {LIVING_SECONDS / 60:.0f} "
-                "minutes later this one goes on.",
+                "minutes later this one continues.",
             )
 
     def _known(self, connection: sa.Connection) -> dict[str, float | None]:

@@ -297,7 +297,7 @@ def _postgresql(url: URL) -> sa.Engine:
     }
     engine = sa.create_engine(
         url,
-        # What the URL says itself goes over our own limits.
+        # What the URL says itself overrides our own limits.
         connect_args={name: value for name, value in limits.items() if name not in url.query},
         isolation_level="READ COMMITTED",
     )

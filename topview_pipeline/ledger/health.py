@@ -96,7 +96,7 @@ def trouble_of(row: Task) -> tuple[str, str] | None:
     if row.state is TaskState.FAILED:
         what = row.error_message or "Topview gave no reason"
         if is_retried(row):
-            return what, "nothing: it is tried again by itself, or at once by another run"
+            return what, "nothing: it is retried automatically, or at once by another run"
         if row.retryable:
             return (
                 f"failed {row.attempt} times, last: {what}",
@@ -104,8 +104,8 @@ def trouble_of(row: Task) -> tuple[str, str] | None:
             )
         return (
             what,
-            "change what is refused in the catalogue; the same request is sent again only with "
-            "force",
+            "change in the catalogue what Topview refused; only --force sends the same request "
+            "again",
         )
     return {
         TaskState.UNKNOWN: (
@@ -135,14 +135,14 @@ def _expiring(ledger: Ledger, unmade: Iterable[Task]) -> Answer:
             row.stage,
             f"finished {_minute(at)} and not in the store; Topview keeps it until "
             f"{_minute(at + _KEPT_SECONDS)}",
-            "run it again, and see why it cannot be downloaded",
+            "run it again; the run's messages say why the download fails",
             row.topview_task_id or "",
         )
         for row in ledger.tasks.in_state([TaskState.SUCCEEDED])
         if now - (at := row.succeeded_at or now) > EXPIRING_AFTER_SECONDS
     ]
     fixes = ["let the pending_task_sensor run, and look at the store"] if soon else []
-    fixes += ["what Topview no longer gives is made, and paid, again only by force"] if gone else []
+    fixes += ["what Topview no longer has, only --force remakes, and pays again"] if gone else []
     return _answer([*gone, *soon], "; ".join(fixes))
 
 
@@ -154,8 +154,8 @@ def _credits_used_up(ledger: Ledger, limit: float | None) -> Answer:
     if limit is None or (spent < limit and spent + dearest <= limit):
         return _answer([], fix)
     what = (
-        f"{spent:g} of today's {limit:g} credits are spent or on their way, and a task may cost "
-        f"{dearest:g}"
+        f"{round(spent, 2):g} of today's {limit:g} credits are spent or on their way, "
+        f"and a task may cost {round(dearest, 2):g}"
     )
     return _answer([Case("", "", what, fix)], fix)
 
@@ -185,7 +185,9 @@ def _to_look_at(ledger: Ledger, stages: Collection[str], retired: Collection[str
         ):
             what = f"{words[verdict.outcome]}: {verdict.why}"
             cases.append(Case(product_id, stage, what, verdict.fix))
-    fix = "look at them in the gallery; topview-pipeline review approves scenes, or asks for others"
+    fix = (
+        "look at them in the gallery; topview-pipeline review approves scenes, or asks for a remake"
+    )
     return _answer(cases, fix)
 
 

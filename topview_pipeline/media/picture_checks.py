@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from topview_pipeline.media.probe import Media, is_stand_in, opened_image
 from topview_pipeline.media.verdict import MAKE_AGAIN, STAND_IN, Findings, Verdict
+from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,7 +31,7 @@ _SMALL: Final = 96  # pixels of the longer side at which contrast is measured
 _ANOTHER_PHOTO: Final = (
     "take another photo, with one product before a plain background, and materialize it again"
 )
-_ANOTHER_SCENE: Final = "change template, location or prompt, or make it again with force"
+_ANOTHER_SCENE: Final = "change template, location or prompt, or remake it with force"
 
 
 def check_cutout(cutout: Media, mask: Media | None) -> Verdict:
@@ -71,7 +72,7 @@ def check_scene(images: Sequence[tuple[Media, bool | None]]) -> Verdict:
     """
     found = Findings(images=len(images))
     if not images:
-        found.error("it has no image", MAKE_AGAIN)
+        found.error("it has no picture", MAKE_AGAIN)
         return found.verdict("")
     stand_ins, sizes, each = 0, [], []
     for media, has_face in images:
@@ -86,13 +87,15 @@ def check_scene(images: Sequence[tuple[Media, bool | None]]) -> Verdict:
     width, height = min(sizes, key=min)
     found.numbers |= {"width_pixels": width, "height_pixels": height, "flat_images": flat}
     if flat == len(images):
-        found.error("every image is one flat colour", _ANOTHER_SCENE)
+        found.error("every scene is one flat colour", _ANOTHER_SCENE)
     elif flat:
-        found.warn(f"{flat} of {len(images)} images are one flat colour", _ANOTHER_SCENE)
+        found.warn(f"{flat} of {len(images)} scenes are one flat colour", _ANOTHER_SCENE)
     if min(width, height) < LEAST_SCENE_SIDE:
-        found.warn(f"an image is only {width} x {height} pixels", "use a larger template")
+        found.warn(f"a scene is only {width} x {height} pixels", "use a larger template")
     _check_faces(found, faces)
-    verdict = found.verdict(f"{len(images)} images of at least {width} x {height} pixels.")
+    verdict = found.verdict(
+        f"{counted(len(images), 'scene')} of at least {width} x {height} pixels."
+    )
     return replace(verdict, images=tuple(each))
 
 
@@ -138,7 +141,7 @@ def _check_faces(found: Findings, faces: Sequence[bool | None]) -> None:
         found.not_measured("whether there is a face: Topview does not say")
     else:
         found.warn(
-            "Topview found no face in any image",
+            "Topview found no face in any scene",
             "only mode avatar2 animates it; choose a template with a person if one is to speak",
         )
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 VERSION: Final = 6
 """Raised when a rule changes; results with a verdict of another version are measured again."""
-MAKE_AGAIN: Final = "make it again with force; if it comes out the same, report it to Topview"
+MAKE_AGAIN: Final = "remake it with force; if the result is the same, report it to Topview"
 
 
 class Outcome(str, Enum):

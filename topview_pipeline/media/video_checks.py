@@ -32,7 +32,7 @@ DOUBTFUL_STILL: Final = 0.2  # a closing picture may stand for so long
 _LEAST_THERE: Final = 0.95
 """Of the length that the header says; the last pictures' times are often rounded."""
 _LEAST_SECONDS_HEARD: Final = 0.1  # less is a click
-_LOOK: Final = "look whether that is intended"
+_LOOK: Final = "check whether that is intended"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _check_size(found: Findings, seen: Watched, mode: str | None) -> None:
     found.numbers |= {"width_pixels": seen.width, "height_pixels": seen.height}
     wanted = None if mode is None else SHORT_SIDES.get(mode)
     if wanted is None:
-        found.not_measured("the size: none is documented of its mode")
+        found.not_measured("the size: none is documented for its mode")
     elif min(seen.width, seen.height) < wanted * (1 - SIZE_TOLERANCE):
         size = f"{seen.width} x {seen.height}"
         found.error(f"it is {size}, and mode {mode} gives {wanted}p", MAKE_AGAIN)
@@ -139,11 +139,11 @@ def _check_sound(found: Findings, seen: Watched, mode: str | None, speech: Speec
         return
     seconds, is_known = _seconds_to_hear(seen.seconds, mode, speech)
     share = heard / max(seconds, 0.001)
-    what = f"something is heard for {heard:.1f} of {seconds:.1f} s"
+    what = f"there is sound for {heard:.1f} of {seconds:.1f} s"
     if is_known and share < LEAST_HEARD:
         found.error(what, MAKE_AGAIN)
     elif share < (DOUBTFUL_HEARD if is_known else LEAST_HEARD):
-        found.warn(what, "listen whether all of it is said")
+        found.warn(what, "listen and check that all of it is said")
 
 
 def _seconds_to_hear(seconds: float, mode: str | None, speech: Speech | None) -> tuple[float, bool]:

@@ -43,7 +43,7 @@ from topview_pipeline.stages import (
 
 Outcome = Literal["failed", "held"]
 """As a run says it of what it does not make: failed is final for the run, what is held waits."""
-ASKED_AGAIN: Final = "asked for again"
+ASKED_AGAIN: Final = "a person asked for a remake"
 """Reason of what a person had made again by `topview-pipeline review`."""
 _AT_ONCE: Final = 500
 """Products whose rows are read together."""
@@ -125,19 +125,19 @@ _UNKNOWN: Final = _Verdict("unknown: the submit's answer was lost", outcome="hel
 _OVERDUE: Final = _Verdict("overdue at Topview", outcome="held")
 _VERDICTS: Final[Mapping[Action, _Verdict]] = {
     Action.DOWNLOAD: _Verdict("finished at Topview, not yet in the store"),
-    Action.WAIT: _Verdict("a running run makes it"),
+    Action.WAIT: _Verdict("another run is making it"),
     Action.POLL: _Verdict("pending at Topview"),
     Action.ASK: _OVERDUE,
     Action.HOLD_OVERDUE: _OVERDUE,
     Action.LOST: _UNKNOWN,
     Action.HOLD_UNKNOWN: _UNKNOWN,
-    Action.HOLD_EXPIRED: _Verdict("expired: only force makes it again", outcome="held"),
+    Action.HOLD_EXPIRED: _Verdict("expired: only force remakes it", outcome="held"),
     Action.HOLD_RETRY: _Verdict("failed before"),
     Action.REJECTED: _Verdict(
         "refused before: sent again only with force or changed inputs", outcome="failed"
     ),
     Action.USED_UP: _Verdict("failed too often", outcome="failed"),
-    Action.VOID: _Verdict("the answer was lost; it is free", pays=True),
+    Action.VOID: _Verdict("its answer was lost, and nothing was charged", pays=True),
 }
 _COMING: Final = frozenset({Action.DOWNLOAD, Action.WAIT, Action.POLL})
 """Their result is there by the end of a run."""
@@ -246,10 +246,10 @@ class Planner:
         reason = look.verdict.reason
         where = self.unread_of(stage, plan.product)
         if where is not None and (reason is None or look.verdict.pays):
-            reason = f"{stage.source_label} not looked at yet: {where}"
+            reason = f"{stage.source_label} not checked yet: {where}"
         elif reason is None and plan.unread is not None:
             reason = f"waits for {plan.unread}"
-        plan.unread = plan.unread or (None if where is None else stage.key)
+        plan.unread = plan.unread or (None if where is None else f"the {stage.noun}")
         if reason is not None:
             is_read = plan.unread is None
             plan.found.append(self._planned(stage, plan.product, look, reason, is_read=is_read))
@@ -434,9 +434,9 @@ class Planner:
         if look.action is Action.REUSE:
             return _Next(look.row)
         if look.action in _AWAITED or (look.verdict.pays and upstream.is_awaited):
-            return _Next(None, f"waits for {stage.key}", look.fingerprint, "held")
+            return _Next(None, f"waits for the {stage.noun}", look.fingerprint, "held")
         if look.verdict.pays or look.action in _COMING:
-            return _Next(None, f"{stage.key} is made first", look.fingerprint)
+            return _Next(None, f"makes the {stage.noun} first", look.fingerprint)
         if look.verdict.waits:
-            return _Next(None, f"waits for {stage.key}", outcome="held")
-        return _Next(None, f"{stage.key} cannot be made", outcome=look.verdict.outcome)
+            return _Next(None, f"waits for the {stage.noun}", outcome="held")
+        return _Next(None, f"the {stage.noun} cannot be made", outcome=look.verdict.outcome)

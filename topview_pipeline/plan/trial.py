@@ -109,16 +109,16 @@ def as_proved(
     What a product without success would have paid another pays that shares it.
     """
     found: list[PlannedStage] = []
-    failed: dict[str, str] = {}  # its stage, by product
+    failed: dict[str, str] = {}  # the noun of its stage, by product
     unpaid: dict[_Key, tuple[PlannedStage, str | None]] = {}  # tasks, and who pays for them now
     for one in planned:
         error = proved.failures.get((one.product_id, one.stage))
         if one.product_id in failed or error is not None:
             if one.submits:
                 unpaid[one.product_id, one.stage] = one, None
-            what, fix = f"{failed.get(one.product_id)} cannot be made", ""
+            what, fix = f"the {failed.get(one.product_id)} cannot be made", ""
             if error is not None:
-                failed[one.product_id], what, fix = one.stage, error.what, error.fix
+                failed[one.product_id], what, fix = BY_KEY[one.stage].noun, error.what, error.fix
             found.append(_not_made(one, "failed", what, fix))
             continue
         task, payer = unpaid.get((one.made_with or "", one.stage), (one, one.made_with))
@@ -170,7 +170,7 @@ def within_limits(
     )
     unpriced = {it.product_id: it for it in planned if it.submits and it.reserved is None}
     booked = 0.0
-    held: dict[str, str] = {}  # its stage, by product
+    held: dict[str, str] = {}  # the noun of its stage, by product
     refused: dict[_Key, PlannedStage] = {}
     found = list(planned)
     for at in turns:
@@ -179,7 +179,7 @@ def within_limits(
             continue
         payer = refused.get((one.made_with or "", one.stage))
         if one.product_id in held:
-            found[at] = _not_made(one, "held", f"waits for {held[one.product_id]}", "")
+            found[at] = _not_made(one, "held", f"waits for the {held[one.product_id]}", "")
         elif payer is not None:
             found[at] = _not_made(one, "held", payer.reason, payer.fix)
         elif one.submits and one.reserved != 0.0:
@@ -204,7 +204,7 @@ def within_limits(
             else:
                 found[at] = _not_made(one, "held", over.detail, _fix(over))
         if not found[at].moves:
-            held.setdefault(one.product_id, one.stage)
+            held.setdefault(one.product_id, BY_KEY[one.stage].noun)
             refused[one.product_id, one.stage] = found[at]
     return found
 

@@ -93,7 +93,7 @@ class Scenes(Stage):
     main_file = "scene_1.png"
     preview_files = ("scene_1.png",)
     shows_all_files = True
-    label = "Scenes"
+    label = "Scene"
     kinds = frozenset({"file", "topview", "image"})
     description = (
         "The product in a scene with a person: one or more images.\n\n"
@@ -112,7 +112,7 @@ class Scenes(Stage):
         "makes the scene, and then the video, stale."
     )
     check_description = (
-        "Every image is large enough and shows something, and Topview found a face in one of them."
+        "Every scene is large enough and shows something, and Topview found a face in one of them."
     )
 
     def inputs(self, product: Product, hash_of: HashOf) -> Inputs:

@@ -193,6 +193,11 @@ class Stage(ABC):
     preview_files: ClassVar[tuple[str, ...]]  # the first that is stored becomes the preview
     shows_all_files: ClassVar[bool] = False  # all are, side by side: a person chooses one of them
 
+    @property
+    def noun(self) -> str:
+        """The result's name inside a sentence."""
+        return self.label.lower()
+
     # What goes in
 
     @abstractmethod

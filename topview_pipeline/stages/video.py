@@ -122,7 +122,7 @@ class Video(Stage):
     def effective_inputs(
         self, inputs: Inputs, choice: int | None, result: Json | None, quality: Json | None = None
     ) -> Inputs:
-        """A choice goes over the column `chosen_image`, unless it is of what is taken anyway."""
+        """A choice overrides the column `chosen_image`, unless it is of what is taken anyway."""
         if choice is None:
             return inputs
         column = inputs.values.get("chosen_image")
@@ -232,8 +232,10 @@ class Video(Stage):
             else:
                 if {image.image_id for image in answer.images} & {*self.provider_ids(item)}:
                     return False
-                what = f"it was finished and is now {answer.raw_status!r} without the image"
-                trouble = Unavailable(what, doing="asking for a scene's images")
+                what = (
+                    f"Topview finished it, and now answers {answer.raw_status!r} without this scene"
+                )
+                trouble = Unavailable(what, doing="looking up a scene")
                 denials = denials + 1 if answer.status is TaskStatus.SUCCESS else 0
             if denials == _DENIALS:
                 return True
@@ -326,7 +328,7 @@ def choose_image(
         raise NoFaceError(
             f"no face was found in the scene, and mode {mode} needs one",
             fix="Set the row's mode to avatar2, set TOPVIEW_WHEN_NO_FACE=avatar2, choose another "
-            "image, or change the scene's template or prompt.",
+            "scene, or change the scene's template or prompt.",
         )
     return image, _FACELESS_MODE
 

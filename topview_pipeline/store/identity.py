@@ -62,7 +62,7 @@ def check_pair(
     is_new = found is None or found != remembered
     if is_new and not ledger_is_empty:
         raise OtherStore(
-            "this is not the store that the ledger's results lie in; nothing was submitted, "
+            "this is not the store that has the ledger's results; nothing was submitted, "
             "fetched or given up",
             store,
             "Is it mounted, and is TOPVIEW_STORE right? If the store was moved, or is really "
@@ -79,8 +79,8 @@ def check_pair(
         "nothing was submitted",
         store,
         f"If the ledger is elsewhere, let TOPVIEW_LEDGER_URL name it. If it is lost, {_ADOPT} lets "
-        "an empty one go on: what is stored is taken over for free, but tasks that were in flight "
-        "when it was lost are unknown to it.",
+        "an empty one replace it: what is stored is taken over for free, but tasks that were in "
+        "flight when it was lost are unknown to it.",
     )
 
 

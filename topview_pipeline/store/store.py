@@ -144,9 +144,9 @@ class Store:
         data = self._backend.read(path)
         where = self._backend.address(path)
         if data is None:
-            raise StoreError("it is gone", where, "Run again: it is downloaded again, unpaid.")
+            raise StoreError("it is gone", where, "Run again: that downloads it again, free.")
         if hashlib.sha256(data).hexdigest() != artifact.sha256:
-            fix = "Delete it and run again: it is downloaded again, unpaid."
+            fix = "Delete it and run again: that downloads it again, free."
             raise StoreError("its bytes are not those that were stored", where, fix)
         return data
 
@@ -201,7 +201,7 @@ class Store:
         """A bucket is not unmounted: it is asked only where a request more does not matter."""
         is_asked = self._identity is not None and (self._is_local or ask_remote)
         if is_asked and read_identity(self._backend) != self._identity:
-            fix = "Is it still mounted? Whatever is missing here is fetched when it is back."
+            fix = "Is it still mounted? What is missing here is downloaded when that store is back."
             what = "this is no longer the store that was here before"
             raise StoreError(what, self.location, fix)
 
@@ -213,7 +213,7 @@ class Store:
         return parts.as_posix()
 
     def _damaged(self, path: str, what: str) -> StoreError:
-        fix = "Restore it from a backup, or delete it; what only it proves is then paid again."
+        fix = "Restore it from a backup, or delete it: what only this file proves is paid again."
         return StoreError(what, self._backend.address(path), fix)
 
 

@@ -118,7 +118,7 @@ async def _download(
                 content_type = _checked_type(head, expect, doing)
                 into.write(head)
     if received == 0 or announced not in (None, received):
-        raise Incomplete(f"{received} of {announced or 'some'} bytes came", doing=doing)
+        raise Incomplete(f"{received} of {announced or 'some'} bytes arrived", doing=doing)
     if content_type is None:
         raise WrongType(f"{received} bytes are no {expect}", doing=doing)
     return Downloaded(digest.hexdigest(), content_type)

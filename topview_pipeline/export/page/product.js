@@ -79,7 +79,7 @@ function actionsOf(product) {
   return el(
     "section",
     { class: "actions", "aria-label": "Decide" },
-    product.wait && el("p", {}, el("b", {}, "Waiting for you. "), `${product.wait}. If it goes on, the next run spends about ${credits(follows)}.`),
+    product.wait && el("p", {}, el("b", {}, "Waiting for you. "), `${product.wait}. If you approve it, the next run spends about ${credits(follows)}.`),
     already && el("p", { class: "quiet" }, already),
     el(
       "div",
