@@ -31,7 +31,8 @@ def test_what_left_long_ago_goes_and_what_is_shared_or_on_its_way_stays(
         for name, text in shop.settings.items():
             monkeypatch.setenv(name, text)
         shop.add("gone", "stays", "new")
-        shop.add("twin", image=shop.rows["gone"]["image"])  # it shares cut-out and scene
+        assert shop.catch_up().success
+        shop.add("twin", image=shop.rows["gone"]["image"])  # it shares the cut-out and the scene
         assert shop.catch_up().success
         shop.remove("gone")
         shop.run_job("sync_products")
