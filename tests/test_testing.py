@@ -24,6 +24,7 @@ def test_the_example_of_the_page_passes(tmp_path: Path) -> None:
     assert "2 passed" in ran.stdout
 
 
+@pytest.mark.slow
 def test_a_missing_extra_is_one_sentence() -> None:
     code = "import sys; sys.modules['uvicorn'] = None; import topview_pipeline.testing"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

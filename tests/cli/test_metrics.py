@@ -62,6 +62,7 @@ def test_the_numbers_of_the_ledger_in_open_metrics(home: Path) -> None:
     assert set(re.findall(r"topview_\w+", shown)) <= found.keys()
 
 
+@pytest.mark.slow
 def test_a_file_is_whole_and_a_port_is_scraped(home: Path) -> None:
     assert CliRunner().invoke(main, ["metrics", "--file", "topview.prom"]).exit_code == 0
     assert "topview_slots 4.0" in Path("topview.prom").read_text()

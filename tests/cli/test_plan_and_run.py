@@ -293,6 +293,7 @@ def check_credits(document: dict[str, Any], events: list[Any]) -> None:
             assert cost == row["credits"] if is_exact else cost <= row["credits"], row
 
 
+@pytest.mark.slow
 def test_both_warn_of_an_id_that_no_list_has(project: Project, invoke: Invoke) -> None:
     """The lists may be incomplete: a refusal without a way around would stop the main job."""
     one_of_each(project, caption_id="nothing")
@@ -303,6 +304,7 @@ def test_both_warn_of_an_id_that_no_list_has(project: Project, invoke: Invoke) -
     assert said == [note]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("has", "enough"), [(100.0, True), (5.0, False)])
 def test_both_say_whether_the_accounts_credits_are_enough(
     project_of: ProjectOf, has: float, enough: bool

@@ -172,6 +172,7 @@ def test_every_point_of_the_contract_gets_a_verdict() -> None:
     assert {one.verdict for one in names.values()} == {"not seen"}
 
 
+@pytest.mark.slow
 def test_without_a_limit_nothing_is_paid(tmp_path: Path) -> None:
     with probed(tmp_path, speed=500.0) as project:
         ran = project.probe()

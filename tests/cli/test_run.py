@@ -22,6 +22,7 @@ pytestmark = pytest.mark.timeout(240)
 FREE = ("run", "--stage", "bgRemovedImage")
 
 
+@pytest.mark.slow
 def test_a_second_run_pays_nothing_and_says_so(project: Project) -> None:
     project.products(2)
     first = project.run("run")
@@ -101,6 +102,7 @@ def test_what_cannot_start_is_one_sentence_and_exit_2(
     assert said in project.refused("run", *arguments, **given)
 
 
+@pytest.mark.slow
 def test_a_misspelt_setting_is_warned_of_with_the_nearest_name(project: Project) -> None:
     """A misspelt limit spent money."""
     process = project.command("run", TOPVIEW_CREDITLIMIT="1", TOPVIEW_UID="")

@@ -288,6 +288,7 @@ class HangingServer(FileServer):
         self.over.wait(30)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_command_that_reads_a_catalogue_that_hangs(project: Project) -> None:
     server = HangingServer()
     with serving(server):

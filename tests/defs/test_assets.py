@@ -183,6 +183,7 @@ def test_a_fourth_stage_is_one_more_source_and_one_more_asset() -> None:
 # Products that left the catalogue.
 
 
+@pytest.mark.slow
 def test_of_products_that_left_a_range_reports_what_is_stored(shop: Shop) -> None:
     shop.add(*FIVE)
     shop.catch_up(products=["mug"], stages=CUT_OUT)

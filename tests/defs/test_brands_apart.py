@@ -90,6 +90,7 @@ def brands(shop: Shop) -> Brands:
     return brands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ledger_in", ["sqlite", "postgresql"])
 def test_what_another_began_after_a_loss_lets_no_pipeline_pay_again(
     brands: Brands, ledger_in: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -135,6 +136,7 @@ def begin_ticking(instance: dg.DagsterInstance, location: str, sensor: str, at: 
     instance.add_instigator_state(state)
 
 
+@pytest.mark.slow
 def test_two_code_locations_with_one_name_submit_nothing(brands: Brands, tmp_path: Path) -> None:
     """A project was copied: both have a ledger of their own, and one set of partitions.
 

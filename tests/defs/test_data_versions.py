@@ -44,6 +44,7 @@ def test_a_change_makes_exactly_the_asset_stale_that_it_shapes(shop: Shop, colum
     assert shop.stale("mug") == shop.stale("shoe") == {}
 
 
+@pytest.mark.slow
 def test_assets_of_a_one_partition_run_are_fresh_too(shop: Shop) -> None:
     shop.add("mug")
     shop.materialize("mug")
@@ -151,6 +152,7 @@ def choose(shop: Shop, product_id: str, image: int) -> None:
         ledger.reviews.choose(product_id, scene.fingerprint, image, who="ann", why="")
 
 
+@pytest.mark.slow
 def test_a_choice_makes_exactly_the_video_stale_until_it_is_made_again(shop: Shop) -> None:
     manual_mode = "[[0.2, 0.2], [0.6, 0.2], [0.6, 0.8], [0.2, 0.8]]"
     shop.add("mug", "shoe", location=manual_mode)  # it gives two images

@@ -29,6 +29,7 @@ def marks(result: dg.ExecuteInProcessResult) -> list[Mark]:
     return found
 
 
+@pytest.mark.slow
 def test_a_clean_run_leaves_no_mark_and_observes_only_what_is_news(shop: Shop) -> None:
     shop.add("mug", "bag")
     first = shop.catch_up()
@@ -131,6 +132,7 @@ def test_a_failed_product_says_why_at_each_stage_that_is_shown_as_failed(shop: S
     assert "change in the catalogue what Topview refused" in found[0][3]["topview/what_to_do"]
 
 
+@pytest.mark.slow
 def test_what_one_run_left_is_adopted_by_the_next(shop: Shop) -> None:
     """An observation without a data version must not look like a change of the asset."""
     shop.add("mug")
@@ -154,6 +156,7 @@ def test_what_one_run_left_is_adopted_by_the_next(shop: Shop) -> None:
     assert shop.stale("mug") == {}
 
 
+@pytest.mark.slow
 def test_an_account_that_is_refused_fails_no_product_and_is_said_once(shop: Shop) -> None:
     shop.add(*(f"p{number}" for number in range(6)))
     shop.control.set_credits(0.0)

@@ -60,6 +60,7 @@ def test_one_cause_is_said_once_with_what_did_not_follow() -> None:
     assert str(what).endswith("Not made because of it: replacedImages, finishedVideo")
 
 
+@pytest.mark.slow
 def test_a_table_of_tens_of_thousands_is_cut_and_says_so() -> None:
     """It is one event in Dagster's database."""
     found = failure([_trouble(f"p{number}") for number in range(60_000)], outline=Outline(), made=0)

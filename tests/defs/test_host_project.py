@@ -155,6 +155,7 @@ def stock(shop: Shop, *products: str) -> None:
         shop.instance.add_dynamic_partitions(f"{brand}_products", list(products))
 
 
+@pytest.mark.slow
 def test_a_host_s_assets_follow_the_video_in_the_same_and_in_another_code_location(
     shop: Shop, load: Any
 ) -> None:
@@ -236,6 +237,7 @@ def all_of(brand: str, *products: str) -> dict[tuple[str, str], set[str]]:
     return {(brand, asset): set(products) for asset in ASSETS}
 
 
+@pytest.mark.slow
 def test_eager_and_on_cron_as_they_are_request_nothing(shop: Shop, load: Any) -> None:
     """Rows of the catalogue are never materialized: to Dagster a dependency is missing."""
     stock(shop, "mug")
@@ -255,6 +257,7 @@ def test_eager_and_on_cron_as_they_are_request_nothing(shop: Shop, load: Any) ->
     assert [automation.tick(defs), automation.tick(defs, hours=1)] == [{}, {}]
 
 
+@pytest.mark.slow
 def test_automation_that_ignores_the_catalogue_makes_what_it_requests_within_the_day_s_limit(
     shop: Shop, load: Any
 ) -> None:

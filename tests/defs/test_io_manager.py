@@ -93,6 +93,7 @@ def test_in_a_range_it_is_skipped_and_its_own_run_makes_it(shop: Shop) -> None:
     assert shop.materialized(PAGE) == {"shoe"}
 
 
+@pytest.mark.slow
 def test_several_products_are_a_mapping_without_those_that_may_miss(shop: Shop) -> None:
     shop.add("mug", "shoe", "bag")
     shop.catch_up(products=["mug", "shoe"])

@@ -74,6 +74,7 @@ def job_of_the_environment() -> dg.JobDefinition:
     return pipeline(TopviewResource(PipelineConfig.from_environment)).resolve_job_def(CATCH_UP)
 
 
+@pytest.mark.slow
 def test_force_pays_once_though_the_run_is_executed_again(shop: Shop, monkeypatch: Patch) -> None:
     """Dagster's run retries go on from the plan in the store, on whatever machine."""
     shop.add("mug")
@@ -211,6 +212,7 @@ def test_a_limit_that_would_limit_nothing_is_refused_in_one_sentence(
     assert shop.accepted() == {}
 
 
+@pytest.mark.slow
 def test_a_change_that_makes_a_fifth_again_is_refused_until_it_is_accepted(shop: Shop) -> None:
     """As when a default of the settings is another one: all rows would be paid again."""
     shop.add(*FIVE)
@@ -286,6 +288,7 @@ def test_a_catalogue_that_lost_a_fifth_is_refused_until_it_is_accepted(shop: Sho
 # resume_tasks.
 
 
+@pytest.mark.slow
 def test_submitted_tasks_come_home_and_nothing_new_is_begun(shop: Shop) -> None:
     shop.add("mug", "shoe")
     left = shop.leave_pending()

@@ -52,6 +52,7 @@ def ticked(shop: Shop, day: int) -> dg.ExecuteInProcessResult:
     return shop.run_job(CATCH_UP, run_config=dict(request.run_config), tags=dict(request.tags))
 
 
+@pytest.mark.slow
 def test_ticks_of_a_day_share_its_limit_and_go_on_with_what_is_left(shop: Shop) -> None:
     """Every 15 minutes a limit of its own would be 96 a day."""
     shop.add(*FIVE)
@@ -64,6 +65,7 @@ def test_ticks_of_a_day_share_its_limit_and_go_on_with_what_is_left(shop: Shop) 
     assert 3.0 < sum(row.cost_credits or 0.0 for row in shop.rows_in()) <= 6.0
 
 
+@pytest.mark.slow
 def test_what_fails_too_often_is_tried_once_a_day_and_does_not_keep_others_from_being_made(
     shop: Shop,
 ) -> None:

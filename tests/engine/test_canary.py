@@ -84,6 +84,7 @@ def test_a_photo_that_answers_late_does_not_go_past_those_that_go_first(world: W
     assert len(_went(world)) == 1
 
 
+@pytest.mark.slow
 def test_other_templates_prompts_and_modes_have_their_own(world: World) -> None:
     modes = {"mode": "avatar4"}, {"mode": "avatar4Fast"}
     others = {"image_edit_prompt": "On grass."}, {"template_image": "other"}, *modes

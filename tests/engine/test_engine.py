@@ -216,6 +216,7 @@ def test_a_list_that_hangs_delays_the_scenes_and_stops_none(hanging: World) -> N
 # Many products begin while the first ones are at Topview.
 
 
+@pytest.mark.slow
 def test_an_answer_waits_for_few_beginnings_while_enough_products_are_in_line(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ def test_a_task_that_failed_for_a_policy_is_not_tried_again(world: World) -> Non
 # What is learnt of durations.
 
 
+@pytest.mark.slow
 def test_an_outage_is_not_learnt_as_how_long_tasks_take(make_world: MakeWorld) -> None:
     down, slots = 400.0, 6
     world = make_world(concurrency=slots)

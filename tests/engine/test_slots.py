@@ -106,6 +106,7 @@ def test_a_row_that_a_dead_run_reserved_frees_its_slot_in_time(make_world: MakeW
     world.assert_nothing_paid_twice()
 
 
+@pytest.mark.slow
 def test_a_small_run_does_not_wait_for_the_end_of_a_large_one(make_world: MakeWorld) -> None:
     """A backfill has filled the slots for hours; one product is wanted now."""
     world = make_world(concurrency=2)

@@ -260,6 +260,7 @@ def test_a_fourth_stage_is_reported_and_does_not_outdate_the_video(tmp_path: Pat
     shop.close()
 
 
+@pytest.mark.slow
 def test_a_whole_catalogue_takes_a_handful_of_queries(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def test_the_days_limit_counts_also_for_a_run_with_room_of_its_own(ledger: Ledge
     assert ledger.tasks.slots_taken() == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(

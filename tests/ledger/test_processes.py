@@ -83,6 +83,7 @@ def _make_all(url: str, me: int) -> int:
     return most
 
 
+@pytest.mark.slow
 def test_slots_are_never_exceeded_and_every_move_is_kept(crew: Crew, ledger_url: str) -> None:
     assert max(crew.do(_make_all, ledger_url)) <= SLOTS
     ledger = open_at(ledger_url)

@@ -211,6 +211,7 @@ def test_impossible_settings_are_named(settings: dict[str, Any], says: str) -> N
         SandboxConfig(**settings)
 
 
+@pytest.mark.slow
 def test_a_plain_script_has_a_sandbox_in_a_process_and_runs_once(tmp_path: Path) -> None:
     """multiprocessing would run it again in the child, and fail for want of a main guard."""
     script = tmp_path / "script.py"
