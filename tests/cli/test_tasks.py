@@ -66,6 +66,9 @@ def test_a_lost_answer_is_found_shown_and_adopted_and_nothing_is_paid_twice(
     folder = project.home / "candidates" / str(row.id)
     pictures = sorted(file.name for file in folder.rglob("*.png"))
     assert pictures == ["cutout.png", "scene_1.png"]
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    for file in folder.rglob("*.png"):
+        assert f'src="{file.parent.name}/{file.name}"' in page
 
     asked = tasks("adopt", str(row.id), charged)
     assert asked.exit_code == 2

@@ -118,13 +118,13 @@ def list_rows(
 
 @tasks.command()
 @click.argument("row", type=int)
-@click.option("--no-open", is_flag=True, help="Save the pictures, and do not open their folder.")
+@click.option("--no-open", is_flag=True, help="Save the pictures, and do not open the page.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the ledger has, as JSON.")
 def show(row: int, no_open: bool, as_json: bool) -> None:
     """Show a ROW: what was sent and when, and what happened to it since.
 
     An unknown one may be one of the tasks in Topview's credit log: their pictures or videos are
-    saved in TOPVIEW_HOME, beside what was sent, to compare.
+    saved in TOPVIEW_HOME, with a page that shows them beside what was sent.
     """
     topview = pipeline()
     with topview.ledger() as ledger:
@@ -151,14 +151,15 @@ def _show_candidates(
     candidates = _look_for(topview, ledger, task)
     if candidates:
         folder, store = topview.config.home / "candidates" / str(task.id), topview.store
-        ids = [one.topview_task_id for one in candidates]
-        for trouble in call_topview(
-            topview, lambda client: save_candidates(client, ledger, store, task, ids, folder)
-        ):
+        titles = {one.topview_task_id: _candidate_line(one) for one in candidates}
+        page, troubles = call_topview(
+            topview, lambda client: save_candidates(client, ledger, store, task, titles, folder)
+        )
+        for trouble in troubles:
             say(trouble)
-        say(f"Pictures to compare: {folder}")
+        say(f"A page to compare them: {page}")
         if may_open and sys.stdout.isatty():
-            click.launch(str(folder))
+            click.launch(str(page))
     say(
         f"To decide: topview-pipeline tasks adopt {task.id} TOPVIEW_TASK_ID, or "
         f"topview-pipeline tasks void {task.id} --why TEXT"
