@@ -51,7 +51,7 @@ def test_a_served_gallery_leaves_the_page_that_is_opened_as_a_file(project: Proj
         assert shown.headers["Content-Type"] == "image/webp"
         mine = {"X-Gallery-Token": token}
         answer = httpx.post(f"{url}decide", content="approve\tproduct-0", headers=mine)
-        assert (answer.status_code, "nothing of 'product-0'" in answer.text) == (409, True)
+        assert (answer.status_code, "'product-0' has no result" in answer.text) == (409, True)
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
