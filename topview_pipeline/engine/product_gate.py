@@ -27,13 +27,15 @@ class Turns:
     def __init__(self, context: Context) -> None:
         ledger = context.ledger
         rules = ReviewRules.of(context.config, context.run.gate, context.run.canary)
-        decided = cache(ledger.reviews.all)
-        self.canaries = Canaries(
-            rules, ledger.history.tried, lambda *key: decided().get(key, NO_REVIEW)
-        )
+        self._decided = cache(ledger.reviews.all)
+        self.canaries = Canaries(rules, ledger.history.tried, self.review_of)
         self.judge = None if context.judge is None else SceneJudge(context, context.judge)
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """By recipe: set when one ends that others wait for."""
+
+    def review_of(self, product_id: str, fingerprint: str) -> Review:
+        """A person's word on a result, as it was when the run first asked for any."""
+        return self._decided().get((product_id, fingerprint), NO_REVIEW)
 
 
 class ProductGate:

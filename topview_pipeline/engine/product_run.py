@@ -37,7 +37,7 @@ from topview_pipeline.engine.events import (
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.product_gate import ProductGate
 from topview_pipeline.engine.store_lookup import has_files, heal
-from topview_pipeline.ledger import NO_REVIEW, IllegalMove, Review, Task, TaskState
+from topview_pipeline.ledger import NO_REVIEW, IllegalMove, Task, TaskState
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.stages import PreconditionError, Stage, Upstream, WorkItem
 from topview_pipeline.store import Artifact
@@ -117,7 +117,10 @@ class ProductRun:
 
     async def _make(self, stage: Stage) -> None:
         """Get one stage's result into the store, step by step as `decide` says."""
-        self._review = await self._known_review(stage)
+        made = self._before(stage)
+        self._review = NO_REVIEW
+        if made is not None:  # what a person said since then comes with the rows of the work
+            self._review = self._parts.turns.review_of(self._product_id, made.fingerprint)
         item, queued_at = await self._item(stage), self._context.clock()
         while True:
             before = self._results.get(stage.upstream or "")
@@ -200,14 +203,6 @@ class ProductRun:
             context.emit(Observed(self._product_id, {stage.source: item.inputs.version}))
         self._works[stage.key] = item.work
         return item
-
-    async def _known_review(self, stage: Stage) -> Review:
-        """A person's word on what the stage is made from, where its choice shapes the item."""
-        made = self._before(stage) if stage.reads_upstream_result else None
-        if made is None:
-            return NO_REVIEW
-        reviews = self._context.ledger.reviews
-        return await self._context.look(reviews.of, self._product_id, made.fingerprint)
 
     def _before(self, stage: Stage) -> Task | None:
         """This run's result of the stage before, or what the product last made of it."""
