@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.cli.conftest import ProjectOf, wait_for
 from topview_pipeline.cli import main
 from topview_pipeline.cli.contract import Seen, file_facts, shape
 from topview_pipeline.cli.findings import findings
+from topview_pipeline.ledger import TaskState
 from topview_pipeline.sandbox.api.control import Control
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.contract import Contract
@@ -288,7 +289,15 @@ def test_a_probe_that_ends_in_the_middle_is_gone_on_with(
 ) -> None:
     project = project_of(medians={"image_replace": 200.0})
     process = project.command("probe", "--spend", "3")
-    wait_for(lambda: bool(project.sandbox.counters()["accepted"].get("image_replace")), process)
+
+    def is_known() -> bool:
+        """The answer to the submit is written down."""
+        if not project.sandbox.counters()["accepted"].get("image_replace"):
+            return False
+        with closing(project.ledger()) as ledger:
+            return ledger.history.page(states=[TaskState.PENDING], limit=1)[1] > 0
+
+    wait_for(is_known, process)
     process.send_signal(sent)
     process.communicate(timeout=60)
     assert process.returncode == code

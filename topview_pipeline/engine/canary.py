@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from topview_pipeline.catalogue import Product
@@ -81,7 +82,7 @@ class _Group:
 
     passed: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
-    line: dict[str, None] = field(default_factory=dict)
+    line: dict[str, float] = field(default_factory=dict)
     placed: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
     full: Hold | None = None
@@ -114,9 +115,9 @@ class Canaries:
         """There are canaries, and the product's gate is not off."""
         return self.rules.canary > 0 and self.rules.gate_of(product) != "off"
 
-    def join(self, product: Product, stage: Stage, recipe: str) -> None:
-        """Stand in line: places are given in the order in which products begin."""
-        self._group(product, stage, recipe).line.setdefault(product.product_id)
+    def join(self, product: Product, stage: Stage, recipe: str, number: float = inf) -> None:
+        """Stand in line: places are given by number, that of the product in its run; late: last."""
+        self._group(product, stage, recipe).line.setdefault(product.product_id, number)
 
     def leave(self, product: Product, recipe: str) -> bool:
         """Leave the line, at the end of the stage; tells whether others waited for that."""
@@ -144,7 +145,7 @@ class Canaries:
         group.placed = _with_place(rows)
         if not group.has(name):
             first = sorted(group.placed - group.passed - group.rejected)
-            for one in group.line:
+            for one in sorted(group.line, key=lambda each: group.line[each]):
                 if one == name or len(first) >= places:
                     break
                 if not group.has(one):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from itertools import count
 
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.canary import Before, Canaries, recipe_of, shared_stages
@@ -30,6 +31,8 @@ class Turns:
         self._decided = cache(ledger.reviews.all)
         self.canaries = Canaries(rules, ledger.history.tried, self.review_of)
         self.judge = None if context.judge is None else SceneJudge(context, context.judge)
+        self.numbers = count()
+        """Of the products, as the run takes them up: files are read in no certain order."""
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """By recipe: set when one ends that others wait for."""
 
@@ -48,6 +51,7 @@ class ProductGate:
         self._turns = turns
         self._product = product
         self._inputs = inputs
+        self._number = next(turns.numbers)
         self._recipes: dict[str, str | None] = {}
         self.waits: Hold | None = None
         """For those that go first, in this run."""
@@ -59,7 +63,7 @@ class ProductGate:
         if self._turns.canaries.holds(self._product):
             for stage in chain:
                 if recipe := await self.recipe(stage):
-                    self._turns.canaries.join(self._product, stage, recipe)
+                    self._turns.canaries.join(self._product, stage, recipe, self._number)
 
     async def recipe(self, stage: Stage) -> str | None:
         """Name of what a task of the stage shares with other products'; None: nothing known."""
