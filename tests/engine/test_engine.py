@@ -8,12 +8,20 @@ import pytest
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.gateway import Late, status
-from tests.engine.world import ALL_FAULTS, HOUR, World, everything, fates, product
+from tests.engine.world import (
+    ALL_FAULTS,
+    ALL_STAGES,
+    HOUR,
+    World,
+    everything,
+    fates,
+    product,
+)
 from topview_pipeline.engine import Held, HoldReason, Made
 from topview_pipeline.engine.engine import _ANSWER_SECONDS
 from topview_pipeline.engine.product_run import ProductRun
 from topview_pipeline.engine.submit import Submitter
-from topview_pipeline.ledger import TaskState
+from topview_pipeline.ledger import Review, TaskState
 
 CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
 RUINS = ("empty_cutout", "no_product", "no_face")
@@ -135,6 +143,26 @@ def test_a_stop_at_any_moment_leaves_no_row_reserved(
         world.run(products, **late, **CUT_OUT)
         assert world.rows(TaskState.RESERVED, TaskState.UNKNOWN) == []
     world.assert_nothing_paid_twice()
+
+
+def test_no_call_of_a_far_ledger_holds_up_the_event_loop(make_world: MakeWorld) -> None:
+    """Each of them would stop all polls and submits for as long as its server takes."""
+    world = make_world(concurrency=2)
+    far: dict[str, Any] = {"ledger_seconds": 0.05, "day_limit": 1000.0, "gate": "approve"}
+    world.set_faults(drop_submit=0.3, fail=0.3)
+    products = [product(f"p{number}") for number in range(4)]
+    world.run(products, canary=1, stop_after=30.0, **far)
+    world.set_faults()
+    world.later(HOUR)
+    world.resume(products, **far)
+    for row in world.rows(TaskState.STORED):
+        decision = Review(decision="again" if row.product_id == "p0" else "approved")
+        key = row.product_id, row.fingerprint
+        world.ledger.reviews.decide({key: decision}, who="Ada", why="a look at it")
+    world.run(products, canary=1, **far)
+    world.run(products[:1], force=True, **far)
+    world.assert_nothing_paid_twice()
+    assert {row.stage for row in world.rows(TaskState.STORED)} == {*ALL_STAGES}
 
 
 def test_a_reader_that_goes_away_leaves_everything_for_the_next_run(

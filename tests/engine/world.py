@@ -140,6 +140,59 @@ class Death:
             del database.write
 
 
+class FarLedger:
+    """A ledger's server that takes its time: whoever asks it in the event loop stops all others.
+
+    Args:
+        seconds: until it has answered; it acts half-way. 0: SQLite, which is asked in place.
+    """
+
+    def __init__(self, database: Database, seconds: float) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._elsewhere = 0
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Within this block a call that would hold up the loop fails."""
+        if not self._seconds:
+            yield
+            return
+        database: Any = self._database
+        for name in ("read", "write"):
+            setattr(database, name, partial(self._opened, getattr(database, name)))
+        try:
+            yield
+        finally:
+            del database.read, database.write
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """What the block asks does not run in the loop."""
+        self._elsewhere += 1
+        try:
+            yield
+        finally:
+            self._elsewhere -= 1
+
+    def _opened(self, transaction: Any, *args: Any, **named: Any) -> Any:
+        assert self._elsewhere, "this call of the ledger holds up the event loop"
+        return transaction(*args, **named)
+
+    async def beside(self, call: Callable[[], Any]) -> Any:
+        """As `Context.beside`."""
+        await asyncio.sleep(self._seconds / 2)
+        try:
+            return await self.apart(call)
+        finally:
+            await asyncio.sleep(self._seconds / 2)
+
+    async def apart(self, call: Callable[[], Any]) -> Any:
+        """As `Context.apart`."""
+        with self.elsewhere():
+            return call()
+
+
 class World:
     """Runs engines one after the other, or together, against one sandbox.
 
@@ -296,7 +349,7 @@ class World:
             run_gate, run_canary: the run's own.
             judge: of scenes.
             occasion: see `RunInfo`.
-            ledger_seconds: that the ledger's server takes to answer; it acts half-way.
+            ledger_seconds: see `FarLedger`.
             changes: of the configuration.
         """
         self.runs += 1
@@ -306,6 +359,7 @@ class World:
         ledger.workers.start(worker, run_id=run_id)
         keys = tuple(stages) or tuple(stage.key for stage in self.stages)
         events: list[Outcome] = []
+        far = FarLedger(ledger._database, ledger_seconds)
         async with self.client() as client:
             context = Context(
                 client=client,
@@ -328,35 +382,38 @@ class World:
                 ticks=self.clock.loop.time,
                 judge=judge,
                 offload=inline,
-                apart=inline,
+                apart=far.apart,
                 submit_seconds=client.timeouts.submit.whole,
-                beside=partial(_answered_late, ledger_seconds) if ledger_seconds else None,
+                beside=far.beside if ledger_seconds else None,
             )
             engine = Engine(context)
             if stop_after is not None:
                 asyncio.get_running_loop().call_later(stop_after, engine.stop)
             wanted = [*works, *(ProductWork(one, keys, force=force) for one in products)]
-            async with aclosing(engine.run(_each(wanted), orphans=orphans)) as stream:
-                async for event in stream:
-                    if isinstance(event, Observed):
-                        for source, version in event.versions.items():
-                            of = ledger.pipeline, source, event.product_id
-                            seen = self.observed.setdefault(of, [])
-                            seen.append(version)
-                        continue
-                    if isinstance(event, Warned):
-                        self.warnings.append(event.what)
-                        continue
-                    events.append(event)
-                    if isinstance(event, Made):
-                        self._check_observed(event, ledger.pipeline)
-                        if report:
-                            ledger.tasks.reported(
-                                event.task.id,
-                                event.product_id,
-                                who=run_id,
-                                quality=_lasting(event.task.quality),
-                            )
+            running = engine.run(_each(wanted), orphans=orphans)
+            async with aclosing(running) as stream:
+                with far.guarded():
+                    async for event in stream:
+                        if isinstance(event, Observed):
+                            for source, version in event.versions.items():
+                                of = ledger.pipeline, source, event.product_id
+                                seen = self.observed.setdefault(of, [])
+                                seen.append(version)
+                            continue
+                        if isinstance(event, Warned):
+                            self.warnings.append(event.what)
+                            continue
+                        events.append(event)
+                        if isinstance(event, Made):
+                            self._check_observed(event, ledger.pipeline)
+                            if report:
+                                with far.elsewhere():
+                                    ledger.tasks.reported(
+                                        event.task.id,
+                                        event.product_id,
+                                        who=run_id,
+                                        quality=_lasting(event.task.quality),
+                                    )
         ledger.workers.end(worker)
         return events
 
@@ -420,14 +477,6 @@ def client_of(server: Any, *, uid: str, api_key: str) -> TopviewClient:
     return TopviewClient(
         base_url=BASE_URL, uid=uid, api_key=api_key, transport=transport, media_transport=transport
     )
-
-
-async def _answered_late(seconds: float, call: Callable[[], Any]) -> Any:
-    await asyncio.sleep(seconds / 2)
-    try:
-        return call()
-    finally:
-        await asyncio.sleep(seconds / 2)
 
 
 def _lasting(quality: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -87,7 +87,7 @@ class Attempt:
         if not stage.free:
             # A paid task is not made for a later stage that could not be paid.
             for one in later:
-                self._check_priced(one)
+                await self._check_priced(one)
         with self.context.activity.asking():
             await self.inputs.prove(stage, self.item.mode, later)
         files = stage.files(self.item)
@@ -104,12 +104,13 @@ class Attempt:
             raise StoppedError
         self.parts.gate.check()
 
-    def _check_priced(self, stage: Stage) -> None:
+    async def _check_priced(self, stage: Stage) -> None:
         """Raises ProductHeldError under a limit while nothing says what the stage costs."""
         context, limit = self.context, self._run_limit
         if limit is None and context.config.credit_limit is None:
             return
-        found = context.estimate(stage, stage.likely_mode(self.work.product), None)
+        mode = stage.likely_mode(self.work.product)
+        found = await context.look(context.estimate, stage, mode, None)
         if found.credits is None:
             raise _over(without_price(found.source, limit, context.clock()))
 

@@ -74,6 +74,7 @@ class _Group:
     Attributes:
         passed: those whose result had passed before the run: as many as go first, at most.
         rejected: those with a result that a person had rejected, or a video that failed its check.
+        is_sorted: what was there before the run is in these two.
         line: the run's, in its order, until they end the stage.
         placed: those with a row of the recipe that holds a place, when it was last read.
         awaited: those that others in line wait for.
@@ -82,6 +83,7 @@ class _Group:
 
     passed: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
+    is_sorted: bool = False
     line: dict[str, float] = field(default_factory=dict)
     placed: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
@@ -102,7 +104,7 @@ class Canaries:
 
     Attributes:
         rules: with the number of the first.
-        tried: gives the tasks of a recipe that are not void, the oldest first.
+        tried: gives the tasks of a recipe that are not void, the oldest first; see `asks`.
         review_of: gives the decision about a product's result, by its fingerprint.
     """
 
@@ -115,13 +117,20 @@ class Canaries:
         """There are canaries, and the product's gate is not off."""
         return self.rules.canary > 0 and self.rules.gate_of(product) != "off"
 
-    def join(self, product: Product, stage: Stage, recipe: str, number: float = inf) -> None:
+    def asks(self, product: Product, recipe: str) -> bool:
+        """Tells whether `turn` will ask for the tasks of the recipe as they are now."""
+        group = self._group(product, recipe)
+        is_open = group.full is None and len(group.passed) < self.rules.canary
+        known = group.is_sorted and (not is_open or group.has(product.product_id))
+        return self.holds(product) and not known
+
+    def join(self, product: Product, recipe: str, number: float = inf) -> None:
         """Stand in line: places are given by number, that of the product in its run; late: last."""
-        self._group(product, stage, recipe).line.setdefault(product.product_id, number)
+        self._group(product, recipe).line.setdefault(product.product_id, number)
 
     def leave(self, product: Product, recipe: str) -> bool:
         """Leave the line, at the end of the stage; tells whether others waited for that."""
-        group = self._groups.get((recipe, self.rules.gate_of(product)), _Group())
+        group = self._group(product, recipe)
         group.line.pop(product.product_id, None)
         return product.product_id in group.awaited
 
@@ -132,12 +141,12 @@ class Canaries:
         needed = None if before is None else self.rules.needed(product, *before)
         if needed is not None or recipe is None or not self.holds(product):
             return Turn(needed)
-        self.join(product, stage, recipe)
-        group, name = self._group(product, stage, recipe), product.product_id
+        self.join(product, recipe)
+        group, name = self._group(product, recipe), product.product_id
+        if not group.is_sorted:
+            self._sort_all(product, stage, recipe, group)
         places = self.rules.canary - len(group.passed)
-        if places <= 0:
-            return Turn()
-        if group.has(name):
+        if places <= 0 or group.has(name):
             return Turn()
         if group.full is not None:
             return Turn(group.full)
@@ -172,14 +181,14 @@ class Canaries:
             HoldReason.CANARY,
         )
 
-    def _group(self, product: Product, stage: Stage, recipe: str) -> _Group:
-        key = recipe, self.rules.gate_of(product)
-        if key not in self._groups:
-            group = self._groups[key] = _Group()
-            for row in _newest(self.tried(recipe)):
-                if len(group.passed) < self.rules.canary:
-                    self._sort(row, replace(product, product_id=row.product_id), stage, group)
-        return self._groups[key]
+    def _group(self, product: Product, recipe: str) -> _Group:
+        return self._groups.setdefault((recipe, self.rules.gate_of(product)), _Group())
+
+    def _sort_all(self, product: Product, stage: Stage, recipe: str, group: _Group) -> None:
+        group.is_sorted = True
+        for row in _newest(self.tried(recipe)):
+            if len(group.passed) < self.rules.canary:
+                self._sort(row, replace(product, product_id=row.product_id), stage, group)
 
     def _sort(self, row: Tried, product: Product, stage: Stage, group: _Group) -> None:
         review = self.review_of(row.product_id, row.fingerprint)

@@ -163,9 +163,9 @@ class Estimator:
         return estimate(*of, free=stage.free, seen=seen, prices=self._prices, usual=usual)
 
     def learn(self, task: Task, booked: float | None) -> None:
-        """A finished task says what it cost."""
-        if booked is not None:
-            known = self._seen(task.stage, task.mode)
+        """A finished task says what it cost; what was not asked for yet, the ledger will say."""
+        known = self._costs.get((task.stage, task.mode))
+        if booked is not None and known is not None:
             self._costs[task.stage, task.mode] = known.and_of(booked, task.seconds)
 
     def _seen(self, stage: str, mode: str | None) -> CostSeen:

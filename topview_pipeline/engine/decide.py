@@ -101,7 +101,7 @@ def generation_of(
     pipeline: str,
     force: bool,
     root_run_id: str,
-    last_made: Callable[[], int | None],
+    last_made: int | None = None,
     asked_again: Callable[[int], bool] = lambda _: False,
 ) -> int:
     """Return the generation of a work item that a run wants.
@@ -115,18 +115,17 @@ def generation_of(
     Args:
         rows: all rows of the work, whatever their generation.
         root_run_id: of the run that asks.
-        last_made: gives the number of the row that the product's stage stands on.
+        last_made: the number of the row that the product's stage uses.
         asked_again: a person asked for another result than this generation's.
     """
     counted = [row for row in rows if row.state is not TaskState.VOID]
     if not force:
         live = [row for row in counted if row.state in LIVE]
         if len(live) > 1:
-            made = last_made()
             live = [
                 row
                 for row in live
-                if (row.pipeline, row.product_id) == (pipeline, product_id) or row.id == made
+                if (row.pipeline, row.product_id) == (pipeline, product_id) or row.id == last_made
             ] or live
         generation = max((row.generation for row in live or counted), default=0)
         while asked_again(generation):

@@ -87,8 +87,8 @@ class Engine:
         context = self._context
         parts: list[asyncio.Task[None]] = []
         try:
-            self._orphans.settle_lost()
-            self._parts.looks.begin()
+            await context.in_ledger(self._orphans.settle_lost)
+            await self._parts.looks.begin()
             parts = [
                 asyncio.create_task(self._guarded(part))
                 for part in (
@@ -169,8 +169,9 @@ class Engine:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             # An answer that is being written down is worth more than a heartbeat that is missed.
             with contextlib.suppress(LedgerUnavailable):
+                # Not behind the calls that wait for each other: this one says that we live.
                 beat = self._context.ledger.workers.beat
-                await self._context.in_ledger(beat, self._context.worker)
+                await self._context.apart(partial(beat, self._context.worker))
 
     async def _watch(self) -> None:
         """End the stream when everything ended, or when nothing moved for the wait time."""

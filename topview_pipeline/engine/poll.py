@@ -111,8 +111,9 @@ class Poller:
                 if ran is not None and task.state is TaskState.PENDING:
                     # It ended between the last two queries: learn the middle, not our own lag.
                     plan.learn((ran + context.clock() - began) / 2)
+                row = await self._succeeded(task, result)
                 context.estimate.learn(task, result.cost_credit)
-                return await self._succeeded(task, result), result
+                return row, result
             if result is not None and result.status is TaskStatus.FAIL:
                 return await self._failed(task, result), result
             ran = None if result is None else max(asked_at - began, 0.0)

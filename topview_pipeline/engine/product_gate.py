@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from itertools import count
 
 from topview_pipeline.catalogue import Product
@@ -18,7 +17,7 @@ from topview_pipeline.engine.events import HoldReason, ProductHeldError
 from topview_pipeline.engine.gate import Hold, ReviewRules
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.scene_judge import SceneJudge
-from topview_pipeline.ledger import NO_REVIEW, Review, Task, TaskState
+from topview_pipeline.ledger import NO_REVIEW, Review, Task, TaskState, Tried
 from topview_pipeline.stages import PreconditionError, Stage, WorkItem
 
 
@@ -26,19 +25,38 @@ class Turns:
     """The parts of the gate that a run's products share: its canaries and its scene judge."""
 
     def __init__(self, context: Context) -> None:
-        ledger = context.ledger
+        self._context = context
+        self._alone = asyncio.Lock()
+        self._decided: Mapping[tuple[str, str], Review] | None = None
+        self._tried: dict[str, Sequence[Tried]] = {}
         rules = ReviewRules.of(context.config, context.run.gate, context.run.canary)
-        self._decided = cache(ledger.reviews.all)
-        self.canaries = Canaries(rules, ledger.history.tried, self.review_of)
+        self.canaries = Canaries(rules, lambda recipe: self._tried[recipe], self.review_of)
         self.judge = None if context.judge is None else SceneJudge(context, context.judge)
         self.numbers = count()
         """Of the products, as the run takes them up: files are read in no certain order."""
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """By recipe: set when one ends that others wait for."""
+        self.left: Counter[str] = Counter()
+        """By recipe: how often one left its line."""
+
+    async def begin(self) -> None:
+        """Read people's decisions, before the first product goes on."""
+        async with self._alone:
+            if self._decided is None:
+                self._decided = await self._context.look(self._context.ledger.reviews.all)
 
     def review_of(self, product_id: str, fingerprint: str) -> Review:
-        """A person's word on a result, as it was when the run first asked for any."""
-        return self._decided().get((product_id, fingerprint), NO_REVIEW)
+        """A person's word on a result, as it was when the run began."""
+        return (self._decided or {}).get((product_id, fingerprint), NO_REVIEW)
+
+    async def look(self, product: Product, recipe: str) -> None:
+        """Read the tasks of a recipe, if the product's turn will ask for them."""
+        tried = self._context.ledger.history.tried
+        while self.canaries.asks(product, recipe):
+            before = self.left[recipe]
+            self._tried[recipe] = await self._context.look(tried, recipe)
+            if self.left[recipe] == before:  # else one that has left is not among them, perhaps
+                return
 
 
 class ProductGate:
@@ -60,10 +78,11 @@ class ProductGate:
 
     async def begin(self, chain: Sequence[Stage]) -> None:
         """Stand in line with those of its recipes, in the order in which products begin."""
+        await self._turns.begin()
         if self._turns.canaries.holds(self._product):
             for stage in chain:
                 if recipe := await self.recipe(stage):
-                    self._turns.canaries.join(self._product, stage, recipe, self._number)
+                    self._turns.canaries.join(self._product, recipe, self._number)
 
     async def recipe(self, stage: Stage) -> str | None:
         """Name of what a task of the stage shares with other products'; None: nothing known."""
@@ -98,6 +117,8 @@ class ProductGate:
                 None if item.chosen is None else item.chosen.number,
             )
         while True:
+            if recipe is not None:
+                await self._turns.look(self._product, recipe)
             hold, may_end, self.seen = self._turns.canaries.turn(
                 self._product, item.stage, recipe, before
             )
@@ -114,6 +135,7 @@ class ProductGate:
         for key, recipe in self._recipes.items():
             if recipe is None or (stage is not None and stage.key != key):
                 continue
+            self._turns.left[recipe] += 1
             if self._turns.canaries.leave(self._product, recipe) and recipe in self._turns.ended:
                 self._turns.ended.pop(recipe).set()
 

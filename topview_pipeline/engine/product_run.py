@@ -37,7 +37,7 @@ from topview_pipeline.engine.events import (
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.product_gate import ProductGate
 from topview_pipeline.engine.store_lookup import has_files, heal
-from topview_pipeline.ledger import NO_REVIEW, IllegalMove, Task, TaskState
+from topview_pipeline.ledger import NO_REVIEW, IllegalMove, Task, TaskState, ToDecide
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.stages import PreconditionError, Stage, Upstream, WorkItem
 from topview_pipeline.store import Artifact
@@ -117,24 +117,26 @@ class ProductRun:
 
     async def _make(self, stage: Stage) -> None:
         """Get one stage's result into the store, step by step as `decide` says."""
-        made = self._before(stage)
+        made = await self._before(stage)
         self._review = NO_REVIEW
         if made is not None:  # what a person said since then comes with the rows of the work
             self._review = self._parts.turns.review_of(self._product_id, made.fingerprint)
         item, queued_at = await self._item(stage), self._context.clock()
         while True:
             before = self._results.get(stage.upstream or "")
-            of_work, review = await self._context.look(
+            found = await self._context.look(
                 self._context.ledger.tasks.to_decide,
                 item.work,
-                None if before is None else (self._product_id, before.fingerprint),
+                self._product_id,
+                before and before.fingerprint,
             )
-            if review != self._review:
-                self._review = review
+            if found.review != self._review:
+                self._review = found.review
                 item = await self._item(stage)
                 continue
+            of_work = found.rows
             self._check_wanted(item, of_work)
-            generation = self._generation(stage, of_work)
+            generation = self._generation(stage, found)
             rows = [row for row in of_work if row.generation == generation]
             decision = decide(rows, await self._circumstances(stage, rows))
             if decision.action is Action.REUSE and decision.row is not None:
@@ -143,7 +145,7 @@ class ProductRun:
                 known = {row.topview_task_id for row in of_work}
                 if await heal(self._context, item, generation, known):
                     continue
-                self._check_guarded(stage)
+                await self._check_guarded(stage)
                 await self._gate.pass_(item, before, self._review)
                 attempt = Attempt(
                     self._context,
@@ -167,7 +169,7 @@ class ProductRun:
                 break
         self._gate.leave(stage)
         if self._gate.wants_verdict(stage, len(self.left) - 1):
-            task = await self._gate.measured(task, self._before(stage))
+            task = await self._gate.measured(task, await self._before(stage))
         self._results[stage.key] = task
         self._context.emit(Made(self._product_id, stage.key, task, item.input_versions))
 
@@ -180,10 +182,10 @@ class ProductRun:
             inputs = await self._inputs.of(stage)
         context.activity.progress()
         upstream = None
-        task = self._before(stage)
+        task = await self._before(stage)
         if task is not None:
-            before = context.by_key[task.stage]
-            task = self._results[task.stage] = await self._gate.measured(task, self._before(before))
+            made_of = await self._before(context.by_key[task.stage])
+            task = self._results[task.stage] = await self._gate.measured(task, made_of)
             upstream = Upstream(
                 task.fingerprint,
                 task.result or {},
@@ -204,12 +206,15 @@ class ProductRun:
         self._works[stage.key] = item.work
         return item
 
-    def _before(self, stage: Stage) -> Task | None:
+    async def _before(self, stage: Stage) -> Task | None:
         """This run's result of the stage before, or what the product last made of it."""
         if stage.upstream is None:
             return None
-        made = self._results.get(stage.upstream)
-        return made or self._context.ledger.tasks.last_made(self._product_id, stage.upstream)
+        return self._results.get(stage.upstream) or await self._last_made(stage.upstream)
+
+    async def _last_made(self, stage: str) -> Task | None:
+        last_made = self._context.ledger.tasks.last_made
+        return await self._context.look(last_made, self._product_id, stage)
 
     # What the rows of the work say.
 
@@ -226,8 +231,8 @@ class ProductRun:
         if item.work != retry.work or max(tried, default=0) > retry.generation:
             raise StoppedError
 
-    def _generation(self, stage: Stage, rows: Sequence[Task]) -> int:
-        """The generation that is wanted of the work with these rows.
+    def _generation(self, stage: Stage, found: ToDecide) -> int:
+        """The generation that is wanted of the work.
 
         Raises:
             ProductFailedError: another run's task of it is unfinished: force would pay twice.
@@ -235,28 +240,18 @@ class ProductRun:
         if stage.key in self._generations:
             return self._generations[stage.key]
         root = self._context.run.root_run_id
-        if self._work.force and (found := why_not_forced(rows, root)) is not None:
-            row, what, fix = found
+        if self._work.force and (why_not := why_not_forced(found.rows, root)) is not None:
+            row, what, fix = why_not
             raise ProductFailedError(what, fix, row)
-
-        def is_asked_again(generation: int) -> bool:
-            made = [row.fingerprint for row in rows if row.generation == generation]
-            review_of = self._context.ledger.reviews.of
-            return bool(made) and review_of(self._product_id, made[0]).decision == "again"
-
         return generation_of(
-            rows,
+            found.rows,
             self._product_id,
             pipeline=self._context.ledger.pipeline,
             force=self._work.force,
             root_run_id=root,
-            last_made=lambda: self._last_made_id(stage),
-            asked_again=is_asked_again,
+            last_made=found.last_made,
+            asked_again=found.again.__contains__,
         )
-
-    def _last_made_id(self, stage: Stage) -> int | None:
-        made = self._context.ledger.tasks.last_made(self._product_id, stage.key)
-        return None if made is None else made.id
 
     async def _circumstances(self, stage: Stage, rows: Sequence[Task]) -> Circumstances:
         context = self._context
@@ -320,9 +315,9 @@ class ProductRun:
 
     # From nothing to a task at Topview.
 
-    def _check_guarded(self, stage: Stage) -> None:
+    async def _check_guarded(self, stage: Stage) -> None:
         """Raises ProductHeldError where a new task needs the guard of the next plan."""
-        if self._work.keep_made and self._last_made_id(stage) is not None:
+        if self._work.keep_made and await self._last_made(stage.key) is not None:
             raise ProductHeldError(
                 HoldReason.WAITING,
                 f"the {stage.source_label} changed after the {stage.noun} was made, and its server "

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Final
+from typing import Any, Final, TypeVar
+
+from pydantic import SecretStr
 
 from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.judge import (
@@ -33,12 +35,18 @@ from topview_pipeline.topview.errors import TopviewError
 from topview_pipeline.topview.http import within
 from topview_pipeline.topview.models import TaskStatus
 
+R = TypeVar("R")
+InLedger = Callable[..., Awaitable[Any]]
 LONGEST_SECONDS: Final = 60.0
 """How long one look may take at Topview, unless the caller says otherwise."""
 _LONGEST_IN_RUN: Final = 20.0
 """Products wait for the first look of a run, and the run's end for the last one."""
 _JUST_NOW_SECONDS: Final = 60.0
 """The same rows are not looked for twice within this time."""
+
+
+async def _in_place(call: Callable[..., R], *given: Any, **named: Any) -> R:
+    return call(*given, **named)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ async def reconcile(
     stages: Mapping[str, Stage],
     who: str,
     seconds: float = LONGEST_SECONDS,
+    in_ledger: InLedger = _in_place,
 ) -> Report:
     """Settle the unknown rows that Topview's credit log settles. Without any nothing is asked.
 
@@ -85,19 +94,27 @@ async def reconcile(
         stages: by key.
         who: for the rows' events.
         seconds: the longest that Topview is waited for.
+        in_ledger: calls the ledger; see `Context.in_ledger`.
 
     Raises:
         LedgerError: the ledger cannot be used.
     """
     clock = asyncio.get_running_loop().time
     give_up = clock() + seconds
-    report = await look(client, ledger, rules, stages=stages, who=who, seconds=seconds)
+    more: Any = {"stages": stages, "who": who, "seconds": seconds, "in_ledger": in_ledger}
+    report = await look(client, ledger, rules, **more)
     moved: dict[TaskState, list[Task]] = {TaskState.PENDING: [], TaskState.VOID: []}
     left = []
     for finding in report.findings:
-        seconds = max(give_up - clock(), 0.0)
-        stage = stages[finding.row.stage]
-        settled = await _settle(client, ledger, stage, finding, who=who, seconds=seconds)
+        settled: Task | Finding = finding
+        try:
+            if isinstance(finding.verdict, Adopt):
+                seconds, stage = max(give_up - clock(), 0.0), stages[finding.row.stage]
+                settled = await _proved(client, stage, finding, finding.verdict, seconds)
+            if settled is finding:
+                settled = await in_ledger(_moved, ledger, finding, who)
+        except IllegalMove as error:  # another worker was quicker
+            settled = replace(finding, verdict=Leave((str(error),), waits=True))
         if isinstance(settled, Finding):
             left.append(settled)
         else:
@@ -114,17 +131,35 @@ async def look(
     stages: Mapping[str, Stage],
     who: str,
     seconds: float = LONGEST_SECONDS,
+    in_ledger: InLedger = _in_place,
 ) -> Report:
     """Read the credit log and judge each unknown row. It notes that, and no more."""
-    unknowns = ledger.unknowns
-    rows = unknowns.rows()
+    rows = await in_ledger(ledger.unknowns.rows)
     if not rows:
         return Report()
     paid = [row for row in rows if not stages[row.stage].free]
     log, trouble = CreditLog(is_whole=True), None
     if paid:
         since = min(row.reserved_at for row in paid) - LEAD_IN_SECONDS
-        log, trouble = await _read(client, since, seconds=seconds, clock=ledger.now)
+        log, trouble = await _read(client, since, seconds)
+    of = ledger, rules, stages, who, client.is_own_key
+    findings = await in_ledger(_judged, rows, paid, log, *of)
+    return Report(findings=tuple(findings), trouble=trouble, asked=bool(paid))
+
+
+def _judged(
+    rows: Sequence[Task],
+    paid: Sequence[Task],
+    log: CreditLog,
+    ledger: Ledger,
+    rules: Rules,
+    stages: Mapping[str, Stage],
+    who: str,
+    is_own_key: Callable[[SecretStr], bool],
+) -> list[Finding]:
+    unknowns, now = ledger.unknowns, ledger.now()
+    if log.topview_time is not None and abs(now - log.topview_time) > CLOCKS_SECONDS:
+        log = replace(log, topview_time=None)
     # In this order: a row that is accepted in between is then in one of the two, not in none.
     nameless = unknowns.without_task_id({row.stage for row in paid})
     logged = {entry.task_id for entry in log.entries if entry.task_id}
@@ -137,20 +172,11 @@ async def look(
     )
     new = [row.id for row in paid if row.id not in books.first_looks]
     unknowns.note_look(new, topview_time=log.topview_time, who=who)
-    findings = judge(
-        rows,
-        log,
-        books,
-        rules,
-        stages=stages,
-        is_own_key=client.is_own_key,
-        now=ledger.now(),
-    )
-    return Report(findings=tuple(findings), trouble=trouble, asked=bool(paid))
+    return judge(rows, log, books, rules, stages=stages, is_own_key=is_own_key, now=now)
 
 
 async def _read(
-    client: TopviewClient, since: float, *, seconds: float, clock: Callable[[], float]
+    client: TopviewClient, since: float, seconds: float
 ) -> tuple[CreditLog, str | None]:
     """The log from `since` on, and why it is not whole.
 
@@ -171,51 +197,37 @@ async def _read(
     except asyncio.TimeoutError:
         return CreditLog(entries), f"the credit log was not read within {seconds:.0f} s"
     server_time = client.server_time
-    topview_time = None if server_time is None else server_time.timestamp()
-    if topview_time is not None and abs(clock() - topview_time) > CLOCKS_SECONDS:
-        topview_time = None
-    return CreditLog(entries, True, topview_time), None
+    return CreditLog(entries, True, server_time and server_time.timestamp()), None
 
 
-async def _settle(
-    client: TopviewClient,
-    ledger: Ledger,
-    stage: Stage,
-    finding: Finding,
-    *,
-    who: str,
-    seconds: float,
-) -> Task | Finding:
-    """Act on a finding: the row that it moved, or what is left of it."""
+def _moved(ledger: Ledger, finding: Finding, who: str) -> Task | Finding:
+    """The row that a verdict moved; what is left stays a finding."""
     row, verdict = finding.row, finding.verdict
-    try:
-        if isinstance(verdict, Void):
-            return ledger.tasks.void(row.id, why=verdict.why, who=who, evidence=verdict.evidence)
-        if isinstance(verdict, Adopt):
-            task_id = verdict.candidate.topview_task_id
-            against = await _against(client, stage, task_id, seconds=seconds)
-            if against is None:
-                why = "the only charge of its kind since the submit that belongs to no other row"
-                return ledger.unknowns.adopt(row.id, task_id, why=why, who=who)
-            return replace(finding, verdict=Leave((against,), waits=True))
-    except IllegalMove as error:  # another worker was quicker
-        return replace(finding, verdict=Leave((str(error),), waits=True))
+    if isinstance(verdict, Void):
+        return ledger.tasks.void(row.id, why=verdict.why, who=who, evidence=verdict.evidence)
+    if isinstance(verdict, Adopt):
+        why = "the only charge of its kind since the submit that belongs to no other row"
+        task_id = verdict.candidate.topview_task_id
+        return ledger.unknowns.adopt(row.id, task_id, why=why, who=who)
     return finding
 
 
-async def _against(
-    client: TopviewClient, stage: Stage, topview_task_id: str, *, seconds: float
-) -> str | None:
-    """Return what Topview says against a charge being this row's finished task, or None."""
+async def _proved(
+    client: TopviewClient, stage: Stage, finding: Finding, verdict: Adopt, seconds: float
+) -> Finding:
+    """The finding as it is, once Topview calls the charged task finished; else it is left."""
+    task_id = verdict.candidate.topview_task_id
     try:
-        result = await within(seconds, client.query(stage.endpoint, topview_task_id))
+        result = await within(seconds, client.query(stage.endpoint, task_id))
     except TopviewError as error:
-        return str(error)
+        against = str(error)
     except asyncio.TimeoutError:
-        return f"Topview did not answer for task {topview_task_id} in time"
-    if result.status is TaskStatus.SUCCESS:
-        return None
-    return f"Topview calls task {topview_task_id} {result.raw_status}, though it was charged"
+        against = f"Topview did not answer for task {task_id} in time"
+    else:
+        if result.status is TaskStatus.SUCCESS:
+            return finding
+        against = f"Topview calls task {task_id} {result.raw_status}, though it was charged"
+    return replace(finding, verdict=Leave((against,), waits=True))
 
 
 class RunReconciler:
@@ -228,9 +240,9 @@ class RunReconciler:
         self._looked_at: float | None = None
         self._under_way: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         """Start the first look; without unknown rows there is none."""
-        self._looked_for = self._unknown()
+        self._looked_for = await self._unknown()
         if self._looked_for:
             self._under_way = asyncio.create_task(self._look())
 
@@ -239,7 +251,8 @@ class RunReconciler:
         if row.id not in self._looked_for:
             return False
         await self._looked()
-        return self._context.ledger.tasks.get(row.id).state is not TaskState.UNKNOWN
+        row = await self._context.look(self._context.ledger.tasks.get, row.id)
+        return row.state is not TaskState.UNKNOWN
 
     def why_left(self, row: Task) -> str | None:
         """Why the last look left the row unknown."""
@@ -251,7 +264,7 @@ class RunReconciler:
         Skipped right after the first.
         """
         await self._looked()
-        unknown = self._unknown()
+        unknown = await self._unknown()
         was_just_now = (
             self._looked_at is not None
             and self._context.ticks() - self._looked_at < _JUST_NOW_SECONDS
@@ -283,8 +296,9 @@ class RunReconciler:
             with contextlib.suppress(asyncio.CancelledError):
                 self._under_way.result()
 
-    def _unknown(self) -> frozenset[int]:
-        return frozenset(row.id for row in self._context.ledger.unknowns.rows())
+    async def _unknown(self) -> frozenset[int]:
+        rows = await self._context.look(self._context.ledger.unknowns.rows)
+        return frozenset(row.id for row in rows)
 
     async def _look(self) -> None:
         context = self._context
@@ -296,6 +310,7 @@ class RunReconciler:
                 stages=context.by_key,
                 who=context.worker,
                 seconds=_LONGEST_IN_RUN,
+                in_ledger=context.in_ledger,
             )
         self._looked_at = context.ticks()
         if self._report.adopted or self._report.voided:

@@ -171,12 +171,7 @@ class Slots:
             chain, ticket = first
             if not ticket.answer.done():
                 try:
-                    answer = await self._context.in_ledger(
-                        self._context.ledger.tasks.reserve,
-                        self._estimated(ticket.reservation),
-                        slots=config.slots,
-                        credits_a_day=config.credit_limit,
-                    )
+                    answer = await self._context.in_ledger(self._reserve, ticket.reservation)
                 except Exception as error:  # noqa: BLE001 - raised in the waiting product
                     if not ticket.answer.done():
                         ticket.answer.set_exception(error)
@@ -191,8 +186,10 @@ class Slots:
             self.line.leave(chain, ticket)
         return True
 
-    def _estimated(self, wanted: Reservation) -> Reservation:
-        """The reservation with its credits as they are known now: a task before it may teach."""
-        context = self._context
+    def _reserve(self, wanted: Reservation) -> ReserveAnswer:
+        """Reserve it with its credits as they are known now: a task before it may teach."""
+        context, config = self._context, self._context.config
         found = context.estimate(context.by_key[wanted.stage], wanted.mode, wanted.seconds)
-        return replace(wanted, estimate=found.credits, estimate_source=found.source)
+        wanted = replace(wanted, estimate=found.credits, estimate_source=found.source)
+        reserve, limit = context.ledger.tasks.reserve, config.credit_limit
+        return reserve(wanted, slots=config.slots, credits_a_day=limit)

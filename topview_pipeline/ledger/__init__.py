@@ -27,7 +27,7 @@ from topview_pipeline.ledger.task_row import (
     TaskState,
     Tried,
 )
-from topview_pipeline.ledger.tasks import IllegalMove
+from topview_pipeline.ledger.tasks import IllegalMove, ToDecide
 from topview_pipeline.ledger.workers import (
     ASK_OVERDUE_SECONDS,
     ATTEMPTS_BY_ITSELF,
@@ -64,6 +64,7 @@ __all__ = [
     "TaskEvent",
     "TaskGlance",
     "TaskState",
+    "ToDecide",
     "Tried",
     "account_id",
     "limit_reached",

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.budget import over_limit
 from topview_pipeline.ledger.history import append_event
-from topview_pipeline.ledger.reviews import review_of
+from topview_pipeline.ledger.reviews import reviews_of
 from topview_pipeline.ledger.schema import task, worker
 from topview_pipeline.ledger.task_row import (
     LIVE,
+    NO_REVIEW,
     AlreadyLive,
     Decided,
     NoSlot,
@@ -53,8 +54,8 @@ def reserve(
         return AlreadyLive(live)
     if wanted.made_of is not None:
         fingerprint, review = wanted.made_of
-        key = wanted.product_id, fingerprint
-        if review_of(connection, account, pipeline, key) != review:
+        of = connection, account, pipeline, wanted.product_id
+        if reviews_of(*of, {fingerprint}).get(fingerprint, NO_REVIEW) != review:
             return Decided()
     over = over_limit(connection, account, wanted, credits_a_day, now)
     if over is not None:

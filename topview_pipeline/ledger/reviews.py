@@ -25,8 +25,9 @@ class Reviews(Part):
 
     def of(self, product_id: str, fingerprint: str) -> Review:
         """The decision about a result."""
-        key = product_id, fingerprint
-        return _review(self._db.rows(_query(self._account, self._pipeline, key)))
+        with self._db.read() as connection:
+            of = connection, self._account, self._pipeline, product_id
+            return reviews_of(*of, {fingerprint}).get(fingerprint, NO_REVIEW)
 
     def all(self) -> dict[Key, Review]:
         """Every decision."""
@@ -97,19 +98,21 @@ class Reviews(Part):
                 yield row[0], row[1]
 
 
-def review_of(connection: sa.Connection, account: str, pipeline: str, key: Key) -> Review:
-    """The decision about a result, within a transaction."""
-    return _review(connection.execute(_query(account, pipeline, key)))
-
-
-def _query(account: str, pipeline: str, key: Key) -> sa.Select[Any]:
-    named = zip(review.primary_key.columns, (account, pipeline, *key), strict=True)
-    query = sa.select(review.c.image, review.c.decision)
-    return query.where(*(column == value for column, value in named))
-
-
-def _review(rows: Iterable[Any]) -> Review:
-    return next((Review(*row) for row in rows), NO_REVIEW)
+def reviews_of(
+    connection: sa.Connection,
+    account: str,
+    pipeline: str,
+    product_id: str,
+    fingerprints: Iterable[str],
+) -> dict[str, Review]:
+    """The decisions about a product's results, by fingerprint, within a transaction."""
+    query = sa.select(review.c.fingerprint, review.c.image, review.c.decision).where(
+        review.c.account == account,
+        review.c.pipeline == pipeline,
+        review.c.product_id == product_id,
+        review.c.fingerprint.in_(fingerprints),
+    )
+    return {row[0]: Review(*row[1:]) for row in connection.execute(query)}
 
 
 def _by_key(rows: Any) -> dict[Key, Review]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -21,7 +21,7 @@ from topview_pipeline.ledger.database import LedgerError
 from topview_pipeline.ledger.history import append_event, seen_late
 from topview_pipeline.ledger.part import Part
 from topview_pipeline.ledger.reserve import heal, reserve, slots_taken
-from topview_pipeline.ledger.reviews import Key, review_of
+from topview_pipeline.ledger.reviews import reviews_of
 from topview_pipeline.ledger.schema import portions, task, task_event, task_of
 from topview_pipeline.ledger.task_row import (
     LIVE,
@@ -54,6 +54,22 @@ class IllegalMove(LedgerError):
     """A row is not where the caller believed it to be, or the move is not in the table of moves."""
 
 
+class ToDecide(NamedTuple):
+    """What a work item is decided by.
+
+    Attributes:
+        rows: all rows of the work, the oldest first.
+        review: the decision about the product's result that goes in.
+        again: the generations of which a person asked for another result.
+        last_made: the number of the row that the product's stage uses, where more than one is live.
+    """
+
+    rows: Sequence[Task]
+    review: Review = NO_REVIEW
+    again: frozenset[int] = frozenset()
+    last_made: int | None = None
+
+
 class Tasks(Part):
     """Reads, reserves and moves the task rows of one account, for one of its pipelines."""
 
@@ -69,13 +85,25 @@ class Tasks(Part):
         some = [self._select(task.c.id.in_(ids)) for ids in portions(task_ids)]
         return {row.id: row for rows in some for row in rows}
 
-    def to_decide(self, work: str, made_of: Key | None) -> tuple[list[Task], Review]:
-        """All rows of a work item, and the decision about the product's result that goes in."""
-        if made_of is None:
-            return self._select(task.c.work == work), NO_REVIEW
+    def to_decide(self, work: str, product_id: str, made_of: str | None) -> ToDecide:
+        """What a product's work item is decided by, in one look.
+
+        Args:
+            made_of: fingerprint of the result that goes in.
+        """
+        if made_of is None and not self._select(task.c.work == work):
+            return ToDecide([])
         with self._db.read() as connection:
-            review = review_of(connection, self._account, self._pipeline, made_of)
-            return self._read(connection, task.c.work == work), review
+            rows, made = self._read(connection, task.c.work == work), None
+            named = {row.fingerprint for row in rows} | ({made_of} if made_of else set())
+            of = connection, self._account, self._pipeline, product_id
+            reviews = reviews_of(*of, named)
+            if sum(row.state in LIVE for row in rows) > 1:
+                made = self._last_made(connection, product_id, rows[0].stage)
+        asked = {name for name, review in reviews.items() if review.decision == "again"}
+        again = frozenset(row.generation for row in rows if row.fingerprint in asked)
+        review = reviews.get(made_of or "", NO_REVIEW)
+        return ToDecide(rows, review, again, made.id if made else None)
 
     def to_report(
         self, task_id: int, product_id: str, upstream: str | None

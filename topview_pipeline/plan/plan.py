@@ -306,7 +306,7 @@ class Planner:
             pipeline=self.known.pipeline,
             force=self.force,
             root_run_id=_A_RUN_TO_COME,
-            last_made=lambda: self.known.last_made_ids.get((product.product_id, stage.key)),
+            last_made=self.known.last_made_ids.get((product.product_id, stage.key)),
             asked_again=is_asked_again,
         )
         fingerprint = fingerprint_of(item.work, generation)
