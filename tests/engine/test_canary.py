@@ -14,8 +14,7 @@ from tests.engine.world import ALL_STAGES, World, everything, fates, holds, prod
 from tests.stages.fakes import PLAIN
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import HoldReason
-from topview_pipeline.engine.canary import Canaries
-from topview_pipeline.engine.gate import ReviewRules
+from topview_pipeline.engine.gate import Canaries, ReviewRules
 from topview_pipeline.ledger import Review, ReviewDecision, TaskState, Tried
 from topview_pipeline.stages import SCENE as SCENES
 from topview_pipeline.stages import VIDEO as VIDEOS
@@ -276,7 +275,7 @@ def test_one_that_was_here_before_may_be_forced(decision: ReviewDecision | None)
 def test_a_place_is_free_again_when_its_product_ended_before_it_came_to_it() -> None:
     canaries, (first, second, third, *_) = _canaries(), PRODUCTS
     for one in (first, second, third):
-        canaries.join(one, VIDEOS, "r")
+        canaries.join(one, "r")
     turn = canaries.turn(second, VIDEOS, "r")
     assert (turn.hold is None, turn.may_end) == (False, True)
     assert not canaries.leave(third, "r"), "nobody waits for it"

@@ -148,20 +148,20 @@ def test_a_stop_at_any_moment_leaves_no_row_reserved(
 def test_no_call_of_a_far_ledger_holds_up_the_event_loop(make_world: MakeWorld) -> None:
     """Each of them would stop all polls and submits for as long as its server takes."""
     world = make_world(concurrency=2)
-    far: dict[str, Any] = {"ledger_seconds": 0.05, "day_limit": 1000.0, "gate": "approve"}
+    far: dict[str, Any] = {"ledger_seconds": 0.05, "day_limit": 1000.0}
     world.set_faults(drop_submit=0.3, fail=0.3)
     products = [product(f"p{number}") for number in range(4)]
-    world.run(products, canary=1, stop_after=30.0, **far)
+    world.run(products, canary=1, gate="approve", stop_after=30.0, **far)
     world.set_faults()
     world.later(HOUR)
     world.resume(products, **far)
+    world.assert_nothing_paid_twice()
     for row in world.rows(TaskState.STORED):
         decision = Review(decision="again" if row.product_id == "p0" else "approved")
         key = row.product_id, row.fingerprint
         world.ledger.reviews.decide({key: decision}, who="Ada", why="a look at it")
-    world.run(products, canary=1, **far)
-    world.run(products[:1], force=True, **far)
-    world.assert_nothing_paid_twice()
+    world.run(products, **far)
+    world.run(products[1:], stages=ALL_STAGES[2:], force=True, **far)
     assert {row.stage for row in world.rows(TaskState.STORED)} == {*ALL_STAGES}
 
 
@@ -250,7 +250,7 @@ def test_an_answer_waits_for_few_beginnings_while_enough_products_are_in_line(
 ) -> None:
     """A real answer takes several rounds of the loop: connect, write, wait, read and so on."""
     world.gateway.on("", Late(0.0))
-    run, post = ProductRun.run, Submitter.send
+    run, post = ProductRun.run, Submitter._post
     begun: list[ProductRun] = []
     waited_for: list[int] = []
 
@@ -265,7 +265,7 @@ def test_an_answer_waits_for_few_beginnings_while_enough_products_are_in_line(
         return answer
 
     monkeypatch.setattr(ProductRun, "run", counted)
-    monkeypatch.setattr(Submitter, "send", noticed)
+    monkeypatch.setattr(Submitter, "_post", noticed)
     products = [product(f"p{number}") for number in range(60)]
     assert set(fates(world.run(products, **CUT_OUT)).values()) == {"made"}
     assert max(waited_for) < 8

@@ -10,7 +10,7 @@ import pytest
 
 from tests.store.conftest import path_of
 from topview_pipeline.store import LostLedger, OtherStore, Store, check_pair
-from topview_pipeline.store.identity import MARKER_NAME
+from topview_pipeline.store.store import MARKER_NAME
 
 
 def _never() -> bool:

@@ -11,7 +11,7 @@ import pytest
 from tests.store.conftest import FINGERPRINT, PNG, files_in, keep, path_of, record_of
 from topview_pipeline.store import Artifact, Store, StoreError
 from topview_pipeline.store.backends import LocalBackend
-from topview_pipeline.store.identity import MARKER_NAME
+from topview_pipeline.store.store import MARKER_NAME
 
 FOLDER = f"acc/mug/bgRemovedImage/{FINGERPRINT}"
 INDEX = f"acc/index/{FINGERPRINT}.json"

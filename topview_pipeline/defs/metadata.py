@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from topview_pipeline.store.records import Artifact
+from topview_pipeline.store import Artifact
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ def forgettable(
     media: bool,
 ) -> tuple[dict[str, list[Task]], list[str]]:
     """The products that go, each with the rows that go with it, and those that stay."""
-    from topview_pipeline.ledger.retired import is_on_its_way
+    from topview_pipeline.ledger.catalogue_state import is_on_its_way
 
     pair(instance, ledger, topview, write=False)
     going: dict[str, list[Task]] = {}

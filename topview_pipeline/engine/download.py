@@ -1,19 +1,19 @@
-"""Downloader: downloads, verifies and stores the files of a finished task.
+"""Downloads the files of finished tasks into the store, and finds there what is paid for.
 
-A finished task is paid for: whatever goes wrong here keeps the row `succeeded`, to be fetched
-again, until Topview itself no longer has it.
+Whatever goes wrong with a download keeps the row `succeeded`, to be fetched again, until Topview
+itself no longer has the result.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
 from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.events import HoldReason, ProductHeldError
-from topview_pipeline.ledger import IllegalMove, Task
-from topview_pipeline.stages import Download, fingerprint_of
+from topview_pipeline.ledger import IllegalMove, Task, TaskState
+from topview_pipeline.stages import Download, WorkItem, fingerprint_of
 from topview_pipeline.store import Artifact, ResultRecord, StoreError, Times
 from topview_pipeline.topview.errors import (
     DownloadError,
@@ -239,3 +239,50 @@ def row_of(record: ResultRecord) -> dict[str, Any]:
         "result": record.result,
         "artifacts": [artifact.to_json() for artifact in record.artifacts],
     }
+
+
+async def has_files(context: Context, row: Task) -> bool:
+    """The store has all files of a stored row. Raises ProductHeldError when it does not answer."""
+    if row.state is not TaskState.STORED:
+        return False
+    artifacts = [Artifact.from_json(one) for one in row.artifacts or ()]
+    try:
+        return bool(artifacts) and all(
+            [await context.offload(context.store.has, one) for one in artifacts]
+        )
+    except StoreError as error:
+        raise _trouble(context, error, row) from error
+
+
+async def heal(
+    context: Context, item: WorkItem, generation: int, known: Collection[str | None]
+) -> bool:
+    """Heal the ledger: what the store has of this work becomes a stored row, free.
+
+    A forced repeat lies under the next generation; one that has no result is passed over.
+
+    Args:
+        known: Topview tasks that rows of the work have: what became of them is decided.
+
+    Raises:
+        ProductHeldError: the store does not answer.
+    """
+    found = False
+    while True:
+        fingerprint = fingerprint_of(item.work, generation)
+        try:
+            record = await context.offload(context.store.find, context.ledger.account, fingerprint)
+        except StoreError as error:
+            raise _trouble(context, error) from error
+        generation += 1
+        if record == "passed over":
+            continue
+        if record is None or record.topview_task_id in known:
+            return found
+        await context.in_ledger(context.ledger.tasks.heal, row_of(record))
+        found = True
+
+
+def _trouble(context: Context, error: StoreError, row: Task | None = None) -> ProductHeldError:
+    until = context.clock() + _AGAIN_SECONDS
+    return ProductHeldError(HoldReason.DOWNLOAD, str(error), until=until, task=row)

@@ -1,7 +1,8 @@
 """The engine: takes products, moves each through its stages, streams events.
 
-asyncio, one process, no Dagster. `Engine.run` is the one way in; `product_run` is the way of one
-product.
+`Engine.run` is the one way in; `product_run` is the way of one product. Orphans, submitted tasks
+whose worker is dead, go the way of every other task: their rows say all that polling and
+downloading need, whether or not a product of this run wants them.
 """
 
 from __future__ import annotations
@@ -13,21 +14,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from functools import partial
 from typing import Final
 
-from topview_pipeline.engine.attempt import Parts
 from topview_pipeline.engine.context import Context, ProductWork, until_set
-from topview_pipeline.engine.events import Event, HoldReason
-from topview_pipeline.engine.orphans import Orphans
+from topview_pipeline.engine.events import Event, Failed, Held, HoldReason, ProductHeldError
 from topview_pipeline.engine.poll import Poller
 from topview_pipeline.engine.product_gate import Turns
-from topview_pipeline.engine.product_run import ProductRun
+from topview_pipeline.engine.product_run import Parts, ProductRun
 from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.engine.slots import Slots
-from topview_pipeline.engine.submit import Gate, Submitter
-from topview_pipeline.engine.upload import Uploader
-from topview_pipeline.ledger import HEARTBEAT_SECONDS, LedgerUnavailable, Task
+from topview_pipeline.engine.submit import AccountGate, Submitter
+from topview_pipeline.ledger import HEARTBEAT_SECONDS, LedgerUnavailable, Task, TaskState
+from topview_pipeline.ledger.health import trouble_of
 
-_AHEAD: Final = 8
-"""Products beyond the slots whose files are uploaded ahead of their turn."""
+_LOOK_SECONDS: Final = 30.0
+"""How often a run short of slots looks for orphans: they hold slots until they are queried."""
 _SETTLE_SECONDS: Final = 0.5
 """A wait time of 0 still lets what is ready fill the free slots."""
 _PACE_SECONDS: Final = 0.01
@@ -46,20 +45,16 @@ class Engine:
     def __init__(self, context: Context) -> None:
         self._context = context
         slots = Slots(context)
-        gate = Gate(context)
+        gate = AccountGate(context)
         self._parts = Parts(
             slots=slots,
             gate=gate,
-            uploader=Uploader(context),
             submitter=Submitter(context, slots, gate),
             poller=Poller(context, slots, gate),
             looks=RunReconciler(context),
             turns=Turns(context),
-            ahead={key: asyncio.Semaphore(context.config.slots + _AHEAD) for key in context.by_key},
         )
-        self._orphans = Orphans(
-            context, slots, self._parts.poller, wants=self._wants, ended=self._ended
-        )
+        self._orphans: set[asyncio.Task[None]] = set()
         self._products: dict[asyncio.Task[None], ProductRun] = {}
         self._all_started = asyncio.Event()
         self._failure: BaseException | None = None
@@ -87,14 +82,14 @@ class Engine:
         context = self._context
         parts: list[asyncio.Task[None]] = []
         try:
-            await context.in_ledger(self._orphans.settle_lost)
+            await context.in_ledger(self._settle_lost)
             await self._parts.looks.begin()
             parts = [
                 asyncio.create_task(self._guarded(part))
                 for part in (
                     self._parts.slots.serve,
                     self._beat,
-                    self._orphans.serve,
+                    self._serve_orphans,
                     partial(self._start, work, orphans),
                     self._watch,
                 )
@@ -135,7 +130,7 @@ class Engine:
 
     async def _start(self, work: AsyncIterator[ProductWork], orphans: Iterable[Task]) -> None:
         activity = self._context.activity
-        await self._orphans.take(orphans)
+        await self._take(orphans)
         async for one in work:
             if self._context.stopping:
                 break
@@ -143,7 +138,7 @@ class Engine:
             product = ProductRun(self._context, self._parts, one)
             running = asyncio.create_task(product.run())
             self._products[running] = product
-            running.add_done_callback(self._product_ended)
+            running.add_done_callback(self._ended)
             # What already runs goes first: an answer must not wait behind hundreds of starts while
             # enough products are in line already.
             enough = len(self._parts.slots.line) >= self._context.config.slots
@@ -152,17 +147,12 @@ class Engine:
         self._all_started.set()
         activity.changed.set()
 
-    def _product_ended(self, running: asyncio.Task[None]) -> None:
-        self._products.pop(running, None)
-        self._ended(running)
-
     def _ended(self, part: asyncio.Task[None]) -> None:
+        self._products.pop(part, None)
+        self._orphans.discard(part)
         if not part.cancelled() and (error := part.exception()) is not None:
             self._fail(error)
         self._context.activity.changed.set()
-
-    def _wants(self, row: Task) -> bool:
-        return any(product.wants(row) for product in self._products.values())
 
     async def _beat(self) -> None:
         while True:
@@ -173,6 +163,58 @@ class Engine:
                 beat = self._context.ledger.workers.beat
                 await self._context.apart(partial(beat, self._context.worker))
 
+    def _settle_lost(self) -> None:
+        """Rows that a dead worker reserved become unknown: they hold slots, too."""
+        ledger = self._context.ledger
+        for row in ledger.orphans.lost(submit_seconds=self._context.submit_seconds):
+            ledger.tasks.mark_lost(row, who=self._context.worker)
+
+    async def _serve_orphans(self) -> None:
+        """Look for orphans whenever slots are short, until cancelled."""
+        short = self._parts.slots.short
+        while True:
+            await short.wait()
+            short.clear()
+            await self._context.in_ledger(self._settle_lost)
+            await self._take(await self._context.look(self._context.ledger.orphans.pending))
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _take(self, orphans: Iterable[Task]) -> None:
+        """Adopt these rows, but for those that a living worker has or a product comes to."""
+        context, poller = self._context, self._parts.poller
+        for row in orphans:
+            if context.stopping:
+                break
+            wanted = any(product.wants(row) for product in self._products.values())
+            if wanted or poller.is_polling(row.id):
+                continue
+            adopt = context.ledger.tasks.adopt
+            mine = await context.in_ledger(adopt, row.id, worker=context.worker)
+            if mine is not None:
+                orphan = asyncio.create_task(self._collect(mine))
+                self._orphans.add(orphan)
+                orphan.add_done_callback(self._ended)
+
+    async def _collect(self, row: Task) -> None:
+        """Bring an orphan into the store; of another pipeline's its own next run has the event."""
+        is_own = row.pipeline == self._context.ledger.pipeline
+        held: tuple[HoldReason, str, str, float | None] | None = None
+        if row.state is not TaskState.STORED:
+            try:
+                row = await self._parts.poller.finish(row, ask_now=True)
+            except ProductHeldError as error:
+                held = error.reason, error.what, error.fix, error.until
+        if not is_own:
+            return
+        trouble = None if held else trouble_of(row)
+        if trouble is not None and row.state is TaskState.OVERDUE:
+            held = HoldReason.OVERDUE, *trouble, None
+        if held is not None:
+            self._context.emit(Held(row.product_id, row.stage, *held, row))
+        elif trouble is not None:
+            self._context.emit(Failed(row.product_id, row.stage, *trouble, row))
+        self._context.emit_orphan(row)
+
     async def _watch(self) -> None:
         """End the stream when everything ended, or when nothing moved for the wait time."""
         await self._until_over()
@@ -181,7 +223,7 @@ class Engine:
             if not adopted:
                 self._hold_rest()
                 break
-            await self._orphans.take(adopted)
+            await self._take(adopted)
             await self._until_over()
         self._context.events.put_nowait(None)
 
@@ -202,7 +244,7 @@ class Engine:
 
     def _is_over(self) -> bool:
         activity = self._context.activity
-        if self._all_started.is_set() and not self._products and not self._orphans.running:
+        if self._all_started.is_set() and not self._products and not self._orphans:
             return True
         if self._context.stopping:
             return not activity.is_submitting or self._context.ticks() >= self._stop_by
@@ -224,7 +266,7 @@ class Engine:
         """Let submits end, then let go of everything. Rows stay as they are."""
         self._context.stopping = True
         await self._let_submits_end()
-        working = [*parts, *self._products, *self._orphans.running]
+        working = [*parts, *self._products, *self._orphans]
         for part in working:
             part.cancel()
         await asyncio.gather(*working, return_exceptions=True)

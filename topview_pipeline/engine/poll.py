@@ -14,7 +14,7 @@ from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.download import KEPT_AT_TOPVIEW_SECONDS, Downloader, expire, moved
 from topview_pipeline.engine.events import ProductHeldError
 from topview_pipeline.engine.slots import Slots
-from topview_pipeline.engine.submit import Gate
+from topview_pipeline.engine.submit import AccountGate
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.text import without_queries
 from topview_pipeline.topview.errors import AccountError, QueryError, TaskUnknown
@@ -29,7 +29,7 @@ _POLICY: Final = re.compile(
 class Poller:
     """Polls tasks to their end; two products that share a task share its polling too."""
 
-    def __init__(self, context: Context, slots: Slots, gate: Gate) -> None:
+    def __init__(self, context: Context, slots: Slots, gate: AccountGate) -> None:
         self._context = context
         self._slots = slots
         self._gate = gate

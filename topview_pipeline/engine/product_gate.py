@@ -10,11 +10,17 @@ from dataclasses import replace
 from itertools import count
 
 from topview_pipeline.catalogue import Product
-from topview_pipeline.engine.canary import Before, Canaries, recipe_of, shared_stages
 from topview_pipeline.engine.check import measured
 from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.events import HoldReason, ProductHeldError
-from topview_pipeline.engine.gate import Hold, ReviewRules
+from topview_pipeline.engine.gate import (
+    Before,
+    Canaries,
+    Hold,
+    ReviewRules,
+    recipe_of,
+    shared_stages,
+)
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.scene_judge import SceneJudge
 from topview_pipeline.ledger import NO_REVIEW, Review, Task, TaskState, Tried

@@ -6,13 +6,13 @@ A coroutine for each product: nothing waits for the batch, and one product's tro
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
-from topview_pipeline.engine.attempt import Attempt, Parts
 from topview_pipeline.engine.context import Context, ProductWork
 from topview_pipeline.engine.decide import (
     Action,
@@ -22,6 +22,7 @@ from topview_pipeline.engine.decide import (
     generation_of,
     why_not_forced,
 )
+from topview_pipeline.engine.download import has_files, heal
 from topview_pipeline.engine.events import (
     FIXES,
     Failed,
@@ -35,11 +36,22 @@ from topview_pipeline.engine.events import (
     UpstreamDeadError,
 )
 from topview_pipeline.engine.inputs import ProductInputs
-from topview_pipeline.engine.product_gate import ProductGate
-from topview_pipeline.engine.store_lookup import has_files, heal
-from topview_pipeline.ledger import NO_REVIEW, IllegalMove, Task, TaskState, ToDecide
+from topview_pipeline.engine.poll import Poller
+from topview_pipeline.engine.product_gate import ProductGate, Turns
+from topview_pipeline.engine.reconcile import RunReconciler
+from topview_pipeline.engine.slots import Slots
+from topview_pipeline.engine.submit import AccountGate, Submitter, over_limit
+from topview_pipeline.ledger import (
+    NO_REVIEW,
+    IllegalMove,
+    Reservation,
+    Task,
+    TaskState,
+    ToDecide,
+    without_price,
+)
 from topview_pipeline.ledger.health import trouble_of
-from topview_pipeline.stages import PreconditionError, Stage, Upstream, WorkItem
+from topview_pipeline.stages import PreconditionError, Stage, Upstream, WorkItem, fingerprint_of
 from topview_pipeline.store import Artifact
 from topview_pipeline.topview.errors import AccountError
 
@@ -50,6 +62,18 @@ _HELD: Final[Mapping[Action, HoldReason]] = {
     Action.HOLD_OVERDUE: HoldReason.OVERDUE,
     Action.HOLD_EXPIRED: HoldReason.EXPIRED,
 }
+
+
+@dataclass
+class Parts:
+    """The parts of an engine that its products share."""
+
+    slots: Slots
+    gate: AccountGate
+    submitter: Submitter
+    poller: Poller
+    looks: RunReconciler
+    turns: Turns
 
 
 class ProductRun:
@@ -63,6 +87,7 @@ class ProductRun:
         self._results: dict[str, Task] = {}
         self._review = NO_REVIEW
         """A person's word on the result that the work item is made from."""
+        self._queued_at = 0.0
         self._inputs = ProductInputs(work.product, context.reader, context.proofs)
         self._gate = ProductGate(context, parts.turns, work.product, self._inputs)
         self._works: dict[str, str] = {}
@@ -121,48 +146,30 @@ class ProductRun:
         self._review = NO_REVIEW
         if made is not None:  # what a person said since then comes with the rows of the work
             self._review = self._parts.turns.review_of(self._product_id, made.fingerprint)
-        item, queued_at = await self._item(stage), self._context.clock()
+        item, self._queued_at = await self._item(stage), self._context.clock()
         while True:
             before = self._results.get(stage.upstream or "")
             found = await self._context.look(
                 self._context.ledger.tasks.to_decide,
                 item.work,
                 self._product_id,
-                before and before.fingerprint,
+                None if before is None else before.fingerprint,
             )
             if found.review != self._review:
                 self._review = found.review
                 item = await self._item(stage)
                 continue
-            of_work = found.rows
-            self._check_wanted(item, of_work)
+            self._check_wanted(item, found.rows)
             generation = self._generation(stage, found)
-            rows = [row for row in of_work if row.generation == generation]
+            rows = [row for row in found.rows if row.generation == generation]
             decision = decide(rows, await self._circumstances(stage, rows))
             if decision.action is Action.REUSE and decision.row is not None:
                 task: Task | None = decision.row
             elif decision.action is Action.SUBMIT:
-                known = {row.topview_task_id for row in of_work}
+                known = {row.topview_task_id for row in found.rows}
                 if await heal(self._context, item, generation, known):
                     continue
-                await self._check_guarded(stage)
-                await self._gate.pass_(item, before, self._review)
-                attempt = Attempt(
-                    self._context,
-                    self._parts,
-                    self._work,
-                    self._inputs,
-                    item,
-                    tuple(self.left),
-                    generation,
-                    decision.attempt,
-                    queued_at,
-                    seen=max((row.id for row in of_work), default=0),
-                    recipe=await self._gate.recipe(stage),
-                    seen_of_recipe=self._gate.seen,
-                    made_of=None if before is None else (before.fingerprint, self._review),
-                )
-                task = await attempt.make()
+                task = await self._new_task(item, before, found.rows, generation, decision.attempt)
             else:
                 task = await self._follow(decision)
             if task is not None and task.state is TaskState.STORED:
@@ -287,7 +294,7 @@ class ProductRun:
         elif action is Action.LOST:
             await self._context.in_ledger(tasks.mark_lost, row, who=worker)
         elif action is Action.VOID:
-            with contextlib.suppress(IllegalMove):
+            with suppress(IllegalMove):
                 why = "free, and past its deadline without an answer"
                 await self._context.in_ledger(tasks.void, row.id, why=why, who=worker)
         elif action is Action.HOLD_RETRY:
@@ -314,6 +321,83 @@ class ProductRun:
         return ProductHeldError(reason, what, until=decision.until, task=row, fix=fix)
 
     # From nothing to a task at Topview.
+
+    async def _new_task(
+        self,
+        item: WorkItem,
+        made_of: Task | None,
+        rows: Sequence[Task],
+        generation: int,
+        number: int,
+    ) -> Task | None:
+        """Send a new task and wait for its end; None: the rows of the work say what comes next.
+
+        Args:
+            made_of: the result that goes in.
+            rows: of the work.
+            number: of the attempt, from 1, among the rows of the fingerprint.
+        """
+        stage, (_, *later) = item.stage, self.left
+        await self._check_guarded(stage)
+        await self._gate.pass_(item, made_of, self._review)
+        await self._parts.gate.passed()
+        if not stage.free:
+            # A paid task is not made for a later stage that could not be paid.
+            for one in later:
+                await self._check_priced(one)
+        with self._context.activity.asking():
+            await self._inputs.prove(stage, item.mode, later)
+        wanted = await self._reservation(item, made_of, rows, generation, number)
+        sent = await self._parts.submitter.submit(item, wanted, self.chain)
+        return None if sent is None else await self._parts.poller.finish(sent)
+
+    async def _check_priced(self, stage: Stage) -> None:
+        """Raises ProductHeldError under a limit while nothing says what the stage costs."""
+        context, limit = self._context, self._run_limit
+        if limit is None and context.config.credit_limit is None:
+            return
+        mode = stage.likely_mode(self._work.product)
+        found = await context.look(context.estimate, stage, mode, None)
+        if found.credits is None:
+            raise over_limit(without_price(found.source, limit, context.clock()))
+
+    @property
+    def _run_limit(self) -> float | None:
+        retry = self._work.retry_of
+        return self._context.run.credit_limit if retry is None else retry.credit_limit
+
+    async def _reservation(
+        self,
+        item: WorkItem,
+        made_of: Task | None,
+        rows: Sequence[Task],
+        generation: int,
+        number: int,
+    ) -> Reservation:
+        stage, product, run = item.stage, self._work.product, self._context.run
+        seconds, retry = await self._inputs.recorded(stage), self._work.retry_of
+        return Reservation(
+            stage=stage.key,
+            product_id=product.product_id,
+            work=item.work,
+            generation=generation,
+            fingerprint=fingerprint_of(item.work, generation),
+            attempt=number,
+            run_id=run.run_id,
+            root_run_id=run.root_run_id if retry is None else retry.root_run_id,
+            worker=self._context.worker,
+            request={},  # its file ids are not known yet
+            inputs=item.input_versions,
+            mode=item.mode,
+            seconds=stage.speech_seconds(product) if seconds is None else seconds,
+            credit_limit=self._run_limit,
+            queued_at=self._queued_at,
+            deadline_seconds=self._context.deadline(stage),
+            seen=max((row.id for row in rows), default=0),
+            recipe=await self._gate.recipe(stage),
+            seen_of_recipe=self._gate.seen,
+            made_of=None if made_of is None else (made_of.fingerprint, self._review),
+        )
 
     async def _check_guarded(self, stage: Stage) -> None:
         """Raises ProductHeldError where a new task needs the guard of the next plan."""

@@ -197,7 +197,8 @@ async def _read(
     except asyncio.TimeoutError:
         return CreditLog(entries), f"the credit log was not read within {seconds:.0f} s"
     server_time = client.server_time
-    return CreditLog(entries, True, server_time and server_time.timestamp()), None
+    topview_time = None if server_time is None else server_time.timestamp()
+    return CreditLog(entries, True, topview_time), None
 
 
 def _moved(ledger: Ledger, finding: Finding, who: str) -> Task | Finding:

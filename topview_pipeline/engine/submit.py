@@ -1,4 +1,4 @@
-"""The account's gate, and the POST: send a reserved row, and write down what came of it.
+"""The account's gate, and submits: upload, reserve, POST, and write down what came of it.
 
 Every POST ends in a move of its row; the class of the error decides which.
 """
@@ -6,15 +6,32 @@ Every POST ends in a move of its row; the class of the error decides which.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
-from enum import Enum
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, Final
 
 from topview_pipeline.engine.context import Context
-from topview_pipeline.engine.events import HoldReason, ProductHeldError
+from topview_pipeline.engine.events import (
+    HoldReason,
+    ProductHeldError,
+    StoppedError,
+    UpstreamDeadError,
+)
 from topview_pipeline.engine.slots import Slots
-from topview_pipeline.ledger import IllegalMove, LedgerUnavailable, Task, TaskState
-from topview_pipeline.stages import Stage
+from topview_pipeline.engine.upload import Uploader, without_dead_ids
+from topview_pipeline.ledger import (
+    AlreadyLive,
+    Decided,
+    IllegalMove,
+    LedgerUnavailable,
+    NoSlot,
+    OverLimit,
+    Reservation,
+    Task,
+    TaskState,
+)
+from topview_pipeline.stages import FileNeeded, Stage, WorkItem
 from topview_pipeline.stages.stage import unsigned
 from topview_pipeline.topview.errors import (
     AccountError,
@@ -27,7 +44,11 @@ from topview_pipeline.topview.errors import (
     SubmitError,
     UpstreamGone,
 )
+from topview_pipeline.topview.models import TaskRequest
 
+_AHEAD: Final = 8
+"""Products of a stage beyond the slots that have uploaded their files and wait for a slot."""
+_AGAIN_SECONDS: Final = 600.0
 _KEEP_TRYING_SECONDS: Final = 60.0
 _LONGEST_WAIT_SECONDS: Final = 60.0
 _STRANGE_ANSWERS: Final = 3
@@ -35,7 +56,7 @@ _STRANGE_ANSWERS: Final = 3
 with a page of its own, too."""
 
 
-class Gate:
+class AccountGate:
     """Opens once Topview has accepted the account, and closes for good after an account error.
 
     Uploads and submits pass it; polls and downloads do not. A wrong base URL makes no unknown rows.
@@ -87,40 +108,103 @@ class Gate:
                     self._context.activity.progress()
 
     def check(self) -> None:
-        """Raises ProductHeldError once the account was refused."""
+        """Raises ProductHeldError once the account was refused, StoppedError in a stopped run."""
         if self.refused is not None:
             raise ProductHeldError(HoldReason.ACCOUNT, self.refused)
-
-
-class Sent(Enum):
-    """Outcome of a POST that gave no task."""
-
-    DECIDE = "decide"
-    """The ledger's rows say what comes next."""
-    UPSTREAM_GONE = "upstream gone"
-    """Nothing was created: an id in the request is dead."""
+        if self._context.stopping:
+            raise StoppedError
 
 
 class Submitter:
-    """Sends reserved rows."""
+    """Uploads, reserves and sends."""
 
-    def __init__(self, context: Context, slots: Slots, gate: Gate) -> None:
+    def __init__(self, context: Context, slots: Slots, gate: AccountGate) -> None:
         self._context = context
         self._slots = slots
         self._gate = gate
+        self._uploader = Uploader(context)
+        most = context.config.slots + _AHEAD
+        self._ahead = {key: asyncio.Semaphore(most) for key in context.by_key}
         self._network_wait = context.timing.network
         self.trouble: str | None = None
         """Why Topview accepts nothing at the moment, whatever the product."""
         self.unwritten: dict[int, str] = {}
         """Accepted and not yet in the ledger: Topview's task ids by task row."""
 
-    async def send(
-        self, task: Task, stage: Stage, request: Any, ids_of_ours: Collection[str]
-    ) -> Task | Sent:
-        """Send a row that was reserved a moment ago; the accepted row, or why there is none.
+    async def submit(
+        self, item: WorkItem, wanted: Reservation, chain: Sequence[str]
+    ) -> Task | None:
+        """Upload, reserve in a slot, and POST; the accepted row. None: the rows say what is next.
 
         Args:
-            request: the stage's.
+            wanted: without its request.
+            chain: the stages that the product still goes through.
+
+        Raises:
+            UpstreamDeadError: Topview forgot what the work item is made from.
+        """
+        files = item.stage.files(item)
+        try:
+            return await self._send(item, wanted, chain, files)
+        except UpstreamGone as error:
+            if await self._is_upstream_gone(item):
+                noun = self._context.by_key[str(item.stage.upstream)].noun
+                what = f"Topview no longer knows the {noun} of this product"
+                raise UpstreamDeadError(what) from error
+        return await self._send(item, wanted, chain, without_dead_ids(files), is_last=True)
+
+    async def _send(
+        self,
+        item: WorkItem,
+        wanted: Reservation,
+        chain: Sequence[str],
+        files: Sequence[FileNeeded],
+        *,
+        is_last: bool = False,
+    ) -> Task | None:
+        stage = item.stage
+        async with self._ahead[stage.key] if files else nullcontext():
+            self._gate.check()
+            ids = await self._uploader.ids_for(files)
+            request = stage.request(item, ids.by_role)
+            wanted = replace(wanted, request=request.wire())
+            answer = await self._slots.reserve(tuple(chain), wanted)
+        if isinstance(answer, (AlreadyLive, Decided, NoSlot)):
+            return None
+        if isinstance(answer, OverLimit):
+            raise over_limit(answer)
+        try:
+            self._gate.check()
+        except BaseException:
+            await self._slots.void_unsent(answer.task)
+            raise
+        ids_of_ours = () if is_last else (*ids.ours, *stage.provider_ids(item))
+        try:
+            return await self._post(answer.task, stage, request, ids_of_ours)
+        except UpstreamGone:
+            await self._uploader.forget(ids)
+            raise
+
+    async def _is_upstream_gone(self, item: WorkItem) -> bool:
+        context = self._context
+        try:
+            with context.activity.asking():
+                return await item.stage.upstream_is_gone(
+                    context.client, item, sleep=asyncio.sleep, wait=context.timing.network
+                )
+        except AccountError:
+            raise
+        except QueryError as error:
+            what = f"an id in the request is gone, and which one could not be found out: {error}"
+            until = context.clock() + _AGAIN_SECONDS
+            raise ProductHeldError(HoldReason.WAITING, what, until=until) from error
+
+    async def _post(
+        self, task: Task, stage: Stage, request: TaskRequest, ids_of_ours: Collection[str]
+    ) -> Task | None:
+        """Send a row that was reserved a moment ago; None: it was not accepted.
+
+        Args:
             ids_of_ours: ids in the request that Topview gave us, and that may have died.
         """
         # Busy until the answer is written down: an engine that ends waits for that.
@@ -130,7 +214,8 @@ class Submitter:
                     stage.endpoint, request, ids_of_ours=ids_of_ours
                 )
             except SubmitError as error:
-                return await self._not_accepted(task, error)
+                await self._not_accepted(task, error)
+                return None
             except BaseException:
                 # The request may have left, whatever cut the call off: only Topview can tell.
                 await self._unknown(task, "the submit was interrupted; it may be paid")
@@ -144,7 +229,7 @@ class Submitter:
             self._context.activity.progress()
             return accepted
 
-    async def _keep(self, task: Task, topview_task_id: str, answer: Any) -> Task | Sent:
+    async def _keep(self, task: Task, topview_task_id: str, answer: Any) -> Task | None:
         """Write the task id down. It is paid for: a ledger in trouble is asked again.
 
         Until it is written it stands in `unwritten`, so that the run's last message can say it.
@@ -170,7 +255,7 @@ class Submitter:
                     # before a person has seen this.
                     what = f"Topview accepted it as task {topview_task_id}, and {error}"
                     raise ProductHeldError(HoldReason.UNKNOWN, what, task=task) from error
-                return Sent.DECIDE
+                return None
             except LedgerUnavailable:
                 if context.ticks() >= give_up:
                     raise
@@ -198,7 +283,7 @@ class Submitter:
             f"{error or 'the run was stopped.'} The ledger could not record it: {lost}."
         ) from error
 
-    async def _not_accepted(self, task: Task, error: SubmitError) -> Sent:
+    async def _not_accepted(self, task: Task, error: SubmitError) -> None:
         """Move the row as the error's class says (design: errors decide)."""
         timing = self._context.timing
         if isinstance(error, Ambiguous):
@@ -207,7 +292,7 @@ class Submitter:
             await self._reject(task, error)
         elif isinstance(error, UpstreamGone):
             await self._void(task, error)
-            return Sent.UPSTREAM_GONE
+            raise error
         elif isinstance(error, AccountError):
             self._gate.close(error)
             await self._void(task, error)
@@ -223,7 +308,6 @@ class Submitter:
             self._slots.back_off(max(wait, timing.network))
         else:
             raise TypeError(f"no rule for {type(error).__name__} at submit") from error
-        return Sent.DECIDE
 
     async def _reject(self, task: Task, error: Rejected) -> None:
         failed, why = self._context.ledger.tasks.failed, str(error)
@@ -248,3 +332,9 @@ class Submitter:
         finally:
             self._slots.freed()
         return True
+
+
+def over_limit(answer: OverLimit) -> ProductHeldError:
+    """The hold for a limit."""
+    reason = HoldReason.DAY_LIMIT if answer.of == "day" else HoldReason.RUN_LIMIT
+    return ProductHeldError(reason, answer.detail, until=answer.until, fix=answer.fix)

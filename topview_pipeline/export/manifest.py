@@ -23,8 +23,7 @@ from topview_pipeline.export.report import ProductReport, Report
 from topview_pipeline.media.probe import MediaError, MediaInfo, probe_video
 from topview_pipeline.settings import DEFAULT_NAME
 from topview_pipeline.stages.video import COVER_FILE, VIDEO_FILE
-from topview_pipeline.store import Artifact, Store, StoreError
-from topview_pipeline.store.slugs import product_slug
+from topview_pipeline.store import Artifact, Store, StoreError, product_slug
 
 CSV: Final = "videos.csv"
 JSONL: Final = "videos.jsonl"

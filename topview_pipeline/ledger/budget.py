@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.part import Part
+from topview_pipeline.ledger.database import Part
 from topview_pipeline.ledger.schema import task
 from topview_pipeline.ledger.task_row import OverLimit, Priced, Reservation, TaskState
 from topview_pipeline.text import counted

@@ -1,6 +1,7 @@
 """The ledger's database: opening it, its schema's version, its transactions and its clock.
 
-Everything in which SQLite and PostgreSQL differ is here; what a row means is not.
+Everything in which SQLite and PostgreSQL differ is here; what a row means is not. `Part` is the
+base of the ledger's parts.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.ledger import schema
+from topview_pipeline.ledger.task_row import Task
 
 LOCK_WAIT_SECONDS: Final = 30.0
 """How long a writer waits for another one."""
@@ -170,6 +172,54 @@ class Database:
                 advice = _DAMAGED_ADVICE if is_damaged else _SQLITE_ADVICE
             where = f"ledger {self.where}"
             raise LedgerUnavailable(f"{trouble}. {outcome}", where, advice) from error
+
+
+class Part:
+    """A part of one account's ledger, as one of its pipelines uses it.
+
+    Lists of rows are in the order of their numbers, the oldest first.
+    """
+
+    def __init__(self, database: Database, account: str, pipeline: str) -> None:
+        self._db = database
+        self._account = account
+        self._pipeline = pipeline
+        self._is_own = schema.task.c.pipeline == pipeline
+
+    def _select(self, *which: sa.ColumnElement[bool]) -> list[Task]:
+        """The account's rows."""
+        return list(map(schema.task_of, self._db.rows(self._query(*which))))
+
+    def _read(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Task]:
+        """`_select` within a transaction."""
+        return list(map(schema.task_of, connection.execute(self._query(*which))))
+
+    def _query(self, *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        mine = schema.task.c.account == self._account
+        return sa.select(schema.task).where(mine, *which).order_by(schema.task.c.id)
+
+
+def append_event(
+    connection: sa.Connection,
+    account: str,
+    at: float,
+    what: str,
+    who: str,
+    detail: Mapping[str, Any] | None = None,
+    *,
+    task_id: int | None = None,
+    product: tuple[str, str | None] | None = None,
+) -> None:
+    """Write one event, inside the transaction of what it reports.
+
+    Args:
+        product: its pipeline and id; without an id it is about the pipeline.
+    """
+    pipeline, product_id = product or (None, None)
+    subject = {"account": account, "task_id": task_id}
+    subject |= {"pipeline": pipeline, "product_id": product_id}
+    event = {"at": at, "what": what, "who": who, "detail": dict(detail or {})}
+    connection.execute(schema.task_event.insert(), subject | event)
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.catalogue_state import is_forsaken
-from topview_pipeline.ledger.part import Part
+from topview_pipeline.ledger.database import Part
 from topview_pipeline.ledger.schema import (
     catalogue_product,
     review,
@@ -34,29 +34,6 @@ class TaskEvent:
     what: str
     who: str
     detail: Mapping[str, Any]
-
-
-def append_event(
-    connection: sa.Connection,
-    account: str,
-    at: float,
-    what: str,
-    who: str,
-    detail: Mapping[str, Any] | None = None,
-    *,
-    task_id: int | None = None,
-    product: tuple[str, str | None] | None = None,
-) -> None:
-    """Write one event, inside the transaction of what it reports.
-
-    Args:
-        product: its pipeline and id; without an id it is about the pipeline.
-    """
-    pipeline, product_id = product or (None, None)
-    subject = {"account": account, "task_id": task_id}
-    subject |= {"pipeline": pipeline, "product_id": product_id}
-    event = {"at": at, "what": what, "who": who, "detail": dict(detail or {})}
-    connection.execute(task_event.insert(), subject | event)
 
 
 class History(Part):

@@ -10,16 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from topview_pipeline.ledger.budget import Budget
-from topview_pipeline.ledger.catalogue_state import CatalogueState
-from topview_pipeline.ledger.database import Database
-from topview_pipeline.ledger.hashes import FileHashTable
-from topview_pipeline.ledger.history import History, append_event
-from topview_pipeline.ledger.retired import Retired
+from topview_pipeline.ledger.catalogue_state import CatalogueState, Retired
+from topview_pipeline.ledger.database import Database, append_event
+from topview_pipeline.ledger.files import FileHashTable, Uploads
+from topview_pipeline.ledger.history import History
 from topview_pipeline.ledger.reviews import Reviews
 from topview_pipeline.ledger.schema import account, task, task_event
 from topview_pipeline.ledger.tasks import Tasks
 from topview_pipeline.ledger.unknowns import Unknowns
-from topview_pipeline.ledger.uploads import Uploads
 from topview_pipeline.ledger.workers import Orphans, Workers
 from topview_pipeline.settings import DEFAULT_NAME
 from topview_pipeline.text import origin_of

@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.budget import over_limit
-from topview_pipeline.ledger.history import append_event
+from topview_pipeline.ledger.database import append_event
 from topview_pipeline.ledger.reviews import reviews_of
 from topview_pipeline.ledger.schema import task, worker
 from topview_pipeline.ledger.task_row import (

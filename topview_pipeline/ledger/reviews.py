@@ -8,9 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import upsert
-from topview_pipeline.ledger.history import append_event
-from topview_pipeline.ledger.part import Part
+from topview_pipeline.ledger.database import Part, append_event, upsert
 from topview_pipeline.ledger.schema import portions, review, task
 from topview_pipeline.ledger.task_row import NO_REVIEW, Review, TaskState
 

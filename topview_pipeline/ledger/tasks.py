@@ -17,9 +17,8 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from topview_pipeline.ledger.database import LedgerError
-from topview_pipeline.ledger.history import append_event, seen_late
-from topview_pipeline.ledger.part import Part
+from topview_pipeline.ledger.database import LedgerError, Part, append_event
+from topview_pipeline.ledger.history import seen_late
 from topview_pipeline.ledger.reserve import heal, reserve, slots_taken
 from topview_pipeline.ledger.reviews import reviews_of
 from topview_pipeline.ledger.schema import portions, task, task_event, task_of

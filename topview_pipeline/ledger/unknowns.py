@@ -11,8 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.catalogue_state import is_forsaken
-from topview_pipeline.ledger.history import append_event
-from topview_pipeline.ledger.part import Part
+from topview_pipeline.ledger.database import Part, append_event
 from topview_pipeline.ledger.schema import account, portions, task, task_event
 from topview_pipeline.ledger.task_row import Task, TaskState
 from topview_pipeline.ledger.tasks import Tasks

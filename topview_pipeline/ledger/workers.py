@@ -10,8 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from topview_pipeline.ledger.catalogue_state import is_forsaken
-from topview_pipeline.ledger.database import upsert
-from topview_pipeline.ledger.part import Part
+from topview_pipeline.ledger.database import Part, upsert
 from topview_pipeline.ledger.schema import task, worker
 from topview_pipeline.ledger.task_row import Task, TaskState
 

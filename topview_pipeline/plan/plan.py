@@ -13,7 +13,6 @@ from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 from topview_pipeline.catalogue import InputError, Product
-from topview_pipeline.engine.canary import Before, Canaries, recipe_of, shared_stages
 from topview_pipeline.engine.decide import (
     Action,
     Circumstances,
@@ -23,7 +22,7 @@ from topview_pipeline.engine.decide import (
     why_not_forced,
 )
 from topview_pipeline.engine.events import HoldReason
-from topview_pipeline.engine.gate import ReviewRules
+from topview_pipeline.engine.gate import Before, Canaries, ReviewRules, recipe_of, shared_stages
 from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
 from topview_pipeline.plan.known import Known
 from topview_pipeline.stages import (

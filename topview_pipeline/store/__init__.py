@@ -1,15 +1,19 @@
 """The store: what Topview made, kept whole and found again by fingerprint.
 
-`store` has the rules, `records` the data, `backends` the places, `slugs` the folder names of
-products, `identity` the id by which a ledger knows its store. Not here: the download (`topview`)
-and which files a stage has (`stages`).
+`store` has the rules, records and folder names, `backends` the places, `pair` the check that ledger
+and store belong together.
 """
 
 from topview_pipeline.store.backends import StoreError
-from topview_pipeline.store.identity import LostLedger, OtherStore, check_pair
-from topview_pipeline.store.records import Artifact, ResultRecord, Times
-from topview_pipeline.store.slugs import hashed_slug, product_slug
-from topview_pipeline.store.store import Store
+from topview_pipeline.store.pair import LostLedger, OtherStore, check_pair
+from topview_pipeline.store.store import (
+    Artifact,
+    ResultRecord,
+    Store,
+    Times,
+    hashed_slug,
+    product_slug,
+)
 
 __all__ = [
     "Artifact",

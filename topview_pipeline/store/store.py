@@ -6,26 +6,123 @@
 
 A result is its media first, then its record: what the index finds is whole. Two products with the
 same work share the folder of the one that paid. Not here: how bytes reach a disk or a bucket
-(`backends`), what stands in a record (`records`).
+(`backends`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from topview_pipeline.store.backends import StoreError, explained, open_backend
-from topview_pipeline.store.identity import create_identity, read_identity
-from topview_pipeline.store.records import Artifact, ResultRecord, json_bytes
-from topview_pipeline.store.slugs import INDEX, RESERVED, product_slug
+from pydantic import BaseModel, ValidationError
 
+from topview_pipeline.store.backends import Backend, StoreError, explained, open_backend
+
+INDEX: Final = "index"  # the folder of an account that finds its results by fingerprint
+RESERVED: Final = frozenset({INDEX, "gallery", "manifest", "plans", "runs"})
+"""Folders of an account that are no product's."""
+
+_READABLE: Final = 64  # characters kept of an id; with its hash a name stays far below 255
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?")
+_LOOKS_HASHED: Final = re.compile(r".*--[0-9a-f]{12}", re.IGNORECASE)
+_DEVICE_NAMES: Final = frozenset(
+    ["con", "prn", "aux", "nul"] + [f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)]
+)
 _JSON: Final = "application/json"
+MARKER_NAME: Final = ".topview-store.json"
+_MEANING: Final = (
+    "Marks this folder as one store of topview_pipeline. The ledgers that keep results here know "
+    "it by this id: leave it, and take it along when the store is moved."
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Artifact:
+    """One kept file: as it stands in the ledger and in the record."""
+
+    name: str  # its role in the stage, as `cutout.png`
+    path: str  # relative to the store's root, with `/`
+    sha256: str
+    size: int
+    media_type: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it stands in the ledger and in the record."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Artifact:
+        """Return the artifact of `to_json`; unknown fields are ignored."""
+        return cls(*(data[field.name] for field in dataclasses.fields(cls)))
+
+
+class Times(BaseModel, frozen=True):
+    """When a task reached its states, in seconds since the epoch."""
+
+    queued_at: float | None = None
+    reserved_at: float
+    pending_at: float | None = None
+    succeeded_at: float | None = None
+    stored_at: float | None = None
+    deadline_at: float | None = None
+
+
+class ResultRecord(BaseModel, frozen=True):
+    """What a result is: enough to make the ledger's row again, should the ledger be lost.
+
+    Fields that a newer version wrote are ignored.
+    """
+
+    account: str
+    pipeline: str  # whose product this is
+    product_id: str
+    stage: str
+    work: str  # the ledger's name of product and stage without the generation
+    generation: int
+    fingerprint: str
+    attempt: int
+    topview_task_id: str
+    request: dict[str, Any]  # the body that was sent
+    inputs: dict[str, Any]  # data version of each input, by asset key
+    mode: str | None = None
+    seconds: float | None = None  # of the video or speech, where the price depends on it
+    estimate: float | None = None  # credits expected when the task was reserved
+    credits: float | None = None  # credits charged; None where Topview did not say
+    run_id: str
+    root_run_id: str
+    times: Times
+    result: dict[str, Any]  # Topview's answer as it came, without the queries of signed URLs
+    artifacts: tuple[Artifact, ...]
+
+    @classmethod
+    def from_json(cls, data: object) -> ResultRecord:
+        """Return the record of `model_dump`. Raises ValueError naming the first bad field."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(map(str, first["loc"])) or "the record"
+            raise ValueError(f"{field}: {first['msg']}") from None
+
+
+def json_bytes(value: object) -> bytes:
+    """Return JSON for people: sorted, indented, with umlauts as they are.
+
+    Raises:
+        ValueError: No JSON reader would take it, as NaN.
+    """
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode(errors="replace")  # JSON can hold half characters, UTF-8 cannot
 
 
 class Store:
@@ -57,7 +154,7 @@ class Store:
         From then on a missing file is an error in a store without this id: one that was unmounted
         in the middle of a run has lost nothing.
         """
-        found = create_identity(self._backend) if create else read_identity(self._backend)
+        found = _create_identity(self._backend) if create else _read_identity(self._backend)
         self._identity = self._identity or found
         return found
 
@@ -200,7 +297,7 @@ class Store:
     def _check_mounted(self, *, ask_remote: bool = False) -> None:
         """A bucket is not unmounted: it is asked only where a request more does not matter."""
         is_asked = self._identity is not None and (self._is_local or ask_remote)
-        if is_asked and read_identity(self._backend) != self._identity:
+        if is_asked and _read_identity(self._backend) != self._identity:
             fix = "Is it still mounted? What is missing here is downloaded when that store is back."
             what = "this is no longer the store that was here before"
             raise StoreError(what, self.location, fix)
@@ -219,3 +316,62 @@ class Store:
 
 def _index_path(account: str, fingerprint: str) -> str:
     return f"{account}/{INDEX}/{fingerprint}.json"
+
+
+def _read_identity(backend: Backend) -> str | None:
+    """Return the store's id by one request; None when there is no marker that can be read."""
+    return _id_in(backend.read(MARKER_NAME))
+
+
+def _create_identity(backend: Backend) -> str | None:
+    """Return the store's id; a store whose marker is missing or cannot be read gets one."""
+    before = backend.read(MARKER_NAME)
+    if (found := _id_in(before)) is not None:
+        return found
+    data = json_bytes({"store_id": secrets.token_hex(16), "meaning": _MEANING})
+    write = backend.write_new if before is None else backend.write
+    write(MARKER_NAME, data, "application/json")
+    return _read_identity(backend)  # another process may have been quicker: its id counts
+
+
+def _id_in(data: bytes | None) -> str | None:
+    try:
+        found = json.loads(data or b"")["store_id"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) and found else None
+
+
+def product_slug(product_id: str) -> str:
+    """Return the folder name of a product: readable, ASCII, at most 79 characters, one per id.
+
+    An id that is already a safe name stays as it is. Every other one keeps what is readable of it
+    and gets `--` and a hash of the whole id, and so does an id that looks like such a name. Ids
+    that differ only by case share a folder on macOS and Windows, which mixes up nothing: below it
+    each result has a folder of its own.
+    """
+    return product_id if _is_plain(product_id) else hashed_slug(product_id)
+
+
+def hashed_slug(product_id: str) -> str:
+    """Return the name with a hash, which differs from all others even where case does not count."""
+    digest = hashlib.sha256(product_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{_readable(product_id)}--{digest}"
+
+
+def _is_plain(product_id: str) -> bool:
+    name = product_id.lower()
+    return (
+        _PLAIN.fullmatch(product_id) is not None
+        and _LOOKS_HASHED.fullmatch(product_id) is None
+        and name.partition(".")[0] not in _DEVICE_NAMES
+        and name not in RESERVED
+    )
+
+
+def _readable(product_id: str) -> str:
+    letters = unicodedata.normalize("NFKD", product_id).encode("ascii", "ignore").decode("ascii")
+    words = re.sub(r"[^A-Za-z0-9_.]+", "-", letters)
+    name = re.sub(r"\.{2,}", ".", words).strip(".-")[:_READABLE].rstrip(".-")
+    # Windows reserves a device's name with any extension: `con.png--...` would be the console.
+    return f"_{name}" if not name or name.partition(".")[0].lower() in _DEVICE_NAMES else name

@@ -1,24 +1,15 @@
-"""The store's identity: an id in a small file of its root, by which a ledger knows it again.
+"""The pair of a ledger and its store: they know each other by the store's id.
 
-A directory that is not mounted, or another bucket, has none or another one. It is copied and moved
-with the store. Not here: the ledger's own note of the id.
+A directory that is not mounted, or another bucket, has none or another one.
 """
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections.abc import Callable
 from typing import Final
 
-from topview_pipeline.store.backends import Backend, StoreError
-from topview_pipeline.store.records import json_bytes
+from topview_pipeline.store.backends import StoreError
 
-MARKER_NAME: Final = ".topview-store.json"
-_MEANING: Final = (
-    "Marks this folder as one store of topview_pipeline. The ledgers that keep results here know "
-    "it by this id: leave it, and take it along when the store is moved."
-)
 _ADOPT: Final = "`topview-pipeline ledger adopt`"
 
 
@@ -82,27 +73,3 @@ def check_pair(
         "an empty one replace it: what is stored is taken over for free, but tasks that were in "
         "flight when it was lost are unknown to it.",
     )
-
-
-def read_identity(backend: Backend) -> str | None:
-    """Return the store's id by one request; None when there is no marker that can be read."""
-    return _id_in(backend.read(MARKER_NAME))
-
-
-def create_identity(backend: Backend) -> str | None:
-    """Return the store's id; a store whose marker is missing or cannot be read gets one."""
-    before = backend.read(MARKER_NAME)
-    if (found := _id_in(before)) is not None:
-        return found
-    data = json_bytes({"store_id": secrets.token_hex(16), "meaning": _MEANING})
-    write = backend.write_new if before is None else backend.write
-    write(MARKER_NAME, data, "application/json")
-    return read_identity(backend)  # another process may have been quicker: its id counts
-
-
-def _id_in(data: bytes | None) -> str | None:
-    try:
-        found = json.loads(data or b"")["store_id"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found if isinstance(found, str) and found else None

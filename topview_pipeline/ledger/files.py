@@ -1,6 +1,6 @@
-"""The hashes of files that were read before, shared by all processes and accounts of a ledger.
+"""Files of the catalogue: the ids that Topview gave for their bytes, and hashes of what was read.
 
-Without them a file is read again, no more.
+Hashes are shared by all processes and accounts of a ledger; without them a file is read again.
 """
 
 from __future__ import annotations
@@ -11,14 +11,37 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.database import Database, upsert
-from topview_pipeline.ledger.schema import file_hash, portions
+from topview_pipeline.ledger.database import Database, Part, upsert
+from topview_pipeline.ledger.schema import file_hash, portions, upload
 
 MOST_ROWS: Final = 500_000
 """Signed addresses differ each day; the oldest rows over this number are forgotten."""
 
 Remembered = tuple[str, str]
 """(mark, sha256 in hex) of a file."""
+
+
+class Uploads(Part):
+    """The uploaded files of one account, by their sha256."""
+
+    def find(self, sha256: str) -> str | None:
+        """The file id of these bytes, if they were uploaded."""
+        return self._db.scalar(sa.select(upload.c.file_id).where(*self._of(sha256)))
+
+    def remember(self, sha256: str, file_id: str, *, format: str) -> None:  # noqa: A002
+        """Keep the file id of bytes just uploaded; the newest counts."""
+        with self._db.write(lock=self._account) as connection:
+            row = {"file_id": file_id, "format": format, "uploaded_at": self._db.now(connection)}
+            upsert(connection, upload, [{"account": self._account, "sha256": sha256, **row}])
+
+    def forget(self, sha256: str, *, file_id: str) -> None:
+        """Topview no longer knows this file id; a newer one of the same bytes stays."""
+        mine = *self._of(sha256), upload.c.file_id == file_id
+        with self._db.write(lock=self._account) as connection:
+            connection.execute(upload.delete().where(*mine))
+
+    def _of(self, sha256: str) -> tuple[sa.ColumnElement[bool], ...]:
+        return upload.c.account == self._account, upload.c.sha256 == sha256
 
 
 class FileHashTable:
