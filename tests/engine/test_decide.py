@@ -202,14 +202,7 @@ def test_force_takes_the_next_generation_once_for_a_root_run(
 ) -> None:
     tasks = [row(state, generation=number, root_run_id=root) for state, number, root in rows]
     for force, expected in ((False, plain), (True, forced)):
-        found = generation_of(
-            tasks,
-            "a",
-            pipeline="acme",
-            force=force,
-            root_run_id="root",
-            last_made=lambda: None,
-        )
+        found = generation_of(tasks, "a", pipeline="acme", force=force, root_run_id="root")
         assert found == expected
 
 
@@ -246,6 +239,6 @@ def test_a_product_keeps_the_generation_it_has_of_shared_work(
         pipeline="acme",
         force=False,
         root_run_id="root",
-        last_made=lambda: last_made,
+        last_made=last_made,
     )
     assert found == expected

@@ -201,7 +201,7 @@ def test_a_reader_sees_one_state_though_others_write(ledger: Ledger, ledger_url:
         assert connection.scalar(rows) == 0
         reserve(ledger)
         assert connection.scalar(rows) == 0
-    assert len(reader.tasks.to_decide("work of a", None)[0]) == 1
+    assert len(reader.tasks.to_decide("work of a", "a", None).rows) == 1
     reader.close()
 
 

@@ -61,7 +61,7 @@ def test_work_that_another_pipeline_asked_for_is_not_sent_again(
 ) -> None:
     row = row_in(ledger, state, "mug", work="w")
     assert ask(acme, "cup", worker="other", work="w") == AlreadyLive(row.id)
-    assert acme.tasks.to_decide("w", None)[0] == [row]
+    assert acme.tasks.to_decide("w", "a", None).rows == [row]
     reserve(ledger, "shoe", work="of no product of acme's")
     glances = acme.tasks.glances(["w", "new"])
     assert [glance.pipeline for glance in glances.pop("w")] == ["topview"]

@@ -1,7 +1,15 @@
 """A person's preference among the images of a result."""
 
 from tests.ledger.conftest import Clock, ask, open_at, row_in
-from topview_pipeline.ledger import NO_REVIEW, Decided, Ledger, Reserved, Review, TaskState
+from topview_pipeline.ledger import (
+    NO_REVIEW,
+    Decided,
+    Ledger,
+    Reserved,
+    Review,
+    TaskState,
+    ToDecide,
+)
 
 
 def test_the_newest_choice_counts_and_the_row_remembers_every_one(ledger: Ledger) -> None:
@@ -42,6 +50,6 @@ def test_nothing_is_reserved_of_a_result_that_a_person_decided_about_meanwhile(
     for review in (Review(2, "approved"), Review(2, "rejected")):
         ledger.reviews.decide({("a", "scene"): review}, who="ann", why="seen")
         assert ask(ledger, made_of=("scene", before)) == Decided()
-        assert ledger.tasks.to_decide("work of a", ("a", "scene")) == ([], review)
+        assert ledger.tasks.to_decide("work of a", "a", "scene") == ToDecide([], review)
         before = review
     assert isinstance(ask(ledger, made_of=("scene", before)), Reserved)

@@ -15,7 +15,7 @@ def everything_a_product_asks(ledger: Ledger) -> None:
     """The calls of a product's way, of a worker's life and of the sensor's tick."""
     row = reserve(ledger, estimate=2.0, credits_a_day=1e9, credit_limit=1e9)
     ask(ledger)
-    ledger.tasks.to_decide(row.work, ("a", row.fingerprint))
+    ledger.tasks.to_decide(row.work, "a", row.fingerprint)
     ledger.tasks.to_report(row.id, "a", STAGE)
     ledger.orphans.lost(submit_seconds=60.0)
     bring(ledger, row, TaskState.SUCCEEDED)

@@ -127,7 +127,7 @@ def test_rows_of_another_account_are_not_seen_and_not_moved(
     for touch in (MOVES["void"], MOVES["accepted"], lambda _, n: other.tasks.adopt(n, worker="x")):
         with pytest.raises(LedgerError, match=f"task row {row.id}: .*no such row"):
             touch(other, row.id)
-    assert other.tasks.to_decide(row.work, None)[0] == other.unknowns.rows() == []
+    assert other.tasks.to_decide(row.work, "a", None).rows == other.unknowns.rows() == []
     assert other.tasks.slots_taken() == 0
     assert other.uploads.find("hash") is None
     assert not other.has_tasks()
@@ -140,7 +140,7 @@ def test_rows_are_found_by_work_state_and_number(ledger: Ledger) -> None:
     again = reserve(ledger, attempt=2)
     forced = reserve(ledger, generation=1)
     other = reserve(ledger, "b", stage=VIDEO)
-    assert ledger.tasks.to_decide("work of a", None)[0] == [first, again, forced]
+    assert ledger.tasks.to_decide("work of a", "a", None).rows == [first, again, forced]
     assert ledger.tasks.in_state([TaskState.FAILED]) == [first]
     assert ledger.tasks.of_ids([other.id, first.id]) == {first.id: first, other.id: other}
 

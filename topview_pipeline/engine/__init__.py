@@ -4,19 +4,3 @@ from topview_pipeline.engine.context import Context, ProductWork, RunInfo, Timin
 from topview_pipeline.engine.engine import Engine
 from topview_pipeline.engine.events import Event, Failed, Held, HoldReason, Made, Observed, Warned
 from topview_pipeline.engine.thread import EngineThread
-
-__all__ = [
-    "Context",
-    "Engine",
-    "EngineThread",
-    "Event",
-    "Failed",
-    "Held",
-    "HoldReason",
-    "Made",
-    "Observed",
-    "ProductWork",
-    "RunInfo",
-    "Timing",
-    "Warned",
-]

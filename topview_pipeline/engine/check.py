@@ -26,11 +26,7 @@ def verdict_of(stage: Stage, task: Task, ledger: Ledger, store: Store) -> Verdic
 
 
 def measured(stage: Stage, task: Task, store: Store) -> tuple[Verdict, Json | None]:
-    """The verdict on a stored row, and what its row should keep of it.
-
-    It is measured now only if no check of today's rules has seen it. None is kept while the store
-    has trouble: it may answer again.
-    """
+    """The verdict on a stored row, and what its row keeps: None while the store has trouble."""
     known = Verdict.from_json(task.quality)
     if known is not None:
         return known, task.quality

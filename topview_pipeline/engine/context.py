@@ -33,14 +33,12 @@ class RunInfo:
     """The Dagster run that an engine works for.
 
     Attributes:
-        root_run_id: of the run that this one re-executes, else its own; of a schedule's run the
-            occasion.
+        root_run_id: of the run that this one re-executes, else its own; or a schedule's occasion.
         explicit: a person or a schedule asked, not the sensor: failed work is tried now.
         credit_limit: the most credits that the tasks of the root run may cost; None: no limit.
-        gate: overrides the rows' and the pipeline's.
-        canary: overrides the pipeline's.
-        occasion: on which this was asked for, with one limit and one more attempt at what failed:
-            the day of a schedule, however often it runs; None: the run's own.
+        gate, canary: override the pipeline's, and the gate also the rows'.
+        occasion: the day of a schedule, however often it runs, with one limit and one more attempt
+            at what failed; None: the run is its own.
     """
 
     run_id: str
@@ -58,13 +56,11 @@ class ProductWork:
 
     Attributes:
         stages: their keys, in pipeline order.
-        asked: all stages that the run was asked for, those included that are up to date: what
-            Topview forgot of them is remade. Empty: `stages`.
+        asked: all stages that the run was asked for, up to date or not: what Topview forgot of them
+            is remade. Empty: `stages`.
         force: make them again, though they exist; once per root run.
-        keep_made: hold a stage that was made and would be remade: the plan could not see that
-            its files changed, so no guard has passed it.
-        retry_of: the failed attempt that the sensor's run tries again, with its generation, root
-            run and limit.
+        keep_made: hold what was made and would be remade: no guard has passed it.
+        retry_of: the failed attempt that the sensor's run tries again.
     """
 
     product: Product
@@ -88,11 +84,7 @@ class Timing:
 
 
 class Activity:
-    """Signs of life: a run that makes no progress for its wait time ends.
-
-    Args:
-        ticks: seconds of a monotonic clock.
-    """
+    """Signs of life: a run that makes no progress for its wait time ends."""
 
     def __init__(self, ticks: Callable[[], float]) -> None:
         self._ticks = ticks
@@ -128,21 +120,17 @@ class Activity:
 
     @property
     def is_busy(self) -> bool:
-        """Something must be waited for."""
         return self._under_way["busy"] > 0
 
     @property
     def is_submitting(self) -> bool:
-        """A submit is under way: a stop waits for it."""
         return self._under_way["submitting"] > 0
 
     @property
     def is_asking(self) -> bool:
-        """A query is under way: a stop may cancel it."""
         return self._under_way["asking"] > 0
 
     def idle_seconds(self) -> float:
-        """Seconds since the last progress."""
         return self._ticks() - self._last
 
 
@@ -180,8 +168,6 @@ class Context:
 
     Attributes:
         worker: the engine's id in the ledger.
-        stages: of the pipeline, in order.
-        judge: of scenes; the user's own.
         submit_seconds: all of a submit's timeouts together.
         clock: seconds since the epoch, compared with the ledger's times.
         ticks: seconds of a monotonic clock.
@@ -242,10 +228,9 @@ class Context:
         return answer
 
     async def in_ledger(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-        """Call the ledger. A server that is milliseconds away does not hold up the loop.
+        """Call the ledger, which does not hold up the loop.
 
-        Nothing cuts a call off: a cancellation comes at what the caller awaits next, as it does
-        where the call is in place.
+        Nothing cuts a call off: a cancellation comes at what the caller awaits next.
         """
         if self.beside is None:
             return call(*given, **named)

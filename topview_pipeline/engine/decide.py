@@ -78,7 +78,6 @@ class Circumstances:
         worker: id of the deciding worker.
         occasion: see `RunInfo`.
         explicit: a person or schedule asked; the sensor's runs wait until a retry is due.
-        free: Topview charges nothing for the stage.
         submit_seconds: all of a submit's timeouts together; a reserved row that is older is lost.
         is_alive: whether a worker is alive.
         has_files: whether the store has the files of a stored row.
@@ -107,14 +106,12 @@ def generation_of(
     """Return the generation of a work item that a run wants.
 
     Without force it is the newest that is live, else the newest that was tried, else 0. Where
-    products share the work, one keeps the generation it has: another product's force (in another
-    pipeline perhaps its namesake's), or a result that Topview forgot, must not make it pay for what
-    comes after. Force takes the generation above the highest, once per root run: executing the same
-    run again finds what it made.
+    products share the work, one keeps the generation it has: another's force, or a result that
+    Topview forgot, must not make it pay for what comes after. Force takes the generation above the
+    highest, once per root run: executing the same run again finds what it made.
 
     Args:
         rows: all rows of the work, whatever their generation.
-        root_run_id: of the run that asks.
         last_made: the number of the row that the product's stage uses.
         asked_again: a person asked for another result than this generation's.
     """
@@ -138,12 +135,7 @@ def generation_of(
 
 
 def why_not_forced(rows: Sequence[Row], root_run_id: str) -> tuple[Row, str, str] | None:
-    """Return the task for which force would pay twice, what is wrong, and how to fix it.
-
-    Args:
-        rows: all rows of the work.
-        root_run_id: of the run that asks: its own row is what it forced.
-    """
+    """Return the task for which force would pay twice, what is wrong, and how to fix it."""
     if any(row.root_run_id == root_run_id for row in rows):
         return None
     for row in rows:
@@ -154,12 +146,7 @@ def why_not_forced(rows: Sequence[Row], root_run_id: str) -> tuple[Row, str, str
 
 
 def decide(rows: Sequence[Row], here: Circumstances) -> Decision[Row]:
-    """Decide about one work item.
-
-    Args:
-        rows: all rows of its fingerprint, the oldest first. At most one is live: the ledger's
-            partial unique index holds that.
-    """
+    """Decide about one work item by all rows of its fingerprint, the oldest first."""
     live = next((row for row in rows if row.state in LIVE), None)
     if live is not None:
         return _decide_live(live, here)

@@ -226,7 +226,6 @@ async def moved(context: Context, move: Callable[..., Task], task: Task, **value
 
 
 async def expire(context: Context, task: Task, why: str) -> Task:
-    """The row is out of reach."""
     return await moved(context, context.ledger.tasks.expired, task, why=why)
 
 
@@ -263,9 +262,6 @@ async def heal(
 
     Args:
         known: Topview tasks that rows of the work have: what became of them is decided.
-
-    Raises:
-        ProductHeldError: the store does not answer.
     """
     found = False
     while True:

@@ -72,9 +72,6 @@ class Engine:
             work: products as they become ready; each starts at once.
             orphans: rows to bring into the store though no product of this run wants them.
 
-        Yields:
-            An event for each stage that ended, and for each stored row.
-
         Raises:
             NotTopview: the base URL is something else.
             LedgerError: the ledger cannot be used.
@@ -170,7 +167,6 @@ class Engine:
             ledger.tasks.mark_lost(row, who=self._context.worker)
 
     async def _serve_orphans(self) -> None:
-        """Look for orphans whenever slots are short, until cancelled."""
         short = self._parts.slots.short
         while True:
             await short.wait()
@@ -237,7 +233,6 @@ class Engine:
 
     @property
     def _longest_idle(self) -> float:
-        """Seconds without progress after which the run ends."""
         wait = max(self._context.config.wait_seconds, _SETTLE_SECONDS)
         # A short wait still lets the first answers come; none that hangs is waited for long.
         return max(wait, _ANSWER_SECONDS) if self._context.activity.is_asking else wait

@@ -55,7 +55,6 @@ class Made:
 
     Attributes:
         product_id: whose it is; a task shared by two products is reported for each.
-        task: the stored row.
         inputs: data version by asset key of what it was made from.
         wanted: this run was asked for it; False for an orphan that was collected.
     """
@@ -69,13 +68,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Failed:
-    """The decision about a product's stage is final for this run.
-
-    Attributes:
-        what: what went wrong.
-        fix: what to do about it.
-        task: the row that says so, if there is one.
-    """
+    """The decision about a product's stage is final for this run, perhaps for a row."""
 
     product_id: str
     stage: str
@@ -89,8 +82,6 @@ class Held:
     """A product's stage waits.
 
     Attributes:
-        what: what it waits for.
-        fix: what a person can do, or that nothing needs doing.
         until: when to look again, seconds since the epoch; None: when a person or a new run acts.
     """
 

@@ -41,8 +41,7 @@ class ReviewRules:
     """The gate of a run.
 
     Attributes:
-        pipeline: the pipeline's gate; a row's own overrides it.
-        of_run: overrides both.
+        pipeline: the pipeline's gate; a row's own overrides it, `of_run` overrides both.
         checks: results are measured; if not, no verdict holds anything.
         canary: so many products of each recipe go first; 0: all go.
         when_no_face: with fail, a scene without a face is refused for a mode that needs one.
@@ -58,12 +57,11 @@ class ReviewRules:
     def of(
         cls, config: PipelineConfig, of_run: Gate | None = None, canary: int | None = None
     ) -> ReviewRules:
-        """The rules of a pipeline's run, which may have a gate and a number of its own."""
+        """The rules of a pipeline's run."""
         canary = config.canary if canary is None else canary
         return cls(config.gate, of_run, config.checks, canary, config.when_no_face)
 
     def gate_of(self, product: Product) -> Gate:
-        """The gate that counts for a product."""
         return self.of_run or product.gate or self.pipeline
 
     def needed(
@@ -74,11 +72,10 @@ class ReviewRules:
         review: Review = NO_REVIEW,
         image: int | None = None,
     ) -> Hold | None:
-        """Return why no new task may be made from a result; None when it may.
+        """Return why no new task may be made from a result of the stage `before`; None when it may.
 
         Args:
-            before: the stage with the result.
-            quality: the verdict on that.
+            quality: the verdict on the result.
             image: number of the image that would go in, of several.
         """
         if review.decision == "approved":
@@ -128,9 +125,7 @@ def under_review(made: Mapping[str, Any], stages: tuple[Stage, ...]) -> tuple[St
     """The stage that a person decides about, and its row: the last one that another is made of.
 
     A scene of an older cut-out is no longer what the product goes on with: then it is the cut-out.
-
-    Args:
-        made: what the product last made, by stage key, with its inputs.
+    `made` is what the product last made, by stage key, with its inputs.
     """
     befores = {stage.upstream for stage in stages}
     found: tuple[Stage, Any] | None = None
@@ -158,11 +153,7 @@ def shared_stages(stage: Stage, stages: Sequence[Stage]) -> list[Stage]:
 def recipe_of(
     product: Product, stage: Stage, shared: Sequence[Stage], inputs_of: Callable[[Stage], Inputs]
 ) -> str | None:
-    """Name of what a product's task shares with other products'; None when that is nothing.
-
-    Args:
-        shared: as `shared_stages` says.
-    """
+    """Name of what a product's task shares with other products'; None when that is nothing."""
     if not shared:
         return None
     # A scene without a face is good for one mode and refused for the others.

@@ -51,9 +51,6 @@ class Reader:
 
     A read that hangs delays only the products that use that file: after a second it no longer
     counts among those that may run at once.
-
-    Args:
-        apart: runs a blocking call elsewhere.
     """
 
     def __init__(self, files: Files, apart: Offload = in_thread) -> None:
@@ -105,11 +102,7 @@ class Reader:
 
 
 class ProductInputs:
-    """The inputs of one product. Its methods raise PreconditionError.
-
-    Args:
-        lists: of Topview's ids, to look the product's up in.
-    """
+    """The inputs of one product. Its methods raise PreconditionError."""
 
     def __init__(self, product: Product, reader: Reader, lists: ProofLists) -> None:
         self._product = product
@@ -127,7 +120,6 @@ class ProductInputs:
         return self._inputs[stage.key]
 
     def are_known(self, stage: Stage) -> bool:
-        """The inputs of a stage were read already."""
         return stage.key in self._inputs
 
     async def recorded(self, stage: Stage) -> float | None:
@@ -142,10 +134,7 @@ class ProductInputs:
     async def prove(self, stage: Stage, mode: str | None, later: Sequence[Stage]) -> None:
         """Prove, before a task of a stage is made, that it can serve the product.
 
-        A paid task is not made for a later stage that could not succeed.
-
-        Args:
-            later: the stages that are to be made after it.
+        A paid task is not made for a `later` stage that could not succeed.
         """
         recorded = await self.recorded(stage)
         if recorded is not None:

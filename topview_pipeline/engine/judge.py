@@ -59,11 +59,9 @@ class KnownRows:
 
     Attributes:
         stages: stage by Topview task id, for logged charges of known rows.
-        nameless: all rows whose task id is not known (`Unknowns.without_task_id`): each may be
-            what a charge was made for.
+        nameless: all rows whose task id is not known: each may be what a charge was made for.
         first_looks: when a row was first looked for, by Topview's clock, by row number.
-        spans: when Topview had accepted a task and when it had finished it, by its task id, for
-            logged charges of known rows.
+        spans: when Topview had accepted and when it had finished a task, by its id, where known.
     """
 
     stages: Mapping[str, str]
@@ -112,12 +110,7 @@ class Void:
 
 @dataclass(frozen=True)
 class Leave:
-    """Nothing follows for now.
-
-    Attributes:
-        reasons: why, in words.
-        waits: time alone may settle it; else only a person.
-    """
+    """Nothing follows for now, for these reasons; if it `waits`, time alone may settle it."""
 
     reasons: tuple[str, ...]
     waits: bool = False
@@ -151,7 +144,6 @@ def judge(
     """Judge each unknown row; no two rows are given the same charge.
 
     Args:
-        stages: by key.
         is_own_key: True if a key, as the log shows it, can be ours.
         now: by the ledger's clock, in seconds since the epoch.
     """
@@ -266,7 +258,6 @@ class _Judge:
         return least - _SPREAD_SECONDS <= candidate.at <= latest
 
     def _fitting(self, row: Task) -> Iterator[Candidate]:
-        """Charges of the row's kind from its submit on."""
         seen: set[str] = set()
         for entry in self._unclaimed:
             if entry.task_id is None or entry.date is None or entry.task_id in seen:

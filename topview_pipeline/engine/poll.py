@@ -56,7 +56,6 @@ class Poller:
         return await asyncio.shield(running)
 
     def is_polling(self, task_id: int) -> bool:
-        """This engine polls or downloads the row now."""
         return task_id in self._running
 
     async def stop(self) -> None:

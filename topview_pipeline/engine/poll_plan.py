@@ -30,11 +30,7 @@ _BISECTIONS: Final = 16
 class PollPlan:
     """Query times of one kind of task, learning from each that ends.
 
-    Durations are taken as log-normal: positive, with a long tail.
-
-    Args:
-        seconds: how long earlier tasks of the kind took.
-        shortest: shortest interval between two queries, in seconds.
+    Durations, in seconds, are taken as log-normal: positive, with a long tail.
     """
 
     def __init__(self, seconds: Iterable[float], *, shortest: float) -> None:
@@ -46,10 +42,7 @@ class PollPlan:
             self.learn(duration)
 
     def learn(self, seconds: float) -> None:
-        """Take one more duration into account (Welford's running mean and variance).
-
-        Only positive ones: the wall clock may have been set back meanwhile.
-        """
+        """Take one more duration into account (Welford's running mean and variance)."""
         if seconds <= 0:
             return
         value = math.log(max(seconds, 1e-3))
@@ -95,7 +88,6 @@ class PollPlan:
         )
 
     def _done_by(self, seconds: float) -> float:
-        """The chance that a task is done after so long."""
         return _normal((math.log(seconds) - self._mean) / self._spread) if seconds > 0 else 0.0
 
     def _done_before(self, seconds: float) -> float:
@@ -113,5 +105,4 @@ class PollPlan:
 
 
 def _normal(x: float) -> float:
-    """The normal distribution's cumulative function."""
     return math.erfc(-x / math.sqrt(2.0)) / 2.0

@@ -111,8 +111,7 @@ class ProductGate:
         """Wait for a turn. Raises ProductHeldError where no new task is made of the result, or yet.
 
         Args:
-            made: the result that it is made from.
-            review: a person's word on that.
+            made: the result that it is made from; `review` is a person's word on that.
         """
         recipe, before = await self.recipe(item.stage), None
         if made is not None:
@@ -146,11 +145,7 @@ class ProductGate:
                 self._turns.ended.pop(recipe).set()
 
     async def measured(self, task: Task, before: Task | None) -> Task:
-        """The stored row with its verdict, where checks are on: the next stage goes by it.
-
-        Args:
-            before: what the row was made from.
-        """
+        """The stored row, made from `before`, with its verdict where checks are on."""
         context, judge = self._context, self._turns.judge
         if not context.config.checks or task.state is not TaskState.STORED:
             return task

@@ -226,11 +226,7 @@ class ProductRun:
     # What the rows of the work say.
 
     def _check_wanted(self, item: WorkItem, rows: Sequence[Task]) -> None:
-        """A failed attempt is not made again once other inputs or force took its place.
-
-        Args:
-            rows: all rows of the work.
-        """
+        """A failed attempt is not made again once other inputs or force took its place."""
         retry = self._work.retry_of
         if retry is None:
             return
@@ -239,11 +235,7 @@ class ProductRun:
             raise StoppedError
 
     def _generation(self, stage: Stage, found: ToDecide) -> int:
-        """The generation that is wanted of the work.
-
-        Raises:
-            ProductFailedError: another run's task of it is unfinished: force would pay twice.
-        """
+        """The generation that is wanted of the work; force fails where it would pay twice."""
         if stage.key in self._generations:
             return self._generations[stage.key]
         root = self._context.run.root_run_id

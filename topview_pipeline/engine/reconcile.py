@@ -55,8 +55,7 @@ class Report:
 
     Attributes:
         findings: what the log says of each unknown row.
-        adopted: rows that now have their Topview task and are pending, as they are now.
-        voided: rows that were never charged, or are free, as they are now.
+        adopted, voided: rows that were settled, as they are now.
         left: what stays unknown, with the reasons.
         trouble: why the log could not be read to its end, when it could not.
         asked: Topview was asked at all.
@@ -90,14 +89,9 @@ async def reconcile(
     """Settle the unknown rows that Topview's credit log settles. Without any nothing is asked.
 
     Args:
-        client: open.
-        stages: by key.
         who: for the rows' events.
         seconds: the longest that Topview is waited for.
         in_ledger: calls the ledger; see `Context.in_ledger`.
-
-    Raises:
-        LedgerError: the ledger cannot be used.
     """
     clock = asyncio.get_running_loop().time
     give_up = clock() + seconds
@@ -180,8 +174,8 @@ async def _read(
 ) -> tuple[CreditLog, str | None]:
     """The log from `since` on, and why it is not whole.
 
-    All task types, because an unknown word may stand for one of ours. No end, because an end would
-    be by this machine's clock.
+    All task types, because an unknown word may stand for one of ours; and no end, which would be by
+    this machine's clock.
     """
     entries = []
 
@@ -260,10 +254,7 @@ class RunReconciler:
         return self._report.why_left(row.id)
 
     async def look_again(self) -> tuple[Task, ...]:
-        """The last look of the run; the pipeline's rows that it adopted.
-
-        Skipped right after the first.
-        """
+        """The last look of the run, unless the first was just now; the rows that it adopted."""
         await self._looked()
         unknown = await self._unknown()
         was_just_now = (

@@ -70,7 +70,6 @@ class SceneJudge:
     async def verdict(
         self, product: Product, task: Task, cutout: Task | None, verdict: Verdict
     ) -> Verdict:
-        """The verdict of a scene's check with that of the judge in it."""
         images = images_of(task.result)
 
         def ask() -> object:
@@ -124,9 +123,7 @@ async def judged(
 
     Args:
         images: how many the scene has.
-        ask: reads the files and asks the judge.
-        apart: runs a blocking call elsewhere.
-        longest: seconds that it may take.
+        ask: reads the files and asks the judge; it may take `longest` seconds.
     """
 
     def answered() -> object:

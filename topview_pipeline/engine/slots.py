@@ -32,10 +32,7 @@ class WaitingLine(Generic[T]):
 
     Later stages go first, so that finished videos come early. The end of a run is a tail of a few
     long chains that leave slots empty: when less work is left than fills the slots for long, the
-    longest remaining chains go first.
-
-    Args:
-        typical: median seconds of a stage, by its key.
+    longest remaining chains go first. `typical` gives the median seconds of a stage.
     """
 
     def __init__(self, typical: Callable[[str], float]) -> None:
@@ -57,7 +54,6 @@ class WaitingLine(Generic[T]):
         self._lines.setdefault(chain, deque()).append(item)
 
     def leave(self, chain: Chain, item: T) -> None:
-        """Stop waiting."""
         line = self._lines.get(chain)
         if line is not None and item in line:
             line.remove(item)

@@ -76,12 +76,7 @@ class AccountGate:
         self.refused = self.refused or str(error)
 
     async def passed(self) -> None:
-        """Wait until Topview answers for the account.
-
-        Raises:
-            ProductHeldError: the account is refused.
-            NotTopview: the base URL is something else.
-        """
+        """Wait until Topview answers for the account. Raises NotTopview, and what `check` does."""
         wait = self._context.timing.network
         strange = 0
         async with self._lock:
@@ -202,11 +197,7 @@ class Submitter:
     async def _post(
         self, task: Task, stage: Stage, request: TaskRequest, ids_of_ours: Collection[str]
     ) -> Task | None:
-        """Send a row that was reserved a moment ago; None: it was not accepted.
-
-        Args:
-            ids_of_ours: ids in the request that Topview gave us, and that may have died.
-        """
+        """Send a row that was reserved a moment ago; None: it was not accepted."""
         # Busy until the answer is written down: an engine that ends waits for that.
         with self._context.activity.submitting():
             try:
@@ -265,14 +256,7 @@ class Submitter:
                 return kept
 
     def check_all_is_written(self, error: BaseException | None) -> None:
-        """Say the ids that only a message can still keep.
-
-        Args:
-            error: what ended the engine.
-
-        Raises:
-            LedgerUnavailable: Topview accepted tasks that the ledger could not write down.
-        """
+        """Raise LedgerUnavailable with the ids of tasks that the ledger could not write down."""
         if not self.unwritten:
             return
         lost = "; ".join(
@@ -335,6 +319,5 @@ class Submitter:
 
 
 def over_limit(answer: OverLimit) -> ProductHeldError:
-    """The hold for a limit."""
     reason = HoldReason.DAY_LIMIT if answer.of == "day" else HoldReason.RUN_LIMIT
     return ProductHeldError(reason, answer.detail, until=answer.until, fix=answer.fix)

@@ -39,7 +39,6 @@ class EngineThread:
         context_of: makes the context, in the loop's thread, of the open client.
         orphans: rows to bring into the store though no product of this run wants them.
         leave: lets the worker leave the ledger.
-        heartbeat_seconds: how often the heartbeat is written while the last events are stored.
     """
 
     def __init__(
@@ -74,7 +73,6 @@ class EngineThread:
         self._call(self._queue.put_nowait, work)
 
     def no_more(self) -> None:
-        """Everything was put."""
         self._call(self._queue.put_nowait, _END)
 
     def events(self) -> Iterator[Event]:

@@ -26,12 +26,7 @@ _FORMATS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class FileIds:
-    """The file ids of a request.
-
-    Attributes:
-        by_role: as the stage's request takes them.
-        ours: by id, the files whose bytes we have: new ids can be had if these are dead.
-    """
+    """The file ids of a request: `by_role`, and by id those whose bytes we have (`ours`)."""
 
     by_role: Mapping[str, str]
     ours: Mapping[str, FileNeeded]
@@ -48,12 +43,7 @@ class Uploader:
         """By hash; one that another run finds dead is found dead here, too."""
 
     async def ids_for(self, files: Iterable[FileNeeded]) -> FileIds:
-        """The ids that a request needs.
-
-        Raises:
-            PreconditionError: a file is unreadable, changed, or refused by Topview.
-            AccountError: the account's credentials were refused.
-        """
+        """The ids that a request needs. Raises PreconditionError for a file that cannot be used."""
         by_role: dict[str, str] = {}
         ours: dict[str, FileNeeded] = {}
         for needed in files:

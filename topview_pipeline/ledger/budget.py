@@ -36,7 +36,7 @@ class Spent:
     """Credits of one UTC day.
 
     Attributes:
-        booked: of tasks that finished today; Topview's price, or our estimate where it gave none.
+        booked: of tasks that finished today; our estimate where Topview gave no price.
         expected: estimates of all tasks that are on their way, or perhaps are.
     """
 

@@ -32,10 +32,7 @@ _FORSAKEN_SECONDS: Final = 86400.0
 
 
 def is_forsaken(account: str, now: float) -> sa.ColumnElement[bool]:
-    """Return the condition on task rows of a day ago whose pipeline's sensor has not ticked since.
-
-    It was renamed or removed.
-    """
+    """Return the condition on rows of a day ago whose pipeline's sensor has not ticked since."""
     of, since = catalogue_state.c, now - _FORSAKEN_SECONDS
     alive = sa.select(of.pipeline).where(of.account == account, of.ticked_at > since)
     return sa.and_(task.c.reserved_at < since, task.c.pipeline.not_in(alive))
@@ -53,12 +50,10 @@ class CatalogueState(Part):
         return {"account": self._account, "pipeline": self._pipeline}
 
     def products(self) -> set[str]:
-        """Ids of the products that it had when it was last accepted."""
         with self._db.read() as connection:
             return {id_ for id_, left_at in self._known(connection).items() if left_at is None}
 
     def retired(self) -> set[str]:
-        """Ids of the products that left it."""
         with self._db.read() as connection:
             return {id_ for id_, left_at in self._known(connection).items() if left_at is not None}
 
@@ -66,7 +61,6 @@ class CatalogueState(Part):
         """Take a catalogue as what is true now; the products that left it now are returned.
 
         Args:
-            products: ids of the products that it has.
             kept: ids in rows that cannot be used now: they have not left.
         """
         with self._db.write(lock=self._account) as connection:
@@ -96,14 +90,7 @@ class CatalogueState(Part):
         return (found[0].held, found[0].held_at) if found else None
 
     def check_source(self, source: str | None) -> None:
-        """Refuse a catalogue while a living pipeline of this name follows another one.
-
-        Args:
-            source: its location, as the configuration has it.
-
-        Raises:
-            NameTaken: it does.
-        """
+        """Raise NameTaken while a living pipeline of this name follows another catalogue."""
         with self._db.read() as connection:
             self._check_source(connection, source, self._db.now(connection))
 
@@ -134,7 +121,6 @@ class CatalogueState(Part):
             )
 
     def _known(self, connection: sa.Connection) -> dict[str, float | None]:
-        """By product, when it left."""
         query = sa.select(catalogue_product.c.product_id, catalogue_product.c.left_at)
         rows = connection.execute(query.where(*self._mine(catalogue_product)))
         return {row.product_id: row.left_at for row in rows}
@@ -161,7 +147,6 @@ class Retired(Part):
         return sorted(row.product_id for row in self._db.rows(query))
 
     def tasks(self, product_id: str) -> list[Task]:
-        """The rows of a product's own tasks."""
         return self._select(self._is_own, task.c.product_id == product_id)
 
     def shared(self, product_id: str, rows: Iterable[Task]) -> set[int]:

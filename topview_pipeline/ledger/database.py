@@ -97,8 +97,7 @@ class Database:
         """One transaction that may write: all of it is kept, or none.
 
         Args:
-            lock: an account; none of its other writers with a lock runs at the same time. SQLite
-                has one writer anyway, PostgreSQL locks the account's row.
+            lock: an account; of its writers with a lock one runs at a time.
         """
         with self._guarded(), self.engine.begin() as connection:
             if lock is not None and not self._is_sqlite:
@@ -123,10 +122,7 @@ class Database:
         return next((row[0] for row in self.rows(query)), None)
 
     def now(self, connection: sa.Connection | None = None) -> float:
-        """The database's time: seconds since the epoch, the same for all that use it.
-
-        For SQLite that is this machine's; PostgreSQL's moves on within a transaction.
-        """
+        """The database's time: seconds since the epoch, the same for all that use it."""
         if self._clock is not None:
             return self._clock()
         if self._is_sqlite:
@@ -136,7 +132,6 @@ class Database:
         return float(seconds)
 
     def close(self) -> None:
-        """Close all connections."""
         self.engine.dispose()
 
     def _create_if_new(self, *, may_create: bool) -> None:
@@ -187,7 +182,6 @@ class Part:
         self._is_own = schema.task.c.pipeline == pipeline
 
     def _select(self, *which: sa.ColumnElement[bool]) -> list[Task]:
-        """The account's rows."""
         return list(map(schema.task_of, self._db.rows(self._query(*which))))
 
     def _read(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Task]:
@@ -212,8 +206,7 @@ def append_event(
 ) -> None:
     """Write one event, inside the transaction of what it reports.
 
-    Args:
-        product: its pipeline and id; without an id it is about the pipeline.
+    `product` is its pipeline and id; without an id it is about the pipeline.
     """
     pipeline, product_id = product or (None, None)
     subject = {"account": account, "task_id": task_id}
@@ -235,10 +228,7 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
 
 
 def _is_ledger(connection: sa.Connection, where: str) -> bool:
-    """True if the database has a ledger already.
-
-    Raises LedgerVersion when that has another schema, or another program has tables here.
-    """
+    """True if the database has a ledger. Raises LedgerVersion: another schema, or other tables."""
     inspector = sa.inspect(connection)
     if not inspector.has_table(schema.ledger_info.name):
         foreign = sorted(set(inspector.get_table_names()) & set(schema.metadata.tables))

@@ -25,7 +25,6 @@ class Uploads(Part):
     """The uploaded files of one account, by their sha256."""
 
     def find(self, sha256: str) -> str | None:
-        """The file id of these bytes, if they were uploaded."""
         return self._db.scalar(sa.select(upload.c.file_id).where(*self._of(sha256)))
 
     def remember(self, sha256: str, file_id: str, *, format: str) -> None:  # noqa: A002
@@ -75,7 +74,6 @@ class FileHashTable:
         return found
 
     def put_many(self, hashes: Mapping[str, Remembered]) -> None:
-        """Remember these in place of the ones before."""
         if not hashes:
             return
         self._known |= hashes

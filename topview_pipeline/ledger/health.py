@@ -51,11 +51,7 @@ class Answer:
 def health(
     ledger: Ledger, *, credits_a_day: float | None, stages: Collection[str] = ()
 ) -> dict[str, Answer]:
-    """The answers to all questions, by name.
-
-    Args:
-        stages: keys of the stages whose results a person should look at.
-    """
+    """The answers to all questions, by name; of `stages` a person should look at the results."""
     retired = ledger.catalogue.retired()
     # Nothing can be done about a product that left the catalogue: it cannot be run again.
     unmade = [row for row in ledger.tasks.unmade() if row.product_id not in retired]

@@ -94,7 +94,6 @@ class History(Part):
             return connection.execute(sa.select(sa.func.max(task_event.c.id))).scalar() or 0
 
     def events(self, task_id: int) -> list[TaskEvent]:
-        """All events of a row, the oldest first."""
         mine = task_event.c.account == self._account, task_event.c.task_id == task_id
         rows = self._db.rows(sa.select(task_event).where(*mine).order_by(task_event.c.id))
         return [TaskEvent(row.at, row.what, row.who, row.detail or {}) for row in rows]
@@ -140,8 +139,8 @@ class History(Part):
     def refused(self, stage: str) -> Sequence[sa.Row[Any]]:
         """Product, mode, request and credits of the pipeline's rows that a check or person refused.
 
-        What a person approved is not refused, whatever its check says. Scenes without a face are
-        among them with `is_faceless`: they are refused for some products only.
+        What a person approved is not refused. Scenes without a face are among them, marked by
+        `is_faceless`: they are refused for some products only.
         """
         of_pipeline = review.c.account == self._account, review.c.pipeline == self._pipeline
 
@@ -196,11 +195,7 @@ class History(Part):
         return CostSeen(*self._db.rows(query)[0])
 
     def with_unknown_duration(self) -> frozenset[int]:
-        """The rows whose end may have been seen long after it: how long they took is unknown.
-
-        They changed workers before they were stored, so nobody watched them for a while; or they
-        were healed from the store.
-        """
+        """The rows whose end nobody watched: they changed workers before, or were healed."""
         query = sa.select(task.c.id).where(task.c.account == self._account, seen_late())
         return frozenset(row.id for row in self._db.rows(query))
 

@@ -56,8 +56,7 @@ class Ledger:
             pipeline: whose products these are.
 
         Raises:
-            LedgerUnavailable: it cannot be opened or written.
-            LedgerVersion: it was written with another schema.
+            LedgerError: it cannot be opened or written, or has another schema.
         """
         self._database = Database(url, clock=clock, migrate=migrate)
         self.account = account_id(base_url, uid)
@@ -106,7 +105,6 @@ class Ledger:
             append_event(connection, self.account, now, "paired", who, detail, product=of)
 
     def has_tasks(self) -> bool:
-        """True if the ledger knows of any task of the account."""
         query = sa.select(task.c.id).where(task.c.account == self.account).limit(1)
         return self._database.scalar(query) is not None
 
@@ -117,7 +115,6 @@ class Ledger:
         return self._database.scalar(query) is not None
 
     def close(self) -> None:
-        """Close the database's connections."""
         self._database.close()
 
     def _register(self, base_url: str, uid: str) -> None:

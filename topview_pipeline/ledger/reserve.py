@@ -92,7 +92,6 @@ def heal(connection: sa.Connection, account: str, record: Mapping[str, Any], now
 
 
 def _live_id(connection: sa.Connection, account: str, fingerprint: str) -> int | None:
-    """The live row of a fingerprint."""
     mine = task.c.account == account, task.c.fingerprint == fingerprint
     return connection.scalar(sa.select(task.c.id).where(*mine, task.c.state.in_(_LIVE)))
 
@@ -125,8 +124,7 @@ def _ahead_in_line(
 ) -> int:
     """The other workers that are short of slots and were served longer ago.
 
-    So workers short of slots take turns, and a run of two products does not wait for one of
-    thousands that began before it.
+    So workers take turns, and a run of two products does not wait for one of thousands.
     """
     mine = sa.select(worker.c.served_at).where(worker.c.id == worker_id).scalar_subquery()
     query = sa.select(sa.func.count()).where(
@@ -147,6 +145,5 @@ def _of_line(account: str, worker_id: str | None, now: float) -> sa.Update:
 
 
 def _insert(connection: sa.Connection, account: str, values: Mapping[str, Any]) -> Task:
-    """Insert a row; the columns that are not named are empty."""
     new = task.insert().values(account=account, **values).returning(task.c.id)
     return Task(id=connection.execute(new).scalar_one(), **values)

@@ -28,7 +28,6 @@ class Reviews(Part):
             return reviews_of(*of, {fingerprint}).get(fingerprint, NO_REVIEW)
 
     def all(self) -> dict[Key, Review]:
-        """Every decision."""
         return _by_key(self._db.rows(self._mine))
 
     def choose(self, product_id: str, fingerprint: str, image: int, *, who: str, why: str) -> None:
@@ -45,10 +44,7 @@ class Reviews(Part):
     ) -> None:
         """Keep decisions, all or none; the newest counts, and an image chosen before stays.
 
-        The result's row remembers every one of them, as an event.
-
-        Args:
-            whys: reasons of their own, in place of `why`.
+        The result's row remembers every one of them, as an event, with `whys` or else `why`.
         """
         if not decisions:
             return
@@ -85,7 +81,6 @@ class Reviews(Part):
     def _task_ids(
         self, connection: sa.Connection, decisions: Mapping[Key, Review]
     ) -> Iterator[tuple[str, int]]:
-        """The newest row with each result, by fingerprint."""
         for some in portions({fingerprint for _, fingerprint in decisions}):
             query = sa.select(task.c.fingerprint, sa.func.max(task.c.id)).where(
                 task.c.account == self._account,

@@ -68,14 +68,13 @@ class Task:
         work: hash of everything that shapes the output; `fingerprint` is that with the generation.
         attempt: from 1, among the rows of the fingerprint.
         worker: who works on the row now; None when nobody does.
-        recipe: name of what it shares with other products' tasks; see `engine.canary`.
+        recipe: name of what it shares with other products' tasks; see `engine.gate`.
         seconds: of speech that it was sent with, for what is paid by the second.
         credit_limit: the credits that its root run may spend; None without a limit.
         cost_credits: what Topview booked; None while (or when) Topview named no price.
         reported_at: when Dagster first had an event of this row, of its own pipeline.
         retryable: of a failed row: there may be another attempt, from `not_before` on.
         inputs: data versions of what it was made from.
-        result: the finished query's answer without signed queries.
         quality: what the checks of its files found; None until they ran.
     """
 
@@ -121,11 +120,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Review:
-    """A person's word on one result of a product.
+    """A person's word on one result: the preferred image of several, from 1, and the decision.
 
-    Attributes:
-        image: the preferred one of several, from 1.
-        decision: approved and rejected are the gate's; again asks for the next generation.
+    approved and rejected are the gate's; again asks for the next generation.
     """
 
     image: int | None = None
@@ -158,8 +155,7 @@ class TaskGlance(NamedTuple):
 
     Attributes:
         pipeline, product_id: that paid for it; in `Tasks.last_made_all` those that use it.
-        result: of the stages whose results were asked for; None elsewhere.
-        quality: likewise of the stages whose verdicts were asked for.
+        result, quality: of the stages for which they were asked; None elsewhere.
         inputs: only in `Tasks.last_made_all`; empty elsewhere.
     """
 
@@ -202,13 +198,12 @@ class Reservation(Priced):
 
     Attributes:
         estimate: the most credits it may cost; None while nothing says so, 0 for what is free.
-        estimate_source: in words, where the estimate comes from.
         queued_at: when it began to wait for a slot.
         deadline_seconds: the longest that Topview may take for it.
         seen: the newest row of the work that the decision to submit knew; 0 without one.
         seen_of_recipe: likewise of its recipe; None: others of it do not matter.
-        made_of: fingerprint of the result that goes in, and a person's decision about that as it
-            was when the request was made; None: it is made of no result.
+        made_of: fingerprint of the result that goes in, and a person's decision about that when the
+            request was made.
     """
 
     product_id: str
@@ -262,7 +257,6 @@ class OverLimit:
     Attributes:
         detail: the numbers, in words.
         until: when there may be room again; None: only for a new run, or with another limit.
-        fix: what to do, where it is not the limit.
     """
 
     of: Literal["day", "run"]

@@ -60,7 +60,7 @@ class ToDecide(NamedTuple):
         rows: all rows of the work, the oldest first.
         review: the decision about the product's result that goes in.
         again: the generations of which a person asked for another result.
-        last_made: the number of the row that the product's stage uses, where more than one is live.
+        last_made: number of the row that the product's stage uses, where more than one is live.
     """
 
     rows: Sequence[Task]
@@ -80,16 +80,11 @@ class Tasks(Part):
             return self._get(connection, task_id)
 
     def of_ids(self, task_ids: Iterable[int]) -> dict[int, Task]:
-        """Rows by their numbers."""
         some = [self._select(task.c.id.in_(ids)) for ids in portions(task_ids)]
         return {row.id: row for rows in some for row in rows}
 
     def to_decide(self, work: str, product_id: str, made_of: str | None) -> ToDecide:
-        """What a product's work item is decided by, in one look.
-
-        Args:
-            made_of: fingerprint of the result that goes in.
-        """
+        """What a product's work item, made of the result of this fingerprint, is decided by."""
         if made_of is None and not self._select(task.c.work == work):
             return ToDecide([])
         with self._db.read() as connection:
@@ -115,7 +110,6 @@ class Tasks(Part):
             return row, connection.scalar(late) is not None, before or None
 
     def in_state(self, states: Collection[TaskState]) -> list[Task]:
-        """The pipeline's rows in one of these states."""
         return self._select(task.c.state.in_(states), self._is_own)
 
     def slots_taken(self) -> int:
@@ -144,11 +138,7 @@ class Tasks(Part):
         return self._select(self._is_own, task.c.state.in_(_UNMADE), newest, ~reported)
 
     def last_made(self, product_id: str, stage: str) -> Task | None:
-        """The row that a product's stage uses, even if its inputs changed since.
-
-        The last one reported for them whose files are in the store (or are fetched again); another
-        product, or pipeline, may have paid for it.
-        """
+        """The row that a product's stage uses, even if its inputs changed, whoever paid."""
         with self._db.read() as connection:
             return self._last_made(connection, product_id, stage)
 
@@ -218,8 +208,8 @@ class Tasks(Part):
 
         Args:
             answer: what else it said; kept with the event.
-            found: why this is taken for the task that a lost answer named. The row must be unknown
-                then, and becomes nobody's.
+            found: why this is taken for the task that a lost answer named: an unknown row becomes
+                pending, and nobody's.
         """
         detail: dict[str, Any] = {"topview_task_id": topview_task_id}
         if answer:
@@ -318,10 +308,7 @@ class Tasks(Part):
         return self._end(task_id, TaskState.EXPIRED, why, who, {})
 
     def heal(self, record: Json) -> Task:
-        """Heal the ledger: insert the row of a result that the store has, as stored.
-
-        A live row of its fingerprint stays as it is, and is returned.
-        """
+        """Insert the row of a result that the store has, as stored, unless there is a live one."""
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
             return self._get(connection, heal(connection, self._account, record, now))
@@ -386,7 +373,7 @@ class Tasks(Part):
 
         From the first time on a row of the pipeline is no longer in work; another pipeline's waits
         for an event of its own. Reporting the same again, without an attempt since, writes no
-        event: a nightly run over finished products grows no ledger. `quality` is as in `measured`.
+        event: a nightly run over finished products grows no ledger.
         """
         with self._db.write(lock=self._account) as connection:
             row, now = self._get(connection, task_id), self._db.now(connection)
@@ -411,8 +398,7 @@ class Tasks(Part):
     def adopt(self, task_id: int, *, worker: str) -> Task | None:
         """Take over a row without a living worker; None when there is one.
 
-        The row is returned as it is now. Where there is nothing to take over (it has ended, or is
-        reserved or unknown), it is unchanged.
+        The row is returned as it is now; unchanged where there is nothing to take over.
         """
         with self._db.write(lock=self._account) as connection:
             row, now = self._get(connection, task_id), self._db.now(connection)

@@ -17,13 +17,8 @@ _TABLES: Final = [table for table in metadata.sorted_tables if table is not ledg
 def copy_ledger(source: str, target: str) -> tuple[str, dict[str, int]]:
     """Copy all accounts of a ledger into an empty one; return where that is, and its row counts.
 
-    Nothing is written into the source, and nobody can write there meanwhile.
-
-    Args:
-        source, target: URLs as `Database` takes them.
-
-    Raises:
-        LedgerError: a worker is alive, the target has rows, or not all rows arrived.
+    Nothing is written into the source, and nobody can write there meanwhile. Raises LedgerError
+    if a worker is alive, the target has rows, or not all rows arrived.
     """
     old, new = Database(source, migrate=False), Database(target)
     try:

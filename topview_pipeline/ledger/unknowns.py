@@ -34,10 +34,7 @@ class Unknowns(Part):
         return self._select(task.c.state == TaskState.UNKNOWN, ~self._is_own, gone)
 
     def is_due(self, now: float) -> bool:
-        """True if there are any and nobody has read the credit log for ten minutes.
-
-        A look in the future was before the clock was set back: it counts for nothing.
-        """
+        """True if there are any and nobody has read the credit log for ten minutes."""
         at = self._db.scalar(
             sa.select(account.c.reconciled_at).where(account.c.id == self._account)
         )
@@ -47,8 +44,7 @@ class Unknowns(Part):
         """Note that the credit log was read, for these rows for the first time.
 
         Args:
-            topview_time: when, by Topview's clock; None when that is not to be relied on: then
-                these rows were not looked for yet.
+            topview_time: when, by Topview's clock; None: these rows were not looked for yet.
         """
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
@@ -59,7 +55,6 @@ class Unknowns(Part):
                 append_event(connection, self._account, now, _LOOKED, who, detail, task_id=task_id)
 
     def first_looks(self, task_ids: Collection[int]) -> dict[int, float]:
-        """When rows were first looked for, by Topview's clock (seconds since the epoch)."""
         events = sa.select(task_event.c.task_id, task_event.c.detail)
         found: dict[int, float] = {}
         for ids in portions(task_ids):
@@ -87,8 +82,7 @@ class Unknowns(Part):
     ) -> dict[str, tuple[str, tuple[float, float] | None]]:
         """The stage of each of these Topview tasks that a row has, and its span.
 
-        That is when it was accepted, and when it was seen finished; None of an adopted one: nobody
-        knows when it was accepted.
+        That is when it was accepted and seen finished; None of an adopted one, as nobody knows.
         """
         adopted = sa.exists().where(
             task_event.c.task_id == task.c.id, task_event.c.what == TaskState.UNKNOWN.value
@@ -105,9 +99,6 @@ class Unknowns(Part):
         return found
 
     def adopt(self, task_id: int, topview_task_id: str, *, why: str, who: str) -> Task:
-        """This is the task that the lost answer named: the next worker polls it.
-
-        Raises IllegalMove when the row is not unknown, or another row has that task.
-        """
+        """This is the task that the lost answer named: the next worker polls it."""
         tasks = Tasks(self._db, self._account, self._pipeline)
         return tasks.accepted(task_id, topview_task_id, who=who, found=why)

@@ -57,18 +57,13 @@ class Workers(Part):
             connection.execute(worker.delete().where(worker.c.id == worker_id))
 
     def alive(self) -> set[str]:
-        """The ids of all living workers."""
         return {row.id for row in self._db.rows(living(self._account, self._db.now()))}
 
     def is_alive(self, worker_id: str | None) -> bool:
-        """True if the worker that a row names is still at work; None is nobody."""
         return worker_id in self.alive()
 
     def run_is_dead(self, run_id: str) -> bool:
-        """True if a run of the pipeline had a worker that died.
-
-        Not if it ended properly or has not begun.
-        """
+        """True if a run of the pipeline had a worker that died, and none that lives."""
         query = sa.select(is_recent(self._db.now()).label("lives")).where(
             worker.c.account == self._account,
             worker.c.pipeline == self._pipeline,
@@ -102,10 +97,9 @@ class Orphans(Part):
         Its own; and those at Topview of a pipeline that was renamed or removed: its sensor has not
         ticked for a day, and nobody has collected them in that time.
 
-        The most urgent first: those at Topview or finished there, stored ones that Dagster has no
-        event of (another pipeline may have collected them, and have its own), and overdue ones
-        not asked about for an hour (or in the future: then the clock was set back). What was
-        finished earliest is the soonest to be out of reach.
+        The most urgent first: those at Topview or finished there (the earliest is the soonest out
+        of reach), stored ones that Dagster has no event of, and overdue ones not asked about for
+        an hour.
         """
         asked = sa.func.coalesce(task.c.last_query_at, task.c.reserved_at)
         with self._db.read() as connection:
@@ -139,8 +133,7 @@ class Orphans(Part):
 
         The newest of their fingerprint and of their product's stage. One that was due a day ago is
         left to the next run that plans: its inputs have changed, or it cannot be made. A wait more
-        than twice as long as was agreed on is over: the clock was set back (twice, because it may
-        be another machine's).
+        than twice as long as agreed is over: the clock was set back, perhaps another machine's.
         """
         due = sa.func.coalesce(task.c.not_before, task.c.closed_at)
         wait, agreed = due - self._db.now(), due - task.c.closed_at

@@ -34,38 +34,6 @@ from topview_pipeline.stages.video import (
     needs_face,
 )
 
-__all__ = [
-    "BY_KEY",
-    "CUT_OUT",
-    "SCENE",
-    "STAGES",
-    "VIDEO",
-    "BgRemovedImage",
-    "Download",
-    "FileNeeded",
-    "FinishedVideo",
-    "Inputs",
-    "NoFaceError",
-    "PreconditionError",
-    "ProofLists",
-    "ReplacedImages",
-    "Scene",
-    "Stage",
-    "StageResult",
-    "StoredFile",
-    "Upstream",
-    "WhenNoFace",
-    "WorkItem",
-    "check_choice",
-    "data_version",
-    "fingerprint_of",
-    "image_sent",
-    "images_of",
-    "needs_face",
-    "stages_named",
-    "work_of",
-]
-
 CUT_OUT: Final = CutOut()
 SCENE: Final = Scenes()
 VIDEO: Final = Video()
@@ -75,10 +43,7 @@ BY_KEY: Final = {stage.key: stage for stage in STAGES}
 
 
 def stages_named(names: Sequence[str], stages: Sequence[Stage] = STAGES) -> tuple[Stage, ...]:
-    """The stages with these keys, in pipeline order; none named means all.
-
-    Raises PipelineError when there is no such stage.
-    """
+    """The stages with these keys, in pipeline order; none named means all. Raises PipelineError."""
     keys = [stage.key for stage in stages]
     for name in names:
         if name not in keys:

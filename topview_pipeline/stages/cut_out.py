@@ -40,11 +40,7 @@ MASK_FILE = "mask.png"
 
 @dataclass(frozen=True)
 class BgRemovedImage(StageResult):
-    """The product without its background. `mask` has the photo's size.
-
-    Attributes:
-        cutout_size: width and height in pixels, as Topview says them; `mask_size` likewise.
-    """
+    """The product without its background; `mask` has the photo's size. Sizes: width and height."""
 
     cutout: StoredFile
     mask: StoredFile
@@ -137,6 +133,5 @@ class CutOut(Stage):
 
 
 def _size(result: Json, image: str) -> tuple[int, int] | None:
-    """Width and height of an image of a kept answer."""
     width, height = result.get(f"{image}Width"), result.get(f"{image}Height")
     return (width, height) if isinstance(width, int) and isinstance(height, int) else None

@@ -27,7 +27,6 @@ class ProofLists:
         client: None: nobody is asked, and every id passes.
         refuse: an id that a list lacks fails the product; else it is warned of, once.
         when_no_face: a script must fit each mode in which it may be sent.
-        warn: takes a sentence.
     """
 
     def __init__(

@@ -50,12 +50,7 @@ class PreconditionError(PipelineError):
 
 @dataclass(frozen=True)
 class Upstream:
-    """The stored result of the stage before.
-
-    Attributes:
-        result: Topview's answer, as `kept` kept it.
-        quality: the verdict of its check as JSON; None until it was measured.
-    """
+    """The stored result of the stage before: Topview's answer as kept, and its check's verdict."""
 
     fingerprint: str
     result: Json
@@ -63,7 +58,6 @@ class Upstream:
     quality: Json | None = None
 
     def artifact(self, name: str) -> Artifact | None:
-        """The stored file of this name."""
         return next((artifact for artifact in self.artifacts if artifact.name == name), None)
 
 
@@ -73,7 +67,6 @@ class WorkItem:
 
     Attributes:
         inputs: with a person's choice in it, where it matters.
-        work: name of the work; see `fingerprint.work_of`.
         mode: Topview's mode, for prices and checks.
         chosen: the image that goes in, where a stage takes one of several.
     """
@@ -116,7 +109,6 @@ class FileNeeded:
 
     @property
     def can_be_uploaded(self) -> bool:
-        """There are bytes to make a new id from."""
         return self.sha256 is not None
 
 
@@ -139,11 +131,9 @@ class StoredFile:
 
     @property
     def uri(self) -> str:
-        """Its address, without credentials."""
         return self.store.address(self.artifact)
 
     def read(self) -> bytes:
-        """All of its bytes."""
         return self.store.read_bytes(self.artifact)
 
     def local_copy(self) -> AbstractContextManager[Path]:
@@ -227,8 +217,7 @@ class Stage(ABC):
 
         Args:
             choice: the image that a person chose of this upstream result, from 1.
-            result: the upstream's kept answer; None while there is none.
-            quality: likewise its verdict.
+            result, quality: the upstream's kept answer and verdict; None while there is none.
         """
         return inputs
 
@@ -375,7 +364,6 @@ def all_images(files: Mapping[str, str | None]) -> tuple[Download, ...] | None:
 
 
 def stored_files(task: Task, store: Store) -> dict[str, StoredFile]:
-    """The stored files of a row by name."""
     from topview_pipeline.store import Artifact
 
     artifacts = map(Artifact.from_json, task.artifacts or ())

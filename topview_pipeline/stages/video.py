@@ -55,12 +55,7 @@ class NoFaceError(PreconditionError):
 
 @dataclass(frozen=True)
 class FinishedVideo(StageResult):
-    """The talking video. What Topview did not give is None.
-
-    Attributes:
-        avatar_id: of the avatar that Topview made of the scene.
-        preview_url: of that avatar's own video, without its signature.
-    """
+    """The talking video, and the avatar that Topview made of the scene, where it gave them."""
 
     video: StoredFile
     cover: StoredFile | None
@@ -292,11 +287,7 @@ def needs_face(mode: str) -> bool:
 def preferred_image(
     images: Sequence[SceneImage], wanted: int | None, refused: Collection[int] = ()
 ) -> SceneImage | None:
-    """The wanted image (a number from 1), else the best: not refused, with a face, the first.
-
-    Args:
-        refused: numbers of the images that failed their check.
-    """
+    """The wanted image (a number from 1), else the best: not `refused`, with a face, the first."""
     usable = [image for image in images if wanted in (None, image.number)]
     return min(
         usable,

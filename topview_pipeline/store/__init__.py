@@ -14,16 +14,3 @@ from topview_pipeline.store.store import (
     hashed_slug,
     product_slug,
 )
-
-__all__ = [
-    "Artifact",
-    "LostLedger",
-    "OtherStore",
-    "ResultRecord",
-    "Store",
-    "StoreError",
-    "Times",
-    "check_pair",
-    "hashed_slug",
-    "product_slug",
-]

@@ -40,11 +40,7 @@ def check_pair(
 
     Args:
         remembered, found: The store's id in the ledger, and in the store.
-        ledger_is_empty: The ledger has no task of the account, in whatever state.
-        knows_pipeline: See `Ledger.knows_pipeline`.
-        has_results: Of the account, in the store.
-        has_materializations: Of the pipeline, made with the account, in Dagster. Both are called in
-            this order, and only when the answer decides.
+        has_results, has_materializations: Of the account, called only when the answer decides.
         store, ledger: Their locations, for the message.
 
     Raises:

@@ -78,10 +78,7 @@ class Times(BaseModel, frozen=True):
 
 
 class ResultRecord(BaseModel, frozen=True):
-    """What a result is: enough to make the ledger's row again, should the ledger be lost.
-
-    Fields that a newer version wrote are ignored.
-    """
+    """What a result is: enough to make the ledger's row again. Unknown fields are ignored."""
 
     account: str
     pipeline: str  # whose product this is
@@ -116,11 +113,7 @@ class ResultRecord(BaseModel, frozen=True):
 
 
 def json_bytes(value: object) -> bytes:
-    """Return JSON for people: sorted, indented, with umlauts as they are.
-
-    Raises:
-        ValueError: No JSON reader would take it, as NaN.
-    """
+    """Return JSON for people: sorted, indented, with umlauts. Raises ValueError for NaN."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode(errors="replace")  # JSON can hold half characters, UTF-8 cannot
 
@@ -140,7 +133,6 @@ class Store:
 
     @property
     def location(self) -> str:
-        """The root for people, without credentials."""
         return self._backend.location
 
     @property
@@ -178,10 +170,9 @@ class Store:
         return self._backend.incoming()
 
     def keep(self, path: Path, folder: str, name: str, *, sha256: str, media_type: str) -> Artifact:
-        """Take a file from `incoming()` into the store, whole or not at all.
+        """Take a file from `incoming()` into the store, whole or not at all; one of its name goes.
 
-        A file of this name is replaced: a folder has one fingerprint, so it was the same file, or a
-        damaged one. `sha256` is of the bytes as they were streamed into the file.
+        `sha256` is of the bytes as they were streamed into the file.
         """
         with explained("cannot be read", str(path)):
             size = path.stat().st_size
@@ -206,10 +197,8 @@ class Store:
     def find(self, account: str, fingerprint: str) -> ResultRecord | Literal["passed over"] | None:
         """Return the result of a fingerprint, by one read; None when there is none.
 
-        "passed over": there is none, and perhaps one of a later generation.
-
-        Raises:
-            StoreError: Also for a record that is damaged.
+        "passed over": there is none, and perhaps one of a later generation. StoreError: also for a
+        record that is damaged.
         """
         path = _index_path(account, fingerprint)
         found = self.read_json(path)
@@ -347,8 +336,7 @@ def product_slug(product_id: str) -> str:
 
     An id that is already a safe name stays as it is. Every other one keeps what is readable of it
     and gets `--` and a hash of the whole id, and so does an id that looks like such a name. Ids
-    that differ only by case share a folder on macOS and Windows, which mixes up nothing: below it
-    each result has a folder of its own.
+    that differ only by case share a folder on macOS and Windows, which mixes up nothing.
     """
     return product_id if _is_plain(product_id) else hashed_slug(product_id)
 
