@@ -101,11 +101,6 @@ def test_one_row_decides(
     assert decide([row(state, **of_row)], here(**of_here)).action is action
 
 
-def test_without_rows_it_is_sent_for_the_first_time() -> None:
-    decision = decide([], here())
-    assert (decision.action, decision.attempt, decision.row) == (Action.SUBMIT, 1, None)
-
-
 def _failures(*runs: str) -> list[Task]:
     return [
         row(FAILED, id=number, attempt=number, run_id=run) for number, run in enumerate(runs, 1)

@@ -109,16 +109,6 @@ def test_an_older_backup_gets_what_it_lacks(world: World) -> None:
     world.assert_nothing_paid_twice()
 
 
-def test_a_file_that_is_gone_too_is_downloaded_again_for_nothing(world: World) -> None:
-    world.run([product("a")])
-    (video,) = (world.folder / "store").rglob("video.mp4")
-    video.unlink()
-    lose_ledger(world)
-    assert fates(world.run([product("a")])) == everything("made", "a")
-    assert video.is_file()
-    assert world.submits() == 3
-
-
 def test_a_file_that_topview_has_no_more_is_held_and_not_paid_again(make_world: MakeWorld) -> None:
     world = make_world(forget_after=HOUR)
     world.run([product("a")])

@@ -124,16 +124,6 @@ def test_an_outage_is_not_learnt_as_how_long_tasks_take(make_world: MakeWorld) -
     assert median(took[slots:]) < 10.0
 
 
-def test_tasks_seen_late_do_not_spoil_what_is_known_of_their_durations(world: World) -> None:
-    products = [product(f"p{number}") for number in range(4)]
-    world.run(products, wait_seconds=0.0, **CUT_OUT)
-    world.later(2 * HOUR)
-    world.run(products, **CUT_OUT)
-    assert world.ledger.history.seconds("bgRemovedImage") == []
-    world.run([product(f"q{number}") for number in range(4)], **CUT_OUT)
-    assert max(world.ledger.history.seconds("bgRemovedImage")) < 60.0
-
-
 # Clocks that jump, and machines that slept.
 
 

@@ -117,13 +117,6 @@ def test_a_runs_limit_counts_the_rows_of_its_root_run(ledger: Ledger) -> None:
     assert isinstance(ask(ledger, "b", estimate=4.0, credit_limit=10.0), Reserved)
 
 
-def test_a_retry_by_the_sensor_counts_against_the_run_that_paid_first(ledger: Ledger) -> None:
-    row = row_in(ledger, TaskState.FAILED, estimate=6.0, credit_limit=10.0)
-    paid(ledger, reserve(ledger, "b", estimate=6.0, credit_limit=10.0), 6.0)
-    retry = {"run_id": "sensor", "root_run_id": row.root_run_id, "credit_limit": row.credit_limit}
-    over(ask(ledger, "a", attempt=2, estimate=6.0, **retry))
-
-
 def test_the_days_limit_counts_also_for_a_run_with_room_of_its_own(ledger: Ledger) -> None:
     assert over(ask(ledger, estimate=5.0, credits_a_day=4.0, credit_limit=100.0)).of == "day"
     assert ledger.tasks.slots_taken() == 0

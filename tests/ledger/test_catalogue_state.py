@@ -8,11 +8,6 @@ from tests.ledger.conftest import Clock, open_at
 from topview_pipeline.ledger import LIVING_SECONDS, Ledger, NameTaken
 
 
-def test_nothing_is_known_before_the_first_reading(ledger: Ledger) -> None:
-    catalogue = ledger.catalogue
-    assert (catalogue.products(), catalogue.retired(), catalogue.held()) == (set(), set(), None)
-
-
 def test_what_a_catalogue_no_longer_has_is_retired_until_it_comes_back(ledger: Ledger) -> None:
     catalogue = ledger.catalogue
     assert catalogue.accept(products=["a", "b"]) == set()
@@ -82,11 +77,3 @@ def test_a_name_is_the_catalogues_that_a_living_sensor_follows(
     assert (ledger.catalogue.held(), ledger.catalogue.products()) == (None, set())
     second.close()
     other_name.close()
-
-
-def test_a_catalogue_of_thousands_changes_in_few_statements(ledger: Ledger) -> None:
-    products = [f"product-{number}" for number in range(3_000)]
-    ledger.catalogue.accept(products=products)
-    assert len(ledger.catalogue.accept(products=products[:1_000])) == 2_000
-    ledger.catalogue.accept(products=products)
-    assert ledger.catalogue.products() == set(products)

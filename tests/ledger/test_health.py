@@ -31,10 +31,6 @@ def fail(
     )
 
 
-def report(ledger: Ledger, row: Task, product_id: str) -> None:
-    ledger.tasks.reported(row.id, product_id, who="me")
-
-
 def accept(ledger: Ledger, *products: str) -> None:
     ledger.catalogue.accept(products=products)
 
@@ -73,31 +69,6 @@ def test_thousands_of_cases_show_twenty(ledger: Ledger) -> None:
 
 def test_what_is_tried_again_by_itself_is_no_failure_yet(ledger: Ledger) -> None:
     fail(ledger, "mug", retryable=True, attempt=2)
-    assert ask(ledger) == {}
-
-
-@pytest.mark.parametrize("state", [TaskState.RESERVED, TaskState.PENDING, TaskState.STORED])
-def test_a_failure_is_history_once_the_next_task_began(ledger: Ledger, state: TaskState) -> None:
-    fail(ledger, "mug")
-    row_in(ledger, state, "mug", generation=1)
-    assert ask(ledger) == {}
-
-
-def test_a_void_task_makes_up_for_nothing(ledger: Ledger) -> None:
-    fail(ledger, "mug")
-    row_in(ledger, TaskState.VOID, "mug", generation=1)
-    assert ask(ledger)["products_failed"].count == 1
-
-
-def test_a_failure_is_history_once_a_shared_result_is_reported(ledger: Ledger) -> None:
-    """Another product paid for it before: the row is older than the failure, the report is not."""
-    shared = row_in(ledger, TaskState.STORED, "cup")
-    report(ledger, shared, "mug")
-    fail(ledger, "mug")
-    assert ask(ledger)["products_failed"].count == 1
-    report(ledger, row_in(ledger, TaskState.STORED, "cup", work="x", stage=VIDEO), "mug")
-    assert ask(ledger)["products_failed"].count == 1, "that was another stage"
-    report(ledger, row_in(ledger, TaskState.STORED, "cup", work="y"), "mug")
     assert ask(ledger) == {}
 
 

@@ -16,16 +16,6 @@ def test_a_page_shows_the_newest_and_counts_all(ledger: Ledger) -> None:
     assert ledger.history.page(limit=9)[1] == 5
 
 
-def test_the_events_of_a_row_tell_its_life(ledger: Ledger, clock: Clock) -> None:
-    row = row_in(ledger, TaskState.STORED, estimate=2.0)
-    ledger.tasks.reported(row.id, "a", who="run 1")
-    events = ledger.history.events(row.id)
-    told = ["reserved", "pending", "succeeded", "stored", "reported"]
-    assert [event.what for event in events] == told
-    assert events[0].detail == {"run": "run", "estimate": 2.0, "estimate_source": "a test"}
-    assert {event.at for event in events} == {clock.now}
-
-
 def run(ledger: Ledger, clock: Clock, product: str, lasts: float, **changes: object) -> Task:
     row = MOVES["accepted"](ledger, reserve(ledger, product, **changes).id)
     clock.now += lasts

@@ -9,12 +9,10 @@ import pytest
 
 from tests.ledger.conftest import (
     STAGE,
-    VIDEO,
     Clock,
     ask,
     bring,
     open_at,
-    record_of,
     reserve,
     row_in,
 )
@@ -132,30 +130,6 @@ def test_namesakes_stand_each_on_its_own_row(ledger: Ledger, acme: Ledger) -> No
         assert (glance.id, glance.pipeline) == (row.id, of.pipeline)
 
 
-def test_a_namesakes_result_does_not_make_up_for_a_failure(ledger: Ledger, acme: Ledger) -> None:
-    failed = row_in(ledger, TaskState.FAILED, "mug", work="my work")
-    stored(acme, **THEIRS)
-    assert ledger.tasks.unmade() == [failed]
-    assert acme.tasks.unmade() == []
-
-
-@pytest.mark.parametrize(
-    ("state", "question"),
-    [
-        (TaskState.UNKNOWN, "tasks_unknown"),
-        (TaskState.OVERDUE, "tasks_overdue"),
-        (TaskState.EXPIRED, "results_about_to_expire"),
-    ],
-)
-def test_health_names_the_pipelines_own_troubles(
-    ledger: Ledger, acme: Ledger, state: TaskState, question: str
-) -> None:
-    row_in(ledger, state, "mug")
-    sick = {name for name, found in health(ledger, credits_a_day=None).items() if found.count}
-    assert sick == {question}
-    assert not any(found.count for found in health(acme, credits_a_day=None).values())
-
-
 def test_a_choice_is_the_pipelines(ledger: Ledger, acme: Ledger) -> None:
     """Both show the same scene, and each shop has a taste of its own."""
     scene = stored(ledger)
@@ -178,26 +152,6 @@ def test_a_run_of_another_pipeline_is_not_called_dead(
 # A row that both stand on.
 
 
-def test_a_row_that_another_pipeline_brought_home_is_reported_by_its_own_too(
-    ledger: Ledger, acme: Ledger
-) -> None:
-    """The worker that submitted it died, and the other pipeline wanted the same work."""
-    row = row_in(ledger, TaskState.PENDING, "mug", work="w")
-    ledger.workers.end("me")
-    assert acme.tasks.adopt(row.id, worker="other") is not None
-    assert ledger.orphans.all() == []
-    acme.tasks.succeeded(row.id, result={}, cost_credits=2.0, who="other")
-    acme.tasks.stored(row.id, artifacts=[], who="other")
-    acme.tasks.reported(row.id, "cup", who="other")
-    assert acme.tasks.last_made_ids() == {("cup", STAGE): row.id}
-    acme.tasks.release(row.id, worker="other")
-    assert [orphan.id for orphan in ledger.orphans.all()] == [row.id]
-    assert acme.orphans.all() == []
-    ledger.tasks.reported(row.id, "mug", who="me")
-    assert ledger.orphans.all() == []
-    assert ledger.tasks.last_made_ids() == {("mug", STAGE): row.id}
-
-
 def test_reporting_the_same_every_night_writes_one_event_for_each(
     ledger: Ledger, acme: Ledger
 ) -> None:
@@ -218,21 +172,6 @@ def test_a_failure_is_tried_again_by_the_pipeline_that_tried_last(
     bring(acme, again, TaskState.FAILED)
     assert ledger.orphans.retries_due() == []
     assert [row.id for row in acme.orphans.retries_due()] == [again.id]
-
-
-def test_a_result_that_only_the_store_knows_is_its_own_pipelines_again(
-    ledger: Ledger, acme: Ledger, new_url: str
-) -> None:
-    row = row_in(ledger, TaskState.STORED, "mug", stage=VIDEO, work="w")
-    lost = open_at(new_url, pipeline="acme")
-    healed = lost.tasks.heal(record_of(row))
-    assert (healed.pipeline, healed.product_id) == ("topview", "mug")
-    lost.tasks.reported(healed.id, "cup", who="other")
-    assert lost.tasks.last_made("cup", VIDEO) == healed
-    mine = open_at(new_url)
-    assert [orphan.id for orphan in mine.orphans.all()] == [healed.id]
-    for opened in (lost, mine):
-        opened.close()
 
 
 def test_what_a_removed_pipeline_left_unknown_is_shown_where_it_counts(

@@ -22,11 +22,6 @@ def test_work_is_reserved_again_only_when_its_row_has_ended(
         assert answer == AlreadyLive(row.id)
 
 
-def test_another_generation_is_other_work(ledger: Ledger) -> None:
-    reserve(ledger)
-    assert reserve(ledger, generation=1).fingerprint == "work of a/1"
-
-
 def test_the_schema_itself_refuses_a_second_live_row(ledger: Ledger) -> None:
     row = reserve(ledger)
     with ledger._database.read() as connection:

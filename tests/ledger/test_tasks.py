@@ -135,16 +135,6 @@ def test_rows_of_another_account_are_not_seen_and_not_moved(
     other.close()
 
 
-def test_rows_are_found_by_work_state_and_number(ledger: Ledger) -> None:
-    first = row_in(ledger, TaskState.FAILED)
-    again = reserve(ledger, attempt=2)
-    forced = reserve(ledger, generation=1)
-    other = reserve(ledger, "b", stage=VIDEO)
-    assert ledger.tasks.to_decide("work of a", "a", None).rows == [first, again, forced]
-    assert ledger.tasks.in_state([TaskState.FAILED]) == [first]
-    assert ledger.tasks.of_ids([other.id, first.id]) == {first.id: first, other.id: other}
-
-
 # Workers and their rows.
 
 
@@ -184,12 +174,6 @@ def test_what_has_nothing_to_follow_is_returned_as_it_is(ledger: Ledger, state: 
     found = ledger.tasks.adopt(row.id, worker="other")
     assert found is not None
     assert (found.state, found.worker) == (state, None)
-
-
-def test_a_row_let_go_by_somebody_else_stays(ledger: Ledger) -> None:
-    row = row_in(ledger, TaskState.PENDING)
-    ledger.tasks.release(row.id, worker="other")
-    assert ledger.tasks.get(row.id).worker == "me"
 
 
 def test_orphans_are_what_must_be_brought_home_the_most_urgent_first(
@@ -327,14 +311,6 @@ def test_a_row_whose_file_is_gone_counts_until_it_is_out_of_reach(ledger: Ledger
     assert ledger.tasks.last_made("a", STAGE) == gone
     MOVES["expired"](ledger, row.id)
     assert ledger.tasks.last_made("a", STAGE) == former
-
-
-def test_reporting_the_same_every_night_writes_one_event(ledger: Ledger) -> None:
-    former = made(ledger, "former", "a")
-    row = made(ledger, "w", "a", "b", "a", "a")
-    assert row.id > former.id
-    reports = [event.what for event in ledger.history.events(row.id)].count("reported")
-    assert reports == 2
 
 
 def test_what_has_led_to_no_result_is_known_by_product_and_stage(ledger: Ledger) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.stages.fakes import PLAIN, SIGNED, hash_of, item_of, row, scene, scene_result
-from tests.stages.toy import FOUR_STAGES, Thumbnail
+from tests.stages.fakes import PLAIN, SIGNED, item_of, row, scene_result
+from tests.stages.toy import FOUR_STAGES
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.ledger import Task
 from topview_pipeline.stages import (
@@ -24,14 +24,12 @@ from topview_pipeline.stages import (
     VIDEO,
     BgRemovedImage,
     FinishedVideo,
-    Inputs,
     PreconditionError,
     ReplacedImages,
     Stage,
-    Upstream,
     stages_named,
 )
-from topview_pipeline.store import Artifact, Store
+from topview_pipeline.store import Store
 from topview_pipeline.topview.models import (
     Image2VideoResult,
     ImageReplaceResult,
@@ -88,21 +86,6 @@ def test_without_the_stage_before_a_stage_says_what_to_materialize(stage: Stage)
     assert caught.value.fix == f"Materialize {stage.upstream} first."
 
 
-def test_an_item_says_from_which_versions_it_is_made() -> None:
-    item = item_of(VIDEO, PLAIN, scene(True))
-    assert item.input_versions == {
-        "productScript": VIDEO.inputs(PLAIN, hash_of).version,
-        "replacedImages": "s" * 32,
-    }
-    assert set(item_of(CUT_OUT, PLAIN, None).input_versions) == {"productImage"}
-
-
-@pytest.mark.parametrize("stage", [CUT_OUT, SCENE, Thumbnail()], ids=lambda stage: stage.key)
-def test_a_choice_of_an_image_matters_to_the_video_alone(stage: Stage) -> None:
-    inputs = Inputs({"some": "value"})
-    assert stage.effective_inputs(inputs, 2, {}) is inputs
-
-
 def test_the_definitions_load_this_room_without_http_models_media_or_store() -> None:
     code = (
         "import sys, topview_pipeline.stages\n"
@@ -156,11 +139,6 @@ def test_the_files_of_a_finished_task(stage: Stage, answer: Any, names: list[str
     assert "secret" not in repr(files)
 
 
-def test_a_video_is_whole_without_its_cover() -> None:
-    files = VIDEO.downloads(_video(aiAvatar=COVER)) or ()
-    assert [file.required for file in files] == [True, False]
-
-
 @pytest.mark.parametrize(
     ("stage", "answer"),
     [
@@ -194,12 +172,6 @@ def test_an_opaque_cut_out_is_compared_with_its_mask() -> None:
     photo = _picture(alpha=255)
     assert CUT_OUT.check(row(), {"cutout.png": photo, "mask.png": photo}).is_refused
     assert not CUT_OUT.check(row(), {"cutout.png": photo}).is_refused
-
-
-def test_a_scene_is_checked_with_what_topview_says_of_its_faces() -> None:
-    made = row(result=scene_result(False, True))
-    verdict = SCENE.check(made, {"scene_1.png": _picture(), "scene_2.png": _picture()})
-    assert (verdict.numbers["images"], verdict.numbers["images_with_face"]) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -254,13 +226,3 @@ def test_a_video_may_have_no_cover(store: Store, names: list[str]) -> None:
     assert value.video.read() == b"bytes of video.mp4"
     assert (value.cover is not None) == ("cover.jpg" in names)
     assert value.mode == "pro"
-
-
-def test_the_toy_is_a_whole_stage(store: Store) -> None:
-    cover = Artifact.from_json(keep(store, "cover.jpg"))
-    toy = Thumbnail()
-    item = item_of(toy, PLAIN, Upstream("video", {}, (cover,)))
-    (needed,) = toy.files(item)
-    assert toy.request(item, {needed.role: "id"}).wire() == {"productImageFileId": "id"}
-    with pytest.raises(PreconditionError, match="no cover"):
-        toy.files(item_of(toy, PLAIN, Upstream("video", {})))

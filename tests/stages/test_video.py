@@ -160,19 +160,6 @@ def test_the_image_of_a_video_is_found_again_by_its_id() -> None:
 # The request.
 
 
-def test_a_script_is_spoken_in_the_mode_of_the_image() -> None:
-    item = _item((True, True), choice=2, mode="pro")
-    assert VIDEO.files(item) == ()
-    assert _wire(item) == {
-        "replaceProductTaskImageId": "image-2",
-        "mode": "pro",
-        "scriptMode": "text",
-        "ttsText": "Hello.",
-        "voiceId": "voice",
-        "captionId": "caption",
-    }
-
-
 def test_a_recording_is_uploaded_as_audio() -> None:
     item = _item(script=None, audio="audio", voice_id=None)
     (audio,) = VIDEO.files(item)
@@ -180,11 +167,6 @@ def test_a_recording_is_uploaded_as_audio() -> None:
     wire = _wire(item)
     assert (wire["scriptMode"], wire["audioFileId"]) == ("audio", "audio-id")
     assert "ttsText" not in wire
-
-
-@pytest.mark.parametrize(("script", "seconds"), [("a" * 120, 10.0), (None, None)])
-def test_a_script_takes_as_long_as_it_is_written(script: str | None, seconds: float | None) -> None:
-    assert VIDEO.speech_seconds(product(script=script)) == seconds
 
 
 # Proofs: no scene is paid for when its video could not succeed, and nothing is refused on a guess.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.store.conftest import FINGERPRINT, PNG, files_in, keep, path_of, record_of
-from topview_pipeline.store import Artifact, Store, StoreError
+from topview_pipeline.store import Artifact, ResultRecord, Store, StoreError
 from topview_pipeline.store.backends import LocalBackend
 from topview_pipeline.store.store import MARKER_NAME
 
@@ -41,6 +42,15 @@ def test_a_result_is_found_by_its_fingerprint_with_fields_that_no_model_knows(
     assert found.result["newField"] == {"früh": [1, None]}
     assert store.find("acc", "f" * 64) is None
     assert store.find("other", FINGERPRINT) is None
+
+
+def test_fields_of_a_newer_version_are_ignored(store: Store) -> None:
+    """In the record, and in the ledger's artifacts."""
+    artifact = keep(store)
+    data = json.loads(json.dumps(record_of(artifact).model_dump()))
+    data["later"] = data["times"]["later"] = data["artifacts"][0]["later"] = 1
+    assert ResultRecord.from_json(data) == record_of(artifact)
+    assert Artifact.from_json({**artifact.to_json(), "later": 1}) == artifact
 
 
 def test_a_stage_costs_a_bucket_few_requests(bucket: Store, requests: list[str]) -> None:
@@ -176,11 +186,6 @@ def test_a_damaged_row_never_leads_out_of_the_store(store: Store, path: str) -> 
         store.read_bytes(artifact)
     with pytest.raises(StoreError, match="leads out"):
         store.write_file(path, b"", PNG)
-
-
-def test_a_file_is_never_kept_outside_of_the_store(local: Store) -> None:
-    with pytest.raises(StoreError, match="leads out"):
-        keep(local, name="../../../../../x.png")
 
 
 def test_a_link_in_the_place_of_a_file_is_replaced_and_its_target_left_alone(
