@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -154,16 +155,28 @@ def test_a_rotated_quad_is_a_location() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "says"),
+    ("changes", "says"),
     [
-        ("Lite", "there is no mode 'Lite'; is lite meant? The modes are lite, pro, avatar2, "),
-        ("avatar 4 fast", "there is no mode 'avatar 4 fast'; is avatar4Fast meant? "),
-        ("avatar3", "there is no mode 'avatar3'; write lite, pro, avatar2, avatar4, avatar4Fast"),
+        ({"mode": "Lite"}, "there is no mode 'Lite'; is lite meant. The modes are lite, "),
+        ({"mode": "avatar 4 fast"}, "there is no mode 'avatar 4 fast'; is avatar4Fast meant"),
+        ({"mode": "avatar3"}, "'avatar3'; write lite, pro, avatar2, avatar4, avatar4Fast$"),
+        (
+            {"script": "Eighty words of it. " * 20},
+            "the script takes about 32 s to speak, and a video in mode avatar2 lasts at "
+            "most 28 s; shorten it, or use mode avatar4",
+        ),
+        ({"template_image": "/t.png"}, "template_image and avatar_id are both given; use one$"),
+        ({"chosen_image": 2}, "2, and a prompt makes one scene; leave it empty, or give a loc"),
+        ({"chosen_image": 3, "location": QUAD}, "3, and a location makes two scenes; use 1 or 2$"),
+        ({"voice_id": None}, "a script needs a voice; give voice_id$"),
+        ({"image": ["a.png", "b.png"]}, r"\['a.png', 'b.png'\] is not text; give one text$"),
     ],
 )
-def test_a_mode_in_another_spelling_is_recognised_in_the_refusal(mode: str, says: str) -> None:
-    (problem,) = jsonl(row(mode=mode)).problems
-    assert problem.reason.startswith(says)
+def test_a_slip_is_one_sentence_with_what_where_and_the_fix(
+    changes: dict[str, object], says: str
+) -> None:
+    (problem,) = jsonl(row(**changes)).problems
+    assert re.match(rf"line 1, column \w+ \(product 'mug'\): .*{says}", str(problem))
 
 
 def test_a_script_whose_end_a_mode_of_fixed_length_cuts_off_is_a_warning() -> None:
