@@ -21,7 +21,7 @@ from PIL import Image
 from tests.export.reports import ALL_FILES, product_report, row
 from tests.export.shop import REFUSED, Shop
 from topview_pipeline.export import Gallery, ProductReport, Report, Wait, read_past
-from topview_pipeline.export.past import Past
+from topview_pipeline.export.report import Past
 from topview_pipeline.export.thumbs import THUMBS
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import SCENE, VIDEO, data_version

@@ -126,8 +126,8 @@ def test_a_picture_and_a_video_tell_their_size_and_length(tmp_path: Path) -> Non
     path.write_bytes(data)
     assert probe_image(path) == probe_image(str(path)) == probe_image(data) == MediaInfo(30, 20)
     info = probe_video(film())
-    size = (info.width, info.height, info.seconds)
-    assert size == (144, 256, pytest.approx(5.0, abs=0.1))
+    assert (info.width, info.height) == (144, 256)
+    assert info.seconds == pytest.approx(5.0, abs=0.1)
 
 
 @pytest.mark.parametrize("look", [probe_video, poster, probe_image])
