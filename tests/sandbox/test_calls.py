@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from topview_pipeline.sandbox.contract import Contract
+from topview_pipeline.sandbox.config import Contract
 from topview_pipeline.sandbox.kinds import Kind
 
 from .conftest import MakeRig, Rig, path_of, picture

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from topview_pipeline.sandbox.contract import Contract
+from topview_pipeline.sandbox.config import Contract
 from topview_pipeline.sandbox.kinds import Kind
 
 from .conftest import QUAD, MakeRig, picture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from topview_pipeline.sandbox.api.storage import DiskStorage
+from topview_pipeline.sandbox.api.state import DiskStorage
 from topview_pipeline.sandbox.kinds import Kind
 
 from .conftest import MakeRig, picture

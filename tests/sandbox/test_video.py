@@ -23,7 +23,7 @@ from topview_pipeline.sandbox.media import video
 from topview_pipeline.sandbox.media.captions import captions_for
 from topview_pipeline.sandbox.media.engine import MediaError, Video, VideoInputs
 from topview_pipeline.sandbox.media.real import RealMedia
-from topview_pipeline.sandbox.media.script import natural_seconds, timed, words_of
+from topview_pipeline.sandbox.media.speech import natural_seconds, timed, words_of
 
 from .conftest import encoded, tone
 
