@@ -92,10 +92,13 @@ def test_imports_point_down(depth: int) -> None:
         assert wrong == {}
 
 
-def test_the_sandbox_is_an_island() -> None:
+def test_the_sandbox_is_an_island_and_its_media_know_nothing_of_its_api() -> None:
+    """It shares no code with what it tests."""
     for path in sources():
         if room_of(path) == ISLAND:
             assert rooms_imported(path) <= {ISLAND}, path
+        if path.parent.name == "media" and path.parents[1].name == ISLAND:
+            assert not [name for name in imported(path) if f"{ISLAND}.api" in name], path
 
 
 def test_the_page_on_architecture_shows_todays_imports() -> None:

@@ -79,6 +79,7 @@ def product_in(**changes: object) -> npt.NDArray[np.bool_]:
         pytest.param(QUAD, id="upright"),
         pytest.param([[0.45, 0.55], [0.7, 0.6], [0.6, 0.75], [0.35, 0.7]], id="turned"),
         pytest.param([[0.42, 0.6], [0.58, 0.6], [0.7, 0.8], [0.3, 0.8]], id="lying away"),
+        pytest.param([[0.8, 0.8], [1.2, 0.8], [1.2, 1.1], [0.8, 1.1]], id="over the edge"),
     ],
 )
 def test_the_product_fills_exactly_the_quad_of_the_location(quad: list[list[float]]) -> None:
@@ -101,12 +102,6 @@ def test_the_corners_of_the_cut_out_go_to_the_points_in_their_order() -> None:
     for colour, corner in zip(colours, quad, strict=True):
         x, y = (middle + (np.array(corner) - middle) * 0.8) * (WIDTH, HEIGHT)
         assert np.abs(picture[int(y), int(x)] - colour).max() < 40
-
-
-def test_a_location_that_runs_over_the_edge_is_cut_there() -> None:
-    found = product_in(location=[[0.8, 0.8], [1.2, 0.8], [1.2, 1.1], [0.8, 1.1]])
-    assert found[-5, -5]
-    assert not found[:, : int(0.75 * WIDTH)].any()
 
 
 @pytest.mark.parametrize(

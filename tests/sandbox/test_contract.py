@@ -96,25 +96,6 @@ def test_answers_have_other_words_and_fields(make_rig: MakeRig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "code"),
-    [
-        ({"productSize": 3, "location": [[10.5, 20.0], [60, 80]]}, "200"),
-        ({"productSize": "3", "location": [[0.1, 0.2], [0.6, 0.8]]}, "200"),
-        ({"productSize": 7}, "4000"),
-        ({"productSize": True}, "4001"),
-        ({"location": [[10.5, 20.0], [60, 101]]}, "4000"),
-        ({"location": [[10.5, 20.0], [60, 80], [1, 1]]}, "4000"),
-    ],
-)
-def test_v3_takes_what_the_vendor_s_client_sends(
-    make_rig: MakeRig, fields: dict[str, Any], code: str
-) -> None:
-    rig = make_rig()
-    body = {"generateImageMode": "manual", "version": "v4", "location": QUAD, **fields}
-    assert rig.answer(Kind.IMAGE_REPLACE, rig.scene_body(**body), "v3")["code"] == code
-
-
-@pytest.mark.parametrize(
     ("switches", "said"),
     [
         ({"log_date": "payment"}, "log_date"),

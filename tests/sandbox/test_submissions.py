@@ -60,6 +60,12 @@ V4 = {**MANUAL, "location": QUAD, "version": "v4"}
         ("v3", {**V4, "keepTarget": "nobody"}, "4000"),
         ("v3", {**V4, "productSize": "7"}, "4000"),
         ("v3", V4, "200"),
+        # As the vendor's client sends it.
+        ("v3", {**V4, "productSize": 3, "location": [[10.5, 20.0], [60, 80]]}, "200"),
+        ("v3", {**V4, "productSize": "3", "location": [[0.1, 0.2], [0.6, 0.8]]}, "200"),
+        ("v3", {**V4, "productSize": True}, "4001"),
+        ("v3", {**V4, "location": [[10.5, 20.0], [60, 101]]}, "4000"),
+        ("v3", {**V4, "location": [[10.5, 20.0], [60, 80], [1, 1]]}, "4000"),
     ],
 )
 def test_image_replace_rules(rig: Rig, version: str, fields: dict[str, Any], code: str) -> None:
@@ -131,16 +137,12 @@ def test_a_scene_without_a_face_takes_mode_avatar2_alone(make_rig: MakeRig) -> N
         ("avatar4", 29, "200"),
         ("avatar4", 121, "4000"),
         ("lite", 121, "200"),
+        ("lite", None, "4000"),
     ],
 )
-def test_audio_longer_than_its_mode_takes_is_refused(
-    rig: Rig, mode: str, seconds: int, code: str
+def test_audio_longer_than_its_mode_takes_is_refused_and_what_is_none(
+    rig: Rig, mode: str, seconds: int | None, code: str
 ) -> None:
-    audio = rig.upload(tone(seconds, rate=2_000), "wav")
+    audio = rig.upload(b"no sound" if seconds is None else tone(seconds, rate=2_000), "wav")
     body = rig.video_body(mode=mode, scriptMode="audio", audioFileId=audio, ttsText="", voiceId="")
     assert rig.answer(Kind.IMAGE2VIDEO, body)["code"] == code
-
-
-def test_audio_that_is_none_is_refused(rig: Rig) -> None:
-    body = rig.video_body(scriptMode="audio", audioFileId=rig.upload(b"no sound", "mp3"))
-    assert rig.answer(Kind.IMAGE2VIDEO, body)["code"] == "4000"

@@ -163,12 +163,9 @@ def test_a_wrong_base_url_is_named_and_no_redirect_is_followed(response: httpx.R
     assert {request.url.host for request in api.requests} == {"api.topview.test"}
 
 
-def test_one_odd_page_of_a_gateway_does_not_prove_a_wrong_base_url() -> None:
+def test_a_key_of_another_account_is_refused_and_one_odd_page_of_a_gateway_proves_nothing() -> None:
     assert check(Replies(html(200), envelope({"uid": UID}))).uid == UID
     assert check(Replies(html(200), envelope({}))).uid is None  # an answer may lack the uid
-
-
-def test_a_key_of_another_account_is_refused_before_anything_is_paid() -> None:
     with pytest.raises(errors.AccountError, match="TOPVIEW_UID is EXAMPLEUID"):
         check(Replies(envelope({"uid": "SOMEBODYELSE", "remainCredit": 3})))
 

@@ -205,13 +205,6 @@ def test_a_fault_has_its_class(
         assert len(here.control("GET", "tasks")) == tasks
 
 
-def test_an_unknown_status_word_is_still_running() -> None:
-    with world(unknown_status=1.0) as here:
-        result = here.run(cut_out)
-    assert result.status is models.TaskStatus.RUNNING
-    assert result.raw_status not in {status.value for status in models.TaskStatus}
-
-
 def test_a_signature_that_ran_out_is_renewed_by_a_query() -> None:
     async def act(here: World, http: TopviewClient) -> None:
         cut = await cut_out(here, http)
