@@ -46,13 +46,9 @@ def test_a_row_with_everything_becomes_a_product_that_survives_json() -> None:
     assert product.files == ("/data/img/mug.png", "https://host/t.png", "/data/face.png")
     kept = TypeAdapter(Product)
     assert kept.validate_json(kept.dump_json(product)) == product, "a plan is kept as JSON"
-
-
-def test_json_lines_may_hold_real_numbers_and_lists() -> None:
-    product = only(jsonl(row(product_id=1234, location=json.loads(QUAD), chosen_image=1)))
-    assert product.product_id == "1234"
-    assert product.location is not None
-    assert product.chosen_image == 1
+    numbers = only(jsonl(row(product_id=1234, location=json.loads(QUAD), chosen_image=1)))
+    assert (numbers.product_id, numbers.location) == ("1234", product.location)
+    assert numbers.chosen_image == 1
 
 
 @pytest.mark.parametrize(
@@ -95,6 +91,7 @@ def test_json_lines_may_hold_real_numbers_and_lists() -> None:
         ({"product_id": "a\0b"}, "product_id"),
         ({"product_id": "a\ud800"}, "product_id"),
         ({"script": "Hi\0"}, "script"),
+        ({"location": [[0, 0], [1, 0], [1, 1], [0, 10**400]]}, "location"),
     ],
 )
 def test_a_row_that_could_not_succeed_is_refused_before_it_costs(
@@ -143,10 +140,6 @@ def test_a_location_that_topview_would_misread_is_refused(location: str, words: 
     assert places(catalogue) == [(1, "location")]
     assert words in catalogue.problems[0].reason
     assert len(catalogue.problems[0].reason) < 200
-
-
-def test_a_huge_number_in_a_location_is_refused_too() -> None:
-    assert places(jsonl(row(location=[[0, 0], [1, 0], [1, 1], [0, 10**400]]))) == [(1, "location")]
 
 
 def test_a_rotated_quad_is_a_location() -> None:
