@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import io
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import httpx
@@ -28,12 +27,11 @@ from tests.topview.support import (
     envelope,
     html,
     loopback,
+    over_sockets,
     unexpected,
     using,
 )
 from topview_pipeline.topview import errors
-from topview_pipeline.topview.client import TopviewClient
-from topview_pipeline.topview.http import CallTimeouts, Timeouts
 from topview_pipeline.topview.transfers import Downloaded, Media
 
 # Uploads
@@ -300,11 +298,6 @@ def test_a_redirect_elsewhere_or_without_end_is_not_followed(
 # Downloads over real sockets
 
 
-def from_socket(url: str, **limits: float) -> TopviewClient:
-    timeouts = Timeouts(download=replace(CallTimeouts(read=0.1), **limits))
-    return TopviewClient(base_url=url, uid="u", api_key="k", timeouts=timeouts)
-
-
 ENDS = b"HTTP/1.1 200 OK\r\n\r\n" + PNG
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + PNG[:100]
 CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n" + PNG[:100] + b"\r\n"
@@ -322,7 +315,8 @@ def test_a_download_that_is_cut_or_stalls_is_incomplete(
 ) -> None:
     async def inside() -> None:
         answer = answering(data, stall=stall)
-        async with loopback(answer) as server, from_socket(server.url, **limits) as http:
+        sockets = {"read": 0.1} | limits
+        async with loopback(answer) as server, over_sockets(server.url, **sockets) as http:
             url = f"{server.url}/x.png"
             await http.download(url, io.BytesIO(), max_bytes=1000, expect="image")
 
