@@ -1,7 +1,5 @@
 """Imports point one way. Read from the sources, function bodies included."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys

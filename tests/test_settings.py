@@ -1,7 +1,5 @@
 """Settings: mistyped, half-set and misplaced environments, and what the README promises."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A catalogue read whole: contradictions, sources of one's own, changes that were not meant."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

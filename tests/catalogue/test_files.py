@@ -1,7 +1,5 @@
 """Files: read again when they change, slow or gone, and the photo that is a web page."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

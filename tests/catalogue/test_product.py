@@ -1,7 +1,5 @@
 """Rows that could not succeed are refused before they cost anything; the others are products."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reading what a person wrote down: missing files, servers that fail, secrets in addresses."""
 
-from __future__ import annotations
-
 import os
 import socket
 import types

@@ -1,7 +1,5 @@
 """Files as people, spreadsheets and exports really write them."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """The page: products' texts stay data, links lead somewhere, and it says what is the case."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

@@ -1,7 +1,5 @@
 """Media that is not what it claims, and a machine that fails for a minute."""
 
-from __future__ import annotations
-
 import builtins
 import errno
 import io

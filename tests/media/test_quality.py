@@ -1,7 +1,5 @@
 """What no customer should see, what a person should look at, and a verdict that is kept."""
 
-from __future__ import annotations
-
 import json
 import struct
 from typing import Any

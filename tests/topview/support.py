@@ -1,7 +1,5 @@
 """Shared by the client's tests: clients over handlers, envelopes, and servers on real sockets."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

@@ -1,7 +1,5 @@
 """The requests of every endpoint, how often each is sent, secrets, and connections that break."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json

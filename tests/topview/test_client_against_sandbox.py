@@ -3,8 +3,6 @@
 A product's whole way is run by the tests of the engine.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Uploads in three repeatable steps; downloads whole, of their kind, and from allowed places."""
 
-from __future__ import annotations
-
 import asyncio
 import gzip
 import hashlib

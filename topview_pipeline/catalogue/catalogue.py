@@ -3,8 +3,6 @@
 Not here: file formats (`rows`), the rules of one row (`product`).
 """
 
-from __future__ import annotations
-
 import difflib
 import importlib
 import sys

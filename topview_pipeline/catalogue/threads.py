@@ -3,8 +3,6 @@
 Not a pool's threads: the end of the process would wait for them.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 import time

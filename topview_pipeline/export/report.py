@@ -4,8 +4,6 @@ It reads the ledger in a few queries, and of the catalogue's files those that ch
 were hashed. It opens nothing in the store.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

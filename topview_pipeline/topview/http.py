@@ -3,8 +3,6 @@
 Not here: endpoints (`client`), the verdict on an answer (`envelope`), files (`transfers`).
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass

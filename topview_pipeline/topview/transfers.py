@@ -3,8 +3,6 @@
 Not here: retries of a download, and storage.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
