@@ -1,7 +1,5 @@
 """An S3 server for tests: it counts requests, and allows what docs/buckets.md's policy allows."""
 
-from __future__ import annotations
-
 import json
 import sys
 import threading

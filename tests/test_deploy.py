@@ -1,7 +1,5 @@
 """The deploy kit, as far as it can be read without a container engine or a cluster."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess

@@ -1,7 +1,5 @@
 """An error that a person can fix reads as a sentence."""
 
-from __future__ import annotations
-
 import pytest
 
 from topview_pipeline.errors import PipelineError

@@ -1,7 +1,5 @@
 """The price list, the estimate of a task, and speech that no video of its mode can hold."""
 
-from __future__ import annotations
-
 import pytest
 
 from topview_pipeline.prices import (

@@ -1,7 +1,5 @@
 """The names that a user may import, from the package itself."""
 
-from __future__ import annotations
-
 import inspect
 import subprocess
 import sys

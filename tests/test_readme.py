@@ -1,7 +1,5 @@
 """README and docs are true: what they name exists. The table of settings is in test_settings."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

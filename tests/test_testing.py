@@ -1,7 +1,5 @@
 """The fixtures for users' own tests, as docs/testing.md shows them."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

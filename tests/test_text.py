@@ -1,7 +1,5 @@
 """Secrets in URLs and logs, foreign text that commands a terminal, and floods of similar lines."""
 
-from __future__ import annotations
-
 import base64
 import logging
 import unicodedata

@@ -1,7 +1,5 @@
 """The wheel in an environment without the checkout: what a user installs is complete."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

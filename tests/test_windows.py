@@ -1,7 +1,5 @@
 """docs/windows.md: its tests exist, and no write, no move and no window is missing."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

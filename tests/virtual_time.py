@@ -1,7 +1,5 @@
 """An event loop whose clock jumps: hours of polling pass in milliseconds, and in one order."""
 
-from __future__ import annotations
-
 import asyncio
 import selectors
 from collections.abc import Coroutine

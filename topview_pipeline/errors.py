@@ -3,8 +3,6 @@
 Every other exception is a bug and keeps its traceback.
 """
 
-from __future__ import annotations
-
 
 class PipelineError(Exception):
     """Something that a person can fix; `str()` is one or two sentences without a secret.

@@ -7,8 +7,6 @@ here upwards that has a workspace.yaml or a .env, else the current folder. `topv
 makes one; a clone of the repository is one.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable

@@ -6,8 +6,6 @@ here depends on it: the signal's number is written into a pipe by Python's C han
 reads it there. Standard library only, so that this is the first thing that loads.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

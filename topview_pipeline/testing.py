@@ -3,8 +3,6 @@
 `pytest_plugins = ["topview_pipeline.testing"]` in the conftest.py of your tests enables them.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

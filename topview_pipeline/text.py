@@ -3,8 +3,6 @@
 Pure functions on strings, and the filter that keeps signed URLs out of the logs of httpx.
 """
 
-from __future__ import annotations
-
 import base64
 import logging
 import re

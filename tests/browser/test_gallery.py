@@ -21,7 +21,7 @@ from topview_pipeline.cli.console import CannotStart
 from topview_pipeline.cli.server import MEDIA, GalleryFolder, serving
 from topview_pipeline.defs.decisions import Decisions
 from topview_pipeline.export import SERVED_FILE, Gallery, ProductReport, Report, Wait
-from topview_pipeline.export.past import Past
+from topview_pipeline.export.report import Past
 from topview_pipeline.ledger.history import TaskEvent
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import VIDEO

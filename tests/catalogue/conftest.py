@@ -1,7 +1,5 @@
 """A web server for the files of a catalogue."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

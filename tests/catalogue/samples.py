@@ -1,7 +1,5 @@
 """Rows, and catalogues made of them."""
 
-from __future__ import annotations
-
 import json
 
 from topview_pipeline.catalogue import Catalogue, Product, parse_catalogue

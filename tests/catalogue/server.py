@@ -1,7 +1,5 @@
 """A web server of files by path; it counts its answers."""
 
-from __future__ import annotations
-
 import http.server
 import threading
 from collections import Counter

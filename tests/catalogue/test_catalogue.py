@@ -1,6 +1,4 @@
-"""A catalogue read whole: contradictions, sources of one's own, changes while it is read."""
-
-from __future__ import annotations
+"""A catalogue read whole: contradictions, sources of one's own, changes that were not meant."""
 
 import os
 import re
@@ -8,15 +6,21 @@ import sys
 import threading
 import types
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.catalogue.samples import GOOD, HEADER, NO_DEFAULTS, jsonl, only, row
 from topview_pipeline.catalogue import (
     CatalogueError,
     CatalogueSource,
+    ChangeNotAccepted,
+    check_gone,
+    check_made_again,
     open_source,
     parse_catalogue,
     read_catalogue,
@@ -257,3 +261,38 @@ def test_a_source_that_hangs_is_left_and_not_asked_again_until_it_ended() -> Non
         if thread.name == "topview-catalogue":
             thread.join(30)
     assert within(30.0, "slow", lambda: 7) == 7
+
+
+# Guards: half a file, and a slip in the settings that would make everything again.
+
+IDS = [f"p{number:02}" for number in range(40)]
+
+
+@given(known=st.integers(0, 40), changed=st.integers(0, 40))
+def test_a_change_of_five_or_more_products_and_over_a_fifth_needs_a_person(
+    known: int, changed: int
+) -> None:
+    changed = min(changed, known)
+    now, is_large = [*IDS[changed:known], "new"], changed >= 5 and changed * 5 > known
+    check_gone(IDS[:known], now, accept_change=True, where="/c.csv")
+    with pytest.raises(ChangeNotAccepted) if is_large else nullcontext():
+        check_gone(IDS[:known], now, accept_change=False, where="/c.csv")
+    with pytest.raises(ChangeNotAccepted) if is_large else nullcontext():
+        check_made_again(known, IDS[:changed], where="/c.csv")
+
+
+def test_the_refusal_says_how_many_which_and_how_to_go_on() -> None:
+    with pytest.raises(CatalogueError) as caught:
+        check_gone(IDS, IDS[10:], accept_change=False, where="/c.csv")
+    assert str(caught.value) == (
+        "catalogue /c.csv: 10 of its 40 products are gone, such as p00, p01, p02. Restore them, or "
+        "if the change is intended, run once with accept_change "
+        "(`topview-pipeline run --accept-change`)."
+    )
+    with pytest.raises(CatalogueError) as caught:
+        check_made_again(20, IDS[:10], where="/c.csv")
+    assert str(caught.value).startswith(
+        "catalogue /c.csv: 10 of its 20 products with results would be remade, such as p00, "
+        "p01, p02. Undo the change"
+    )
+    assert caught.value.fix.endswith("(`topview-pipeline run --accept-change`).")

@@ -1,7 +1,5 @@
 """Files as people, spreadsheets and exports really write them."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -118,6 +116,9 @@ def test_a_line_that_is_no_json_object_is_named_and_the_others_go_on(line: str) 
     catalogue = parse_catalogue(data, "products.jsonl", NO_DEFAULTS)
     assert list(catalogue.products) == ["mug"]
     assert places(catalogue) == [(1, None)]
+    if line == "7":
+        said = '\'7\' is not a JSON object like {"product_id": "mug"}'
+        assert catalogue.problems[0].reason == said
 
 
 @pytest.mark.parametrize("depth", [50, sys.getrecursionlimit() - 150, 200_000])
@@ -134,20 +135,20 @@ def test_a_deeply_nested_cell_is_a_problem_and_no_crash(depth: int) -> None:
         (b"product_id,image\n", "no products"),
         (b"product_id,image\n,\n\n", "no products"),
         (b"mug,mug.png,a1\n", "not a header"),
-        (b"sku,image\nmug,mug.png\n", "product_id"),
+        (b"sku,image\nmug,mug.png\n", "its first line is not a header with a product_id column"),
         (b'"product_id,image\n', "not a header"),
         (b"product_id,image,Image\nmug,a.png,b.png\n", "twice"),
         ("product_id,image\nmug,a.png\n".encode("utf-16"), "UTF-16"),
         (b"ProductId,image\nmug,mug.png\n", "Is 'productid' meant to be product_id"),
-        (b"PK\x03\x04\x14\x00\x06\x00\x08\x00", "an Excel file"),
+        (b"PK\x03\x04\x14\x00\x06\x00\x08\x00", "an Excel file, .* save it as CSV UTF-8"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file"),
         (b"%PDF-1.7\n%\xe2", "a PDF"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a picture"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a picture .* Name the table"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "a picture"),
         (b"\x1f\x8b\x08\0", "compressed"),
-        (b" <!DOCTYPE html>\n<html>", "a web page"),
+        (b" <!DOCTYPE html>\n<html>", "a web page .* the address that downloads the CSV itself"),
         (b'\xef\xbb\xbf<?xml version="1.0"?>', "a web page or XML"),
-        (b'[{"product_id": "mug"}]', "one JSON list"),
+        (b'[{"product_id": "mug"}]', "one JSON list, .* one object in each line"),
         (b'[\n  {\n    "product_id": "mug"\n  }\n]', "one JSON list"),
         (b'{\n  "product_id": "mug",\n  "image": "m.png"\n}\n', "one JSON object in several lines"),
     ],
@@ -155,7 +156,7 @@ def test_a_deeply_nested_cell_is_a_problem_and_no_crash(depth: int) -> None:
 def test_a_file_that_is_no_catalogue_is_refused_as_a_whole(data: bytes, words: str) -> None:
     with pytest.raises(CatalogueError, match=words) as caught:
         csv_text(data)
-    assert caught.value.where == "/data/products.csv"
+    assert str(caught.value).startswith("catalogue /data/products.csv: it")
     assert caught.value.fix.endswith((".", ")."))
     if words.startswith(("an ", "a ", "one JSON l")):
         with pytest.raises(CatalogueError, match=words):  # whatever its name promises

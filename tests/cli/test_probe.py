@@ -19,8 +19,7 @@ from topview_pipeline.cli.contract import Seen, file_facts, shape
 from topview_pipeline.cli.findings import findings
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.sandbox.api.control import Control
-from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.contract import Contract
+from topview_pipeline.sandbox.config import Contract, SandboxConfig
 from topview_pipeline.sandbox.serve import running
 from topview_pipeline.settings import VARIABLES
 

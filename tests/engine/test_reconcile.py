@@ -13,7 +13,7 @@ from topview_pipeline.engine import Held
 from topview_pipeline.engine.judge import Leave, Rules
 from topview_pipeline.engine.reconcile import Report, reconcile
 from topview_pipeline.ledger import TaskState
-from topview_pipeline.sandbox.contract import Contract, Date
+from topview_pipeline.sandbox.config import Contract, Date
 
 SCENE_DEADLINE = 1200.0
 A_MOMENT = 300.0

@@ -1,7 +1,5 @@
 """A shop for each test of exports."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Product reports that are made up: what list and page are tested with."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Final

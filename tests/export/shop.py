@@ -1,7 +1,5 @@
 """A shop: the engines' world with real photos, and what its catalogue has come to."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The page: products' texts stay data, links lead somewhere, and it says what is the case."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib
@@ -21,7 +19,7 @@ from PIL import Image
 from tests.export.reports import ALL_FILES, product_report, row
 from tests.export.shop import REFUSED, Shop
 from topview_pipeline.export import Gallery, ProductReport, Report, Wait, read_past
-from topview_pipeline.export.past import Past
+from topview_pipeline.export.report import Past
 from topview_pipeline.export.thumbs import THUMBS
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import SCENE, VIDEO, data_version

@@ -1,7 +1,5 @@
 """The manifest: a shop imports exactly what may be shown."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """The product report: what a product is said to have come to, read after real runs."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

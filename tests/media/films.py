@@ -1,7 +1,5 @@
 """Videos and pictures made for the tests: what is seen and heard in them is said by the test."""
 
-from __future__ import annotations
-
 import io
 import math
 import tempfile

@@ -1,7 +1,5 @@
 """Pictures that must fit into a line of the Dagster UI."""
 
-from __future__ import annotations
-
 import base64
 import io
 

@@ -18,7 +18,7 @@ from topview_pipeline.plan.known import load_known
 from topview_pipeline.plan.plan import Planner
 from topview_pipeline.prices import PriceList
 from topview_pipeline.sandbox.kinds import MODES
-from topview_pipeline.sandbox.media.script import natural_seconds, words_of
+from topview_pipeline.sandbox.media.speech import natural_seconds, words_of
 from topview_pipeline.settings import DEFAULT_PRICES, CatalogueDefaults
 from topview_pipeline.stages import STAGES, Inputs, Stage
 

@@ -27,20 +27,17 @@ def test_drop_submit_accepts_and_says_nothing(make_rig: MakeRig) -> None:
     assert len(rig.world.state.tasks) == 1
 
 
-def test_busy_refuses_with_5003_or_4007(make_rig: MakeRig) -> None:
+def test_busy_and_http429_create_nothing(make_rig: MakeRig) -> None:
     rig = make_rig(faults={"busy": 1.0})
     codes = {submit_raw(rig, shade).json()["code"] for shade in range(12)}
     assert codes == {"5003", "4007"}
-    assert len(rig.world.state.tasks) == 0
-
-
-def test_http429_says_when_to_come_back(make_rig: MakeRig) -> None:
-    rig = make_rig(faults={"http429": 1.0})
-    detail = rig.request("GET", "/user/credit/detail", headers=rig.headers)
-    for response in (submit_raw(rig), detail):
+    limited = make_rig(faults={"http429": 1.0})
+    detail = limited.request("GET", "/user/credit/detail", headers=limited.headers)
+    for response in (submit_raw(limited), detail):
         assert response.status_code == 429
         assert response.headers["retry-after"] == "1"
-    assert len(rig.world.state.tasks) == 0
+    assert not rig.world.state.tasks
+    assert not limited.world.state.tasks
 
 
 @pytest.mark.parametrize("fault", ["err500", "garbage"])
@@ -77,20 +74,16 @@ def test_fail_ends_a_task_in_failure_and_a_new_try_may_succeed(make_rig: MakeRig
     assert set(statuses) == {"success", "fail"}
 
 
-def test_slow_query_waits(rig: Rig, done: str) -> None:
+def test_queries_are_slow_have_a_word_of_no_document_or_no_urls_at_first(
+    rig: Rig, done: str
+) -> None:
     rig.world.faults.set({"slow_query": 1.0})
     assert rig.query(Kind.REMOVE_BACKGROUND, done)["code"] == "200"
     assert rig.slept == [5.0]
-
-
-def test_unknown_status_is_a_word_of_no_document_without_results(rig: Rig, done: str) -> None:
     rig.world.faults.set({"unknown_status": 1.0})
     result = rig.query(Kind.REMOVE_BACKGROUND, done)["result"]
     assert result["status"] not in ("init", "running", "success", "fail")
     assert result["maskImagePath"] is None
-
-
-def test_nourl_succeeds_without_urls_for_the_first_queries(rig: Rig, done: str) -> None:
     rig.world.faults.set({"nourl": 1.0})
     answers = [rig.query(Kind.REMOVE_BACKGROUND, done)["result"] for _ in range(3)]
     assert [answer["status"] for answer in answers] == ["success"] * 3

@@ -54,9 +54,8 @@ def test_a_failed_task_and_its_retry_are_no_duplicate(rig: Rig) -> None:
         rig.world.faults.set(faults)
         rig.submit(Kind.IMAGE_REPLACE, rig.scene_body(cutout))
         rig.advance(60)
-    report = rig.counters()
-    assert report["accepted"]["image_replace"] == 2
-    assert report["duplicates"] == 0
+    assert rig.counters()["accepted"]["image_replace"] == 2
+    assert rig.counters()["duplicates"] == 0
 
 
 def test_a_paid_result_is_an_orphan_until_every_image_was_sent_whole(rig: Rig) -> None:

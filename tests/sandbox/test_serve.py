@@ -17,29 +17,26 @@ from typing import Any, Literal, NamedTuple
 import httpx
 import pytest
 
-from topview_pipeline.sandbox.api.control import Control
 from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.serve import Running, running
+from topview_pipeline.testing import Sandbox, sandbox
 
 from .conftest import picture
 
-TINY = SandboxConfig(media="tiny", speed=1000.0)
 SUBMIT = "/v1/common_task/remove_background/submit"
 QUERY = "/v1/common_task/remove_background/query"
 
 
 class Opened(NamedTuple):
-    sandbox: Running
-    control: Control
+    control: Sandbox
     client: httpx.Client
 
 
 @contextmanager
 def opened(where: Literal["thread", "process"] = "thread") -> Iterator[Opened]:
-    with running(TINY, where=where) as sandbox, Control(sandbox.base_url) as control:
-        headers = {"Topview-Uid": sandbox.uid, "Authorization": f"Bearer {sandbox.api_key}"}
-        with httpx.Client(base_url=sandbox.base_url, headers=headers, trust_env=False) as client:
-            yield Opened(sandbox, control, client)
+    with sandbox(where=where) as found:
+        headers = {"Topview-Uid": found.uid, "Authorization": f"Bearer {found.api_key}"}
+        with httpx.Client(base_url=found.base_url, headers=headers, trust_env=False) as client:
+            yield Opened(found, client)
 
 
 @pytest.fixture
@@ -93,17 +90,17 @@ def test_a_cut_download_ends_the_connection_in_the_middle(at: Opened) -> None:
 
 def test_a_process_of_its_own_accounts_its_own_cpu_time() -> None:
     with opened("process") as at:
-        assert at.sandbox.pid is not None
+        assert at.control.pid is not None
         finished(at)
         report = at.control.counters()
         assert report["succeeded"] == {"remove_background": 1}
         assert report["cpu_seconds"] > 0
     with pytest.raises(httpx.ConnectError):
-        httpx.get(at.sandbox.base_url, trust_env=False)
+        httpx.get(at.control.base_url, trust_env=False)
 
 
 def test_the_control_client_reaches_every_control(at: Opened) -> None:
-    sandbox, control, client = at
+    control, client = at
     control.set_credits(3)
     control.revoke()
     assert client.get("/user/credit/detail").status_code == 401
@@ -111,7 +108,7 @@ def test_the_control_client_reaches_every_control(at: Opened) -> None:
     assert client.get("/user/credit/detail").json()["result"]["remainCredit"] == 3
     control.add_account("Second", "second-key", 9)
     control.set_credits(8, uid="Second")
-    assert control.counters()["credits"] == {sandbox.uid: 3, "Second": 8}
+    assert control.counters()["credits"] == {control.uid: 3, "Second": 8}
     control.add_credit_entry("pa2_image2video", 1.5, task_id="theirs", api_key="another")
     (logged,) = client.get("/user/credit/logs").json()["result"]["data"]
     assert (logged["taskId"], logged["apiKey"], logged["costCredit"]) == ("theirs", "another", 1.5)
@@ -122,7 +119,7 @@ def test_the_control_client_reaches_every_control(at: Opened) -> None:
     assert control.counters()["now"] >= before + 1000
     assert control.tasks() == []
     control.reset()
-    assert control.counters()["credits"] == {sandbox.uid: TINY.credits}
+    assert control.counters()["credits"] == {control.uid: SandboxConfig().credits}
     with pytest.raises(httpx.HTTPStatusError, match="no account has the uid 'Nobody'"):
         control.revoke(uid="Nobody")
 
@@ -151,10 +148,10 @@ def test_a_notice_is_posted_when_the_task_ends(at: Opened) -> None:
         receiver.shutdown()
         receiver.server_close()
     uid, notice = received[0]
-    assert uid == TINY.uid
+    assert uid == at.control.uid
     assert notice["uuid"] == accepted["noticeUuid"]
     assert (notice["taskId"], notice["status"]) == (accepted["taskId"], "success")
-    assert notice["result"]["bgRemovedImagePath"].startswith(at.sandbox.base_url)
+    assert notice["result"]["bgRemovedImagePath"].startswith(at.control.base_url)
 
 
 SERVE = """
@@ -188,8 +185,7 @@ def _answers(port: int) -> bool:
 
 
 def test_a_taken_port_is_an_error(at: Opened) -> None:
-    taken = running(TINY, port=at.sandbox.port)
-    with pytest.raises(OSError, match="in use"), taken:
+    with pytest.raises(OSError, match="in use"), sandbox(port=at.control.port):
         pass
 
 

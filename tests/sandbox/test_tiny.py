@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from topview_pipeline.sandbox.kinds import MODES
-from topview_pipeline.sandbox.media.engine import MediaError, Scene, SceneInputs, Video, VideoInputs
+from topview_pipeline.sandbox.media.engine import Scene, SceneInputs, Video, VideoInputs
 from topview_pipeline.sandbox.media.tiny import TinyMedia
 
 from .conftest import picture
@@ -26,15 +26,6 @@ def video(mode: str, seed: int) -> Video:
     scene = picture()
     given: Any = {"scene": scene, "mode": mode, "text": "x", "audio": None, "seed": seed}
     return TINY.video(VideoInputs(caption_id="", **given))
-
-
-def test_cutouts_are_pngs_of_the_sizes_they_name() -> None:
-    cutout = TINY.cutout(picture())
-    image, mask = Image.open(io.BytesIO(cutout.png)), Image.open(io.BytesIO(cutout.mask_png))
-    image.load()
-    mask.load()
-    assert (image.mode, image.size) == ("RGBA", (cutout.width, cutout.height))
-    assert (mask.mode, mask.size) == ("L", (cutout.mask_width, cutout.mask_height))
 
 
 def test_every_task_has_bytes_of_its_own_and_the_same_task_the_same() -> None:
@@ -58,8 +49,3 @@ def test_videos_play(mode: str) -> None:
         assert container.duration == clip.seconds * av.time_base
         assert sum(1 for _ in container.decode(video=0)) == 4
     assert Image.open(io.BytesIO(clip.cover_jpg)).format == "JPEG"
-
-
-def test_an_input_that_is_no_image_is_refused_with_a_sentence() -> None:
-    with pytest.raises(MediaError, match="The product image cannot be read"):
-        TINY.cutout(b"no image")

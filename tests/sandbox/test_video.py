@@ -23,7 +23,7 @@ from topview_pipeline.sandbox.media import video
 from topview_pipeline.sandbox.media.captions import captions_for
 from topview_pipeline.sandbox.media.engine import MediaError, Video, VideoInputs
 from topview_pipeline.sandbox.media.real import RealMedia
-from topview_pipeline.sandbox.media.script import natural_seconds, timed, words_of
+from topview_pipeline.sandbox.media.speech import natural_seconds, timed, words_of
 
 from .conftest import encoded, tone
 
@@ -106,7 +106,7 @@ def played(lite: Video) -> Played:
     return play(lite)
 
 
-def test_a_clip_plays_to_its_end_in_the_size_and_codecs_of_its_mode(
+def test_a_clip_plays_to_its_end_in_size_and_codecs_of_its_mode(
     lite: Video, played: Played
 ) -> None:
     assert (played.frames[0].shape, lite.seconds, len(played.frames)) == ((284, 160), 2.5, 60)
@@ -220,13 +220,12 @@ def test_letters_beyond_ascii_are_drawn_and_not_replaced_by_question_marks(text:
     assert np.array_equal(letters(f"{text} \U0001f60e\ufe0f 20 °C"), letters(f"{text} 20 °C"))
 
 
-def test_a_script_of_emoji_alone_is_a_quiet_clip_without_captions() -> None:
+def test_a_script_of_emoji_alone_is_quiet_and_one_too_long_for_its_clip_ends_in_an_ellipsis() -> (
+    None
+):
     clip = play(make(text="\U0001f389\U0001f389"))
     assert len(clip.frames) == 60
     assert clip.loudness(0.5, 2) < 0.02
-
-
-def test_a_script_too_long_for_its_clip_is_cut_with_an_ellipsis_and_stays_readable() -> None:
     words = timed(words_of("word " * 500), 5.0)
     assert words[-1].text == "word…"
     assert words[-1].end <= 5.0

@@ -28,7 +28,7 @@ from topview_pipeline.definitions import defs
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.engine import Context, RunInfo
 from topview_pipeline.ledger import Ledger
-from topview_pipeline.sandbox.api.records import Account, CreditEntry
+from topview_pipeline.sandbox.api.state import Account, CreditEntry
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.serve import Running
 from topview_pipeline.settings import PipelineConfig

@@ -181,13 +181,13 @@ def test_an_opaque_cut_out_is_compared_with_its_mask() -> None:
 def test_a_video_is_checked_by_its_mode_and_speech(
     monkeypatch: pytest.MonkeyPatch, seconds: float | None, script_mode: str, speech: Any
 ) -> None:
-    from topview_pipeline.media import video_checks
+    from topview_pipeline.media import quality
 
     asked: list[Any] = []
-    monkeypatch.setattr(video_checks, "check_video", lambda *a, **k: asked.append((a, k)))
+    monkeypatch.setattr(quality, "check_video", lambda *a, **k: asked.append((a, k)))
     made = row(mode="pro", seconds=seconds, request={"scriptMode": script_mode})
     VIDEO.check(made, {"video.mp4": b"bytes"})
-    expected = None if speech is None else video_checks.Speech(*speech)
+    expected = None if speech is None else quality.Speech(*speech)
     assert asked == [((b"bytes",), {"mode": "pro", "speech": expected})]
 
 

@@ -1,20 +1,18 @@
 """Shared by the client's tests: clients over handlers, envelopes, and servers on real sockets."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 import httpx
 
 from topview_pipeline.topview.client import TopviewClient
-from topview_pipeline.topview.http import DEFAULT_TIMEOUTS, Timeouts
+from topview_pipeline.topview.http import CallTimeouts, Timeouts
 
 BASE = "https://api.topview.test"
 UID = "EXAMPLEUID"
@@ -66,7 +64,6 @@ def client(
     *,
     base_url: str = BASE,
     sleep: Pauses | None = None,
-    timeouts: Timeouts = DEFAULT_TIMEOUTS,
     accelerate_uploads: bool = False,
 ) -> TopviewClient:
     """A client whose API and storage are handlers."""
@@ -74,12 +71,18 @@ def client(
         base_url=base_url,
         uid=UID,
         api_key=KEY,
-        timeouts=timeouts,
         transport=httpx.MockTransport(api),
         media_transport=httpx.MockTransport(media),
         sleep=sleep if sleep is not None else Pauses(),
         accelerate_uploads=accelerate_uploads,
     )
+
+
+def over_sockets(url: str, **limits: float) -> TopviewClient:
+    """A client whose calls all have these limits."""
+    limit = replace(CallTimeouts(), **limits)
+    timeouts = Timeouts(submit=limit, query=limit, upload=limit, download=limit)
+    return TopviewClient(base_url=url, uid=UID, api_key=KEY, timeouts=timeouts, sleep=Pauses())
 
 
 def using(http: TopviewClient, act: Callable[[TopviewClient], Awaitable[_T]]) -> _T:

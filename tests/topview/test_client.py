@@ -1,7 +1,6 @@
-"""The requests of every endpoint, how often each is sent, and secrets in nothing that is shown."""
+"""The requests of every endpoint, how often each is sent, secrets, and connections that break."""
 
-from __future__ import annotations
-
+import asyncio
 import io
 import json
 import logging
@@ -12,22 +11,33 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from tests.topview.support import (
+    BASE,
     KEY,
     NOW,
     PNG,
     TASK,
     UID,
+    Answerer,
     Pauses,
     Replies,
+    answering,
     client,
     envelope,
     html,
+    http_answer,
+    loopback,
+    over_sockets,
+    refusing,
     using,
 )
 from topview_pipeline.topview import errors, models
 from topview_pipeline.topview.client import TopviewClient
+from topview_pipeline.topview.errors import Ambiguous, NotSent, Unavailable
+from topview_pipeline.topview.http import within
+from topview_pipeline.topview.models import Submitted
 
 CUT_OUT = models.RemoveBackgroundRequest(product_image_file_id="dff8")
 SCENE = models.ImageReplaceRequest(
@@ -163,12 +173,9 @@ def test_a_wrong_base_url_is_named_and_no_redirect_is_followed(response: httpx.R
     assert {request.url.host for request in api.requests} == {"api.topview.test"}
 
 
-def test_one_odd_page_of_a_gateway_does_not_prove_a_wrong_base_url() -> None:
+def test_a_key_of_another_account_is_refused_and_one_odd_page_of_a_gateway_proves_nothing() -> None:
     assert check(Replies(html(200), envelope({"uid": UID}))).uid == UID
     assert check(Replies(html(200), envelope({}))).uid is None  # an answer may lack the uid
-
-
-def test_a_key_of_another_account_is_refused_before_anything_is_paid() -> None:
     with pytest.raises(errors.AccountError, match="TOPVIEW_UID is EXAMPLEUID"):
         check(Replies(envelope({"uid": "SOMEBODYELSE", "remainCredit": 3})))
 
@@ -291,3 +298,143 @@ def test_httpx_does_not_log_signatures(caplog: pytest.LogCaptureFixture) -> None
         using(http, lambda h: h.download(SIGNED, io.BytesIO(), max_bytes=1000, expect="image"))
     assert "GET https://aigc.s3.test/a/b.png" in caplog.text
     assert "SIGNATURE" not in caplog.text
+
+
+@pytest.mark.parametrize("base_url", ["http://api.topview.ai", "http://127.0.0.1.evil.test"])
+def test_the_key_never_travels_in_the_clear(base_url: str) -> None:
+    with pytest.raises(ValueError, match="must be https"):
+        TopviewClient(base_url=base_url, uid=UID, api_key=KEY)
+
+
+def test_a_key_that_is_shown_masked_may_be_ours_unless_the_rest_of_it_differs() -> None:
+    ours = ["sk-EXAMPLE", " sk-EXAMPLE ", "sk-****PLE", "sk-...PLE", "********", "sk-\u2026LE"]
+    others = ["sk-OTHER", "sk-EXAMPLE2", "sk-****XYZ", "pk-****PLE"]
+    http = TopviewClient(base_url=BASE, uid=UID, api_key=SecretStr(KEY))
+    assert [key for key in ours + others if http.is_own_key(SecretStr(key))] == ours
+
+
+# Real sockets
+
+ACCEPTED = http_answer({"taskId": TASK, "status": "success", "errorMsg": None})
+HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + PNG[:100]
+
+
+async def submit(url: str, **limits: float) -> Submitted:
+    async with over_sockets(url, **limits) as http:
+        return await http.submit("remove_background", CUT_OUT)
+
+
+def submitted_to(answer: Answerer, **limits: float) -> list[int]:
+    """The requests of each connection of a server to which one submit goes."""
+
+    async def inside() -> list[int]:
+        async with loopback(answer) as server:
+            await submit(server.url, **limits)
+            return server.per_connection
+
+    return asyncio.run(inside())
+
+
+async def reset(writer: asyncio.StreamWriter, _nth: int) -> None:
+    writer.transport.abort()
+
+
+LOST = [
+    *(answering(), reset, answering(HALF), answering(b"SSH-2.0-OpenSSH\r\n")),
+    *(answering(stall=60.0), answering(HALF, stall=60.0)),
+]
+
+
+@pytest.mark.parametrize("answer", LOST)
+def test_an_answer_that_is_lost_after_sending_may_be_paid_and_is_sent_once(
+    answer: Answerer,
+) -> None:
+    async def inside() -> None:
+        async with loopback(answer) as server:
+            with pytest.raises(Ambiguous):
+                await submit(server.url, read=0.1)
+            assert server.per_connection == [1]
+
+    asyncio.run(inside())
+
+
+def test_a_server_that_trickles_is_cut_at_the_whole_time() -> None:
+    async def trickle(writer: asyncio.StreamWriter, _nth: int) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(Ambiguous, match=r"took longer than 0\.2 seconds"):
+        submitted_to(trickle, whole=0.2)
+
+
+def test_a_refused_connection_and_a_failed_tls_handshake_were_not_sent() -> None:
+    async def inside() -> None:
+        async with loopback(answering()) as server:
+            await submit(server.url.replace("http:", "https:"), connect=0.2)
+
+    with refusing() as url, pytest.raises(NotSent):
+        asyncio.run(submit(url))
+    with pytest.raises(NotSent):
+        asyncio.run(inside())
+
+
+def test_a_server_that_closes_kept_connections_loses_no_submit() -> None:
+    """The race of keep-alive: the server closes while the next request is on its way."""
+
+    async def answer_once(writer: asyncio.StreamWriter, nth: int) -> None:
+        if nth > 1:
+            writer.transport.abort()
+        else:
+            writer.write(ACCEPTED)
+
+    async def inside() -> list[int]:
+        async with loopback(answer_once) as server, over_sockets(server.url) as http:
+            await http.query("remove_background", TASK)
+            for _ in range(3):
+                await http.submit("remove_background", CUT_OUT)
+            with pytest.raises(Unavailable):  # a query may reuse its connection: it costs nothing
+                await http.query("remove_background", TASK)
+            return server.per_connection
+
+    assert asyncio.run(inside()) == [2, 1, 1, 1]
+
+
+def test_a_cancelled_submit_passes_the_cancellation_on() -> None:
+    async def inside() -> None:
+        async with loopback(answering(stall=60.0)) as server:
+            task = asyncio.create_task(submit(server.url))
+            while server.per_connection != [1]:
+                await asyncio.sleep(0)
+            task.cancel()
+            await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(inside())
+
+
+def test_a_proxy_of_the_environment_is_not_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with refusing() as url:
+        monkeypatch.setenv("HTTP_PROXY", url)
+        monkeypatch.setenv("ALL_PROXY", url)
+        assert submitted_to(answering(ACCEPTED, keep=True)) == [1]
+
+
+def test_a_cancellation_that_comes_with_the_answer_is_not_swallowed() -> None:
+    """Otherwise a run that ends waits for a poll that goes on for an hour."""
+
+    async def inside() -> bool:
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        caller = asyncio.ensure_future(within(60.0, answer))
+        await asyncio.sleep(0)
+        answer.set_result("done")
+        await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.wait({caller})
+        return caller.cancelled()
+
+    assert asyncio.run(inside())

@@ -1,7 +1,5 @@
 """The class of every outcome: submits, reads and files by their tables, and arbitrary answers."""
 
-from __future__ import annotations
-
 import json
 import ssl
 import unicodedata

@@ -1,7 +1,5 @@
 """Topview's own example answers parse with every field; sloppy ones parse as far as they must."""
 
-from __future__ import annotations
-
 from datetime import datetime, timezone
 from typing import Any
 

@@ -3,18 +3,20 @@
 from topview_pipeline.catalogue.catalogue import (
     Catalogue,
     CatalogueSource,
+    ChangeNotAccepted,
+    check_gone,
+    check_made_again,
     imported,
     open_source,
     parse_catalogue,
     read_catalogue,
     version_of,
-    within,
 )
 from topview_pipeline.catalogue.files import FileHashes, InputFile, InputFiles, audio_seconds
-from topview_pipeline.catalogue.guards import ChangeNotAccepted, check_gone, check_made_again
 from topview_pipeline.catalogue.product import Product
 from topview_pipeline.catalogue.references import InputError
 from topview_pipeline.catalogue.rows import CatalogueError, RowProblem
+from topview_pipeline.catalogue.threads import within
 
 __all__ = [
     "Catalogue",

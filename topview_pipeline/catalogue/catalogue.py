@@ -1,33 +1,32 @@
-"""The catalogue: opened, and read whole into products, bad rows and notes.
+"""The catalogue: opened, read whole into products, bad rows and notes, and guarded.
 
-Not here: file formats (`rows`), the rules of one row (`product`), the guards against a change that
-was not meant (`guards`).
+Not here: file formats (`rows`), the rules of one row (`product`).
 """
-
-from __future__ import annotations
 
 import difflib
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from topview_pipeline.catalogue.product import COLUMNS, Product, product_of
 from topview_pipeline.catalogue.references import mark_of, read, shown
 from topview_pipeline.catalogue.rows import CatalogueError, Row, RowProblem, excerpt, rows_of
-from topview_pipeline.catalogue.threads import started
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.setting_types import PYTHON_SOURCE, project_root
 from topview_pipeline.settings import CatalogueDefaults
 
-_T = TypeVar("_T")
-
 LARGEST_BYTES: Final = 64 * 2**20  # 100,000 products have some 30 MiB
 _MOST_NOTES: Final = 20
+LARGEST_SHARE: Final = 0.2  # more is more likely half a file or a slip in the settings
+FEWEST: Final = 5  # fewer products than these are looked over at a glance and never refused
+_ACCEPT: Final = (
+    "if the change is intended, run once with accept_change (`topview-pipeline run "
+    "--accept-change`)."
+)
 
 
 @runtime_checkable
@@ -55,10 +54,6 @@ class CatalogueFile:
     def version(self) -> str | None:
         """The mark of the file; None when a server gives none."""
         return mark_of(self.location)
-
-    def read(self) -> bytes:
-        """All bytes."""
-        return read(self.location, LARGEST_BYTES).data
 
 
 Source = CatalogueFile | CatalogueSource
@@ -149,7 +144,7 @@ def read_catalogue(source: Source | str, defaults: CatalogueDefaults) -> Catalog
 def _read_once(source: Source, defaults: CatalogueDefaults) -> Catalogue:
     if isinstance(source, CatalogueFile):
         with _named(source):
-            data = source.read()
+            data = read(source.location, LARGEST_BYTES).data
         return parse_catalogue(data, source.location, defaults)
     with _named(source):
         # Whole: half a catalogue is none, the products of the other half would seem to be gone.
@@ -269,23 +264,37 @@ def _few(notes: Sequence[str], more: str) -> list[str]:
     return [*notes[:_MOST_NOTES], *([f"{left} {more}"] if left > 0 else [])]
 
 
-_hanging: Final[dict[str, Future[Any]]] = {}
-"""Readings that ran out of time and did not end, by source: a thread cannot be stopped from
-outside, and the next look at the same source does not begin another one beside it."""
+# Guards against a change of the catalogue or the settings that was not meant: a large one is
+# refused until a run with `accept_change`.
 
 
-def within(seconds: float, where: str, look: Callable[[], _T]) -> _T:
-    """The result of `look`, which reads the source `where`, or its exception.
+class ChangeNotAccepted(CatalogueError):
+    """So much changed that a person must accept it first; nothing is done until then."""
 
-    Raises:
-        CatalogueError: It takes longer than `seconds`, or an earlier one still hangs.
+
+def check_gone(
+    known: Collection[str], now: Collection[str], *, accept_change: bool, where: str
+) -> None:
+    """Raise ChangeNotAccepted if five or more of the `known` products, and over 20 %, are gone."""
+    gone = set(known).difference(now)
+    if not accept_change and _is_large(len(gone), len(known)):
+        what = f"{len(gone)} of its {len(known)} products are gone, {_such_as(gone)}"
+        raise ChangeNotAccepted(what, where, f"Restore them, or {_ACCEPT}")
+
+
+def check_made_again(made: int, again: Collection[str], *, where: str) -> None:
+    """Raise ChangeNotAccepted if a plan over the whole catalogue would make five or more products,
+    and over 20 % of those made, again.
     """
-    fix = "Check that its server or disk answers, then try again."
-    if where in _hanging and not _hanging[where].done():
-        raise CatalogueError("an earlier attempt to read it still hangs", where, fix)
-    future = started(look)
-    wait([future], seconds)
-    if not future.done():
-        _hanging[where] = future
-        raise CatalogueError(f"it did not answer within {seconds:g} s", where, fix)
-    return future.result()
+    if _is_large(len(again), made):
+        what = f"{len(again)} of its {made} products with results would be remade"
+        fix = "Undo the change of the catalogue or the settings, try it with `--product`, or"
+        raise ChangeNotAccepted(f"{what}, {_such_as(again)}", where, f"{fix} {_ACCEPT}")
+
+
+def _is_large(some: int, whole: int) -> bool:
+    return some >= FEWEST and some > LARGEST_SHARE * whole
+
+
+def _such_as(ids: Collection[str]) -> str:
+    return f"such as {', '.join(sorted(ids)[:3])}"

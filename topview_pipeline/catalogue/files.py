@@ -43,7 +43,6 @@ _LEARNED_AT_ONCE: Final = 500
 
 _IMAGE_FORMATS: Final = {"PNG": "png", "JPEG": "jpg", "MPO": "jpg", "BMP": "bmp", "WEBP": "webp"}
 _AUDIO_FORMATS: Final = ("mp3", "wav", "m4a")  # FFmpeg and Topview have the same words
-_MICROSECONDS: Final = 1_000_000  # FFmpeg's unit of a container's duration
 
 Remembered = tuple[str, str]
 """(mark, sha256) of a file: while it has this mark, its bytes have this hash."""
@@ -111,11 +110,7 @@ class InputFiles:
     """
 
     def __init__(
-        self,
-        cache: HashCache | None = None,
-        *,
-        offline: bool = False,
-        trust_seconds: float = 0.0,
+        self, cache: HashCache | None = None, *, offline: bool = False, trust_seconds: float = 0.0
     ) -> None:
         self._cache = cache
         self._trust_seconds = trust_seconds
@@ -143,8 +138,8 @@ class InputFiles:
         answers: dict[str, str | InputError] = {}
         trusted = self._trusted(keys, known)
         for ref, key in keys.items():
-            is_trusted = key in trusted
-            answer = known[key][1] if is_trusted else self._without_reading(ref, known.get(key))
+            before = known.get(key)
+            answer = known[key][1] if key in trusted else self._without_reading(ref, before)
             if answer is not None:
                 answers[ref] = answer
         unread = [ref for ref in keys if ref not in answers]
@@ -187,9 +182,7 @@ class InputFiles:
         if not is_local(ref):
             if ref in self._urls or not (self._offline or (known and VERSION in ref)):
                 return self._urls.get(ref)
-            if known is not None:
-                return known[1]
-            return _not_read(ref)
+            return known[1] if known is not None else _not_read(ref)
         try:
             mark = file_mark(os.stat(_key(ref)))
         except (OSError, ValueError):
@@ -284,7 +277,7 @@ def _opened_audio(data: bytes, where: str) -> tuple[str, float]:
             format_ = _audio_format(container)
             if format_ is not None:
                 next(container.decode(audio=0))
-                return format_, (container.duration or 0) / _MICROSECONDS
+                return format_, (container.duration or 0) / av.time_base
     except Exception as error:
         # FFmpeg's errors, StopIteration of a file without a frame, and others of broken bytes.
         what = f"not a recording that can be decoded ({type(error).__name__})"

@@ -4,8 +4,6 @@ Not here: file formats (`rows`), rows that contradict each other (`catalogue`), 
 product names (`files`).
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

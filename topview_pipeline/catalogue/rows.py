@@ -4,8 +4,6 @@ A row that cannot be read is a `RowProblem`, and the rows after it go on. Not he
 (`product`), where the bytes come from (`catalogue`).
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 import difflib

@@ -3,8 +3,6 @@
 Not a pool's threads: the end of the process would wait for them.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 import time
@@ -12,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from topview_pipeline.catalogue.references import host_of
+from topview_pipeline.catalogue.rows import CatalogueError
 
 _T = TypeVar("_T")
 
@@ -80,3 +79,25 @@ def in_parallel(
             yield working.pop(future)[1], future.result()
         now = time.monotonic()
         came_at = now if done else came_at
+
+
+_hanging: Final[dict[str, Future[Any]]] = {}
+"""Readings that ran out of time and did not end, by source: a thread cannot be stopped from
+outside, and the next look at the same source does not begin another one beside it."""
+
+
+def within(seconds: float, where: str, look: Callable[[], _T]) -> _T:
+    """The result of `look`, which reads the source `where`, or its exception.
+
+    Raises:
+        CatalogueError: It takes longer than `seconds`, or an earlier one still hangs.
+    """
+    fix = "Check that its server or disk answers, then try again."
+    if where in _hanging and not _hanging[where].done():
+        raise CatalogueError("an earlier attempt to read it still hangs", where, fix)
+    future = started(look)
+    wait([future], seconds)
+    if not future.done():
+        _hanging[where] = future
+        raise CatalogueError(f"it did not answer within {seconds:g} s", where, fix)
+    return future.result()

@@ -27,7 +27,7 @@ from topview_pipeline.cli.contract import (
     shapes,
     submit_results,
 )
-from topview_pipeline.media.video_checks import SHORT_SIDES
+from topview_pipeline.media.quality import SHORT_SIDES
 from topview_pipeline.settings import DEFAULT_PRICES
 from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, VIDEO
 

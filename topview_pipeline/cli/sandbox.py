@@ -93,8 +93,7 @@ def sandbox(
 
 def _settings(path: Path | None, strict: bool) -> dict[str, Any]:
     """The settings of a sandbox that a file of `probe` describes."""
-    from topview_pipeline.sandbox.config import SandboxConfig
-    from topview_pipeline.sandbox.contract import Contract
+    from topview_pipeline.sandbox.config import Contract, SandboxConfig
 
     settings: dict[str, Any] = {}
     if path is not None:

@@ -5,8 +5,7 @@ It spends nothing and asks nobody. Not here: Dagster, and opening or serving the
 
 from topview_pipeline.export.gallery import GALLERY_FILE, SERVED_FILE, Gallery, Wait
 from topview_pipeline.export.manifest import Published, publish_manifest
-from topview_pipeline.export.past import read_past
-from topview_pipeline.export.report import ProductReport, Report, build_report
+from topview_pipeline.export.report import ProductReport, Report, build_report, read_past
 from topview_pipeline.export.thumbs import THUMBS
 
 __all__ = [

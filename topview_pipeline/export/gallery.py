@@ -17,8 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from topview_pipeline.export.past import NO_PAST, Past
-from topview_pipeline.export.report import ProductReport, Report, SceneReport, Status
+from topview_pipeline.export.report import NO_PAST, Past, ProductReport, Report, SceneReport, Status
 from topview_pipeline.export.thumbs import (
     THUMBS,
     Opener,

@@ -1,7 +1,5 @@
 """Metrics of an account, read from its ledger at each scrape. It spends nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Final

@@ -6,8 +6,6 @@
 The same rows in both, written whole. Dagster keeps the history of the asset.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io

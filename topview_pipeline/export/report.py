@@ -1,10 +1,8 @@
-"""The product report: what each product has come to, read once for a whole catalogue.
+"""The product report: what each product has come to, and its past, read for a whole catalogue.
 
 It reads the ledger in a few queries, and of the catalogue's files those that changed since they
 were hashed. It opens nothing in the store.
 """
-
-from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,9 @@ from typing import Final, Literal, get_args
 from topview_pipeline.catalogue import Catalogue, InputError, InputFiles, Product
 from topview_pipeline.engine.gate import under_review
 from topview_pipeline.ledger import NO_REVIEW, Ledger, Review, Task, TaskState
+from topview_pipeline.ledger.budget import midnight_after
 from topview_pipeline.ledger.health import is_retried, trouble_of
+from topview_pipeline.ledger.history import TaskEvent
 from topview_pipeline.media import Verdict, is_refused
 from topview_pipeline.stages import (
     CUT_OUT,
@@ -376,3 +376,54 @@ class _Rows:
             for row in rows
             if row.state in _MADE and row.stage in self._stages
         }
+
+
+_DAY_SECONDS: Final = 86_400.0
+
+
+@dataclass(frozen=True)
+class Past:
+    """The past of one product.
+
+    Attributes:
+        earlier: results that newer ones have replaced, the oldest first.
+        credits: booked for it in all, those of earlier results too.
+        credits_today: booked for it since midnight, UTC.
+    """
+
+    earlier: tuple[Task, ...] = ()
+    decisions: tuple[TaskEvent, ...] = ()
+    credits: float = 0.0
+    credits_today: float = 0.0
+
+
+NO_PAST: Final = Past()
+
+
+def read_past(report: Report, ledger: Ledger) -> Mapping[str, Past]:
+    """The past of the report's products, by product id, in a few queries."""
+    paid = ledger.history.paid(midnight_after(ledger.now()) - _DAY_SECONDS)
+    decisions = ledger.history.decisions()
+    stages = [stage for product in report.products for stage in product.stages.values()]
+    keys = {stage.stage.key for stage in stages}
+    now = {stage.task.id for stage in stages if stage.task is not None}
+    replaced = [
+        glance.id
+        for glances in ledger.tasks.glances().values()
+        for glance in glances
+        if glance.state is TaskState.STORED
+        and glance.pipeline == ledger.pipeline
+        and glance.stage in keys
+        and glance.id not in now
+    ]
+    earlier: dict[str, list[Task]] = {}
+    for row in ledger.tasks.of_ids(replaced).values():
+        earlier.setdefault(row.product_id, []).append(row)
+    return {
+        name: Past(
+            tuple(earlier.get(name, ())),
+            tuple(decisions.get(name, ())),
+            *paid.get(name, (0.0, 0.0)),
+        )
+        for name in (product.product_id for product in report.products)
+    }

@@ -3,7 +3,7 @@
 Works on paths and bytes alone. Importing this room loads neither Pillow nor FFmpeg: 0.3 s.
 """
 
-from topview_pipeline.media.verdict import (
+from topview_pipeline.media.quality import (
     VERSION,
     Outcome,
     Verdict,

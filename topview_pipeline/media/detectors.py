@@ -1,6 +1,6 @@
 """FFmpeg's `blackdetect`, `freezedetect` and `silencedetect`, run over a whole video.
 
-Not here: which of their numbers are good (`video_checks`).
+Not here: which of their numbers are good (`quality`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The size and length of a picture or video, and how its bytes are opened and read.
 
-Not here: previews (`preview`), checks of what is seen and heard (`picture_checks`,
-`video_checks`), what may be sent to Topview (`catalogue.files`).
+Not here: previews (`preview`), checks of what is seen and heard (`quality`), what may be sent to
+Topview (`catalogue.files`).
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class CutOut(Stage):
         )
 
     def check(self, task: Task, files: Mapping[str, Media]) -> Verdict:
-        from topview_pipeline.media.picture_checks import check_cutout
+        from topview_pipeline.media.quality import check_cutout
 
         return check_cutout(files[CUT_OUT_FILE], files.get(MASK_FILE))
 

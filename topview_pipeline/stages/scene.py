@@ -173,7 +173,7 @@ class Scenes(Stage):
         )
 
     def check(self, task: Task, files: Mapping[str, Media]) -> Verdict:
-        from topview_pipeline.media.picture_checks import check_scene
+        from topview_pipeline.media.quality import check_scene
 
         images = images_of(task.result)
         return check_scene([(files[image.file_name], image.has_face) for image in images])

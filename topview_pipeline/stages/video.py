@@ -244,7 +244,7 @@ class Video(Stage):
         return (video, Download(COVER_FILE, cover, "image", required=False)) if cover else (video,)
 
     def check(self, task: Task, files: Mapping[str, Media]) -> Verdict:
-        from topview_pipeline.media.video_checks import Speech, check_video
+        from topview_pipeline.media.quality import Speech, check_video
 
         request = task.request or {}
         usual = spoken_seconds(text, slowly=False) if (text := request.get("ttsText")) else None

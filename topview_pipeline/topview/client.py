@@ -1,24 +1,46 @@
 """TopviewClient: a method for every kind of call that the pipeline makes. It knows no Dagster.
 
-Failed calls raise the classes of `errors`; `envelope` decides which. Bytes travel in `http` and
-`transfers`.
+Failed calls raise the classes of `errors`; `envelope` decides which. Limits of time are in `http`,
+the proof of a download is in `transfers`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from datetime import datetime, timezone
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final, Literal, TypeVar
 
 import httpx
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
+from topview_pipeline.text import forms_of, hide_queries_in_http_logs
 from topview_pipeline.topview import transfers
-from topview_pipeline.topview.envelope import Call, Phase, parse_result
-from topview_pipeline.topview.errors import AccountError, Unavailable
-from topview_pipeline.topview.http import DEFAULT_TIMEOUTS, Connections, OnAnswer, Sleep, Timeouts
+from topview_pipeline.topview.envelope import (
+    Answer,
+    Call,
+    Phase,
+    classify,
+    classify_exception,
+    parse_result,
+    read_answer,
+)
+from topview_pipeline.topview.errors import (
+    AccountError,
+    NotTopview,
+    Unavailable,
+    UploadRejected,
+    UploadUnavailable,
+)
+from topview_pipeline.topview.http import (
+    DEFAULT_TIMEOUTS,
+    CallTimeouts,
+    OnAnswer,
+    Sleep,
+    Timeouts,
+    within,
+)
 from topview_pipeline.topview.models import (
     Avatar,
     Caption,
@@ -27,13 +49,19 @@ from topview_pipeline.topview.models import (
     CreditLogEntry,
     Image2VideoResult,
     ImageReplaceResult,
+    Page,
     RemoveBackgroundResult,
     Submitted,
     TaskRequest,
     TaskResult,
+    UploadCredential,
     Voice,
 )
 from topview_pipeline.topview.transfers import Downloaded, Media
+
+_T = TypeVar("_T")
+_Model = TypeVar("_Model", bound=BaseModel)
+_Params = Mapping[str, str | int]
 
 Endpoint = Literal["remove_background", "image_replace", "image2Video"]
 _ENDPOINTS: Final[Mapping[Endpoint, tuple[str, type[TaskResult]]]] = {
@@ -41,13 +69,30 @@ _ENDPOINTS: Final[Mapping[Endpoint, tuple[str, type[TaskResult]]]] = {
     "image_replace": ("/v2/product_avatar/task/image_replace", ImageReplaceResult),
     "image2Video": ("/v2/product_avatar/task/image2Video", Image2VideoResult),
 }
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_FRESH: Final = httpx.Limits(max_keepalive_connections=0)
+_KEPT: Final = httpx.Limits(
+    max_keepalive_connections=50, max_connections=200, keepalive_expiry=30.0
+)
+_ATTEMPTS: Final = 4
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 30.0
+_PAGE_SIZE: Final = 100
 
 
 class TopviewClient:
     """Topview over HTTP, for one account. Use it with `async with`, once, in one event loop.
 
     A submit is sent once and never repeated in here. A query is one attempt: the poller is the
-    retry. The other reads and the steps of an upload are repeated a few times.
+    retry. The other reads and the steps of an upload are repeated a few times. No redirect of the
+    API is followed.
+
+    Submits get a fresh connection each: one that the server has closed in the meantime looks like a
+    lost answer, and a lost answer blocks paid work. Reads keep connections alive. Media (storage
+    PUTs and downloads) carry no API headers; signed storage URLs refuse them.
+
+    Attributes:
+        server_time: Topview's own clock at its last answer to a read; None when it did not say.
     """
 
     def __init__(
@@ -75,21 +120,27 @@ class TopviewClient:
         Raises:
             ValueError: The base URL is plain http, and not on this machine.
         """
-        self._base_url = base_url
-        self._uid = uid
+        self._base = base = httpx.URL(base_url)
+        is_outside = base.host not in _LOOPBACK
+        if is_outside and base.scheme != "https":
+            raise ValueError(f"it must be https, not {base_url!r}: the API key would be readable")
+        hide_queries_in_http_logs()
+        self._base_url, self._uid = base_url, uid
         self._api_key = api_key if isinstance(api_key, SecretStr) else SecretStr(api_key)
+        key = self._api_key.get_secret_value()
+        # Proxies of the environment are for the world outside, not for a sandbox on this machine.
+        verify = httpx.create_ssl_context(trust_env=is_outside)
+        common: dict[str, Any] = {"verify": verify, "trust_env": is_outside}
+        self._media = httpx.AsyncClient(limits=_KEPT, transport=media_transport, **common)
+        headers = {"Topview-Uid": uid, "Authorization": f"Bearer {key}"}
+        common |= {"base_url": base, "headers": headers, "transport": transport}
+        common |= {"event_hooks": {"response": [] if on_answer is None else [on_answer]}}
+        self._submits = httpx.AsyncClient(limits=_FRESH, **common)
+        self._reads = httpx.AsyncClient(limits=_KEPT, **common)
         self._upload_params = {"needAccelerateUrl": "true"} if accelerate_uploads else {}
         self.timeouts = timeouts
-        self._connections = Connections(
-            base_url=base_url,
-            uid=uid,
-            api_key=self._api_key.get_secret_value(),
-            timeouts=timeouts,
-            transport=transport,
-            media_transport=media_transport,
-            sleep=sleep,
-            on_answer=on_answer,
-        )
+        self.server_time: datetime | None = None
+        self._sleep = sleep
 
     def __repr__(self) -> str:
         return f"TopviewClient(base_url={self._base_url!r}, uid={self._uid!r})"
@@ -98,7 +149,8 @@ class TopviewClient:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._connections.close()
+        for http in (self._submits, self._reads, self._media):
+            await http.aclose()
 
     # Tasks
 
@@ -117,7 +169,10 @@ class TopviewClient:
         """
         path, _ = _ENDPOINTS[endpoint]
         call = Call(Phase.SUBMIT, f"submitting {endpoint}", bool(ids_of_ours))
-        answer = await self._connections.post(call, f"{path}/submit", request.wire())
+        limits, body = self.timeouts.submit, request.wire()
+        answer = await self._exchange(
+            call, self._submits, limits, "POST", f"{path}/submit", json=body
+        )
         return Submitted.model_validate(answer.result)  # classify() proved that it fits
 
     async def query(self, endpoint: Endpoint, task_id: str) -> Any:
@@ -127,43 +182,11 @@ class TopviewClient:
         """
         path, model = _ENDPOINTS[endpoint]
         call = Call(Phase.QUERY, f"querying {endpoint} task {task_id}")
-        answer = await self._connections.get(call, f"{path}/query", {"taskId": task_id})
+        answer = await self._get(call, f"{path}/query", {"taskId": task_id})
         result = parse_result(call, answer.result, model)
         if result.task_id != task_id:
             raise Unavailable(f"the answer is about task {result.task_id}", doing=call.doing)
         return result
-
-    # Files
-
-    async def upload(self, data: bytes, *, format: str) -> str:  # noqa: A002 (Topview's own word)
-        """Upload a file and return its file id.
-
-        Args:
-            data: The whole file.
-            format: png jpg jpeg bmp webp mp3 wav m4a mp4 avi mov.
-
-        Raises:
-            UploadError: Its class says what to do.
-        """
-        params = {"format": format, **self._upload_params}
-        return await transfers.upload(self._connections, data, params)
-
-    async def download(
-        self, url: str, into: BinaryIO, *, max_bytes: int, expect: Media
-    ) -> Downloaded:
-        """Stream a result into `into`, once, and prove it whole and of the expected kind.
-
-        Args:
-            url: A signed URL of a query's result.
-            into: Takes the bytes; after an error it may hold some, which the caller throws away.
-            max_bytes: The most that is taken.
-            expect: "image" (PNG, JPEG, WebP) or "video" (MP4, QuickTime).
-
-        Raises:
-            DownloadError: Its class says what to do. An error of `into` passes through.
-        """
-        connections = self._connections
-        return await transfers.download(connections, url, into, max_bytes=max_bytes, expect=expect)
 
     # Account
 
@@ -177,7 +200,7 @@ class TopviewClient:
         """
         doing = f"checking the account at {self._base_url} (TOPVIEW_BASE_URL)"
         call = Call(Phase.CHECK, doing)
-        detail = await self._connections.read(call, "/user/credit/detail", {}, CreditDetail)
+        detail = await self._read(call, "/user/credit/detail", {}, CreditDetail)
         if detail.uid not in (None, self._uid):
             raise AccountError(
                 f"the key belongs to account {detail.uid}, but TOPVIEW_UID is {self._uid}",
@@ -195,8 +218,7 @@ class TopviewClient:
         """
         call = Call(Phase.READ, "reading the credit log")
         params = {"startTime": start.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")}
-        pages = self._connections.read_pages(call, "/user/credit/logs", params, CreditLogEntry)
-        async for entry in pages:
+        async for entry in self._pages(call, "/user/credit/logs", params, CreditLogEntry):
             yield entry
 
     def is_own_key(self, shown: SecretStr) -> bool:
@@ -204,11 +226,6 @@ class TopviewClient:
         key = self._api_key.get_secret_value()
         begin, *masked = re.split(r"\*+|\.{3,}|\u2026+", shown.get_secret_value().strip())
         return key.startswith(begin) and key.endswith(masked[-1]) if masked else key == begin
-
-    @property
-    def server_time(self) -> datetime | None:
-        """Topview's own clock at its last answer to a read; None when that did not say."""
-        return self._connections.server_time
 
     # Lists: free to read, so that a catalogue's ids can be checked before money is spent
 
@@ -220,16 +237,157 @@ class TopviewClient:
         """
         call = Call(Phase.READ, "reading the voices")
         params = {"isCustom": "true"} if custom else {}
-        pages = self._connections.read_pages(call, "/v1/voice/query", params, Voice)
-        return [voice async for voice in pages]
+        return [voice async for voice in self._pages(call, "/v1/voice/query", params, Voice)]
 
     async def captions(self) -> list[Caption]:
         """Return all caption styles. Raises QueryError."""
         call = Call(Phase.READ, "reading the captions")
-        return (await self._connections.read(call, "/v1/caption/list", {}, Captions)).root
+        return (await self._read(call, "/v1/caption/list", {}, Captions)).root
 
     async def avatars(self) -> list[Avatar]:
         """Return all public avatars. Raises QueryError."""
         call = Call(Phase.READ, "reading the avatars")
         path = "/v1/product_avatar/public_avatar/query"
-        return [one async for one in self._connections.read_pages(call, path, {}, Avatar)]
+        return [one async for one in self._pages(call, path, {}, Avatar)]
+
+    # Files
+
+    async def upload(self, data: bytes, *, format: str) -> str:  # noqa: A002 (Topview's own word)
+        """Upload a file and return its file id: credential, PUT to storage, check.
+
+        Args:
+            data: The whole file.
+            format: png jpg jpeg bmp webp mp3 wav m4a mp4 avi mov.
+
+        Raises:
+            UploadError: Its class says what to do.
+        """
+        doing = f"uploading {len(data)} bytes of {format}"
+        call, params = Call(Phase.UPLOAD, doing), {"format": format, **self._upload_params}
+        credential = await self._read(call, "/v1/upload/credential", params, UploadCredential)
+        url = transfers.read_url(credential.upload_url)
+        if url is None or not self._allows(url):
+            raise UploadRejected("the upload URL is neither https nor the API's own", doing=doing)
+
+        async def put() -> None:
+            limits = self.timeouts.upload
+            await self._exchange(
+                Call(Phase.PUT, doing), self._media, limits, "PUT", url, content=data
+            )
+
+        async def check() -> None:
+            answer = await self._get(call, "/v1/upload/check", {"fileId": credential.file_id})
+            if answer.result not in (True, "true"):
+                raise UploadUnavailable("Topview does not see the file after its PUT", doing=doing)
+
+        await self._retry(put)
+        await self._retry(check)
+        return credential.file_id
+
+    async def download(
+        self, url: str, into: BinaryIO, *, max_bytes: int, expect: Media
+    ) -> Downloaded:
+        """Stream a result into `into`, once, and prove it whole and of the expected kind.
+
+        Args:
+            url: A signed URL of a query's result.
+            into: Takes the bytes; after an error it may hold some, which the caller throws away.
+            max_bytes: The most that is taken.
+            expect: "image" (PNG, JPEG, WebP) or "video" (MP4, QuickTime).
+
+        Raises:
+            DownloadError: Its class says what to do. An error of `into` passes through.
+        """
+        limits, allows = self.timeouts.download, self._allows
+        return await transfers.download(
+            self._media, url, into, limits, allows, max_bytes=max_bytes, expect=expect
+        )
+
+    def _allows(self, url: httpx.URL) -> bool:
+        """Return True when media may travel to or from `url`: https, or the base's own origin."""
+        base = self._base
+        is_own = (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
+        return bool(url.host) and (url.scheme == "https" or is_own)
+
+    # Exchanges
+
+    async def _retry(self, step: Callable[[], Awaitable[_T]]) -> _T:
+        """Run an idempotent step up to four times. Never used for a submit.
+
+        It is repeated after Unavailable, UploadUnavailable and NotTopview: one odd page of a
+        gateway does not prove a wrong base URL. The pauses are 0.5, 1 and 2 seconds, or what the
+        server asked for up to 30 seconds.
+        """
+        for attempt in range(_ATTEMPTS - 1):
+            try:
+                return await step()
+            except (Unavailable, UploadUnavailable, NotTopview) as error:
+                pause = max(error.retry_after or 0.0, _FIRST_PAUSE * 2.0**attempt)
+                await self._sleep(min(pause, _LONGEST_PAUSE))
+        return await step()
+
+    async def _read(self, call: Call, path: str, params: _Params, model: type[_Model]) -> _Model:
+        """Read an object, a few times if need be. Raises as the phase of `call` does."""
+
+        async def once() -> _Model:
+            return parse_result(call, (await self._get(call, path, params)).result, model)
+
+        return await self._retry(once)
+
+    async def _pages(
+        self, call: Call, path: str, params: _Params, model: type[_Model]
+    ) -> AsyncIterator[_Model]:
+        """Yield the entries of all pages of a list.
+
+        It ends when `total` entries were seen, or with an empty page. A short page is no end: a
+        server may give fewer than it was asked for. New entries that push older ones to the next
+        page meanwhile make duplicates, never gaps.
+
+        Raises:
+            QueryError: The rest could not be read. Unavailable also when a page is the same as the
+                one before: the server ignores the page number.
+        """
+        seen, number, before = 0, 1, None
+        while True:
+            paging = {"pageSize": _PAGE_SIZE, "pageNo": number}
+            page = await self._read(call, path, {**params, **paging}, Page)
+            entries = page.data or []
+            if entries and entries == before:
+                raise Unavailable(f"page {number} repeats page {number - 1}", doing=call.doing)
+            for entry in entries:
+                yield parse_result(call, entry, model)
+            seen += len(entries)
+            if not entries or (page.total is not None and seen >= page.total):
+                return
+            number, before = number + 1, entries
+
+    async def _get(self, call: Call, path: str, params: _Params) -> Answer:
+        limits = self.timeouts.query
+        answer = await self._exchange(call, self._reads, limits, "GET", path, params=params)
+        self.server_time = answer.date
+        return answer
+
+    async def _exchange(
+        self,
+        call: Call,
+        http: httpx.AsyncClient,
+        limits: CallTimeouts,
+        method: str,
+        url: httpx.URL | str,
+        **content: Any,
+    ) -> Answer:
+        """Send a request once and return a good answer; else raise as classify() decides.
+
+        Cancellation passes through: who cancels a submit must take it for a lost answer.
+        """
+        request = http.build_request(method, url, timeout=limits.httpx_timeout(), **content)
+        try:
+            response = await within(limits.whole, http.send(request))
+        except Exception as broken:
+            # The request may have left; classify() knows which exceptions prove that it did not.
+            raise classify_exception(call, broken) from broken
+        answer = read_answer(response, hide=forms_of(self._api_key.get_secret_value()))
+        error = classify(call, answer)
+        if error is not None:
+            raise error
+        return answer

@@ -6,8 +6,6 @@ status, and to its own first digit: an unknown 5xxx is the server's trouble, so 
 may have been accepted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timezone

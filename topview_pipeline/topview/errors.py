@@ -30,8 +30,6 @@ AccountError is one class under three parents, because any call may end with it 
 always the same. `envelope` decides which answer becomes which class, and nothing else does.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from topview_pipeline.errors import PipelineError

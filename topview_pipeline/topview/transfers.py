@@ -1,13 +1,8 @@
-"""Files: an upload in three steps, and a download that is proved whole and of the right kind.
-
-Not here: retries of a download, and storage.
-"""
-
-from __future__ import annotations
+"""A download that is proved whole and of the right kind. Not here: its retries, and storage."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -15,18 +10,12 @@ import httpx
 
 from topview_pipeline.text import bare_url
 from topview_pipeline.topview.envelope import Answer, Call, Phase, classify, classify_exception
-from topview_pipeline.topview.errors import (
-    ForbiddenUrl,
-    Incomplete,
-    TooLarge,
-    UploadRejected,
-    UploadUnavailable,
-    WrongType,
-)
-from topview_pipeline.topview.http import Connections, TookTooLong, read_url, within
-from topview_pipeline.topview.models import UploadCredential
+from topview_pipeline.topview.errors import ForbiddenUrl, Incomplete, TooLarge, WrongType
+from topview_pipeline.topview.http import CallTimeouts, TookTooLong, within
 
 Media = Literal["image", "video"]
+Allows = Callable[[httpx.URL], bool]
+"""True when media may travel to or from a URL."""
 
 _MOST_REDIRECTS = 4
 _HEAD_BYTES = 12
@@ -40,68 +29,43 @@ class Downloaded:
     content_type: str
 
 
-def media_type(head: bytes) -> str | None:
-    """Return the MIME type that the first 12 bytes of a file prove, or None.
-
-    Known are PNG, JPEG and WebP images, MP4 and QuickTime videos. Headers of storage servers are no
-    evidence.
-    """
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head[4:8] == b"ftyp":
-        return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
-    return None
-
-
-async def upload(connections: Connections, data: bytes, params: Mapping[str, str]) -> str:
-    """Get a credential, PUT the bytes to storage, check; each step may be repeated safely.
-
-    See TopviewClient.upload.
-
-    Args:
-        params: of the credential: the file's format at least.
-    """
-    doing = f"uploading {len(data)} bytes of {params['format']}"
-    call = Call(Phase.UPLOAD, doing)
-    credential = await connections.read(call, "/v1/upload/credential", params, UploadCredential)
-    url = read_url(credential.upload_url)
-    if url is None or not connections.allows(url):
-        raise UploadRejected("the upload URL is neither https nor the API's own", doing=doing)
-
-    async def put() -> None:
-        await connections.put(Call(Phase.PUT, doing), url, data)
-
-    async def check() -> None:
-        answer = await connections.get(call, "/v1/upload/check", {"fileId": credential.file_id})
-        if answer.result not in (True, "true"):
-            raise UploadUnavailable("Topview does not see the file after its PUT", doing=doing)
-
-    await connections.retry(put)
-    await connections.retry(check)
-    return credential.file_id
+def read_url(text: str) -> httpx.URL | None:
+    """Return `text` as a URL, or None when it is none."""
+    try:
+        return httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        return None
 
 
 async def download(
-    connections: Connections, url: str, into: BinaryIO, *, max_bytes: int, expect: Media
+    media: httpx.AsyncClient,
+    url: str,
+    into: BinaryIO,
+    limits: CallTimeouts,
+    allows: Allows,
+    *,
+    max_bytes: int,
+    expect: Media,
 ) -> Downloaded:
     """Stream a file into `into`, once. See TopviewClient.download."""
     doing = f"downloading {bare_url(url)}"
-    transfer = _download(connections, url, into, max_bytes, expect, doing)
+    response = _opened(media, url, limits, allows, doing)
+    transfer = _received(response, into, max_bytes, expect, doing)
     try:
-        return await within(connections.timeouts.download.whole, transfer)
+        return await within(limits.whole, transfer)
     except TookTooLong as error:
         raise classify_exception(Call(Phase.BODY, doing), error) from error
 
 
-async def _download(
-    connections: Connections, url: str, into: BinaryIO, max_bytes: int, expect: Media, doing: str
+async def _received(
+    opened: AbstractAsyncContextManager[httpx.Response],
+    into: BinaryIO,
+    max_bytes: int,
+    expect: Media,
+    doing: str,
 ) -> Downloaded:
     received, head, content_type, digest = 0, b"", None, hashlib.sha256()
-    async with _opened(connections, url, doing) as response:
+    async with opened as response:
         announced = _announced_length(response, doing)
         if announced is not None and announced > max_bytes:
             raise TooLarge(f"{announced} bytes, at most {max_bytes} allowed", doing=doing)
@@ -125,7 +89,16 @@ async def _download(
 
 
 def _checked_type(head: bytes, expect: Media, doing: str) -> str:
-    found = media_type(head)
+    """The MIME type that the first bytes of a file prove; no header of a server is evidence."""
+    found = None
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        found = "image/png"
+    elif head.startswith(b"\xff\xd8\xff"):
+        found = "image/jpeg"
+    elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        found = "image/webp"
+    elif head[4:8] == b"ftyp":
+        found = "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
     if found is None or not found.startswith(expect):
         found = found or f"something that begins with {head[:_HEAD_BYTES]!r}"
         raise WrongType(f"expected {expect}, got {found}", doing=doing)
@@ -133,14 +106,15 @@ def _checked_type(head: bytes, expect: Media, doing: str) -> str:
 
 
 @asynccontextmanager
-async def _opened(connections: Connections, url: str, doing: str) -> AsyncIterator[httpx.Response]:
+async def _opened(
+    media: httpx.AsyncClient, url: str, limits: CallTimeouts, allows: Allows, doing: str
+) -> AsyncIterator[httpx.Response]:
     """Follow redirects by hand, so that every hop keeps to the rule for URLs."""
-    call, target, media = Call(Phase.DOWNLOAD, doing), read_url(url), connections.media
+    call, target = Call(Phase.DOWNLOAD, doing), read_url(url)
     # Media gain nothing by encoding, and its length would say nothing about theirs.
-    headers = {"Accept-Encoding": "identity"}
-    timeout = connections.timeouts.download.httpx_timeout()
+    headers, timeout = {"Accept-Encoding": "identity"}, limits.httpx_timeout()
     for _ in range(_MOST_REDIRECTS + 1):
-        if target is None or not connections.allows(target):
+        if target is None or not allows(target):
             place = bare_url(target or url)
             raise ForbiddenUrl(f"{place} is neither https nor the API's own", doing=doing)
         request = media.build_request("GET", target, headers=headers, timeout=timeout)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.media.engine import MediaEngine
 
-from . import control, library_routes, objects, routes
+from . import control, objects, routes
 from .state import Clock
 from .world import Sleep, World, build_world
 
@@ -35,7 +35,7 @@ def create_app(
     """
     world = build_world(config, Clock(clock), sleep, engine)
     app = Starlette(
-        routes=[*routes.ROUTES, *objects.ROUTES, *library_routes.ROUTES, *control.ROUTES],
+        routes=[*routes.ROUTES, *objects.ROUTES, *control.ROUTES],
         middleware=[Middleware(_DateHeader, clock=world.clock), Middleware(_SingleSlashes)],
         lifespan=_lifespan,
     )

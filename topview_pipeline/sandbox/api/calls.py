@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from .faults import Faults
-from .records import Account
+from .state import Account
 from .wire import ApiError, answer, refusal
 from .world import World
 

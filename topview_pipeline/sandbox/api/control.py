@@ -14,9 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .calls import world_of
-from .records import Account, CreditEntry
 from .report import counters
-from .state import new_id
+from .state import Account, CreditEntry, new_id
 from .world import World
 
 _Body = Mapping[str, Any]

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from topview_pipeline.sandbox.draws import fingerprint
 
-from .records import File
+from .state import File
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 

@@ -10,8 +10,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .calls import HANG_UP, hang_up, world_of
-from .records import File
 from .signature import CLOUDFRONT_PREFIX, S3_PREFIX, SignatureRefused
+from .state import File
 from .wire import base_of
 from .world import World
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from topview_pipeline.sandbox.kinds import FACTS
 
-from .records import Task
-from .state import State
+from .state import State, Task
 
 if TYPE_CHECKING:
     from .world import World

@@ -14,7 +14,7 @@ import httpx
 from topview_pipeline.sandbox.draws import fingerprint
 from topview_pipeline.sandbox.kinds import FACTS, Kind
 
-from .records import File, Task
+from .state import File, Task
 
 if TYPE_CHECKING:
     from .world import World

@@ -1,18 +1,22 @@
-"""Everything that the sandbox remembers, indexed and kept in a `Storage`, and its clock.
+"""Everything that the sandbox remembers: its records, their place in memory or on disk, its clock.
 
 Lookups by id, key and credentials, and the end of ids and media, live here; what tasks do is in
 tasks.py.
 """
 
+import hashlib
+import json
 import secrets
+import sqlite3
 import uuid
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 from topview_pipeline.sandbox.config import SandboxConfig
-from topview_pipeline.sandbox.kinds import Kind
+from topview_pipeline.sandbox.kinds import FACTS, Kind
 
-from .records import Account, CreditEntry, File, Task
-from .storage import Storage
 from .wire import ApiError
 
 FILE_ROLES = frozenset({"upload", "cutout", "mask"})
@@ -35,6 +39,194 @@ _CONTENT_TYPES = {
 }
 UPLOAD_FORMATS = frozenset(_CONTENT_TYPES)
 """The formats that the official client uploads."""
+
+# Records. Every field is JSON, so that a record is kept on disk as it is.
+
+
+@dataclass
+class Account:
+    """Credentials and their credits. `revoked` credentials answer 401."""
+
+    uid: str
+    api_key: str = field(repr=False)
+    credits: float
+    revoked: bool = False
+
+
+@dataclass
+class File:
+    """Bytes behind an id and a storage key: an upload, a task's output, or a file of the library.
+
+    `sha256` is None until an upload's PUT. `lineage` names the content by where it came from, so
+    that the same work done twice gives the same lineage though ids and bytes differ.
+    `downloaded` are the byte ranges sent so far, merged.
+    """
+
+    id: str
+    uid: str
+    role: str
+    key: str
+    content_type: str
+    lineage: str = ""
+    sha256: str | None = None
+    size: int = 0
+    created_at: float = 0.0
+    permanent: bool = False
+    task_id: str | None = None
+    width: int = 0
+    height: int = 0
+    face_existence: bool | None = None
+    downloaded: list[list[int]] = field(default_factory=list)
+
+    @property
+    def downloaded_whole(self) -> bool:
+        """True if every byte was sent at least once."""
+        return self.sha256 is not None and self.downloaded == [[0, self.size]]
+
+
+@dataclass
+class Task:
+    """An accepted submit.
+
+    `content` identifies the work without ids; `repeat` counts earlier accepted tasks of the same
+    content. `inputs` maps a role to the sha256 of its bytes. `ends_at` is the earliest end;
+    `ended_at`, `error`, `cost` and `outputs` (file ids) are set when the task has ended.
+    """
+
+    id: str
+    kind: Kind
+    version: str
+    uid: str
+    content: str
+    repeat: int
+    inputs: dict[str, str]
+    params: dict[str, Any]
+    accepted_at: float
+    ends_at: float
+    estimate: float
+    planned_error: str | None
+    base: str
+    notice_url: str = ""
+    notice_uuid: str | None = None
+    ended_at: float | None = None
+    error: str | None = None
+    cost: float = 0.0
+    ruins: list[str] = field(default_factory=list)
+    """The faults of its pictures."""
+    outputs: list[str] = field(default_factory=list)
+    seen_at: float | None = None
+    """Time at which a query first answered success with its URLs."""
+
+    @property
+    def succeeded(self) -> bool:
+        """True if it ended, and not in `fail`."""
+        return self.ended_at is not None and self.error is None
+
+    @property
+    def paid(self) -> bool:
+        """True if its kind costs credits."""
+        return FACTS[self.kind].task_type is not None
+
+
+@dataclass
+class CreditEntry:
+    """One line of the credit log, dated as the contract's `log_date` says."""
+
+    uid: str
+    api_key: str = field(repr=False)
+    at: float
+    cost: float
+    task_id: str
+    task_type: str
+
+
+class Storage:
+    """Records by table and id, and bytes by sha256, that end with the process.
+
+    Reads of bytes may come from any thread. Records live in `State` too, so that memory need not
+    keep them a second time.
+    """
+
+    def __init__(self) -> None:
+        self._bytes: dict[str, bytes] = {}
+
+    def save(self, table: str, record_id: str, record: Any) -> None:
+        """Keep a dataclass instance (or plain JSON dict), replacing the one of that id."""
+
+    def load(self, table: str) -> list[dict[str, Any]]:  # noqa: ARG002 -- no records in memory
+        """All records of a table, in the order in which their ids were first saved."""
+        return []
+
+    def put(self, content: bytes) -> str:
+        """Keep bytes; returns their sha256."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        self._bytes.setdefault(sha256, content)
+        return sha256
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes of a sha256 that was put; KeyError for one that never was."""
+        return self._bytes[sha256]
+
+    def clear(self) -> None:
+        """Forget every record; bytes stay, since files of the library are put only once."""
+
+    def close(self) -> None:
+        """Release files."""
+
+
+class DiskStorage(Storage):
+    """A folder: one SQLite file of JSON records, one file per distinct content.
+
+    Each save is committed before it returns. Without fsync: a killed process loses nothing, a
+    power cut may, which a sandbox can bear.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._blobs = directory / "blobs"
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(
+            directory / "state.sqlite3", isolation_level=None, check_same_thread=False
+        )
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=OFF")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL,"
+            " id TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (kind, id))"
+        )
+
+    def save(self, table: str, record_id: str, record: Any) -> None:
+        body = json.dumps(record if isinstance(record, dict) else asdict(record))
+        self._db.execute(
+            "INSERT INTO record (kind, id, body) VALUES (?, ?, ?)"
+            " ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
+            (table, record_id, body),
+        )
+
+    def load(self, table: str) -> list[dict[str, Any]]:
+        rows = self._db.execute("SELECT body FROM record WHERE kind = ? ORDER BY seq", (table,))
+        return [json.loads(body) for (body,) in rows]
+
+    def put(self, content: bytes) -> str:
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = self._blobs / sha256
+        if not path.exists():
+            partial = path.with_suffix(f".{uuid.uuid4().hex}.part")
+            partial.write_bytes(content)
+            partial.replace(path)
+        return sha256
+
+    def get(self, sha256: str) -> bytes:
+        try:
+            return (self._blobs / sha256).read_bytes()
+        except FileNotFoundError as error:
+            raise KeyError(sha256) from error
+
+    def clear(self) -> None:
+        self._db.execute("DELETE FROM record")
+
+    def close(self) -> None:
+        self._db.close()
 
 
 def new_id() -> str:

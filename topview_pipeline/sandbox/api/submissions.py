@@ -13,8 +13,7 @@ from topview_pipeline.sandbox.draws import fingerprint
 from topview_pipeline.sandbox.kinds import MODES, Kind
 
 from .library import CAPTION_IDS, VOICE_IDS
-from .records import File
-from .state import FILE_ROLES, State
+from .state import FILE_ROLES, File, State
 from .wire import ApiError, choice, notice_url, required, text
 
 _PRODUCT_SIZES = ("1", "2", "3", "4", "5", "6")

@@ -5,11 +5,14 @@ ends what is due whenever somebody looks, and dates it by when it was due, not b
 """
 
 import heapq
+import io
 import logging
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+
+from PIL import Image, PngImagePlugin
 
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.draws import lognormal
@@ -20,12 +23,9 @@ from topview_pipeline.sandbox.media.engine import (
     SceneInputs,
     VideoInputs,
 )
-from topview_pipeline.sandbox.media.ruin import emptied, without_product
 
 from .faults import RUINS, Faults
-from .records import Account, CreditEntry, File, Task
-from .state import Clock, State, new_id
-from .storage import Storage
+from .state import Account, Clock, CreditEntry, File, State, Storage, Task, new_id
 from .submissions import Submission
 from .wire import ApiError
 
@@ -106,7 +106,7 @@ class MediaJobs:
         mark = f"{task.content}/{task.repeat}"
         if task.kind is Kind.REMOVE_BACKGROUND:
             made = self._engine.cutout(inputs["product"])
-            png = emptied(made.png, mark) if "empty_cutout" in task.ruins else made.png
+            png = _emptied(made.png, mark) if "empty_cutout" in task.ruins else made.png
             cutout = _file(task, 0, "cutout", width=made.width, height=made.height)
             mask = _file(task, 1, "mask", width=made.mask_width, height=made.mask_height)
             return ((cutout, png), (mask, made.mask_png)), 0.0
@@ -125,7 +125,7 @@ class MediaJobs:
             scenes = self._engine.scenes(given)
             pictures = [scene.png for scene in scenes]
             if "no_product" in task.ruins:
-                pictures[0] = without_product(pictures[0], inputs["template"], mark)
+                pictures[0] = _without_product(pictures[0], inputs["template"], mark)
             faces = [scene.face_existence and "no_face" not in task.ruins for scene in scenes]
             return tuple(
                 (_file(task, index, "scene", face_existence=has_face), png)
@@ -314,3 +314,28 @@ def _file(task: Task, index: int, role: str, content_type: str = "image/png", **
         task_id=task.id,
         **facts,
     )
+
+
+# Pictures as a model gives them on a bad day: what a client has to notice before it pays more.
+
+
+def _emptied(cutout: bytes, mark: str) -> bytes:
+    """A cut-out of the same size in which nothing was found.
+
+    `mark` goes into the file, so that every task has its own bytes.
+    """
+    with Image.open(io.BytesIO(cutout)) as image:
+        return _png(Image.new("RGBA", image.size), mark)
+
+
+def _without_product(scene: bytes, template: bytes, mark: str) -> bytes:
+    """The template alone, in the scene's size."""
+    with Image.open(io.BytesIO(scene)) as image, Image.open(io.BytesIO(template)) as empty:
+        return _png(empty.convert("RGB").resize(image.size), mark)
+
+
+def _png(image: Image.Image, mark: str) -> bytes:
+    out, info = io.BytesIO(), PngImagePlugin.PngInfo()
+    info.add_text("Mark", mark)
+    image.save(out, "PNG", pnginfo=info)
+    return out.getvalue()

@@ -11,8 +11,7 @@ from .library import Avatar, library_files, load_avatars
 from .report import Tally
 from .results import Notices
 from .signature import Signer
-from .state import Clock, State
-from .storage import DiskStorage, Storage
+from .state import Clock, DiskStorage, State, Storage
 from .tasks import MediaJobs, Tasks
 
 Sleep = Callable[[float], Awaitable[None]]

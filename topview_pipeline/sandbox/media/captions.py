@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from .pictures import Pixels, Plane
-from .script import Word
+from .speech import Word
 
 _MOST_LETTERS = 34
 """In a phrase: two short lines, which are read at a glance."""

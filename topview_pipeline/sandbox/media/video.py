@@ -16,8 +16,7 @@ from topview_pipeline.sandbox.kinds import MODES
 from .captions import Caption, captions_for
 from .engine import MediaError, Video, VideoInputs
 from .pictures import Pixels, decode, jpeg, on_white
-from .script import natural_seconds, timed, words_of
-from .speech import RATE, Stereo, decoded, fitted, spoken
+from .speech import RATE, Stereo, decoded, fitted, natural_seconds, spoken, timed, words_of
 
 _FPS = 24
 
