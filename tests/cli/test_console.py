@@ -70,7 +70,7 @@ def test_a_plan_on_a_terminal_is_a_table_that_fits() -> None:
 def test_topviews_words_steer_no_terminal_and_forge_no_line(is_terminal: bool) -> None:
     foreign = "bad \x1b[31mphoto\x1b[0m\nmug finishedVideo made in 1.0 s\r\x07 \x9b2J"
     progress = progress_of()
-    line = progress.add(failed("mug\x9b2J", what=foreign, fix=foreign))
+    line, _ = progress.add(failed("mug\x9b2J", what=foreign, fix=foreign))
     assert line is not None
     assert len(line.splitlines()) == 1
 

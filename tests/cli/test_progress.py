@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from topview_pipeline.cli.console import Speech
 from topview_pipeline.cli.outcome import Left, say_outcome
 from topview_pipeline.cli.progress import Progress, summary_of, table_of
 from topview_pipeline.cli.watcher import Watcher
@@ -183,15 +182,22 @@ def test_the_table_of_ten_thousand_products_is_whole_in_80_columns() -> None:
 
 def test_a_log_has_a_line_for_each_stage_that_ended_and_one_for_each_failed_product() -> None:
     progress = Progress(RUN)
-    assert progress.add(planned("mug", "shoe")) == (
-        "To make: 6 stages of 2 products, 0 new tasks, about 0 credits, about 0 s."
-    )
-    assert progress.add(made()) == "mug bgRemovedImage made in 3.0 s, 2 credits"
-    assert progress.add(made("shoe", run_id="before")) == "shoe bgRemovedImage reused at no cost"
-    assert progress.add(held(stage=SCENE)) is None
-    why = failed("shoe", SCENE, "no face was found")
-    assert progress.add(why) == "shoe replacedImages failed: no face was found"
-    assert progress.add(failed("shoe", VIDEO, "the scene of this product failed")) is None
+    events = [
+        planned("mug", "shoe"),
+        made(),
+        made("shoe", run_id="before"),
+        held(stage=SCENE),
+        failed("shoe", SCENE, "no face was found"),
+        failed("shoe", VIDEO, "the scene of this product failed"),
+    ]
+    assert [progress.add(event)[0] for event in events] == [
+        "To make: 6 stages of 2 products, 0 new tasks, about 0 credits, about 0 s.",
+        "mug bgRemovedImage made in 3.0 s, 2 credits",
+        "shoe bgRemovedImage reused at no cost",
+        None,
+        "shoe replacedImages failed: no face was found",
+        None,
+    ]
     assert summary_of(progress.phases(())) == (
         "6 to make: 2 done, 1 reading photos and other files, 1 held, 2 failed"
     )
@@ -289,12 +295,12 @@ def test_a_product_that_shares_anothers_task_was_sent(state: TaskState) -> None:
     assert next(left.lines(has_daemon=False)).endswith("Topview: 1 task, about 0.5 credits.")
 
 
-def watched(speech: Speech, capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
+def watched(as_json: bool, capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
     """What a watcher prints each second of two minutes, of which the last 80 s have a plan."""
     now = 0.0
     topview = TopviewResource(PipelineConfig())
     console = Console(width=200)
-    watcher = Watcher(topview, RUN, console, speech, lambda: now)
+    watcher = Watcher(topview, RUN, console, as_json=as_json, clock=lambda: now)
     ledger: Any = SimpleNamespace(
         tasks=SimpleNamespace(in_state=lambda _: locked() if now > 80 else [])
     )
@@ -306,7 +312,7 @@ def watched(speech: Speech, capsys: pytest.CaptureFixture[str]) -> Iterator[str]
         now = float(second)
         if second == 40:
             watcher._take(planned("mug"))
-            watcher.follow(ledger)
+            watcher.ledger = ledger
         watcher._show(now)
         yield capsys.readouterr().out
 
@@ -318,7 +324,7 @@ def test_a_pipe_has_a_sign_every_ten_seconds(
     """While the ledger was locked, nothing was said at all."""
     coming = SimpleNamespace(seconds=15.0)
     monkeypatch.setattr("topview_pipeline.cli.watcher.forecast_plan", lambda *_: coming)
-    said = list(watched(Speech(as_json=as_json), capsys))
+    said = list(watched(as_json, capsys))
     spoke = [second for second, text in enumerate(said) if text]
     assert max(after - before for before, after in pairwise([0, *spoke, 120])) <= 10
     lines = "".join(said).splitlines()

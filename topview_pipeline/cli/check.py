@@ -24,6 +24,7 @@ from topview_pipeline.cli.console import (
     say_json,
 )
 from topview_pipeline.cli.environment import call_topview, open_instance, pipeline
+from topview_pipeline.cli.options import json_option
 from topview_pipeline.defs.instance import missing_settings
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.run import pair
@@ -60,7 +61,7 @@ class NotReady(PipelineError):
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
     """Check whether a run could start: settings, catalogue, ledger, store, account, Dagster.

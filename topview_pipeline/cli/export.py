@@ -15,7 +15,7 @@ from rich.console import Console
 
 from topview_pipeline.cli.console import SOME_FAILED, CannotStart, say
 from topview_pipeline.cli.environment import pipeline, usable_catalogue
-from topview_pipeline.cli.run import products_option
+from topview_pipeline.cli.options import products_option
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export import build_report
 from topview_pipeline.stages import STAGES, VIDEO

@@ -17,10 +17,10 @@ from urllib.parse import quote
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, person, say, say_json, web_address
+from topview_pipeline.cli.console import CannotStart, person, say, say_json
 from topview_pipeline.cli.demo import PROGRAM, program
 from topview_pipeline.cli.environment import open_instance, pipeline
-from topview_pipeline.cli.review import gate_option
+from topview_pipeline.cli.options import gate_option, web_address
 from topview_pipeline.defs.data_versions import materialized_versions
 from topview_pipeline.defs.decisions import Decisions, decide, waiting
 from topview_pipeline.export import (

@@ -8,6 +8,7 @@ import click
 
 from topview_pipeline.cli.console import ask, person, say
 from topview_pipeline.cli.environment import pipeline
+from topview_pipeline.cli.options import yes_option
 from topview_pipeline.defs.decisions import adopt_store
 from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.text import counted
@@ -28,7 +29,7 @@ def ledger() -> None:
 
 
 @ledger.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def adopt(yes: bool) -> None:
     """Make the ledger (TOPVIEW_LEDGER_URL) keep its results in this store (TOPVIEW_STORE).
 

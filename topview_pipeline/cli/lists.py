@@ -10,6 +10,7 @@ from rich.console import Console
 
 from topview_pipeline.cli.console import say, say_json, say_rows
 from topview_pipeline.cli.environment import call_topview, pipeline
+from topview_pipeline.cli.options import json_option
 
 if TYPE_CHECKING:
     from topview_pipeline.topview.client import TopviewClient
@@ -29,7 +30,6 @@ _AVATAR: Final = {
     "picture": "picture",
 }
 """The columns of each list, with the fields of its entries."""
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _gender = click.option("--gender", help="Only this gender.")
 
 
@@ -38,14 +38,14 @@ _gender = click.option("--gender", help="Only this gender.")
 @_gender
 @click.option("--name", help="Only names with this text.")
 @click.option("--custom", is_flag=True, help="Only the voices that the account had cloned.")
-@_as_json
+@json_option
 def voices(custom: bool, as_json: bool, **wanted: str | None) -> None:
     """List voices, for the column voice_id. It spends nothing."""
     _list("voice", _VOICE, lambda client: client.voices(custom=custom), wanted, as_json)
 
 
 @click.command()
-@_as_json
+@json_option
 def captions(as_json: bool) -> None:
     """List caption styles, for the column caption_id. It spends nothing."""
     _list("caption style", _CAPTION, lambda client: client.captions(), {}, as_json)
@@ -55,7 +55,7 @@ def captions(as_json: bool) -> None:
 @_gender
 @click.option("--category", help="Only this category, or a part of its name.")
 @click.option("--ethnicity", help="Only this ethnicity, or a part of its name.")
-@_as_json
+@json_option
 def avatars(as_json: bool, **wanted: str | None) -> None:
     """List Topview's public avatars, for the column avatar_id. It spends nothing."""
     _list("avatar", _AVATAR, lambda client: client.avatars(), wanted, as_json)

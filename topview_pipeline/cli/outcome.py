@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rich.console import Console
 
-from topview_pipeline.catalogue import Product
+from topview_pipeline.catalogue import Catalogue
 from topview_pipeline.catalogue.references import shown
 from topview_pipeline.cli.console import in_credits, say, say_rows
 from topview_pipeline.cli.progress import Key, Progress, left_over
 from topview_pipeline.cli.watcher import AT_TOPVIEW
 from topview_pipeline.defs.failures import Entry, entries_of, not_finished
 from topview_pipeline.ledger import Ledger, Task, TaskState
-from topview_pipeline.stages import SCENE, WhenNoFace, needs_face
+from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.stages import SCENE, needs_face
 from topview_pipeline.text import counted
+
+_WITH_DAEMON: Final = "  The pending_task_sensor of the Dagster daemon collects the results."
+_WITHOUT_DAEMON: Final = (
+    "  No Dagster daemon runs here: run again within 7 days to collect the results; Topview keeps "
+    "them no longer."
+)
 
 
 def _entries(progress: Progress) -> list[Entry]:
@@ -28,20 +36,17 @@ def say_outcome(console: Console, progress: Progress, *, quiet: bool = False) ->
     """Print what was made, what it cost, and every trouble with its way out."""
     if not progress.was_planned:
         return
+    new, reused = _made(progress)
+    sums = "Everything is up to date: nothing was submitted, nothing was paid."
+    if progress.wanted:
+        also = f", {reused} reused at no cost" if reused else ""
+        sums = f"{new} made{also}, {in_credits(progress.credits)}."
     if not quiet:
-        say(_sums(progress), console)
+        say(sums, console)
     for line in not_finished(_entries(progress)):
         say(line, console)
     if progress.left:
         say(left_over(progress.left).strip(), console)
-
-
-def _sums(progress: Progress) -> str:
-    if not progress.wanted:
-        return "Everything is up to date: nothing was submitted, nothing was paid."
-    new, reused = _made(progress)
-    also = f", {reused} reused at no cost" if reused else ""
-    return f"{new} made{also}, {in_credits(progress.credits)}."
 
 
 def _made(progress: Progress) -> tuple[int, int]:
@@ -85,39 +90,30 @@ class Left:
         unsent = [key for key, print_ in prints.items() if not sent & {key, print_}]
         unknown = sum(row.state is TaskState.UNKNOWN for row in rows)
         elsewhere = (TaskState.UNKNOWN, TaskState.STORED)
-        at_topview = [row for row in rows if row.state not in elsewhere]
-        return cls(at_topview, unknown, unsent)
+        return cls([row for row in rows if row.state not in elsewhere], unknown, unsent)
 
     def lines(self, *, has_daemon: bool) -> Iterator[str]:
         """Say what is left, and who takes care of it."""
-        if self.at_topview:
-            known = [cost for cost in map(_cost, self.at_topview) if cost is not None]
-            unpriced = len(self.at_topview) - len(known)
-            also = f" and {unpriced} of unknown price" if unpriced else ""
-            yield (
-                f"Stopped. In progress at Topview: {counted(len(self.at_topview), 'task')}, "
-                f"about {in_credits(round(sum(known), 2))}{also}."
-            )
-            if has_daemon:
-                yield "  The pending_task_sensor of the Dagster daemon collects the results."
-            else:
-                yield (
-                    "  No Dagster daemon runs here: run again within 7 days to collect the "
-                    "results; Topview keeps them no longer."
-                )
-        else:
+        if not self.at_topview:
             yield "Stopped. No task of this run is in progress at Topview."
+        else:
+            costs = list(map(_cost, self.at_topview))
+            unpriced = costs.count(None)
+            also = f" and {unpriced} of unknown price" if unpriced else ""
+            about = f"{in_credits(round(sum(cost or 0.0 for cost in costs), 2))}{also}"
+            tasks = counted(len(costs), "task")
+            yield f"Stopped. In progress at Topview: {tasks}, about {about}."
+            yield _WITH_DAEMON if has_daemon else _WITHOUT_DAEMON
         if self.unknown:
+            tasks = counted(self.unknown, "task")
             yield (
-                f"  The answer to a submit was lost for {counted(self.unknown, 'task')}, perhaps "
-                "paid: topview-pipeline tasks list --state unknown"
+                f"  The answer to a submit was lost for {tasks}, perhaps paid: "
+                "topview-pipeline tasks list --state unknown"
             )
         if self.unsent:
-            products = len({product for product, _ in self.unsent})
-            yield (
-                f"  Never sent: {counted(len(self.unsent), 'stage')} of "
-                f"{counted(products, 'product')}; run again to make them."
-            )
+            products = counted(len({product for product, _ in self.unsent}), "product")
+            stages = counted(len(self.unsent), "stage")
+            yield f"  Never sent: {stages} of {products}; run again to make them."
 
 
 def _cost(task: Task) -> float | None:
@@ -134,20 +130,20 @@ class Refused:
     credits: float
 
 
-def refused_scenes(
-    ledger: Ledger, products: Collection[Product], when_no_face: WhenNoFace
-) -> list[Refused]:
+def refused_scenes(config: PipelineConfig, ledger: Ledger, catalogue: Catalogue) -> list[Refused]:
     """The refused scenes of the pipeline so far, the most expensive template first.
 
-    Args:
-        products: of the catalogue; their templates are called by their files.
+    Templates of the catalogue are called by their files, where it is known what they are.
     """
-    speak = {one.product_id for one in products if when_no_face == "fail" and needs_face(one.mode)}
+    products = catalogue.products.values() if config.when_no_face == "fail" else ()
+    speak = {one.product_id for one in products if needs_face(one.mode)}
     known = ledger.history.refused(SCENE.key)
     rows = [row for row in known if not row.is_faceless or row.product_id in speak]
     if not rows:
         return []
-    names = _names_of_templates(ledger, products)
+    templates = {one.template_image for one in catalogue.products.values() if one.template_image}
+    hashes = ledger.hashes.get_many(templates)
+    names = {ledger.uploads.find(sha256): shown(ref) for ref, (_, sha256) in hashes.items()}
     sums: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows:
         request = row.request or {}
@@ -160,17 +156,6 @@ def refused_scenes(
         for (template, mode), costs in sums.items()
     ]
     return sorted(found, key=lambda one: (-one.credits, one.template, one.mode))
-
-
-def _names_of_templates(ledger: Ledger, products: Iterable[Product]) -> dict[str, str]:
-    """Templates of the catalogue by their file ids at Topview, as far as they are known."""
-    refs = {one.template_image for one in products if one.template_image is not None}
-    names = {}
-    for ref, (_, sha256) in ledger.hashes.get_many(refs).items():
-        file_id = ledger.uploads.find(sha256)
-        if file_id is not None:
-            names[file_id] = shown(ref)
-    return names
 
 
 def say_refused(console: Console, refused: Sequence[Refused]) -> None:

@@ -21,21 +21,21 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import click
+from rich.console import Console
 
 from topview_pipeline.cli.console import (
     SOME_FAILED,
     SOME_PENDING,
     CannotStart,
-    Credits,
     in_credits,
     say,
     say_rows,
-    terminal,
 )
 from topview_pipeline.cli.contract import QUERIES, RUNGS, Exchange, Seen, file_facts
 from topview_pipeline.cli.demo import sample_catalogue
 from topview_pipeline.cli.environment import call_topview, open_instance, pipeline
 from topview_pipeline.cli.findings import DIFFERENT, NOT_SEEN, document
+from topview_pipeline.cli.options import Credits
 from topview_pipeline.defs.run import pair
 from topview_pipeline.engine import Context, Engine, Failed, Held, Made, ProductWork, RunInfo
 from topview_pipeline.ledger import LIVE, Ledger, Task, TaskState
@@ -125,7 +125,7 @@ def _earlier(out: Path, base_url: str) -> Mapping[str, Any]:
 
 
 def _say(found: Mapping[str, Any], out: Path, spent: float, limit: float) -> None:
-    console = terminal()
+    console = Console()
     findings = found["findings"]
     rows = [
         (name, one["verdict"], one["seen"])

@@ -27,6 +27,8 @@ Phases = dict[str, Counter[Phase]]
 """How many products are in each phase, by stage."""
 Key = tuple[str, str]
 """(product, stage)."""
+Said = tuple[str | None, dict[str, object] | None]
+"""A log's line on an event, and its JSON document; None: it is not worth one."""
 
 _WIDE: Final = 80
 _STAGES: Final[Mapping[str, str]] = {stage.source: stage.key for stage in STAGES}
@@ -69,43 +71,50 @@ class Progress:
         self.fingerprints: Mapping[Key, str] = {}
         self.left = 0
 
-    def add(self, event: object) -> str | None:
-        """Take in the plan or an event of the engine; a log's line on it, if it is worth one.
+    def add(self, event: object) -> Said:
+        """Take in the plan or an event of the engine.
 
         No event is kept: those of 10,000 products would fill the memory.
         """
         if isinstance(event, Planned):
-            self.was_planned, self.fingerprints = True, event.fingerprints
-            self.left = event.left
-            self.wanted = [(product, key) for product, keys in event.wanted.items() for key in keys]
-            return self._planned_line(event) if self.wanted else None
+            return self._add_plan(event)
         if isinstance(event, Observed):
             self._read.update((event.product_id, _STAGES[source]) for source in event.versions)
         if isinstance(event, Warned):
-            return one_line(f"Warning: {event.what}")
+            return one_line(f"Warning: {event.what}"), {"event": "warning", "what": event.what}
         if isinstance(event, Made):
             return self._add_made(event.product_id, event.stage, event.task)
         if isinstance(event, (Failed, Held)):
-            trouble = trouble_of(event)
-            self.troubled[trouble.product, trouble.stage] = trouble
-            # Not of the stages that wait for the one that failed.
-            if trouble.outcome == "failed" and trouble.product not in self._failed:
-                self._failed.add(trouble.product)
-                return one_line(f"{trouble.product} {trouble.stage} failed: {trouble.what}")
-        return None
+            return self._add_trouble(event)
+        return None, None
 
-    def _planned_line(self, event: Planned) -> str:
+    def _add_plan(self, event: Planned) -> Said:
+        self.was_planned, self.fingerprints = True, event.fingerprints
+        self.left = event.left
+        self.wanted = [(product, key) for product, keys in event.wanted.items() for key in keys]
         coming = event.forecast
+        document = {
+            "event": "planned",
+            "products": len(event.wanted),
+            "products_left": event.left,
+            "stages": len(self.wanted),
+            "new_tasks": coming.tasks,
+            "credits": coming.credits,
+            "unpriced": coming.unpriced,
+            "seconds": coming.seconds,
+            "credits_left": self.credits_left,
+            "credits_last_seconds": coming.lasts(self.credits_left),
+        }
+        if not self.wanted:
+            return None, document
         stages, products = counted(len(self.wanted), "stage"), counted(len(event.wanted), "product")
-        unpriced = f" and {coming.unpriced} of unknown price" if coming.unpriced else ""
-        tasks, cost = counted(coming.tasks, "new task"), in_credits(coming.credits)
-        return (
-            f"To make: {stages} of {products}, {tasks}, about {cost}{unpriced}, "
-            f"about {span(coming.seconds)}.{balance(coming, self.credits_left)}"
-            f"{left_over(self.left)}"
+        line = (
+            f"To make: {stages} of {products}, {cost_of(coming)}."
+            f"{balance(coming, self.credits_left)}{left_over(self.left)}"
         )
+        return line, document
 
-    def _add_made(self, product: str, stage: str, task: Task) -> str:
+    def _add_made(self, product: str, stage: str, task: Task) -> Said:
         is_new = task.run_id == self._run_id
         self.made[product, stage] = is_new
         self.troubled.pop((product, stage), None)
@@ -117,7 +126,33 @@ class Progress:
             how += f" in {task.succeeded_at - task.pending_at:.1f} s"
         if is_new and task.cost_credits:
             how += f", {in_credits(task.cost_credits)}"
-        return one_line(f"{product} {stage} {how}")
+        return one_line(f"{product} {stage} {how}"), {
+            "event": "made",
+            "product": product,
+            "stage": stage,
+            "is_new": is_new,
+            "row": task.id,
+            "task_id": task.topview_task_id,
+            "credits": task.cost_credits,
+        }
+
+    def _add_trouble(self, event: Failed | Held) -> Said:
+        trouble = trouble_of(event)
+        self.troubled[trouble.product, trouble.stage] = trouble
+        line = None
+        # Not of the stages that wait for the one that failed.
+        if trouble.outcome == "failed" and trouble.product not in self._failed:
+            self._failed.add(trouble.product)
+            line = one_line(f"{trouble.product} {trouble.stage} failed: {trouble.what}")
+        return line, {
+            "event": trouble.outcome,
+            "product": trouble.product,
+            "stage": trouble.stage,
+            "reason": event.reason.value if isinstance(event, Held) else None,
+            "what": trouble.what,
+            "fix": trouble.fix,
+            "task_id": trouble.task_id or None,
+        }
 
     @property
     def open(self) -> list[Key]:
@@ -152,6 +187,13 @@ class Progress:
                 waiting.add(key[0])
             stages[key[1]][phase] += 1
         return {key: counts for key, counts in stages.items() if counts}
+
+
+def cost_of(coming: Forecast) -> str:
+    """The new tasks of a plan, with their credits and their time, in words."""
+    unpriced = f" and {coming.unpriced} of unknown price" if coming.unpriced else ""
+    tasks, cost = counted(coming.tasks, "new task"), in_credits(coming.credits)
+    return f"{tasks}, about {cost}{unpriced}, about {span(coming.seconds)}"
 
 
 def balance(coming: Forecast, credits_left: float | None) -> str:
@@ -202,46 +244,3 @@ def summary_of(phases: Phases) -> str:
     counts = sum(phases.values(), Counter[Phase]())
     parts = [f"{counts[phase]} {word}" for phase, word in _WORDS.items() if counts[phase]]
     return f"{counts.total()} to make: {', '.join(parts)}"
-
-
-def document_of(event: object, progress: Progress) -> dict[str, object] | None:
-    """The JSON document of the plan or of an event of the engine, if it has one."""
-    if isinstance(event, Planned):
-        forecast = event.forecast
-        return {
-            "event": "planned",
-            "products": len(event.wanted),
-            "products_left": event.left,
-            "stages": len(progress.wanted),
-            "new_tasks": forecast.tasks,
-            "credits": forecast.credits,
-            "unpriced": forecast.unpriced,
-            "seconds": forecast.seconds,
-            "credits_left": progress.credits_left,
-            "credits_last_seconds": forecast.lasts(progress.credits_left),
-        }
-    if isinstance(event, Warned):
-        return {"event": "warning", "what": event.what}
-    if isinstance(event, Made):
-        task = event.task
-        return {
-            "event": "made",
-            "product": event.product_id,
-            "stage": event.stage,
-            "is_new": progress.made[event.product_id, event.stage],
-            "row": task.id,
-            "task_id": task.topview_task_id,
-            "credits": task.cost_credits,
-        }
-    if isinstance(event, (Failed, Held)):
-        trouble = trouble_of(event)
-        return {
-            "event": trouble.outcome,
-            "product": trouble.product,
-            "stage": trouble.stage,
-            "reason": event.reason.value if isinstance(event, Held) else None,
-            "what": trouble.what,
-            "fix": trouble.fix,
-            "task_id": trouble.task_id or None,
-        }
-    return None

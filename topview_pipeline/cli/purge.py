@@ -9,6 +9,7 @@ import click
 
 from topview_pipeline.cli.console import ask, person, say
 from topview_pipeline.cli.environment import open_instance, pipeline
+from topview_pipeline.cli.options import yes_option
 from topview_pipeline.defs.retirement import forget, forgettable
 from topview_pipeline.text import counted
 
@@ -35,7 +36,7 @@ def _days(_: click.Context, __: click.Parameter, given: str) -> int:
 )
 @click.option("--media", is_flag=True, help="Delete their files and tasks too, for good.")
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def purge(days: int, media: bool, dry_run: bool, yes: bool) -> None:
     """Forget products that left the catalogue long ago.
 

@@ -9,27 +9,25 @@ from typing import Final, TextIO
 import click
 from rich.console import Console
 
-from topview_pipeline.cli.completion import complete_product
 from topview_pipeline.cli.console import CannotStart, in_credits, person, say, say_json, say_rows
 from topview_pipeline.cli.demo import program
 from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
-from topview_pipeline.cli.run import ids_in
+from topview_pipeline.cli.options import (
+    complete_product,
+    gate_option,
+    ids_in,
+    why_option,
+)
 from topview_pipeline.defs.data_versions import materialized_versions
 from topview_pipeline.defs.decisions import Decisions, after_choice, choose_scene, decide, waiting
 from topview_pipeline.plan import PlannedStage
-from topview_pipeline.settings import GATES, Gate
+from topview_pipeline.settings import Gate
 from topview_pipeline.stages import SCENE, VIDEO
 from topview_pipeline.text import counted
 
 _COLUMNS: Final = ("product", "stage", "scene", "verdict", "credits", "waits because")
 _NOTHING: Final = (
     "Nothing waits for a person. To see what only a run's --gate holds: review --gate approve"
-)
-
-gate_option: Final = click.option(
-    "--gate",
-    type=click.Choice(GATES),
-    help="List what a run with this --gate holds. Default: by TOPVIEW_GATE and the rows.",
 )
 
 
@@ -57,7 +55,7 @@ def _many(
     type=click.File(encoding="utf-8-sig"),
     help="Take the decisions from this list of the gallery; -: from standard input.",
 )
-@click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
+@why_option
 @gate_option
 @click.option("--json", "as_json", is_flag=True, help="List what waits as one JSON document.")
 def review(
@@ -117,7 +115,7 @@ def _say_sums(console: Console, costs: Iterable[float]) -> None:
 @click.command()
 @click.argument("product", shell_complete=complete_product)
 @click.argument("image", type=int)
-@click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
+@why_option
 def choose(product: str, image: int, why: str) -> None:
     """Make the video of PRODUCT from IMAGE of its scenes, counted from 1.
 

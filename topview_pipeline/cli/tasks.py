@@ -16,7 +16,6 @@ import click
 from rich.console import Console
 
 from topview_pipeline.cli.candidates import save_candidates
-from topview_pipeline.cli.completion import complete_product, complete_stage
 from topview_pipeline.cli.console import (
     SOME_FAILED,
     CannotStart,
@@ -29,6 +28,13 @@ from topview_pipeline.cli.console import (
     span,
 )
 from topview_pipeline.cli.environment import call_topview, pipeline
+from topview_pipeline.cli.options import (
+    complete_product,
+    complete_stage,
+    json_option,
+    why_option,
+    yes_option,
+)
 from topview_pipeline.defs.decisions import name_of, row_in
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.engine import reconcile as lost_answers
@@ -87,7 +93,7 @@ def tasks() -> None:
     "--stage", metavar="ASSET_KEY", shell_complete=complete_stage, help="Only this stage's."
 )
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def list_rows(
     states: tuple[str, ...], product: str | None, stage: str | None, limit: int, as_json: bool
 ) -> None:
@@ -169,8 +175,8 @@ def _show_candidates(
 @tasks.command()
 @click.argument("row", type=int)
 @click.argument("topview_task_id")
-@click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@why_option
+@yes_option
 def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
     """Say that an unknown ROW is the Topview task TOPVIEW_TASK_ID.
 
@@ -202,7 +208,7 @@ def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
 @tasks.command()
 @click.argument("row", type=int)
 @click.option("--why", required=True, metavar="TEXT", help="The reason, kept in the ledger.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def void(row: int, why: str, yes: bool) -> None:
     """Give up an unknown or overdue ROW: its work may then be submitted, and paid, again."""
     topview = pipeline()
