@@ -219,8 +219,10 @@ class _Probe:
         with contextlib.suppress(ValueError, TypeError):
             skew = parsedate_to_datetime(response.headers.get("date", "")).timestamp() - time.time()
         path = response.request.url.path.removeprefix(self._root)
-        call = f"{response.request.method} {path}"
-        self.seen.exchanges.append(Exchange(call, response.status_code, answer, skew))
+        call, status = f"{response.request.method} {path}", response.status_code
+        envelope = answer if isinstance(answer, dict) else {}
+        code, result = envelope.get("code"), envelope.get("result")
+        self.seen.exchanges.append(Exchange(call, status, code, result, skew))
 
     async def _ask(
         self,
@@ -300,7 +302,7 @@ class _Probe:
         with contextlib.suppress(httpx.HTTPError):
             async with httpx.AsyncClient(trust_env=not is_local, timeout=60.0) as storage:
                 answer = await storage.get(forged, headers={"Range": "bytes=0-0"})
-            self.seen.asked["changed signature"] = Exchange("GET", answer.status_code, None)
+            self.seen.asked["changed signature"] = Exchange("GET", answer.status_code)
 
     # Work
 
