@@ -12,8 +12,15 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from topview_pipeline.cli.console import SOME_FAILED, CannotStart, person, say, say_json, sign
-from topview_pipeline.cli.demo import program
+from topview_pipeline.cli.console import (
+    SOME_FAILED,
+    CannotStart,
+    person,
+    program,
+    say,
+    say_json,
+    sign,
+)
 from topview_pipeline.cli.environment import (
     MOST_REASON,
     OPENING,

@@ -29,6 +29,8 @@ from topview_pipeline.text import counted, one_line, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
+PROGRAM: Final = "topview-pipeline"
+DEMO_PROGRAM: Final = f"{PROGRAM} --demo"
 SOME_FAILED: Final = 1
 NOTHING_COULD_START: Final = 2
 SOME_PENDING: Final = 3
@@ -51,7 +53,7 @@ class OneSentence(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it."""
-        click.echo(f"topview-pipeline: {printable(self.message)}", file=file or sys.stderr)
+        click.echo(f"{PROGRAM}: {printable(self.message)}", file=file or sys.stderr)
 
 
 class SignOfLife:
@@ -135,7 +137,7 @@ class _Descriptor(io.RawIOBase):
                     self._is_lost = True
                     if not isinstance(error, BrokenPipeError):
                         why = f"the output cannot be written: {error.strerror}"
-                        os.write(2, f"topview-pipeline: {why}\n".encode())
+                        os.write(2, f"{PROGRAM}: {why}\n".encode())
         return len(data)
 
 
@@ -167,6 +169,15 @@ def is_demo() -> bool:
         return False
     root = context.find_root()
     return root.invoked_subcommand == "demo" or bool(root.params.get("demo"))
+
+
+def program() -> str:
+    """The words before a subcommand, to go on with what this command works on."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.find_root().params.get("demo", False):
+        return DEMO_PROGRAM
+    options = (("--defs", given("defs")), ("--pipeline", given("pipeline")))
+    return " ".join([PROGRAM, *(f"{name} {value}" for name, value in options if value)])
 
 
 def worded(text: str) -> str:

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,8 +16,7 @@ from urllib.parse import quote
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, person, say, say_json
-from topview_pipeline.cli.demo import PROGRAM, program
+from topview_pipeline.cli.console import PROGRAM, CannotStart, person, program, say, say_json
 from topview_pipeline.cli.environment import open_instance, pipeline
 from topview_pipeline.cli.options import gate_option, web_address
 from topview_pipeline.defs.data_versions import materialized_versions
@@ -84,7 +82,9 @@ def gallery(
         return
     if port is not None:
         raise CannotStart("--port goes with --serve", fix="Add --serve, or leave --port out.")
-    page, report = write_page(output, program=program(), dagster_url=dagster_url, gate=gate)
+    page, report = write_page(
+        pipeline(), output, program=program(), dagster_url=dagster_url, gate=gate
+    )
     if as_json:
         counts = Counter(product.status for product in report.products)
         say_json({"page": str(page), "products": len(report.products), "statuses": counts})
@@ -102,9 +102,8 @@ def _open(url: str) -> None:
     if sys.platform != "linux":
         click.launch(url)
         return
-    opener = shutil.which("xdg-open")
     has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if opener and has_display:
+    if has_display and (opener := shutil.which("xdg-open")):
         null = subprocess.DEVNULL
         process = subprocess.Popen(  # noqa: S603 - the desktop's own
             [opener, url], stdin=null, stdout=null, stderr=null, start_new_session=True
@@ -118,9 +117,9 @@ def _open(url: str) -> None:
 
 
 def write_page(
+    topview: TopviewResource,
     folder: Path | None = None,
     *,
-    topview: TopviewResource | None = None,
     served_at: str | None = None,
     program: str = PROGRAM,
     dagster_url: str | None = None,
@@ -129,7 +128,6 @@ def write_page(
     """Write the page of the catalogue's products as they are now; it, and what it shows.
 
     Args:
-        topview: None: the pipeline of the command.
         folder: it is made when it is missing. Default: gallery in TOPVIEW_HOME.
         served_at: where the page's server has the store. Such a page has a name of its own, beside
             the one that works without a server.
@@ -137,7 +135,6 @@ def write_page(
         dagster_url: of the Dagster UI, where the page links to.
         gate: of the run whose holds it shows.
     """
-    topview = topview or pipeline()
     outline, store = topview.outline, topview.store
     folder = (folder or topview.config.home / outline.of("gallery")).absolute()
     link, name = partial(store.address, base_url=served_at), SERVED_FILE
@@ -147,6 +144,8 @@ def write_page(
         if store.local_root is None:
             link = partial(store.link, base_url=topview.config.media_url)
         name = GALLERY_FILE
+    asset = "/".join(quote(part, safe="") for part in outline.key(VIDEO.key).path)
+    dagster = dagster_url and f"{dagster_url}/assets/{asset}?view=partitions&partition="
     catalogue = topview.catalogue()
     with topview.ledger() as ledger, open_instance(advise=False) as instance:
         materialized = materialized_versions(instance, outline, catalogue.products)
@@ -162,26 +161,18 @@ def write_page(
             past=read_past(report, ledger),
             key=f"{ledger.account} {ledger.pipeline}",
             program=program,
-            dagster=dagster_url and _in_dagster(dagster_url, outline.key(VIDEO.key).path),
+            dagster=dagster,
         )
     try:
         return page.write(folder, name), report
     except OSError as error:
-        raise CannotStart(
-            f"the gallery cannot be written to {folder} ({error.strerror})",
-            fix="Name another folder with --output.",
-        ) from error
-
-
-def _in_dagster(url: str, key: Sequence[str]) -> str:
-    """The address of a partition's page, up to its name."""
-    asset = "/".join(quote(part, safe="") for part in key)
-    return f"{url}/assets/{asset}?view=partitions&partition="
+        what = f"the gallery cannot be written to {folder} ({error.strerror})"
+        raise CannotStart(what, fix="Name another folder with --output.") from error
 
 
 def served_page(
     topview: TopviewResource,
-    folder: Path | None,
+    folder: Path | None = None,
     *,
     program: str,
     dagster_url: str | None = None,
@@ -193,9 +184,9 @@ def served_page(
     """
     from topview_pipeline.cli.server import MEDIA, GalleryFolder
 
-    words: dict[str, Any] = {"topview": topview, "program": program, "dagster_url": dagster_url}
-    write = partial(write_page, folder, served_at=MEDIA, gate=gate, **words)
-    page, report = write()
+    def write() -> tuple[Path, Report]:
+        words: dict[str, Any] = {"program": program, "dagster_url": dagster_url, "gate": gate}
+        return write_page(topview, folder, served_at=MEDIA, **words)
 
     def take(text: str) -> str:
         decisions = Decisions.listed(text.split("\n"))
@@ -203,6 +194,7 @@ def served_page(
             decide(topview, ledger, decisions, who=person(), why="")
         return f"{decisions.summary or 'nothing decided'}. To go on: {program} run"
 
+    page, report = write()
     return GalleryFolder(page.parent, write, take), report
 
 
@@ -214,11 +206,8 @@ def _serve(
     topview = pipeline()
     root = topview.store.local_root
     if root is None:
-        raise CannotStart(
-            "--serve shows a store on this machine, and this one is remote",
-            "TOPVIEW_STORE",
-            "Leave --serve out.",
-        )
+        what = "--serve shows a store on this machine, and this one is remote"
+        raise CannotStart(what, "TOPVIEW_STORE", "Leave --serve out.")
     served, report = served_page(
         topview, output, program=program(), dagster_url=dagster_url, gate=gate
     )

@@ -9,8 +9,15 @@ from typing import Final, TextIO
 import click
 from rich.console import Console
 
-from topview_pipeline.cli.console import CannotStart, in_credits, person, say, say_json, say_rows
-from topview_pipeline.cli.demo import program
+from topview_pipeline.cli.console import (
+    CannotStart,
+    in_credits,
+    person,
+    program,
+    say,
+    say_json,
+    say_rows,
+)
 from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
 from topview_pipeline.cli.options import (
     complete_product,
