@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from topview_pipeline.cli.outcome import Left, say_outcome
-from topview_pipeline.cli.progress import Progress, summary_of, table_of
+from topview_pipeline.cli.progress import Left, Progress, say_outcome, summary_of, table_of
 from topview_pipeline.cli.watcher import Watcher
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.defs.resources import TopviewResource

@@ -7,9 +7,10 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from dagster import DagsterInstance
 from rich.console import Console
 
 from topview_pipeline.cli.console import (
@@ -33,7 +34,7 @@ from topview_pipeline.cli.environment import (
     say_problems,
     usable_catalogue,
 )
-from topview_pipeline.cli.outcome import (
+from topview_pipeline.cli.progress import (
     Left,
     refused_scenes,
     say_outcome,
@@ -54,9 +55,6 @@ from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.stages import stages_named
 from topview_pipeline.stop import stop
 from topview_pipeline.text import one_line
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
 
 _LOOK_SECONDS: Final = 0.1
 _PLANNING_SECONDS: Final = 1.0

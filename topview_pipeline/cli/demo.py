@@ -127,8 +127,7 @@ def served_gallery(home: DemoHome, dagster_url: str | None = None) -> Iterator[s
     Without them Dagster works all the same: then that is said, and None is yielded.
     """
     from topview_pipeline.cli.environment import pipeline
-    from topview_pipeline.cli.gallery import served_page
-    from topview_pipeline.cli.server import serving
+    from topview_pipeline.cli.server import served_page, serving
 
     with ExitStack() as stack:
         url = None

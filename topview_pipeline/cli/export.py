@@ -66,9 +66,7 @@ def export_videos(
 ) -> Exported:
     """Copy the videos of these products (none: of all) to a folder.
 
-    Raises:
-        PipelineError: The folder, ledger or catalogue cannot be used; one product's trouble is in
-            the result.
+    Raises PipelineError; one product's trouble is in the result.
     """
     catalogue = usable_catalogue(topview, list(products))
     with topview.ledger() as ledger:
@@ -95,10 +93,8 @@ def export_videos(
                 done.files.append(target)
                 done.outdated += product.is_outdated
     except OSError as error:
-        raise CannotStart(
-            f"{error.filename or folder} cannot be written ({error.strerror})",
-            fix="Name another folder.",
-        ) from error
+        what = f"{error.filename or folder} cannot be written ({error.strerror})"
+        raise CannotStart(what, fix="Name another folder.") from error
     return done
 
 

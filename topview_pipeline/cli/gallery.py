@@ -11,16 +11,17 @@ import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import click
 
-from topview_pipeline.cli.console import PROGRAM, CannotStart, person, program, say, say_json
+from topview_pipeline.cli.console import PROGRAM, CannotStart, program, say, say_json
 from topview_pipeline.cli.environment import open_instance, pipeline
 from topview_pipeline.cli.options import gate_option, web_address
 from topview_pipeline.defs.data_versions import materialized_versions
-from topview_pipeline.defs.decisions import Decisions, decide, waiting
+from topview_pipeline.defs.decisions import waiting
+from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export import (
     GALLERY_FILE,
     SERVED_FILE,
@@ -33,10 +34,6 @@ from topview_pipeline.export import (
 from topview_pipeline.settings import DEFAULT_NAME, Gate
 from topview_pipeline.stages import STAGES, VIDEO
 from topview_pipeline.text import counted
-
-if TYPE_CHECKING:
-    from topview_pipeline.cli.server import GalleryFolder
-    from topview_pipeline.defs.resources import TopviewResource
 
 _TITLE: Final = "Product videos"
 _OPEN_SECONDS: Final = 3.0
@@ -170,38 +167,10 @@ def write_page(
         raise CannotStart(what, fix="Name another folder with --output.") from error
 
 
-def served_page(
-    topview: TopviewResource,
-    folder: Path | None = None,
-    *,
-    program: str,
-    dagster_url: str | None = None,
-    gate: Gate | None = None,
-) -> tuple[GalleryFolder, Report]:
-    """The page of a server, which is written again at each load and takes decisions.
-
-    The pipeline and the program are given: a server's thread knows nothing of the command.
-    """
-    from topview_pipeline.cli.server import MEDIA, GalleryFolder
-
-    def write() -> tuple[Path, Report]:
-        words: dict[str, Any] = {"program": program, "dagster_url": dagster_url, "gate": gate}
-        return write_page(topview, folder, served_at=MEDIA, **words)
-
-    def take(text: str) -> str:
-        decisions = Decisions.listed(text.split("\n"))
-        with topview.ledger() as ledger:
-            decide(topview, ledger, decisions, who=person(), why="")
-        return f"{decisions.summary or 'nothing decided'}. To go on: {program} run"
-
-    page, report = write()
-    return GalleryFolder(page.parent, write, take), report
-
-
 def _serve(
     output: Path | None, port: int, dagster_url: str | None, gate: Gate | None, *, may_open: bool
 ) -> None:
-    from topview_pipeline.cli.server import serving
+    from topview_pipeline.cli.server import served_page, serving
 
     topview = pipeline()
     root = topview.store.local_root

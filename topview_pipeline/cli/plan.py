@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 from rich.console import Console
 
-from topview_pipeline.catalogue import check_gone
+from topview_pipeline.catalogue import Catalogue, InputFiles, check_gone
 from topview_pipeline.cli.console import (
     NOTHING_COULD_START,
     SOME_FAILED,
@@ -33,25 +33,28 @@ from topview_pipeline.cli.environment import (
     usable_catalogue,
 )
 from topview_pipeline.cli.options import json_option
-from topview_pipeline.cli.outcome import Refused, refused_scenes, say_refused
-from topview_pipeline.cli.progress import balance, cost_of, left_over
+from topview_pipeline.cli.progress import (
+    Refused,
+    balance,
+    cost_of,
+    left_over,
+    refused_scenes,
+    say_refused,
+)
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
+from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.run import pair
 from topview_pipeline.engine.context import Estimator
 from topview_pipeline.engine.scene_judge import open_judge
+from topview_pipeline.ledger import Ledger
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
 from topview_pipeline.plan.trial import Limits, Proved, as_proved, prove, within_limits
 from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.stages import ProofLists, stages_named
 from topview_pipeline.text import counted, in_common, in_few_lines, one_line
-
-if TYPE_CHECKING:
-    from topview_pipeline.catalogue import Catalogue, InputFiles
-    from topview_pipeline.defs.resources import TopviewResource
-    from topview_pipeline.ledger import Ledger
-    from topview_pipeline.topview.client import TopviewClient
+from topview_pipeline.topview.client import TopviewClient
 
 _SHOWN: Final = 20
 _PATIENCE_SECONDS: Final = 25.0

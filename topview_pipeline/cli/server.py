@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -29,9 +29,13 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from topview_pipeline.cli.console import CannotStart
+from topview_pipeline.cli.console import CannotStart, person
+from topview_pipeline.cli.gallery import write_page
+from topview_pipeline.defs.decisions import Decisions, decide
+from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.export import SERVED_FILE, THUMBS
+from topview_pipeline.export import SERVED_FILE, THUMBS, Report
+from topview_pipeline.settings import Gate
 
 MEDIA: Final = "media"
 """Below which the store is served; relative, as seen from the gallery."""
@@ -108,6 +112,33 @@ class GalleryFolder:
                 return PlainTextResponse(self._take(body.decode()))
         except (PipelineError, UnicodeError) as error:
             return PlainTextResponse(str(error), status_code=409)
+
+
+def served_page(
+    topview: TopviewResource,
+    folder: Path | None = None,
+    *,
+    program: str,
+    dagster_url: str | None = None,
+    gate: Gate | None = None,
+) -> tuple[GalleryFolder, Report]:
+    """The page of a server, which is written again at each load and takes decisions.
+
+    The pipeline and the program are given: a server's thread knows nothing of the command.
+    """
+
+    def write() -> tuple[Path, Report]:
+        words: dict[str, Any] = {"program": program, "dagster_url": dagster_url, "gate": gate}
+        return write_page(topview, folder, served_at=MEDIA, **words)
+
+    def take(text: str) -> str:
+        decisions = Decisions.listed(text.split("\n"))
+        with topview.ledger() as ledger:
+            decide(topview, ledger, decisions, who=person(), why="")
+        return f"{decisions.summary or 'nothing decided'}. To go on: {program} run"
+
+    page, report = write()
+    return GalleryFolder(page.parent, write, take), report
 
 
 @contextmanager

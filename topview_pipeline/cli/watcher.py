@@ -7,25 +7,22 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import Console
 from rich.live import Live
 
 from topview_pipeline.cli.console import SILENT_SECONDS, in_credits, say, say_json, sign, span
-from topview_pipeline.cli.progress import Phase, Phases, Progress, summary_of, table_of
+from topview_pipeline.cli.progress import AT_TOPVIEW, Phase, Phases, Progress, summary_of, table_of
 from topview_pipeline.defs.events import Planned
-from topview_pipeline.ledger import Ledger, LedgerError, TaskState
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.ledger import Ledger, LedgerError
 from topview_pipeline.plan import PlannedStage, forecast_plan
-
-if TYPE_CHECKING:
-    from topview_pipeline.defs.resources import TopviewResource
 
 _LOOK_SECONDS: Final = 1.0
 _SUMMARY_SECONDS: Final = 60.0
 _SUMMARY_ENDED: Final = 25
 """A log has a summary after so many silent seconds, a minute, or so many stages that ended."""
-AT_TOPVIEW: Final = (TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED)
 
 
 class Watcher:
