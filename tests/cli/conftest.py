@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from tests.cli.terminal import Terminal, on_terminal
 from topview_pipeline.cli import main
 from topview_pipeline.cli.environment import make_dagster_home
 from topview_pipeline.ledger import Ledger
@@ -54,7 +55,8 @@ class Project:
     def write_catalogue(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Rows are merged into a row that is good in every column."""
         with (self.folder / "catalogue.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
+            columns = dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])
+            writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows({**GOOD, **row} for row in rows)
 
@@ -69,16 +71,26 @@ class Project:
             rows.append({**row, **columns})
         self.write_catalogue(rows)
 
+    def variables(self, **changes: str) -> dict[str, str]:
+        """The environment of a process. COLUMNS of a parallel test would hide a terminal's size."""
+        foreign = ("NO_COLOR", "COLUMNS", "LINES")
+        inherited = {name: value for name, value in os.environ.items() if name not in foreign}
+        return {**inherited, "TERM": "xterm-256color", **self.environment, **changes}
+
     def command(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
         """Start `topview-pipeline` as a process of its own."""
+        command = [sys.executable, "-m", "topview_pipeline", *arguments]
+        environment, out = self.variables(**changes), subprocess.PIPE
         return subprocess.Popen(
-            [sys.executable, "-m", "topview_pipeline", *arguments],
-            cwd=self.folder,
-            env={**os.environ, **self.environment, **changes},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            command, cwd=self.folder, env=environment, stdout=out, stderr=out, text=True
         )
+
+    def terminal(
+        self, *arguments: str, columns: int = 100, **changes: str
+    ) -> AbstractContextManager[Terminal]:
+        """Start it on a terminal."""
+        environment = self.variables(**changes)
+        return on_terminal(*arguments, cwd=self.folder, environment=environment, columns=columns)
 
     def invoke(self, *arguments: str, stdin: str | None = None, **changes: str | None) -> Result:
         """Run `topview-pipeline` in this process."""

@@ -91,7 +91,7 @@ class Terminal:
 
 @contextmanager
 def on_terminal(
-    *arguments: str, cwd: Path, environment: Mapping[str, str], columns: int = 100
+    *arguments: str, cwd: Path, environment: Mapping[str, str], columns: int
 ) -> Iterator[Terminal]:
     """Start `topview-pipeline` on a terminal; it is killed at the end."""
     command = [sys.executable, "-c", _SCRIPT, *arguments]

@@ -17,14 +17,11 @@ def test_a_project_that_is_ready_says_so_line_by_line(project: Project, invoke: 
     project.products(2)
     ran = invoke("check")
     assert ran.exit_code == 0, ran.output
-    for word in ("versions", "settings", "dagster", "catalogue", "account", "store", "ledger"):
-        assert f"✓ {word}" in ran.stdout
-    assert "2 products" in ran.stdout
-    assert "10000 credits left, 4 slots" in ran.stdout
+    parts = ["versions", "settings", "dagster", "catalogue", "account", "store", "ledger"]
+    for words in (*(f"✓ {part}" for part in parts), "2 products", "10000 credits left, 4 slots"):
+        assert words in ran.stdout
     found = json.loads(invoke("check", "--json").stdout)
-    assert {one["name"]: one["ok"] for one in found} == dict.fromkeys(
-        ["versions", "settings", "dagster", "catalogue", "account", "store", "ledger"], True
-    )
+    assert {one["name"]: one["ok"] for one in found} == dict.fromkeys(parts, True)
     assert project.sandbox.counters()["submits"] == {}
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from tests.cli.test_progress import failed, held, progress_of
 from topview_pipeline.cli.console import in_credits, say, say_rows, span
-from topview_pipeline.cli.outcome import say_outcome
 from topview_pipeline.cli.plan import Plan, say_plan
+from topview_pipeline.cli.progress import say_outcome
 from topview_pipeline.plan import PlannedStage
 from topview_pipeline.plan.forecast import forecast
 
@@ -52,15 +52,12 @@ def test_products_and_reasons_are_named_as_they_are(name: str, is_terminal: bool
     assert text.count(name) == 3
 
 
-def test_a_long_product_id_of_a_plan_is_found_in_a_log() -> None:
+def test_a_long_product_id_of_a_plan_is_found_in_a_log_and_fits_on_a_terminal() -> None:
     """It was folded over two lines of an 80 columns' table that no terminal shows."""
     text = said(plan_of(planned(LONG, "a reason " * 12)), is_terminal=False, width=80)
     (line,) = [line for line in text.splitlines() if LONG in line]
     assert line.split("\t") == [LONG, "replacedImages", ("a reason " * 12).strip(), "1"]
     assert [line for line in text.splitlines() if line.startswith("1 new task, about 1 credit,")]
-
-
-def test_a_plan_on_a_terminal_is_a_table_that_fits() -> None:
     text = said(plan_of(planned(LONG)), is_terminal=True, width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert "replacedImages" in text
@@ -70,7 +67,7 @@ def test_a_plan_on_a_terminal_is_a_table_that_fits() -> None:
 def test_topviews_words_steer_no_terminal_and_forge_no_line(is_terminal: bool) -> None:
     foreign = "bad \x1b[31mphoto\x1b[0m\nmug finishedVideo made in 1.0 s\r\x07 \x9b2J"
     progress = progress_of()
-    line = progress.add(failed("mug\x9b2J", what=foreign, fix=foreign))
+    line, _ = progress.add(failed("mug\x9b2J", what=foreign, fix=foreign))
     assert line is not None
     assert len(line.splitlines()) == 1
 
@@ -87,12 +84,9 @@ def test_topviews_words_steer_no_terminal_and_forge_no_line(is_terminal: bool) -
 
 
 def test_amounts_and_times_have_a_persons_unit() -> None:
-    assert [in_credits(amount) for amount in (0.0, 0.5, 1.0)] == [
-        "0 credits", "0.5 credits", "1 credit",
-    ]  # fmt: skip
-    assert [span(seconds) for seconds in (0.4, 119, 150, 9000, 259_200)] == [
-        "0 s", "119 s", "2 min", "2.5 h", "3.0 d",
-    ]  # fmt: skip
+    assert list(map(in_credits, (0.0, 0.5, 1.0))) == ["0 credits", "0.5 credits", "1 credit"]
+    spans = ["0 s", "119 s", "2 min", "2.5 h", "3.0 d"]
+    assert list(map(span, (0.4, 119, 150, 9000, 259_200))) == spans
 
 
 def test_help_names_every_command_and_loads_none() -> None:

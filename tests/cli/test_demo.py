@@ -20,7 +20,7 @@ import topview_pipeline.cli.demo as demo_module
 from tests.export.test_gallery import Page
 from topview_pipeline.cli import main
 from topview_pipeline.cli.console import CannotStart
-from topview_pipeline.cli.demo import DemoHome, free_port, sample_catalogue
+from topview_pipeline.cli.demo import DemoHome, free_port, sample_catalogue, served_gallery
 from topview_pipeline.settings import VARIABLES, PipelineConfig
 
 PRODUCT = "aqua-bottle"
@@ -116,8 +116,6 @@ def run(*arguments: str) -> Result:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_demo_has_a_manifest_and_a_gallery_and_a_choice_can_be_made(home: DemoHome) -> None:
-    from topview_pipeline.cli.ui import served_gallery
-
     said = run("demo").output
 
     page = home.folder / "topview" / "gallery" / "index.html"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from dotenv import dotenv_values
 
 from topview_pipeline.catalogue import read_catalogue
 from topview_pipeline.cli import main
-from topview_pipeline.cli.demo import sample_catalogue
 from topview_pipeline.sandbox.api.library import CAPTION_IDS, VOICE_IDS
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.settings import VARIABLES, CatalogueDefaults, PipelineConfig
@@ -72,18 +70,3 @@ def test_a_place_that_is_no_folder_is_one_sentence(tmp_path: Path, name: str) ->
     said = init(tmp_path / name, expected=2)
     assert said.startswith(("topview-pipeline: ", "Usage: "))
     assert "Traceback" not in said
-
-
-def test_its_sample_is_part_of_the_package() -> None:
-    """A wheel without the photos would make an empty project."""
-    listed = subprocess.run(
-        ["git", "ls-files", str(sample_catalogue().parent)],
-        cwd=sample_catalogue().parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    if not listed:
-        pytest.skip("not a clone")
-    for name in ("aqua-bottle.jpg", "gift-box.jpg", "ceramic-mug.jpg", "kitchen.jpg"):
-        assert name in listed

@@ -1,23 +1,37 @@
-"""`topview-pipeline ledger`: a lost ledger, an unmounted store, and a move to another database."""
+"""`ledger`, `metrics`, `purge`: a lost ledger, another database, numbers, products that left."""
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
+import httpx
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.cli.conftest import Project
+from tests.defs.shop import ASSETS, PRODUCTS, Shop
+from tests.ledger.conftest import BASE_URL, UID, open_ledger, row_in
 from topview_pipeline.cli import main
+from topview_pipeline.cli.demo import free_port
 from topview_pipeline.cli.environment import make_dagster_home
-from topview_pipeline.ledger import Ledger
+from topview_pipeline.ledger import Ledger, TaskState
+from topview_pipeline.ledger.schema import catalogue_product
+from topview_pipeline.testing import sandbox
 
 pytestmark = pytest.mark.timeout(240)
+ROOT = Path(__file__).parents[2]
 
 
-def _files(folder: Path) -> set[Path]:
-    return {path for path in folder.rglob("*") if path.is_file()}
+def _files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow
@@ -59,9 +73,7 @@ def test_an_unmounted_store_a_lost_ledger_and_a_new_store_start_nothing_by_thems
     assert (adopted.returncode, adopted.stderr) == (0, "")
     assert "has no tasks of this account" in adopted.stdout
     assert "in flight" in adopted.stdout
-    again = project.run("ledger", "adopt", **offline)
-    assert again.returncode == 0
-    assert "nothing to do" in again.stdout
+    assert "nothing to do" in project.run("ledger", "adopt", **offline).stdout
     # Dagster's history may be lost, too: then all of it is reported again.
     shutil.rmtree(project.folder / "dagster")
     make_dagster_home(project.folder / "dagster")
@@ -99,3 +111,121 @@ def test_tables_are_made_before_an_upgrade_and_a_ledger_is_copied(
     assert (again.exit_code, "it has rows already" in again.output) == (2, True)
     nowhere = CliRunner().invoke(main, ["ledger", "copy", "mysql://x/y", "sqlite:///b.db"])
     assert (nowhere.exit_code, "is not supported" in nowhere.output) == (2, True)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The ledger of an account, with a task in each state."""
+    ledger = open_ledger(tmp_path)
+    for state in TaskState:
+        row_in(ledger, state, f"p {state.value}", estimate=2.0)
+    ledger.close()
+    settings = {"HOME": str(tmp_path), "UID": UID, "BASE_URL": BASE_URL, "CREDIT_LIMIT": "50"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TOPVIEW_{name}", value)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def parsed(text: str) -> dict[str, dict[tuple[str, ...], float]]:
+    """By name and the values of the labels, in the order of their names."""
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
+        for sample in family.samples:
+            labels = tuple(value for _, value in sorted(sample.labels.items()))
+            found.setdefault(sample.name, {})[labels] = sample.value
+    return found
+
+
+def test_the_numbers_of_the_ledger_in_open_metrics(home: Path) -> None:
+    ran = CliRunner().invoke(main, ["metrics"])
+    assert ran.exit_code == 0, ran.output
+    found = parsed(ran.output)
+    states = {labels[2]: count for labels, count in found["topview_tasks"].items()}
+    assert states == {state.value: 1.0 for state in TaskState}
+    assert found["topview_attempts_failed_total"] == {("1", "replacedImages"): 1.0}
+    assert found["topview_credit_limit"] == {(): 50.0}
+    assert found["topview_credits_committed"][()] > 0.0
+    assert found["topview_health"]["tasks_unknown", "topview"] == 1.0
+    assert found["topview_oldest_pending_seconds"][()] > 0.0
+
+    shown = json.dumps(json.loads((ROOT / "deploy/grafana.json").read_text()))
+    assert set(re.findall(r"topview_\w+", shown)) <= found.keys()
+
+
+@pytest.mark.slow
+def test_a_file_is_whole_and_a_port_is_scraped(home: Path) -> None:
+    assert CliRunner().invoke(main, ["metrics", "--file", "topview.prom"]).exit_code == 0
+    assert "topview_slots 4.0" in Path("topview.prom").read_text()
+    command = [sys.executable, "-m", "topview_pipeline", "metrics", "--host", "127.0.0.1"]
+    port = str(free_port())
+    server: Any = subprocess.Popen([*command, "--port", port], stdout=subprocess.PIPE, text=True)
+    try:
+        assert f":{port}/metrics" in server.stdout.readline()
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
+        assert "topview_slots_taken" in answer.text
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.mark.slow
+def test_what_left_long_ago_goes_and_what_is_shared_or_on_its_way_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_dagster_home(tmp_path / "dagster")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    monkeypatch.chdir(tmp_path)
+    with dg.DagsterInstance.get() as instance, sandbox(sigma=0.1) as topview:
+        shop = Shop(tmp_path, topview, instance)
+        for name, text in shop.settings.items():
+            monkeypatch.setenv(name, text)
+        shop.add("gone", "stays", "new")
+        assert shop.catch_up().success
+        shop.add("twin", image=shop.rows["gone"]["image"])  # it shares the cut-out and the scene
+        assert shop.catch_up().success
+        shop.remove("gone")
+        shop.run_job("sync_products")
+
+        def purge(*options: str) -> Result:
+            return CliRunner().invoke(main, ["purge", "--retired-for", "180d", *options])
+
+        before = _files(shop.store)
+        assert "0 products would" in purge("--dry-run").output, "it left just now"
+        shop.alter(catalogue_product, left_at=catalogue_product.c.left_at - 181 * 86_400.0)
+        shown = purge("--media", "--dry-run")
+        assert (shown.exit_code, "gone: partition, 1 task and" in shown.output) == (0, True)
+        assert _files(shop.store) == before
+        done = purge("--media", "--yes")
+        assert done.exit_code == 0, done.output
+        assert "gone" not in instance.get_dynamic_partitions(PRODUCTS)
+        gone = {name for name in before - _files(shop.store) if not name.endswith(".probe")}
+        video = {name for name in before if "/gone/" in name and "/finishedVideo/" in name}
+        (index,) = gone - video
+        assert "/index/" in index
+        assert video <= gone
+        left = shop.rows_in(TaskState.STORED)
+        assert {row.product_id for row in left} == {"gone", "stays", "new", "twin"}
+        stages = [row.stage for row in left if row.product_id == "gone"]
+        assert sorted(stages) == ["bgRemovedImage", "replacedImages"]
+
+        # It comes back: only what was shared is free.
+        charged = topview.counters()["submits"]
+        shop.add("gone", image=shop.rows["twin"]["image"])
+        assert shop.catch_up().success
+        assert sum(topview.counters()["submits"].values()) == sum(charged.values()) + 1
+        assert all("gone" in shop.materialized(asset) for asset in ASSETS)
+
+        with shop.ledger() as ledger:
+            row_in(ledger, TaskState.PENDING, "new")
+        shop.remove("new")
+        shop.run_job("sync_products")
+        shop.alter(catalogue_product, left_at=catalogue_product.c.left_at - 181 * 86_400.0)
+        assert "new: stays, a task of it is on its way" in purge("--media", "--yes").output
+        assert "new" in instance.get_dynamic_partitions(PRODUCTS)
+
+
+@pytest.mark.parametrize("days", ["180", "6d", "-1d", "half a year"])
+def test_days_that_cannot_be_meant_are_refused(days: str) -> None:
+    ran = CliRunner().invoke(main, ["purge", "--retired-for", days])
+    assert (ran.exit_code, "at least 7d" in ran.output) == (2, True)

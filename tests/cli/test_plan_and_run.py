@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +13,7 @@ from click.testing import Result
 from PIL import Image
 
 from tests.catalogue.test_files import bomb, cut, image, wav
-from tests.cli.conftest import GOOD, QUAD, Invoke, Project, ProjectOf
+from tests.cli.conftest import QUAD, Invoke, Project, ProjectOf
 from topview_pipeline.definitions import topview
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.engine import Failed, Held, Made
@@ -30,19 +30,14 @@ FREE = ("--stage", "bgRemovedImage")
 
 def write(project: Project, rows: list[dict[str, str]]) -> None:
     """A catalogue of good rows with these changes, each with a photo of its own."""
-    columns = dict.fromkeys(
-        ["image", "script", "location", *GOOD, *(c for row in rows for c in row)]
-    )
-    with (project.folder / "catalogue.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        for number, row in enumerate(rows):
-            name = row["product_id"]
-            photo = project.folder / f"{name}.png"
-            if not photo.exists():
-                Image.new("RGB", (16, 16), (number * 9 % 256, 90, 120)).save(photo)
-            own = {"image": photo.name, "script": f"This is {name}."}
-            writer.writerow({**GOOD, **own, **row})
+    named = []
+    for number, row in enumerate(rows):
+        name = row["product_id"]
+        photo = project.folder / f"{name}.png"
+        if not photo.exists():
+            Image.new("RGB", (16, 16), (number * 9 % 256, 90, 120)).save(photo)
+        named.append({"image": photo.name, "script": f"This is {name}.", **row})
+    project.write_catalogue(named)
 
 
 def one_of_each(project: Project, **changes: str) -> None:
@@ -190,6 +185,8 @@ SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], 
     "a limit, and no price is known": (with_columns(mode="pro"), ("--credit-limit", "50"), {}),
     "the ledger is lost": (lost_ledger, (), {}),
     "products are gone": (fewer, FREE, {}),
+    "products are gone, and one is forced":
+        (fewer, (*FREE, "--force", "--product", "product-0"), {}),
     "products are gone, accepted": (fewer, (*FREE, "--accept-change"), {}),
     "much is made again": (other_photos, FREE, {}),
     "much is made again, accepted": (other_photos, (*FREE, "--accept-change"), {}),
@@ -324,3 +321,58 @@ def test_both_say_whether_the_accounts_credits_are_enough(
 def without_run(words: str) -> str:
     """Without the run's id, which a plan has not yet."""
     return words.partition(", and run ")[0]
+
+
+@pytest.mark.slow
+def test_the_plan_names_what_is_made_why_and_for_how_much(project: Project) -> None:
+    project.products(3)
+    ran = project.run("plan", TOPVIEW_API_KEY="")
+    assert ran.returncode == 2
+    assert "TOPVIEW_API_KEY: it is not set" in ran.stderr
+    for words in ("product-2", "the ids of voices and captions, were not checked"):
+        assert words in ran.stdout
+    assert re.search("9 new tasks, about .* at the account's slots", ran.stdout)
+    assert project.run("run", "--limit", "1").returncode == 0
+    after = project.run("plan", "--force", "--product", "product-0").stdout
+    assert "3 new tasks" in after
+    after = project.run("plan").stdout
+    assert "product-0" not in after
+    assert "6 new tasks" in after
+
+
+def test_a_dry_run_is_the_plan(project: Project, invoke: Invoke) -> None:
+    project.products(2)
+    options = ("--limit", "1", "--credit-limit", "0.5", "--stage", "bgRemovedImage", "--force")
+    planned, dry = invoke("plan", *options), invoke("run", "--dry-run", *options)
+    assert (dry.exit_code, dry.stdout) == (planned.exit_code, planned.stdout) == (0, planned.stdout)
+    assert "1 new task, about 0 credits" in planned.stdout
+    assert project.sandbox.counters()["submits"] == {}
+
+
+def test_products_come_from_a_file_or_another_command(project: Project, invoke: Invoke) -> None:
+    """For a hundred of a thousand products a script had to build the command line."""
+    project.products(4)
+    (project.folder / "some.txt").write_text("\ufeffproduct-1\r\n\nproduct-2\n", "utf-8")
+    named = invoke("plan", "--json", "--product", "@some.txt", "--product", "product-2")
+    rows = json.loads(named.stdout)["rows"]
+    assert {row["product_id"] for row in rows} == {"product-1", "product-2"}
+    piped = invoke("plan", "--json", "--product", "-", stdin="product-3\n")
+    assert {row["product_id"] for row in json.loads(piped.stdout)["rows"]} == {"product-3"}
+    for name, stdin in (("@gone.txt", ""), ("-", "\n"), ("@.", "")):
+        ran = invoke("plan", "--product", name, stdin=stdin)
+        assert ran.exit_code == 2
+        assert name in ran.stderr, "not the whole catalogue"
+
+
+@pytest.mark.parametrize(
+    ("option", "has_rows", "has_all"), [("-q", False, False), ("-v", True, True)]
+)
+def test_a_dry_run_says_as_much_as_is_asked_for(
+    project: Project, invoke: Invoke, option: str, has_rows: bool, has_all: bool
+) -> None:
+    project.products(8, voice_id="nobody")
+    dry = invoke("run", "--dry-run", option, TOPVIEW_UNKNOWN_IDS="fail")
+    assert dry.exit_code == 1
+    assert "would fail" in dry.stdout
+    assert ("new task" in dry.stdout, "--all shows them" not in dry.stdout) == (has_rows, True)
+    assert ("product-7\tfinishedVideo" in dry.stdout) == has_all

@@ -76,18 +76,14 @@ def probed(folder: Path, own: Mapping[str, str] = {}, **settings: Any) -> Iterat
 
 ALTERED: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
     "strict": (
-        {
-            "required": ["voiceId", "captionId"],
-            "auth_errors": "code",
-            "bearer_alone": False,
-        },
+        {"required": ["voiceId", "captionId"], "auth_errors": "code", "bearer_alone": False},
         {
             "captionId": ("different", "both: taken"),
             "C5": ("confirmed", "the voice alone: refused with 4003"),
             "credentials": ("different", "the key alone is refused; a wrong key HTTP 200"),
         },
     ),
-    "dear": (
+    "dear, with another log": (
         {
             "prices": {
                 "remove_background": 0.1,
@@ -100,17 +96,15 @@ ALTERED: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
                 "image_replace": "pa9",
                 "image2Video": "pa2_image2video",
             },
+            "log_date": "creation",
+            "log_iso": True,
+            "log_newest_first": False,
         },
         {
             "prices": ("different", "remove_background=0.1, image_replace/manual=1.5"),
             "C1": ("different", "3 images cost 1.5"),
             "v2 image_replace": ("different", "3 images"),
             "C8": ("different", "image_replace as pa9"),
-        },
-    ),
-    "log": (
-        {"log_date": "creation", "log_iso": True, "log_newest_first": False},
-        {
             "C4": ("confirmed", "dated by creation; ISO 8601"),
             "credit log": ("different", "not newest first"),
         },
@@ -180,10 +174,8 @@ def test_without_a_limit_nothing_is_paid(tmp_path: Path) -> None:
         counters = project.counters()
         assert (counters["charged"], counters["accepted"]) == (0, {"remove_background": 1})
         assert project.contract["spent"] == 0
-        assert (project.verdicts["credentials"], project.verdicts["C1"]) == (
-            "confirmed",
-            "not seen",
-        )
+        found = [project.verdicts[point] for point in ("credentials", "C1")]
+        assert found == ["confirmed", "not seen"]
 
 
 @pytest.mark.slow
@@ -227,7 +219,9 @@ def test_a_sandbox_of_the_contract_answers_as_the_probed_one(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_the_limit_holds_and_nothing_is_paid_twice(tmp_path: Path) -> None:
-    with probed(tmp_path) as project:
+    """Nor does the user's own gate stop the probe behind a paid scene."""
+    own = {"TOPVIEW_GATE": "approve", "TOPVIEW_CANARY": "1"}
+    with probed(tmp_path, own) as project:
         ran = project.probe("--spend", "0.9")
         assert (ran.exit_code, project.counters()["charged"]) == (3, 0)
         assert "limit" in ran.output
@@ -257,15 +251,6 @@ def test_a_scene_that_is_dearer_than_the_limit_is_the_last_that_is_paid(tmp_path
         counters = project.counters()
         assert (counters["charged"], counters["submits"].get("image2Video", 0)) == (5, 0)
         assert project.verdicts["prices"] == "different"
-
-
-@pytest.mark.slow
-def test_the_users_own_gate_does_not_stop_the_probe_behind_a_paid_scene(tmp_path: Path) -> None:
-    own = {"TOPVIEW_GATE": "approve", "TOPVIEW_CANARY": "1"}
-    with probed(tmp_path, own) as project:
-        ran = project.probe("--spend", "3")
-        assert ran.exit_code == 0, ran.output
-        assert project.counters()["charged"] == 1.06
 
 
 @pytest.mark.slow
@@ -328,11 +313,8 @@ def test_a_file_that_is_no_contract_is_left_alone(tmp_path: Path, text: str, sai
 
 def test_no_value_of_an_answer_is_kept() -> None:
     """The account's map of keys has the keys as names."""
-    answer = {
-        "uid": "u1",
-        "apiKeyMap": {"skABC": {"name": "x"}},
-        "data": [{"sk-123": 1, "a": None}],
-    }
+    data = [{"sk-123": 1, "a": None}]
+    answer = {"uid": "u1", "apiKeyMap": {"skABC": {"name": "x"}}, "data": data}
     assert dict(shape(answer)) == {
         "uid": "string",
         "apiKeyMap": "object",
@@ -347,11 +329,8 @@ def test_no_value_of_an_answer_is_kept() -> None:
 def test_marks_in_a_file_are_named(tmp_path: Path) -> None:
     picture = tmp_path / "scene.png"
     Image.new("RGB", (4, 6)).save(picture)
-    plain, marked = (
-        picture.read_bytes(),
-        picture.read_bytes() + b"jumb c2pa trainedAlgorithmicMedia",
-    )
+    plain = picture.read_bytes()
     assert file_facts("scene.png", plain).marks == ()
-    facts = file_facts("scene.png", marked)
+    facts = file_facts("scene.png", plain + b"jumb c2pa trainedAlgorithmicMedia")
     assert (facts.codec, facts.width, facts.height) == ("PNG", 4, 6)
     assert facts.marks == ("C2PA", "says that it is made by a model")

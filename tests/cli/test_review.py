@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import dagster as dg
@@ -113,31 +114,13 @@ def test_a_decision_is_about_the_result_that_holds_the_product(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("given", "said"),
     [
         (["--approve", "a", "--again", "a"], "two decisions about 'a'"),
         (["--choose", "a"], "Write ID=N"),
         (["--choose", "a=9"], "no scene 9"),
         (["--reject", "a"], "Add --why"),
         (["--approve", "a", "--approve", "nobody"], "'nobody' has no result to decide"),
-    ],
-)
-def test_a_list_with_one_mistake_decides_nothing(
-    project: Project, invoke: Invoke, options: list[str], said: str
-) -> None:
-    project.products(1)
-    ledger = project.ledger()
-    _scene(ledger, "a")
-    ran = invoke("review", *options)
-    assert ran.exit_code == 2
-    assert said in ran.output
-    assert ledger.reviews.all() == {}
-    ledger.close()
-
-
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
         ("approve\ta\t\tffff", "changed since you looked, such as 'a'"),
         ("approve\ta\napprove\ta", "twice for a product"),
         ("approve\ta\nagain\ta", "two decisions about 'a'"),
@@ -146,36 +129,35 @@ def test_a_list_with_one_mistake_decides_nothing(
         ("choose\ta\t9", "no scene 9"),
     ],
 )
-def test_a_list_of_the_gallery_with_one_mistake_decides_nothing(
-    project: Project, invoke: Invoke, lines: str, said: str
+def test_decisions_with_one_mistake_decide_nothing(
+    project: Project, invoke: Invoke, given: list[str] | str, said: str
 ) -> None:
+    """On the command line, and in a list of the gallery."""
     project.products(1)
-    ledger = project.ledger()
-    _scene(ledger, "a")
-    ran = invoke("review", "--from", "-", stdin=lines)
-    assert ran.exit_code == 2
-    assert said in ran.output
-    assert ledger.reviews.all() == {}
-    ledger.close()
+    with closing(project.ledger()) as ledger:
+        _scene(ledger, "a")
+        is_list = isinstance(given, str)
+        options = ["--from", "-"] if is_list else given
+        ran = invoke("review", *options, stdin=given if is_list else None)
+        assert ran.exit_code == 2
+        assert said in ran.output
+        assert ledger.reviews.all() == {}
 
 
 def test_a_list_of_the_gallery_keeps_each_reason(project: Project, invoke: Invoke) -> None:
     project.products(1)
-    ledger = project.ledger()
-    fingerprints = {name: _scene(ledger, name) for name in ("a", "b c", "d")}
-    (project.folder / "list.tsv").write_text(
-        f"\ufeffreject\ta\ttoo dark\t{fingerprints['a'][:12]}\r\nreject\tb c\tno lid\nagain\td\n",
-        encoding="utf-8",
-    )
-    ran = invoke("review", "--from", "list.tsv")
-    assert ran.exit_code == 0, ran.output
-    assert "2 rejected, 1 to remake" in ran.output
-    whys = {
-        name: [one.detail["why"] for one in found]
-        for name, found in ledger.history.decisions().items()
-    }
-    assert whys == {"a": ["too dark"], "b c": ["no lid"], "d": [""]}
-    ledger.close()
+    with closing(project.ledger()) as ledger:
+        prints = {name: _scene(ledger, name) for name in ("a", "b c", "d")}
+        (project.folder / "list.tsv").write_text(
+            f"\ufeffreject\ta\ttoo dark\t{prints['a'][:12]}\r\nreject\tb c\tno lid\nagain\td\n",
+            encoding="utf-8",
+        )
+        ran = invoke("review", "--from", "list.tsv")
+        assert ran.exit_code == 0, ran.output
+        assert "2 rejected, 1 to remake" in ran.output
+        decisions = ledger.history.decisions().items()
+        whys = {name: [one.detail["why"] for one in found] for name, found in decisions}
+        assert whys == {"a": ["too dark"], "b c": ["no lid"], "d": [""]}
 
 
 @pytest.mark.parametrize("is_pasted", [False, True], ids=["one command", "one pasted list"])
@@ -183,22 +165,18 @@ def test_a_thousand_scenes_are_approved_at_once(
     project: Project, invoke: Invoke, is_pasted: bool
 ) -> None:
     project.products(1)
-    ledger = project.ledger()
-    names = [f"p{number}" for number in range(1000)]
-    _scene(ledger, "a")
-    _copy_to(ledger, names)
-    (project.folder / "good.txt").write_text("\n".join(names), encoding="utf-8")
-    options, lines = ("--approve", "@good.txt"), None
-    if is_pasted:
-        options = ("--from", "-")
+    with closing(project.ledger()) as ledger:
+        names = [f"p{number}" for number in range(1000)]
+        _scene(ledger, "a")
+        _copy_to(ledger, names)
+        (project.folder / "good.txt").write_text("\n".join(names), encoding="utf-8")
         lines = "".join(f"approve\t{name}\t\t{SCENE} {name}\n" for name in names)
-    ran = invoke("review", *options, stdin=lines)
-    assert ran.exit_code == 0, ran.output
-    assert "1000 approved" in ran.output
-    assert ledger.reviews.all() == {
-        (name, f"{SCENE} {name}"): Review(None, "approved") for name in names
-    }
-    ledger.close()
+        options = ("--from", "-") if is_pasted else ("--approve", "@good.txt")
+        ran = invoke("review", *options, stdin=lines if is_pasted else None)
+        assert ran.exit_code == 0, ran.output
+        assert "1000 approved" in ran.output
+        approved = {(name, f"{SCENE} {name}"): Review(None, "approved") for name in names}
+        assert ledger.reviews.all() == approved
 
 
 def _on_page(project: Project, invoke: Invoke, *options: str) -> list[dict[str, Any]]:

@@ -112,46 +112,13 @@ def test_a_misspelt_setting_is_warned_of_with_the_nearest_name(project: Project)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "catalogue.csv"),
-        ("product_id,image\n", "catalogue.csv"),
-        ("name,price\nbottle,3\n", "catalogue.csv"),
-        ("\0\1", "catalogue.csv"),
-        ("product_id,image,scirpt\na,a.png,Hi.\n", "is unknown and ignored; is script meant?"),
-    ],
-)
-def test_a_catalogue_of_nothing_starts_nothing(project: Project, text: str, said: str) -> None:
-    (project.folder / "catalogue.csv").write_text(text, encoding="utf-8")
-    assert said in project.refused("run")
-
-
-@pytest.mark.slow
-def test_a_stage_without_the_one_before_it_says_what_to_do(project: Project) -> None:
-    project.products(1)
-
-    ran = project.run("run", "--stage", "finishedVideo")
-
-    assert ran.returncode == 1
-    assert "What to do: Materialize replacedImages first" in ran.stdout
-    assert project.sandbox.counters()["submits"] == {}
-
-
-@pytest.mark.slow
-def test_a_catalogue_that_lost_its_products_is_refused_until_somebody_accepts_it(
-    project: Project,
-) -> None:
-    project.products(10)
-    assert project.run(*FREE).returncode == 0
-    project.products(4)
-
-    for named in ((), ("--force", "--product", "product-0")):
-        assert "6 of its 10 products are gone" in project.refused(*FREE, *named)
-    assert "6 of its 10 products are gone" in project.refused("plan")
-    accepted = project.run(*FREE, "--accept-change")
-    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
-    assert project.run("plan").returncode == 0
+def test_a_catalogue_of_nothing_starts_nothing(project: Project) -> None:
+    empty = ("", "product_id,image\n", "name,price\nbottle,3\n", "\0\1")
+    misspelt = "product_id,image,scirpt\na,a.png,Hi.\n"
+    cases = {**dict.fromkeys(empty, "catalogue.csv"), misspelt: "ignored; is script meant?"}
+    for text, said in cases.items():
+        (project.folder / "catalogue.csv").write_text(text, encoding="utf-8")
+        assert said in project.refused("run")
 
 
 @pytest.mark.slow
@@ -224,9 +191,6 @@ def test_kill_9_in_the_middle_then_run_again_pays_nothing_twice(
     assert counters["succeeded"]["image2Video"] == 3
 
 
-# Places that cannot be used.
-
-
 @pytest.mark.slow
 def test_a_base_url_that_is_a_website_leaves_no_ledger(project: Project) -> None:
     project.products(1)
@@ -235,9 +199,6 @@ def test_a_base_url_that_is_a_website_leaves_no_ledger(project: Project) -> None
     assert "TOPVIEW_BASE_URL" in said
     assert "not Topview" in said
     assert not (project.home / "ledger.db").exists()
-
-
-# A ledger in trouble.
 
 
 def _made_once(project: Project) -> Path:

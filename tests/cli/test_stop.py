@@ -27,7 +27,6 @@ import pytest
 
 from tests.catalogue.server import FileServer, serving
 from tests.cli.conftest import Project, ProjectOf, unsigned, wait_for
-from tests.cli.terminal import on_terminal
 from topview_pipeline.defs.dagster_private import has_daemon
 from topview_pipeline.ledger import Ledger, TaskState
 from topview_pipeline.stop import Stop, stop
@@ -63,8 +62,7 @@ def accepted(project: Project) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", moments(_COUNT))
 def test_ctrl_c_is_accepted_at_every_moment(project: Project, moment: float) -> None:
-    environment = {**os.environ, **project.environment}
-    with on_terminal("run", cwd=project.folder, environment=environment) as terminal:
+    with project.terminal("run") as terminal:
         terminal.read(moment)
         assert terminal.code is None, terminal.text
         terminal.press()
@@ -181,8 +179,7 @@ def test_sigterm_waits_for_answers_so_long_as_it_may_and_sends_nothing_more(
 @pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once_and_dagster_knows(project: Project) -> None:
     """Dagster's run was CANCELING for ever."""
-    environment = {**os.environ, **project.environment}
-    with on_terminal("run", cwd=project.folder, environment=environment) as terminal:
+    with project.terminal("run") as terminal:
         terminal.until(lambda: accepted(project) >= 2)
         # What is on its way cannot be written down: the first Ctrl-C waits.
         with closing(sqlite3.connect(project.home / "ledger.db", isolation_level=None)) as other:
@@ -292,8 +289,7 @@ class HangingServer(FileServer):
 def test_ctrl_c_ends_a_command_that_reads_a_catalogue_that_hangs(project: Project) -> None:
     server = HangingServer()
     with serving(server):
-        environment = {**os.environ, **project.environment, "TOPVIEW_CATALOGUE": server.url}
-        with on_terminal("run", cwd=project.folder, environment=environment) as terminal:
+        with project.terminal("run", TOPVIEW_CATALOGUE=server.url) as terminal:
             terminal.until(server.reached.is_set)
             terminal.press()
             assert terminal.end(5.0) == 130

@@ -7,7 +7,6 @@ that ended last was not mentioned, and what was drawn before was repeated in fro
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Project, ProjectOf, unsigned
-from tests.cli.terminal import on_terminal
 
 FREE = ("run", "--stage", "bgRemovedImage")
 HEAD = "stage done running queued later held failed"
@@ -33,13 +31,6 @@ def slow_project(project_of: ProjectOf) -> Project:
     return project
 
 
-def environment_of(project: Project, **changes: str) -> dict[str, str]:
-    # A parallel worker of the tests has COLUMNS, which would count more than the terminal's size.
-    ours = ("NO_COLOR", "COLUMNS", "LINES")
-    inherited = {name: value for name, value in os.environ.items() if name not in ours}
-    return {**inherited, "TERM": "xterm-256color", **project.environment, **changes}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_the_table_appears_and_every_product_is_named_above_it(
@@ -49,9 +40,7 @@ def test_the_table_appears_and_every_product_is_named_above_it(
     home = Path(slow_project.environment["DAGSTER_HOME"])
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
     tables = []
-    with on_terminal(
-        "run", cwd=slow_project.folder, environment=environment_of(slow_project), columns=columns
-    ) as terminal:
+    with slow_project.terminal("run", columns=columns) as terminal:
         while terminal.code is None:
             terminal.read(0.3)
             lines = terminal.lines
@@ -78,23 +67,20 @@ def test_the_table_appears_and_every_product_is_named_above_it(
     assert max(after - before for before, after in pairwise(times[1:])) < 10.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("changes", "escape"),
-    [
-        pytest.param({"TERM": "dumb"}, _ESCAPE, id="dumb", marks=pytest.mark.slow),
-        pytest.param({"NO_COLOR": "1"}, _COLOUR, id="no colour", marks=pytest.mark.slow),
-    ],
+    ("changes", "escape"), [({"TERM": "dumb"}, _ESCAPE), ({"NO_COLOR": "1"}, _COLOUR)]
 )
 def test_a_terminal_gets_nothing_that_it_does_not_want(
     project: Project, changes: dict[str, str], escape: re.Pattern[str]
 ) -> None:
     project.products(1)
     project.write_catalogue([{"product_id": "mug", "image": "product-0.png", "mode": "cinema"}])
-    environment = environment_of(project, **changes)
-    with on_terminal("plan", cwd=project.folder, environment=environment) as terminal:
+    project.environment |= changes
+    with project.terminal("plan") as terminal:
         terminal.end()
     project.products(1)
-    with on_terminal(*FREE, cwd=project.folder, environment=environment) as terminal:
+    with project.terminal(*FREE) as terminal:
         assert terminal.end() == 0
     assert "product-0 bgRemovedImage made" in terminal.text
     assert not escape.search(terminal.text), terminal.text
@@ -106,7 +92,7 @@ def shell(project: Project, line: str, **changes: str) -> subprocess.CompletedPr
     return subprocess.run(
         ["bash", "-c", f"{function}\n{line}"],
         cwd=project.folder,
-        env=environment_of(project, **changes),
+        env=project.variables(**changes),
         capture_output=True,
         timeout=90,
         check=False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -185,9 +184,7 @@ def test_two_catalogues_with_one_name_are_refused_where_both_are_seen(brands: Br
 
 
 @pytest.mark.slow
-def test_galleries_and_manifests_in_one_home_stay_apart(
-    brands: Brands, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_galleries_and_manifests_in_one_home_stay_apart(brands: Brands) -> None:
     """One page for all brands, or a feed with another brand's videos, would be published."""
     products, pages, manifests = {"acme": "cap-a1", "zeta": "pen-z1"}, {}, {}
     for name, product in products.items():
@@ -199,9 +196,7 @@ def test_galleries_and_manifests_in_one_home_stay_apart(
         assert manifest.execute_in_process(
             instance=brands.shop.instance, asset_selection=[dg.AssetKey([name, MANIFEST])]
         ).success
-        found = partial(TopviewResource, config)
-        monkeypatch.setattr("topview_pipeline.cli.gallery.pipeline", found)
-        pages[name], _ = write_page()
+        pages[name], _ = write_page(TopviewResource(config))
         (manifests[name],) = brands.shop.store.glob(f"*/manifest/{name}*/*.jsonl")
     for name, product in products.items():
         page = str(Page(pages[name].read_text()).data["products"])

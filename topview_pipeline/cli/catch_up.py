@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
+
+from dagster import DagsterInstance
+from rich.console import Console
 
 from topview_pipeline.cli.console import (
     SOME_FAILED,
     CannotStart,
-    Speech,
     person,
+    program,
     say,
     say_json,
     sign,
-    terminal,
 )
-from topview_pipeline.cli.demo import program
 from topview_pipeline.cli.environment import (
     MOST_REASON,
     OPENING,
@@ -32,7 +34,7 @@ from topview_pipeline.cli.environment import (
     say_problems,
     usable_catalogue,
 )
-from topview_pipeline.cli.outcome import (
+from topview_pipeline.cli.progress import (
     Left,
     refused_scenes,
     say_outcome,
@@ -54,52 +56,50 @@ from topview_pipeline.stages import stages_named
 from topview_pipeline.stop import stop
 from topview_pipeline.text import one_line
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from rich.console import Console
-
-    from topview_pipeline.cli.progress import Progress
-
 _LOOK_SECONDS: Final = 0.1
 _PLANNING_SECONDS: Final = 1.0
 
 
 def catch_up(
-    products: Sequence[str] = (),
-    stages: Sequence[str] = (),
+    wanted: Mapping[str, Any] = {},
     *,
-    speech: Speech = Speech(),  # noqa: B008 - it is frozen
+    as_json: bool = False,
+    quiet: bool = False,
+    log_level: str | None = None,
     say_where: bool = True,
-    force: bool = False,
-    **more: object,
 ) -> int:
     """Execute the job catch_up here, show its progress, and return the exit code.
 
     Args:
+        wanted: fields of the job's config.
+        as_json: print events and a summary as JSON lines, for programs.
+        quiet: print only what needs a person.
+        log_level: Dagster's log from this level on, on standard error; None: no log.
         say_where: say where the files are.
-        more: further fields of the job's config.
 
     Raises:
         PipelineError: it could not start; nothing was sent.
     """
-    run_id = str(uuid.uuid4())
-    console = terminal(to_stderr=speech.as_json)
-    stages_named(stages)
+    run_id, products = str(uuid.uuid4()), wanted.get("products", ())
+    # The stream as it is now: Dagster points standard output elsewhere while a step runs.
+    console = Console(file=sys.stderr if as_json else sys.stdout)
+    stages_named(wanted.get("stages", ()))
     location = code_location()
     topview = location.topview
-    with Watcher(topview, run_id, console, speech) as watcher:
+    is_plain = as_json or quiet or log_level is not None
+    with Watcher(topview, run_id, console, as_json=as_json, quiet=quiet, plain=is_plain) as watcher:
         catalogue = usable_catalogue(topview, products, run_id=run_id)
         open_judge(topview.config.scene_judge)
         watcher.doing = "Asking Topview for the account"
         account = call_topview(topview, lambda client: client.check_account())
         watcher.progress.credits_left = account.remain_credit
         watcher.doing = OPENING
-        config = _config(products, stages, force, more)
-        config["loggers"] = loggers((speech.log_level or "critical").upper())
+        config = catch_up_config(**wanted)
+        config["loggers"] = loggers((log_level or "critical").upper())
         with open_instance() as instance, topview.ledger() as ledger:
             pair(instance, ledger, topview)
             bad_rows = say_problems(console, catalogue, products)
-            watcher.follow(ledger)
+            watcher.ledger = ledger
             watcher.doing = READING_FILES
             with stop.calling(topview.stop, lambda: report_stopped(instance, run_id)):
                 ended = _execute(location, instance, config, run_id, watcher)
@@ -109,42 +109,29 @@ def catch_up(
                 if left is None and not progress.was_planned:
                     raise CannotStart("\n".join(ended.failures))
                 code = stop.code or progress.exit_code(bad_rows=bad_rows > 0)
-                say_outcome(console, progress, quiet=speech.quiet)
-                refused = refused_scenes(
-                    ledger, catalogue.products.values(), topview.config.when_no_face
-                )
-                if not speech.quiet:
+                refused = refused_scenes(topview.config, ledger, catalogue)
+                say_outcome(console, progress, quiet=quiet)
+                if not quiet:
                     say_refused(console, refused)
-                if left is not None:
-                    for line in left.lines(has_daemon=has_daemon(instance)):
-                        say(line, console)
+                for line in left.lines(has_daemon=has_daemon(instance)) if left else ():
+                    say(line, console)
                 if progress.open or not (ended.success or progress.troubled):
                     code = stop.code or SOME_FAILED
                     # Not the trouble of a product: the run itself broke.
                     for why in ended.failures:
                         if why != STOPPED:
                             say(why, console, style="red")
-                elif say_where and not speech.quiet:
-                    _say_where(console, topview.config.store, progress)
-                if speech.as_json:
-                    sums = {
-                        "exit_code": code,
-                        "bad_rows": bad_rows,
-                        "refused": [asdict(one) for one in refused],
-                    }
-                    say_json(summary_document(progress, run_id, left) | sums)
+                elif say_where and not quiet and (progress.made or not progress.wanted):
+                    export = f"{program()} export FOLDER writes the videos under readable names"
+                    say(f"Files: {topview.config.store} ({export})", console)
+                if as_json:
+                    document = summary_document(progress, run_id, left)
+                    document["refused"] = [asdict(one) for one in refused]
+                    say_json(document | {"exit_code": code, "bad_rows": bad_rows})
     return code
 
 
-def submit(
-    url: str,
-    products: Sequence[str],
-    stages: Sequence[str],
-    *,
-    as_json: bool,
-    force: bool,
-    **more: object,
-) -> None:
+def submit(url: str, wanted: Mapping[str, Any], *, as_json: bool) -> None:
     """Put the job catch_up into the queue of the Dagster whose UI is at `url`; print where it is.
 
     Raises:
@@ -152,9 +139,9 @@ def submit(
     """
     from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
-    stages_named(stages)
+    stages_named(wanted["stages"])
     location, place = code_location(), urlsplit(url)
-    usable_catalogue(location.topview, products)
+    usable_catalogue(location.topview, wanted["products"])
     sign.now(f"Asking the Dagster at {url}")
     client = DagsterGraphQLClient(
         str(place.hostname), place.port, use_https=place.scheme == "https", path_prefix=place.path
@@ -166,7 +153,7 @@ def submit(
                 repository_location_name=location.name,
                 # Without a name the client takes the one location that has this job.
                 repository_name=location.name and "__repository__",
-                run_config=_config(products, stages, force, more),
+                run_config=catch_up_config(**wanted),
                 tags={"user": person()},
             )
     except DagsterGraphQLClientError as error:
@@ -198,24 +185,6 @@ def _may_have_arrived(error: BaseException | None) -> bool:
     return False
 
 
-def _config(
-    products: Sequence[str], stages: Sequence[str], force: bool, more: Mapping[str, object]
-) -> dict[str, object]:
-    return catch_up_config(
-        products=list(products),
-        stages=list(stages),
-        force=force,
-        everything=force and not products,
-        **more,
-    )
-
-
-def _say_where(console: Console, store: str, progress: Progress) -> None:
-    if progress.made or not progress.wanted:
-        export = f"{program()} export FOLDER writes the videos under readable names"
-        say(f"Files: {store} ({export})", console)
-
-
 def _execute(
     location: CodeLocation,
     instance: DagsterInstance,
@@ -229,10 +198,9 @@ def _execute(
     take long and sends nothing: that is left behind, and ends with the process.
     """
     topview = location.topview
-    job = location.defs.resolve_job_def(topview.outline.of(CATCH_UP))
     run = ThreadPoolExecutor(1, "run").submit(
         execute_as_launched,
-        job,
+        location.defs.resolve_job_def(topview.outline.of(CATCH_UP)),
         instance,
         module=location.module,
         location=location.name or location.module,

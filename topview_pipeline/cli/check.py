@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
+from dagster import DagsterInstance
 from rich.console import Console
 
 from topview_pipeline.cli.console import (
@@ -24,6 +25,7 @@ from topview_pipeline.cli.console import (
     say_json,
 )
 from topview_pipeline.cli.environment import call_topview, open_instance, pipeline
+from topview_pipeline.cli.options import json_option
 from topview_pipeline.defs.instance import missing_settings
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.run import pair
@@ -32,9 +34,6 @@ from topview_pipeline.errors import PipelineError
 from topview_pipeline.setting_types import project_root
 from topview_pipeline.settings import unknown_variables
 from topview_pipeline.text import counted
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
 
 _SHOWN_PROBLEMS: Final = 5
 _ENOUGH_BYTES: Final = 2e9
@@ -60,7 +59,7 @@ class NotReady(PipelineError):
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
     """Check whether a run could start: settings, catalogue, ledger, store, account, Dagster.
@@ -69,7 +68,8 @@ def check(context: click.Context, as_json: bool) -> None:
 
     Exit codes: 0 ready, 1 a run could start, and a line says what to fix, 2 it could not.
     """
-    findings = list(_findings())
+    with ExitStack() as opened:
+        findings = list(_findings(opened))
     if as_json:
         say_json([asdict(finding) for finding in findings])
     else:
@@ -82,7 +82,11 @@ def check(context: click.Context, as_json: bool) -> None:
 def _say(findings: list[Finding]) -> None:
     console = Console()
     width = max(len(finding.name) for finding in findings)
-    good, bad = ("✓", "✗") if _can_show("✓✗", console.encoding) else ("ok", "!!")
+    good, bad = "✓", "✗"
+    try:
+        "✓✗".encode(console.encoding)
+    except (UnicodeError, LookupError):
+        good, bad = "ok", "!!"
     for finding in findings:
         mark, style = (good, "") if finding.ok else (bad, "red")
         say(f"{mark} {finding.name:<{width}}  {finding.what}", console, style=style)
@@ -90,45 +94,25 @@ def _say(findings: list[Finding]) -> None:
             say(f"  {'':<{width}}  {line}", console)
 
 
-def _can_show(text: str, encoding: str) -> bool:
-    try:
-        text.encode(encoding)
-    except (UnicodeError, LookupError):
-        return False
-    return True
-
-
-def _findings() -> Iterator[Finding]:
+def _findings(opened: ExitStack) -> Iterator[Finding]:
     """All parts, each looked at by itself."""
     ours, dagster = version("topview-pipeline"), version("dagster")
     versions = f"topview-pipeline {ours}, Dagster {dagster}, Python {platform.python_version()}"
     yield Finding("versions", True, versions)
-    yield _settings()
-    with ExitStack() as opened:
-        instance: list[DagsterInstance] = []
-        yield _looked("dagster", lambda: _dagster(opened, instance))
-        try:
-            topview = pipeline()
-        except PipelineError:
-            return  # the settings' finding says why
-        parts: dict[str, Callable[[], str]] = {
-            "catalogue": lambda: _catalogue(topview),
-            "account": lambda: _account(topview),
-        }
-        if topview.config.uid is not None:  # both are an account's; else that line says it
-            parts |= {
-                "store": lambda: _store(topview),
-                "ledger": lambda: _ledger(topview, instance),
-            }
-        if topview.config.scene_judge is not None:
-            parts["scene judge"] = lambda: _judge(topview.config.scene_judge)
-        for name, look in parts.items():
-            yield _looked(name, look)
-
-
-def _judge(setting: str | None) -> str:
-    open_judge(setting)
-    return f"{setting}: can be called"
+    yield _looked("settings", _settings)
+    instances: list[DagsterInstance] = []
+    yield _looked("dagster", lambda: _dagster(opened, instances))
+    try:
+        topview = pipeline()
+    except PipelineError:
+        return  # the settings' finding says why
+    yield _looked("catalogue", lambda: _catalogue(topview))
+    yield _looked("account", lambda: _account(topview))
+    if topview.config.uid is not None:  # both are an account's; else that line says it
+        yield _looked("store", lambda: _store(topview))
+        yield _looked("ledger", lambda: _ledger(topview, instances))
+    if (judge := topview.config.scene_judge) is not None:
+        yield _looked("scene judge", lambda: _judge(judge))
 
 
 def _looked(name: str, look: Callable[[], str]) -> Finding:
@@ -139,34 +123,32 @@ def _looked(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, False, what, error.fix, can_run=isinstance(error, NotReady))
 
 
-def _settings() -> Finding:
-    place = f"project folder {project_root()}"
-    if not (project_root() / ".env").is_file():
-        place += ", without a .env"
-    try:
-        pipeline()
-    except PipelineError as error:
-        return Finding("settings", False, f"{error.where}: {error.what}", error.fix, can_run=False)
-    unknown = unknown_variables(os.environ)
-    if not unknown:
-        return Finding("settings", True, place)
-    named = ", ".join(name for name, _ in unknown)
-    near = " ".join(f"Did you mean {near} by {name}?" for name, near in unknown if near)
-    return Finding("settings", False, f"there is no setting {named}", near or "Remove it.")
+def _settings() -> str:
+    pipeline()
+    if unknown := unknown_variables(os.environ):
+        named = ", ".join(name for name, _ in unknown)
+        near = " ".join(f"Did you mean {near} by {name}?" for name, near in unknown if near)
+        raise NotReady(f"there is no setting {named}", fix=near or "Remove it.")
+    without = "" if (project_root() / ".env").is_file() else ", without a .env"
+    return f"project folder {project_root()}{without}"
 
 
 def _dagster(opened: ExitStack, found: list[DagsterInstance]) -> str:
-    instance = opened.enter_context(open_instance(advise=False))
-    found.append(instance)
+    found.append(instance := opened.enter_context(open_instance(advise=False)))
     home = os.environ["DAGSTER_HOME"]
     if lines := missing_settings(instance):
-        raise NotReady(
+        what = (
             "it does not limit the processes of a backfill, or does not restart a run after its "
-            "process died",
-            str(Path(home) / "dagster.yaml"),
-            f"Add these lines to it:\n{lines}",
+            "process died"
         )
+        where, fix = str(Path(home) / "dagster.yaml"), f"Add these lines to it:\n{lines}"
+        raise NotReady(what, where, fix)
     return f"{home}: backfills are limited, crashed runs are restarted"
+
+
+def _judge(setting: str) -> str:
+    open_judge(setting)
+    return f"{setting}: can be called"
 
 
 def _catalogue(topview: TopviewResource) -> str:
@@ -191,7 +173,7 @@ def _store(topview: TopviewResource) -> str:
     if store.local_root is None:
         return f"{store.location}: can be written"
     free = shutil.disk_usage(store.local_root).free
-    what = f"{free / 1e9:,.0f} GB free" if free >= 1e10 else f"{free / 1e9:.1f} GB free"
+    what = f"{free / 1e9:,.1f} GB free"
     if free < _ENOUGH_BYTES:
         raise NotReady(what, store.location, "Free space, or let TOPVIEW_STORE name another place.")
     return f"{store.location}: can be written, {what}"
@@ -211,7 +193,6 @@ def _account(topview: TopviewResource) -> str:
     config = topview.config
     where = f"{config.uid} at {config.base_url}"
     if detail.remain_credit is not None and detail.remain_credit <= 0:
-        raise CannotStart(
-            "no credits are left", where, "Buy some, or wait until your plan adds some."
-        )
+        fix = "Buy some, or wait until your plan adds some."
+        raise CannotStart("no credits are left", where, fix)
     return f"{where}: the key is accepted, {left} left, {counted(config.slots, 'slot')}"

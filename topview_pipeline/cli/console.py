@@ -14,15 +14,12 @@ import io
 import json
 import math
 import os
-import re
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import urlsplit
 
 import click
 
@@ -32,6 +29,8 @@ from topview_pipeline.text import counted, one_line, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
+PROGRAM: Final = "topview-pipeline"
+DEMO_PROGRAM: Final = f"{PROGRAM} --demo"
 SOME_FAILED: Final = 1
 NOTHING_COULD_START: Final = 2
 SOME_PENDING: Final = 3
@@ -41,21 +40,6 @@ SILENT_SECONDS: Final = 9.0
 """A command prints something at least every ten seconds."""
 _FIRST_SECONDS: Final = 0.8
 _LOOK_SECONDS: Final = 0.1
-
-
-@dataclass(frozen=True)
-class Speech:
-    """Options of a command that say how much it prints.
-
-    Attributes:
-        as_json: events and a summary as JSON lines, for programs.
-        quiet: only what needs a person.
-        log_level: Dagster's log from this level on, on standard error; None: no log.
-    """
-
-    as_json: bool = False
-    quiet: bool = False
-    log_level: str | None = None
 
 
 class CannotStart(PipelineError):
@@ -69,7 +53,7 @@ class OneSentence(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it."""
-        click.echo(f"topview-pipeline: {printable(self.message)}", file=file or sys.stderr)
+        click.echo(f"{PROGRAM}: {printable(self.message)}", file=file or sys.stderr)
 
 
 class SignOfLife:
@@ -153,7 +137,7 @@ class _Descriptor(io.RawIOBase):
                     self._is_lost = True
                     if not isinstance(error, BrokenPipeError):
                         why = f"the output cannot be written: {error.strerror}"
-                        os.write(2, f"topview-pipeline: {why}\n".encode())
+                        os.write(2, f"{PROGRAM}: {why}\n".encode())
         return len(data)
 
 
@@ -172,39 +156,6 @@ def keep_output_going() -> None:
         setattr(sys, name, kept)
 
 
-def terminal(*, to_stderr: bool = False) -> Console:
-    """A console of rich that knows what its stream can show."""
-    from rich.console import Console
-
-    return Console(file=sys.stderr if to_stderr else sys.stdout)
-
-
-class Credits(click.FloatRange):
-    """An amount of credits as an option: `nan` and `inf` are not limits."""
-
-    def __init__(self) -> None:
-        super().__init__(min=0.0)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        amount = super().convert(value, param, ctx)
-        if not math.isfinite(amount):
-            self.fail(f"{value!r} is not an amount of credits; give a number from 0.", param, ctx)
-        return amount
-
-
-def web_address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
-    """The address of a web server, as an option's callback: without a slash at its end."""
-    if url is None:
-        return None
-    try:
-        is_url = re.fullmatch(r"https?://[^/?#\s@]+(/[^?#\s]*)?", url) and urlsplit(url).port != 0
-    except ValueError:  # of a port that is no number, or too large
-        is_url = False
-    if not is_url:
-        raise click.BadParameter(f"{url!r} is no URL; write http://HOST:PORT.")
-    return url.rstrip("/")
-
-
 def given(option: Literal["defs", "pipeline"]) -> str | None:
     """The value of `--defs` or `--pipeline`, wherever it stands on the command line."""
     context = click.get_current_context(silent=True)
@@ -218,6 +169,15 @@ def is_demo() -> bool:
         return False
     root = context.find_root()
     return root.invoked_subcommand == "demo" or bool(root.params.get("demo"))
+
+
+def program() -> str:
+    """The words before a subcommand, to go on with what this command works on."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.find_root().params.get("demo", False):
+        return DEMO_PROGRAM
+    options = (("--defs", given("defs")), ("--pipeline", given("pipeline")))
+    return " ".join([PROGRAM, *(f"{name} {value}" for name, value in options if value)])
 
 
 def worded(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`topview-pipeline demo`: the sample catalogue's videos, through Dagster, on a local Topview.
+"""`topview-pipeline demo` and `ui`: the sample catalogue's videos on a local Topview, and their UI.
 
 Everything is kept in `.demo/`, the sandbox's port too: the origin is part of the account, and on
 another port the same work would be another account's.
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,13 +20,13 @@ from typing import Final, Literal
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, given
+from topview_pipeline.cli.console import DEMO_PROGRAM, CannotStart
+from topview_pipeline.errors import PipelineError
 from topview_pipeline.setting_types import project_root
 
-PROGRAM: Final = "topview-pipeline"
-DEMO_PROGRAM: Final = f"{PROGRAM} --demo"
 SANDBOX_SPEED: Final = 12.0
 SLOTS: Final = 4
+_END_SECONDS: Final = 20.0
 
 
 @click.command()
@@ -42,8 +45,9 @@ def demo(context: click.Context) -> None:
         code = catch_up(say_where=False)
     if code == 0:
         _publish()
-        videos = export_videos(pipeline(), home.folder / "videos").files
-        page, _ = write_page(program=DEMO_PROGRAM)
+        topview = pipeline()
+        videos = export_videos(topview, home.folder / "videos").files
+        page, _ = write_page(topview, program=DEMO_PROGRAM)
         click.echo(f"\n{len(videos)} videos:")
         for video in videos:
             click.echo(f"  {os.path.relpath(video)}  ({video.stat().st_size / 1e6:.1f} MB)")
@@ -64,6 +68,77 @@ def _publish() -> None:
     with open_instance() as instance:
         selection, config = [dg.AssetKey(MANIFEST)], {"loggers": loggers()}
         job.execute_in_process(config, instance, asset_selection=selection)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: 3000, or a free one.")
+@click.pass_context
+def ui(context: click.Context, port: int | None) -> None:
+    """Open the Dagster UI and daemon on the demo's history, and its gallery, until Ctrl-C.
+
+    For your own history: `dagster dev` in your project folder.
+    """
+    from topview_pipeline.cli.environment import prepare_home
+    from topview_pipeline.cli.init import WORKSPACE
+
+    home = DemoHome.here()
+    home.enter_again()
+    prepare_home()
+    if port is not None and free_port(port) != port:
+        fix = "Stop what uses it, or name another one with --port."
+        raise CannotStart(f"port {port} is in use", fix=fix)
+    port = port or free_port(3000)
+    workspace = project_root() / "workspace.yaml"
+    if not workspace.is_file():
+        workspace = home.folder / "workspace.yaml"
+        workspace.write_text(WORKSPACE, encoding="utf-8")
+    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(workspace)]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    # Dagster warns of its own use of its preview features, at every start.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    with home.sandbox(), served_gallery(home, f"http://127.0.0.1:{port}") as gallery:
+        if gallery is not None:
+            click.echo(f"Gallery:    {gallery}")
+        ends = "it takes half a minute to start; Ctrl-C ends both"
+        click.echo(f"Dagster UI: http://127.0.0.1:{port}  ({ends})")
+        # A shell's background job ignores SIGINT and hands that on; Dagster would ignore SIGTERM
+        # then, too, and leave its web server and daemon behind.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Dagster reads a .env where it starts: the user's must not turn the demo into real work.
+        with subprocess.Popen(command, cwd=home.folder) as process:  # noqa: S603 - our own
+            # Ended by SIGTERM, we end Dagster too, and let it end its daemon.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.terminate()
+                try:
+                    process.wait(_END_SECONDS)
+                except (KeyboardInterrupt, subprocess.TimeoutExpired):
+                    process.kill()
+                return
+        context.exit(process.returncode)
+
+
+@contextmanager
+def served_gallery(home: DemoHome, dagster_url: str | None = None) -> Iterator[str | None]:
+    """The gallery, and the demo's store where the links in its history lead; yields its address.
+
+    Without them Dagster works all the same: then that is said, and None is yielded.
+    """
+    from topview_pipeline.cli.environment import pipeline
+    from topview_pipeline.cli.server import served_page, serving
+
+    with ExitStack() as stack:
+        url = None
+        try:
+            topview = pipeline()
+            gallery, _ = served_page(topview, program=DEMO_PROGRAM, dagster_url=dagster_url)
+            served = serving(Path(topview.config.store), port=home.port("media"), gallery=gallery)
+            url = f"{stack.enter_context(served)}#token={gallery.token}"
+        except PipelineError as error:
+            click.echo(f"Neither gallery nor links to pictures will open: {error}", err=True)
+        yield url
 
 
 @dataclass(frozen=True)
@@ -156,17 +231,6 @@ class DemoHome:
             except RuntimeError as error:
                 raise CannotStart(str(error)) from error
             yield
-
-
-def program() -> str:
-    """The words before a subcommand, to go on with what this command works on."""
-    context = click.get_current_context(silent=True)
-    if context is None:
-        return PROGRAM
-    if context.find_root().params.get("demo", False):
-        return DEMO_PROGRAM
-    options = (("--defs", given("defs")), ("--pipeline", given("pipeline")))
-    return " ".join([PROGRAM, *(f"{name} {value}" for name, value in options if value)])
 
 
 def sample_catalogue() -> Path:

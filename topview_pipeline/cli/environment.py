@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 import click
+from dagster import DagsterInstance, Definitions
 
 from topview_pipeline.cli.console import WORDS, CannotStart, given, is_demo, say, sign
 from topview_pipeline.defs.apart import check_apart
+from topview_pipeline.defs.dagster_private import (
+    definitions_in,
+    locations_in,
+    open_without_compute_logs,
+)
 from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.setting_types import project_root
@@ -23,7 +29,6 @@ from topview_pipeline.stop import stop
 from topview_pipeline.text import counted, one_line, without_queries
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, Definitions
     from rich.console import Console
 
     from topview_pipeline.catalogue import Catalogue
@@ -71,6 +76,27 @@ def code_location() -> CodeLocation:
     return CodeLocation(module, locations.get(module), defs, topview)
 
 
+def pipeline() -> TopviewResource:
+    """The pipeline that a command works on. Raises PipelineError when there is none."""
+    sign.now("Opening the ledger")
+    if given("pipeline") or _module(_locations()) != _OURS:
+        return code_location().topview
+    # Without Dagster's definitions, which take as long to load as all else.
+    return _keep_words(TopviewResource(PipelineConfig.from_environment()))
+
+
+def _locations() -> dict[str, str]:
+    """The code locations of the project folder, by module; the demo has its own."""
+    if is_demo():
+        return {_OURS: "topview_pipeline"}
+    try:
+        return locations_in(project_root())
+    except Exception as error:  # there is no common class of Dagster's and the parsers' errors
+        what = f"its code locations cannot be read ({one_line(str(error))[:MOST_REASON]})"
+        fix = "Correct its workspace.yaml or pyproject.toml: `dagster dev` reads them too."
+        raise CannotStart(what, str(project_root()), fix) from error
+
+
 def _module(locations: Mapping[str, str]) -> str:
     """The module of `--defs`, else ours, if the project folder has it or none, else its only one.
 
@@ -86,26 +112,8 @@ def _module(locations: Mapping[str, str]) -> str:
     return first
 
 
-def _locations() -> dict[str, str]:
-    """The code locations of the project folder, by module; the demo has its own."""
-    from topview_pipeline.defs.dagster_private import locations_in
-
-    if is_demo():
-        return {_OURS: "topview_pipeline"}
-    folder = project_root()
-    try:
-        return locations_in(folder)
-    except Exception as error:  # there is no common class of Dagster's and the parsers' errors
-        reason = one_line(str(error))[:MOST_REASON]
-        what = f"its code locations cannot be read ({reason})"
-        fix = "Correct its workspace.yaml or pyproject.toml: `dagster dev` reads them too."
-        raise CannotStart(what, str(folder), fix) from error
-
-
 def _loaded(module: str) -> tuple[Definitions, list[TopviewResource]]:
     """The definitions of a module, and the pipelines in them."""
-    from topview_pipeline.defs.dagster_private import definitions_in
-
     try:
         defs = definitions_in(module)
     except Exception as error:
@@ -115,6 +123,24 @@ def _loaded(module: str) -> tuple[Definitions, list[TopviewResource]]:
         raise CannotStart(f"its definitions cannot be loaded ({reason})", module, fix) from error
     resources = (defs.resources or {}).values()
     return defs, [one for one in resources if isinstance(one, TopviewResource)]
+
+
+def _chosen(found: Sequence[TopviewResource], where: str) -> TopviewResource:
+    """The pipeline of `--pipeline`, else the only one."""
+    name, named = given("pipeline"), {one.outline.name: one for one in found}
+    names = ", ".join(named)
+    if not found:
+        fix = "Make one with topview_pipeline.build_definitions, or as a component."
+        raise CannotStart("there is no pipeline", where, fix)
+    first = found[0].outline.name
+    if name is None and len(found) > 1 and where != _OURS:
+        what = f"it has the pipelines {names}"
+        raise CannotStart(what, where, f"Name one: --pipeline {first}")
+    # Of ours the first is the environment's, beside what `dg` scaffolded.
+    if (chosen := named.get(name or first)) is None:
+        fix = f"There {'is' if len(found) == 1 else 'are'} {names}."
+        raise CannotStart(f"there is no pipeline {name!r}", where, fix)
+    return chosen
 
 
 def _keep_words(topview: TopviewResource) -> TopviewResource:
@@ -127,33 +153,6 @@ def _keep_words(topview: TopviewResource) -> TopviewResource:
     return topview
 
 
-def pipeline() -> TopviewResource:
-    """The pipeline that a command works on. Raises PipelineError when there is none."""
-    sign.now("Opening the ledger")
-    if given("pipeline") or _module(_locations()) != _OURS:
-        return code_location().topview
-    # Without Dagster's definitions, which take as long to load as all else.
-    return _keep_words(TopviewResource(PipelineConfig.from_environment()))
-
-
-def _chosen(found: Sequence[TopviewResource], where: str) -> TopviewResource:
-    """The pipeline of `--pipeline`, else the only one."""
-    name, names = given("pipeline"), ", ".join(one.outline.name for one in found)
-    if not found:
-        fix = "Make one with topview_pipeline.build_definitions, or as a component."
-        raise CannotStart("there is no pipeline", where, fix)
-    if name is None and where == _OURS:
-        name = found[0].outline.name  # the environment's, beside what `dg` scaffolded
-    if name is None and len(found) > 1:
-        fix = f"Name one: --pipeline {found[0].outline.name}"
-        raise CannotStart(f"it has the pipelines {names}", where, fix)
-    chosen = [one for one in found if name in (None, one.outline.name)]
-    if not chosen:
-        fix = f"There is {names}." if len(found) == 1 else f"There are {names}."
-        raise CannotStart(f"there is no pipeline {name!r}", where, fix)
-    return chosen[0]
-
-
 def loggers(level: str = "CRITICAL") -> dict[str, object]:
     """Loggers of a run that a command executes: its events are in Dagster anyway."""
     return {"console": {"config": {"log_level": level}}}
@@ -163,7 +162,8 @@ def call_topview(topview: TopviewResource, call: Callable[[TopviewClient], Await
     """The result of a call with an open client. A sandbox that does not answer is named."""
     from topview_pipeline.topview.errors import Unavailable
 
-    sign.now(f"Asking {topview.config.base_url}")
+    url = topview.config.base_url
+    sign.now(f"Asking {url}")
 
     async def with_client() -> T:
         async with topview.client() as client:
@@ -172,11 +172,10 @@ def call_topview(topview: TopviewResource, call: Callable[[TopviewClient], Await
     try:
         return asyncio.run(with_client())
     except Unavailable as error:
-        where = topview.config.base_url
-        if urlsplit(where).hostname not in ("127.0.0.1", "localhost"):
+        if urlsplit(url).hostname not in ("127.0.0.1", "localhost"):
             raise
         fix = "Start the sandbox in another terminal: topview-pipeline sandbox --speed 10"
-        raise CannotStart("no Topview answers on this machine", where, fix) from error
+        raise CannotStart("no Topview answers on this machine", url, fix) from error
 
 
 def usable_catalogue(
@@ -227,10 +226,8 @@ def prepare_home() -> None:
     if not home.is_absolute():
         # Not taken as it is meant: plain `dagster dev` would refuse it.
         meant = Path(os.path.expanduser(named)).absolute()
-        raise CannotStart(
-            f"DAGSTER_HOME is {named!r}; Dagster needs an absolute path. "
-            f'Set it like this: export DAGSTER_HOME="{meant}"'
-        )
+        fix = f'Set it like this: export DAGSTER_HOME="{meant}"'
+        raise CannotStart(f"DAGSTER_HOME is {named!r}; Dagster needs an absolute path", fix=fix)
     make_dagster_home(home, with_yaml=not named)
     if not named:
         os.environ["DAGSTER_HOME"] = str(home)
@@ -239,6 +236,7 @@ def prepare_home() -> None:
 
 def make_dagster_home(home: Path, *, with_yaml: bool = True) -> bool:
     """Make the folder and our dagster.yaml in it; True if that is new: it is never replaced."""
+    fix = "Set it to a folder of yours."
     try:
         home.mkdir(parents=True, exist_ok=True)
         if with_yaml:
@@ -247,30 +245,24 @@ def make_dagster_home(home: Path, *, with_yaml: bool = True) -> bool:
     except FileExistsError:
         if home.is_dir():
             return False
-        what = f"DAGSTER_HOME {home} is a file"
-        raise CannotStart(what, fix="Set it to a folder of yours.") from None
+        raise CannotStart(f"DAGSTER_HOME {home} is a file", fix=fix) from None
     except OSError as error:
-        raise CannotStart(
-            f"DAGSTER_HOME {home} cannot be written ({error.strerror}). "
-            "Set it to a folder of yours."
-        ) from error
+        what = f"DAGSTER_HOME {home} cannot be written ({error.strerror})"
+        raise CannotStart(what, fix=fix) from error
     return with_yaml
 
 
 def open_instance(*, advise: bool = True) -> DagsterInstance:
     """Dagster's instance, with its history; what its dagster.yaml lacks is said, or not."""
-    from topview_pipeline.defs.dagster_private import open_without_compute_logs
-
     prepare_home()
     sign.now(OPENING)
     try:
         instance = open_without_compute_logs(os.environ["DAGSTER_HOME"])
     except Exception as error:
         # Dagster raises what its configured storages raise: no common class.
+        what = f"Dagster cannot use it: {one_line(str(error))[:MOST_REASON]}"
         where = f"DAGSTER_HOME {os.environ['DAGSTER_HOME']}"
-        reason = one_line(str(error))[:MOST_REASON]
-        fix = "Correct its dagster.yaml."
-        raise CannotStart(f"Dagster cannot use it: {reason}", where, fix) from error
+        raise CannotStart(what, where, "Correct its dagster.yaml.") from error
     if advise and (lacks := advice(instance)):
         click.echo(lacks, err=True)
     return instance

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from topview_pipeline.cli.console import SOME_FAILED, CannotStart, say
 from topview_pipeline.cli.environment import pipeline, usable_catalogue
-from topview_pipeline.cli.run import products_option
+from topview_pipeline.cli.options import products_option
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export import build_report
 from topview_pipeline.stages import STAGES, VIDEO
@@ -66,9 +66,7 @@ def export_videos(
 ) -> Exported:
     """Copy the videos of these products (none: of all) to a folder.
 
-    Raises:
-        PipelineError: The folder, ledger or catalogue cannot be used; one product's trouble is in
-            the result.
+    Raises PipelineError; one product's trouble is in the result.
     """
     catalogue = usable_catalogue(topview, list(products))
     with topview.ledger() as ledger:
@@ -95,10 +93,8 @@ def export_videos(
                 done.files.append(target)
                 done.outdated += product.is_outdated
     except OSError as error:
-        raise CannotStart(
-            f"{error.filename or folder} cannot be written ({error.strerror})",
-            fix="Name another folder.",
-        ) from error
+        what = f"{error.filename or folder} cannot be written ({error.strerror})"
+        raise CannotStart(what, fix="Name another folder.") from error
     return done
 
 

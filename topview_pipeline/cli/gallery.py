@@ -9,20 +9,19 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import click
 
-from topview_pipeline.cli.console import CannotStart, person, say, say_json, web_address
-from topview_pipeline.cli.demo import PROGRAM, program
+from topview_pipeline.cli.console import PROGRAM, CannotStart, program, say, say_json
 from topview_pipeline.cli.environment import open_instance, pipeline
-from topview_pipeline.cli.review import gate_option
+from topview_pipeline.cli.options import gate_option, web_address
 from topview_pipeline.defs.data_versions import materialized_versions
-from topview_pipeline.defs.decisions import Decisions, decide, waiting
+from topview_pipeline.defs.decisions import waiting
+from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export import (
     GALLERY_FILE,
     SERVED_FILE,
@@ -35,10 +34,6 @@ from topview_pipeline.export import (
 from topview_pipeline.settings import DEFAULT_NAME, Gate
 from topview_pipeline.stages import STAGES, VIDEO
 from topview_pipeline.text import counted
-
-if TYPE_CHECKING:
-    from topview_pipeline.cli.server import GalleryFolder
-    from topview_pipeline.defs.resources import TopviewResource
 
 _TITLE: Final = "Product videos"
 _OPEN_SECONDS: Final = 3.0
@@ -84,7 +79,9 @@ def gallery(
         return
     if port is not None:
         raise CannotStart("--port goes with --serve", fix="Add --serve, or leave --port out.")
-    page, report = write_page(output, program=program(), dagster_url=dagster_url, gate=gate)
+    page, report = write_page(
+        pipeline(), output, program=program(), dagster_url=dagster_url, gate=gate
+    )
     if as_json:
         counts = Counter(product.status for product in report.products)
         say_json({"page": str(page), "products": len(report.products), "statuses": counts})
@@ -102,9 +99,8 @@ def _open(url: str) -> None:
     if sys.platform != "linux":
         click.launch(url)
         return
-    opener = shutil.which("xdg-open")
     has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if opener and has_display:
+    if has_display and (opener := shutil.which("xdg-open")):
         null = subprocess.DEVNULL
         process = subprocess.Popen(  # noqa: S603 - the desktop's own
             [opener, url], stdin=null, stdout=null, stderr=null, start_new_session=True
@@ -118,9 +114,9 @@ def _open(url: str) -> None:
 
 
 def write_page(
+    topview: TopviewResource,
     folder: Path | None = None,
     *,
-    topview: TopviewResource | None = None,
     served_at: str | None = None,
     program: str = PROGRAM,
     dagster_url: str | None = None,
@@ -129,7 +125,6 @@ def write_page(
     """Write the page of the catalogue's products as they are now; it, and what it shows.
 
     Args:
-        topview: None: the pipeline of the command.
         folder: it is made when it is missing. Default: gallery in TOPVIEW_HOME.
         served_at: where the page's server has the store. Such a page has a name of its own, beside
             the one that works without a server.
@@ -137,7 +132,6 @@ def write_page(
         dagster_url: of the Dagster UI, where the page links to.
         gate: of the run whose holds it shows.
     """
-    topview = topview or pipeline()
     outline, store = topview.outline, topview.store
     folder = (folder or topview.config.home / outline.of("gallery")).absolute()
     link, name = partial(store.address, base_url=served_at), SERVED_FILE
@@ -147,6 +141,8 @@ def write_page(
         if store.local_root is None:
             link = partial(store.link, base_url=topview.config.media_url)
         name = GALLERY_FILE
+    asset = "/".join(quote(part, safe="") for part in outline.key(VIDEO.key).path)
+    dagster = dagster_url and f"{dagster_url}/assets/{asset}?view=partitions&partition="
     catalogue = topview.catalogue()
     with topview.ledger() as ledger, open_instance(advise=False) as instance:
         materialized = materialized_versions(instance, outline, catalogue.products)
@@ -162,63 +158,25 @@ def write_page(
             past=read_past(report, ledger),
             key=f"{ledger.account} {ledger.pipeline}",
             program=program,
-            dagster=dagster_url and _in_dagster(dagster_url, outline.key(VIDEO.key).path),
+            dagster=dagster,
         )
     try:
         return page.write(folder, name), report
     except OSError as error:
-        raise CannotStart(
-            f"the gallery cannot be written to {folder} ({error.strerror})",
-            fix="Name another folder with --output.",
-        ) from error
-
-
-def _in_dagster(url: str, key: Sequence[str]) -> str:
-    """The address of a partition's page, up to its name."""
-    asset = "/".join(quote(part, safe="") for part in key)
-    return f"{url}/assets/{asset}?view=partitions&partition="
-
-
-def served_page(
-    topview: TopviewResource,
-    folder: Path | None,
-    *,
-    program: str,
-    dagster_url: str | None = None,
-    gate: Gate | None = None,
-) -> tuple[GalleryFolder, Report]:
-    """The page of a server, which is written again at each load and takes decisions.
-
-    The pipeline and the program are given: a server's thread knows nothing of the command.
-    """
-    from topview_pipeline.cli.server import MEDIA, GalleryFolder
-
-    words: dict[str, Any] = {"topview": topview, "program": program, "dagster_url": dagster_url}
-    write = partial(write_page, folder, served_at=MEDIA, gate=gate, **words)
-    page, report = write()
-
-    def take(text: str) -> str:
-        decisions = Decisions.listed(text.split("\n"))
-        with topview.ledger() as ledger:
-            decide(topview, ledger, decisions, who=person(), why="")
-        return f"{decisions.summary or 'nothing decided'}. To go on: {program} run"
-
-    return GalleryFolder(page.parent, write, take), report
+        what = f"the gallery cannot be written to {folder} ({error.strerror})"
+        raise CannotStart(what, fix="Name another folder with --output.") from error
 
 
 def _serve(
     output: Path | None, port: int, dagster_url: str | None, gate: Gate | None, *, may_open: bool
 ) -> None:
-    from topview_pipeline.cli.server import serving
+    from topview_pipeline.cli.server import served_page, serving
 
     topview = pipeline()
     root = topview.store.local_root
     if root is None:
-        raise CannotStart(
-            "--serve shows a store on this machine, and this one is remote",
-            "TOPVIEW_STORE",
-            "Leave --serve out.",
-        )
+        what = "--serve shows a store on this machine, and this one is remote"
+        raise CannotStart(what, "TOPVIEW_STORE", "Leave --serve out.")
     served, report = served_page(
         topview, output, program=program(), dagster_url=dagster_url, gate=gate
     )

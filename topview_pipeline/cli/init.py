@@ -94,14 +94,12 @@ def init(folder: Path) -> None:
     """
     try:
         written = _write(folder.absolute())
-    except (FileExistsError, NotADirectoryError) as error:
-        fix = "Name another folder."
-        raise CannotStart(f"{error.filename or folder} is not a folder", fix=fix) from error
     except OSError as error:
-        where = error.filename or folder
-        raise CannotStart(
-            f"{where} cannot be written ({error.strerror})", fix="Name another folder."
-        ) from error
+        why = f"cannot be written ({error.strerror})"
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            why = "is not a folder"
+        what = f"{error.filename or folder} {why}"
+        raise CannotStart(what, fix="Name another folder.") from error
     new = [name for name, is_new in written.items() if is_new]
     say(f"{folder.absolute()} is a project folder. New in it: {', '.join(new) or 'nothing'}.")
     if kept := [name for name, is_new in written.items() if not is_new]:
@@ -145,11 +143,9 @@ def _write(folder: Path) -> dict[str, bool]:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         written[name] = not os.path.lexists(path)
-        if not written[name]:
-            continue
-        if name in texts:
+        if written[name] and name in texts:
             path.write_text(texts[name], encoding="utf-8")
-        else:
+        elif written[name]:
             shutil.copyfile(pictures[name], path)
     written[f"{home.name}/dagster.yaml"] = make_dagster_home(home)
     return written

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import click
 from rich.console import Console
 
 from topview_pipeline.cli.console import say, say_json, say_rows
 from topview_pipeline.cli.environment import call_topview, pipeline
+from topview_pipeline.cli.options import json_option
+from topview_pipeline.topview.client import TopviewClient
 
-if TYPE_CHECKING:
-    from topview_pipeline.topview.client import TopviewClient
-
-_VOICE: Final = {
-    "voice_id": "voice_id",
-    "name": "voice_name",
-    **{name: name for name in ("language", "gender", "age", "style", "accent")},
-}
-_CAPTION: Final = {"caption_id": "caption_id", "picture": "thumbnail"}
-_AVATAR: Final = {
-    "avatar_id": "avatar_id",
-    "gender": "gender",
-    "category": "categories",
-    "ethnicity": "ethnicities",
-    "voice_id": "voice_id",
-    "picture": "picture",
-}
-"""The columns of each list, with the fields of its entries."""
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _gender = click.option("--gender", help="Only this gender.")
 
 
@@ -38,27 +21,32 @@ _gender = click.option("--gender", help="Only this gender.")
 @_gender
 @click.option("--name", help="Only names with this text.")
 @click.option("--custom", is_flag=True, help="Only the voices that the account had cloned.")
-@_as_json
+@json_option
 def voices(custom: bool, as_json: bool, **wanted: str | None) -> None:
     """List voices, for the column voice_id. It spends nothing."""
-    _list("voice", _VOICE, lambda client: client.voices(custom=custom), wanted, as_json)
+    own = ("voice_id", "language", "gender", "age", "style", "accent")
+    fields = {"voice_id": "voice_id", "name": "voice_name", **{name: name for name in own}}
+    _list("voice", fields, lambda client: client.voices(custom=custom), wanted, as_json)
 
 
 @click.command()
-@_as_json
+@json_option
 def captions(as_json: bool) -> None:
     """List caption styles, for the column caption_id. It spends nothing."""
-    _list("caption style", _CAPTION, lambda client: client.captions(), {}, as_json)
+    fields = {"caption_id": "caption_id", "picture": "thumbnail"}
+    _list("caption style", fields, lambda client: client.captions(), {}, as_json)
 
 
 @click.command()
 @_gender
 @click.option("--category", help="Only this category, or a part of its name.")
 @click.option("--ethnicity", help="Only this ethnicity, or a part of its name.")
-@_as_json
+@json_option
 def avatars(as_json: bool, **wanted: str | None) -> None:
     """List Topview's public avatars, for the column avatar_id. It spends nothing."""
-    _list("avatar", _AVATAR, lambda client: client.avatars(), wanted, as_json)
+    fields = {"avatar_id": "avatar_id", "gender": "gender", "category": "categories"}
+    fields |= {"ethnicity": "ethnicities", "voice_id": "voice_id", "picture": "picture"}
+    _list("avatar", fields, lambda client: client.avatars(), wanted, as_json)
 
 
 def _list(
@@ -68,20 +56,22 @@ def _list(
     wanted: Mapping[str, str | None],
     as_json: bool,
 ) -> None:
-    """Print the entries that have what is wanted: gender as a whole word, else as a part."""
+    """Print the entries that have what is wanted: gender as a whole word, else as a part.
+
+    Args:
+        fields: the columns, with the fields of the entries.
+    """
     filters = {key: text.strip().lower() for key, text in wanted.items() if text}
     everything = [
         {key: _cell(getattr(one, name)) for key, name in fields.items()}
         for one in call_topview(pipeline(), read)
     ]
-    found = [
-        one
-        for one in everything
-        if all(
-            one[key].lower() == text if key == "gender" else text in one[key].lower()
-            for key, text in filters.items()
-        )
-    ]
+
+    def fits(one: Mapping[str, str]) -> bool:
+        cells = ((key, one[key].lower(), text) for key, text in filters.items())
+        return all(text == cell if key == "gender" else text in cell for key, cell, text in cells)
+
+    found = list(filter(fits, everything))
     if as_json:
         say_json(found)
     elif found:

@@ -45,6 +45,9 @@ _ASK_TOPVIEW: Final = frozenset({"run", "plan", "check", "probe", "voices", "cap
 _MODULES: Final = {
     **dict.fromkeys(("voices", "captions", "avatars"), "lists"),
     "choose": "review",
+    "ui": "demo",
+    "metrics": "ledger",
+    "purge": "ledger",
 }
 """Of commands that share one."""
 

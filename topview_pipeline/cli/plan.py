@@ -9,22 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 from rich.console import Console
 
-from topview_pipeline.catalogue import check_gone
+from topview_pipeline.catalogue import Catalogue, InputFiles, check_gone
 from topview_pipeline.cli.console import (
     NOTHING_COULD_START,
     SOME_FAILED,
     SOME_PENDING,
-    in_credits,
     say,
     say_json,
     say_rows,
     sign,
-    span,
 )
 from topview_pipeline.cli.environment import (
     READING_FILES,
@@ -34,31 +32,29 @@ from topview_pipeline.cli.environment import (
     say_problems,
     usable_catalogue,
 )
-from topview_pipeline.cli.outcome import Refused, refused_scenes, say_refused
-from topview_pipeline.cli.progress import balance, left_over
+from topview_pipeline.cli.options import json_option
+from topview_pipeline.cli.progress import (
+    Refused,
+    balance,
+    cost_of,
+    left_over,
+    refused_scenes,
+    say_refused,
+)
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
+from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.run import pair
 from topview_pipeline.engine.context import Estimator
 from topview_pipeline.engine.scene_judge import open_judge
+from topview_pipeline.ledger import Ledger
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
-from topview_pipeline.plan.trial import (
-    Limits,
-    Proved,
-    as_proved,
-    prove,
-    within_limits,
-)
+from topview_pipeline.plan.trial import Limits, Proved, as_proved, prove, within_limits
 from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.stages import ProofLists, stages_named
 from topview_pipeline.text import counted, in_common, in_few_lines, one_line
-
-if TYPE_CHECKING:
-    from topview_pipeline.catalogue import Catalogue, InputFiles
-    from topview_pipeline.defs.resources import TopviewResource
-    from topview_pipeline.ledger import Ledger
-    from topview_pipeline.topview.client import TopviewClient
+from topview_pipeline.topview.client import TopviewClient
 
 _SHOWN: Final = 20
 _PATIENCE_SECONDS: Final = 25.0
@@ -112,7 +108,7 @@ class Plan:
 
 @click.command(params=[option for option in run.params if option.name in _OF_RUN])
 @click.option("--all", "show_all", is_flag=True, help="Show every row, not the first ones.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.pass_context
 def plan(
     context: click.Context,
@@ -176,7 +172,7 @@ def plan(
             failing |= more  # the next products take their places
         refusal = _not_ready(topview) or not_accepted
         found = _tried(topview, ledger, planned, proved, config.credit_limit)
-        refused = refused_scenes(ledger, catalogue.products.values(), topview.config.when_no_face)
+        refused = refused_scenes(topview.config, ledger, catalogue)
         found = replace(found, notes=notes, credits_left=credits_left, left=left, refused=refused)
     if as_json:
         code = found.exit_code(bad_rows=has_bad_rows)
@@ -260,12 +256,10 @@ def _tried(
     coming = forecast_plan(config, planned, ledger)
     rows = ledger.tasks.of_ids(one.row for one in planned if one.row is not None)
     words = {number: trouble_of(row) for number, row in rows.items()}
-    return Plan([_with_words(one, words.get(one.row or 0)) for one in planned], coming)
-
-
-def _with_words(one: PlannedStage, words: tuple[str, str] | None) -> PlannedStage:
-    """The trouble of a task row as a run says it."""
-    return one if words is None else replace(one, reason=words[0], fix=words[1])
+    for place, one in enumerate(planned):
+        if trouble := words.get(one.row or 0):
+            planned[place] = replace(one, reason=trouble[0], fix=trouble[1])
+    return Plan(planned, coming)
 
 
 def say_plan(console: Console, found: Plan, *, show_all: bool, quiet: bool = False) -> None:
@@ -308,10 +302,7 @@ def _say_stages(
         say(f"... and {len(planned) - len(shown)} more (--all shows them)\n", console)
     columns = ("stage", "products", "new tasks", "credits", "why")
     say_rows(console, columns, map(_stage_row, coming.stages), right=columns[1:4])
-    tasks = counted(coming.tasks, "new task")
-    unpriced = f" and {coming.unpriced} of unknown price" if coming.unpriced else ""
-    cost = f"about {in_credits(coming.credits)}{unpriced}"
-    say(f"{tasks}, {cost}, about {span(coming.seconds)} at the account's slots.", console)
+    say(f"{cost_of(coming)} at the account's slots.", console)
 
 
 def _in_words(one: PlannedStage) -> str:

@@ -21,24 +21,24 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import click
+from rich.console import Console
 
 from topview_pipeline.cli.console import (
     SOME_FAILED,
     SOME_PENDING,
     CannotStart,
-    Credits,
     in_credits,
     say,
     say_rows,
-    terminal,
 )
 from topview_pipeline.cli.contract import QUERIES, RUNGS, Exchange, Seen, file_facts
 from topview_pipeline.cli.demo import sample_catalogue
 from topview_pipeline.cli.environment import call_topview, open_instance, pipeline
 from topview_pipeline.cli.findings import DIFFERENT, NOT_SEEN, document
+from topview_pipeline.cli.options import Credits
 from topview_pipeline.defs.run import pair
 from topview_pipeline.engine import Context, Engine, Failed, Held, Made, ProductWork, RunInfo
-from topview_pipeline.ledger import LIVE, Ledger, Task, TaskState
+from topview_pipeline.ledger import LIVE, Ledger, TaskState
 from topview_pipeline.settings import CatalogueDefaults
 from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, STAGES, VIDEO
 from topview_pipeline.stop import stop
@@ -125,7 +125,7 @@ def _earlier(out: Path, base_url: str) -> Mapping[str, Any]:
 
 
 def _say(found: Mapping[str, Any], out: Path, spent: float, limit: float) -> None:
-    console = terminal()
+    console = Console()
     findings = found["findings"]
     rows = [
         (name, one["verdict"], one["seen"])
@@ -155,11 +155,10 @@ class _Probe:
     """
 
     def __init__(self, topview: TopviewResource, ledger: Ledger, spend: float) -> None:
-        self._topview = topview
-        self._ledger = ledger
-        self._spend = spend
+        self._topview, self._ledger, self._spend = topview, ledger, spend
         self._run_id = str(uuid.uuid4())
-        self._root = urlsplit(topview.config.base_url).path.rstrip("/")
+        self._url = topview.config.base_url
+        self._is_local = urlsplit(self._url).hostname in ("127.0.0.1", "localhost", "::1")
         self.seen = Seen()
         self.code = 0
 
@@ -185,7 +184,7 @@ class _Probe:
             for key in (SCENE.key, VIDEO.key):
                 if key in self.seen.rows:
                     task_id = self.seen.rows[key].topview_task_id or ""
-                    await self._ask(http, f"query {key}", QUERIES[key], {"taskId": task_id})
+                    await self._ask(http, f"query {key}", QUERIES[key], taskId=task_id)
             await self._read_log(client, http)
             with contextlib.suppress(QueryError):
                 await client.check_account()
@@ -193,18 +192,17 @@ class _Probe:
 
     # Free questions
 
-    def _http(self, **headers: str) -> httpx.AsyncClient:
+    def _http(self, *, uid: bool = True, key: str | None = None) -> httpx.AsyncClient:
         """Asks what the pipeline itself never asks; its answers are noted, too."""
         import httpx
 
-        uid, key = self._topview.config.require_account()
-        own = {"Topview-Uid": uid, "Authorization": f"Bearer {key.get_secret_value()}"}
-        url = self._topview.config.base_url
+        own_uid, own_key = self._topview.config.require_account()
+        headers = {"Authorization": f"Bearer {key or own_key.get_secret_value()}"}
         return httpx.AsyncClient(
-            base_url=url,
-            headers=headers or own,
+            base_url=self._url,
+            headers=headers | ({"Topview-Uid": own_uid} if uid else {}),
             timeout=60.0,
-            trust_env=urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"),
+            trust_env=not self._is_local,
             event_hooks={"response": [self._note]},
         )
 
@@ -218,23 +216,21 @@ class _Probe:
         skew = None
         with contextlib.suppress(ValueError, TypeError):
             skew = parsedate_to_datetime(response.headers.get("date", "")).timestamp() - time.time()
-        path = response.request.url.path.removeprefix(self._root)
-        call = f"{response.request.method} {path}"
-        self.seen.exchanges.append(Exchange(call, response.status_code, answer, skew))
+        path = response.request.url.path.removeprefix(urlsplit(self._url).path.rstrip("/"))
+        call, status = f"{response.request.method} {path}", response.status_code
+        envelope = answer if isinstance(answer, dict) else {}
+        code, result = envelope.get("code"), envelope.get("result")
+        self.seen.exchanges.append(Exchange(call, status, code, result, skew))
 
     async def _ask(
-        self,
-        http: httpx.AsyncClient,
-        name: str,
-        path: str,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, str] | None = None,
+        self, http: httpx.AsyncClient, name: str, path: str, method: str = "GET", **given: str
     ) -> Exchange | None:
         """Ask one question, and remember the answer by its name; None when there is none."""
         import httpx
 
+        sent: dict[str, Any] = {"params" if method == "GET" else "json": given}
         try:
-            await http.request("GET" if body is None else "POST", path, params=params, json=body)
+            await http.request(method, path, **sent)
         except httpx.HTTPError as error:
             say(f"{path} gave no answer ({type(error).__name__})")
             return None
@@ -251,56 +247,47 @@ class _Probe:
         with contextlib.suppress(QueryError):
             await client.avatars()
         english = [one for one in voices if (one.language or "").lower().startswith("en")]
-        ids = sorted(one.voice_id for one in english or voices)
-        styles = sorted(one.caption_id for one in captions)
-        return next(iter(ids), None), next(iter(styles), None)
+        voice = min((one.voice_id for one in english or voices), default=None)
+        return voice, min((one.caption_id for one in captions), default=None)
 
     async def _questions(self, http: httpx.AsyncClient) -> None:
-        detail, nobody = "/user/credit/detail", "0" * 32
-        _, key = self._topview.config.require_account()
-        async with self._http(Authorization=f"Bearer {key.get_secret_value()}") as alone:
+        detail, upload = "/user/credit/detail", "/v1/upload/credential"
+        async with self._http(uid=False) as alone:
             await self._ask(alone, "key alone", detail)
-        uid = self._topview.config.require_uid()
-        headers = {"Topview-Uid": uid, "Authorization": f"Bearer {secrets.token_hex(16)}"}
-        async with self._http(**headers) as wrong:
+        async with self._http(key=secrets.token_hex(16)) as wrong:
             await self._ask(wrong, "wrong key", detail)
         await self._ask(http, "space", "/user/space")
-        await self._ask(http, "unknown task", QUERIES[CUT_OUT.key], {"taskId": nobody})
+        await self._ask(http, "unknown task", QUERIES[CUT_OUT.key], taskId="0" * 32)
         submit = QUERIES[CUT_OUT.key].replace("/query", "/submit")
-        await self._ask(http, "no photo", submit, body={"productImageFileId": ""})
-        given = await self._ask(http, "upload", "/v1/upload/credential", {"format": "png"})
-        params = {"format": "png", "needAccelerateUrl": "true"}
-        await self._ask(http, "accelerated upload", "/v1/upload/credential", params)
+        await self._ask(http, "no photo", submit, "POST", productImageFileId="")
+        given = await self._ask(http, "upload", upload, format="png")
+        await self._ask(http, "accelerated upload", upload, format="png", needAccelerateUrl="true")
         if given is not None and given.fields.get("fileId"):
-            params = {"fileId": str(given.fields["fileId"])}
-            await self._ask(http, "check before PUT", "/v1/upload/check", params)
+            file_id = str(given.fields["fileId"])
+            await self._ask(http, "check before PUT", "/v1/upload/check", fileId=file_id)
 
     async def _about_cut_out(self, http: httpx.AsyncClient) -> None:
         """Questions about a finished task, which a free one answers as well."""
+        import httpx
+
         row = self.seen.rows.get(CUT_OUT.key)
         if row is None or row.topview_task_id is None:
             return
-        path, params = QUERIES[CUT_OUT.key], {"taskId": row.topview_task_id}
-        await self._ask(http, "other path", QUERIES[SCENE.key], params)
-        first = await self._ask(http, "query", path, params)
+        path, task_id = QUERIES[CUT_OUT.key], row.topview_task_id
+        await self._ask(http, "other path", QUERIES[SCENE.key], taskId=task_id)
+        first = await self._ask(http, "query", path, taskId=task_id)
         await asyncio.sleep(1.1)  # a signature is of its second
-        await self._ask(http, "query again", path, params)
-        flag = {"needCloudFrontUrl": "true"}
-        await self._ask(http, "query cloudfront", path, {**params, **flag})
+        await self._ask(http, "query again", path, taskId=task_id)
+        await self._ask(http, "query cloudfront", path, taskId=task_id, needCloudFrontUrl="true")
         url = first.fields.get("bgRemovedImagePath") if first is not None else None
-        if isinstance(url, str) and "Signature" in url:
-            await self._change_signature(url)
-
-    async def _change_signature(self, url: str) -> None:
-        import httpx
-
+        if not isinstance(url, str) or "Signature" not in url:
+            return
         head, _, signature = url.partition("Signature=")
         forged = f"{head}Signature={'0' if signature[:1] != '0' else '1'}{signature[1:]}"
-        is_local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
         with contextlib.suppress(httpx.HTTPError):
-            async with httpx.AsyncClient(trust_env=not is_local, timeout=60.0) as storage:
+            async with httpx.AsyncClient(trust_env=not self._is_local, timeout=60.0) as storage:
                 answer = await storage.get(forged, headers={"Range": "bytes=0-0"})
-            self.seen.asked["changed signature"] = Exchange("GET", answer.status_code, None)
+            self.seen.asked["changed signature"] = Exchange("GET", answer.status_code)
 
     # Work
 
@@ -313,28 +300,41 @@ class _Probe:
         if made is not None and made.state is TaskState.STORED and not is_other:
             self.seen.rows[key] = made
             return Made(PRODUCT, key, made, {})
+        last: Made | Failed | Held = Failed(PRODUCT, key, "stopped", "probe again")
         if stop.code is not None:
-            return Failed(PRODUCT, key, "stopped", "probe again")
+            return last
         say(f"Making the {BY_KEY[key].noun} ...")
         keys = [stage.key for stage in STAGES]
-        wanted = tuple(keys[: keys.index(key) + 1])
-        last: Made | Failed | Held | None = None
-        worker = secrets.token_hex(16)
+        work = ProductWork(product, tuple(keys[: keys.index(key) + 1]))
+        worker, ahead = secrets.token_hex(16), self._ledger.now() - time.time()
         self._ledger.workers.start(worker, run_id=self._run_id)
+        context = Context(
+            client=client,
+            ledger=self._ledger,
+            store=self._topview.store,
+            files=self._topview.files(self._ledger),
+            # The user's own gate is for the user's products: held here, a paid scene shows nothing.
+            run=RunInfo(self._run_id, self._run_id, credit_limit=self._spend, gate="off", canary=0),
+            config=self._topview.config.model_copy(update={"when_no_face": "avatar2"}),
+            worker=worker,
+            submit_seconds=client.timeouts.submit.whole,
+            clock=lambda: time.time() + ahead,
+        )
         try:
-            engine, loop = Engine(self._context(client, worker)), asyncio.get_running_loop()
+            engine, loop = Engine(context), asyncio.get_running_loop()
 
             def end() -> None:
                 loop.call_soon_threadsafe(engine.stop)
 
             with stop.calling(end):
-                async for event in engine.run(_only(ProductWork(product, wanted))):
+                async for event in engine.run(_only(work)):
                     if isinstance(event, (Made, Failed, Held)) and event.product_id == PRODUCT:
-                        last = self._note_event(event)
+                        last = event
+                    if isinstance(event, Made) and event.product_id == PRODUCT:
+                        self.seen.rows[event.stage] = event.task
+                        self._ledger.tasks.reported(event.task.id, PRODUCT, who="probe")
         finally:
             self._ledger.workers.end(worker)
-        if last is None:  # a person stopped it
-            last = Failed(PRODUCT, key, "stopped", "probe again")
         if not isinstance(last, Made) and not _is_refusal(last):
             self.code = max(self.code, SOME_PENDING if isinstance(last, Held) else SOME_FAILED)
             say(f"{last.stage}: {last.what}. {last.fix[:1].upper()}{last.fix[1:]}.")
@@ -361,33 +361,6 @@ class _Probe:
         )
         is_manual = any(row.mode == "manual" for row in sent) or self._spend >= _MANUAL_FROM
         return product if is_manual else replace(product, location=None)
-
-    def _note_event(self, event: Made | Failed | Held) -> Made | Failed | Held:
-        if isinstance(event, Made):
-            self.seen.rows[event.stage] = event.task
-            self._ledger.tasks.reported(event.task.id, PRODUCT, who="probe")
-        return event
-
-    def _context(self, client: TopviewClient, worker: str) -> Context:
-        ahead = self._ledger.now() - time.time()
-        # The user's own gate is for the user's products: held here, a paid scene shows nothing.
-        changes: dict[str, Any] = {
-            "when_no_face": "avatar2",
-            "gate": "off",
-            "canary": 0,
-            "scene_judge": None,
-        }
-        return Context(
-            client=client,
-            ledger=self._ledger,
-            store=self._topview.store,
-            files=self._topview.files(self._ledger),
-            run=RunInfo(self._run_id, self._run_id, credit_limit=self._spend),
-            config=self._topview.config.model_copy(update=changes),
-            worker=worker,
-            submit_seconds=client.timeouts.submit.whole,
-            clock=lambda: time.time() + ahead,
-        )
 
     async def _climb(
         self, client: TopviewClient, product: Product, voice: str | None, caption: str | None
@@ -436,8 +409,8 @@ class _Probe:
             charge = self.seen.charge(row.stage)
             if charge is not None and charge.date is not None:
                 date = charge.date.strftime("%Y-%m-%d %H:%M:%S")
-                params = {"startTime": date, "endTime": date, "taskType": charge.task_type or ""}
-                await self._ask(http, "log at a date", "/user/credit/logs", params)
+                ends = {"startTime": date, "endTime": date, "taskType": charge.task_type or ""}
+                await self._ask(http, "log at a date", "/user/credit/logs", **ends)
                 return
 
     def _look_at_files(self) -> None:
@@ -457,14 +430,9 @@ class _Probe:
 
 def _is_refusal(event: Failed | Held) -> bool:
     """True if Topview refused the request itself, for what it lacks: nothing was created."""
-    row: Task | None = event.task
-    return (
-        isinstance(event, Failed)
-        and row is not None
-        and row.stage == VIDEO.key
-        and row.topview_task_id is None
-        and row.error_code in _REFUSALS
-    )
+    if isinstance(event, Held) or event.task is None or event.stage != VIDEO.key:
+        return False
+    return event.task.topview_task_id is None and event.task.error_code in _REFUSALS
 
 
 async def _only(work: ProductWork) -> AsyncIterator[ProductWork]:

@@ -1,23 +1,37 @@
-"""The progress of a run, in words, as a table and as JSON: all of it comes from the plan and the
-events that the run's resource reports.
+"""The progress of a run and its outcome, in words, as a table and as JSON.
+
+All of it comes from the plan and the events that the run's resource reports; the ledger is asked
+for refused scenes, and for what a stop left behind.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
+from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from topview_pipeline.cli.console import SOME_FAILED, SOME_PENDING, in_credits, span
+from topview_pipeline.catalogue import Catalogue
+from topview_pipeline.catalogue.references import shown
+from topview_pipeline.cli.console import (
+    SOME_FAILED,
+    SOME_PENDING,
+    in_credits,
+    say,
+    say_rows,
+    span,
+)
 from topview_pipeline.defs.events import Planned
-from topview_pipeline.defs.failures import Trouble, trouble_of
+from topview_pipeline.defs.failures import Entry, Trouble, entries_of, not_finished, trouble_of
 from topview_pipeline.engine import Failed, Held, Made, Observed, Warned
-from topview_pipeline.ledger import Task
+from topview_pipeline.ledger import Ledger, Task, TaskState
 from topview_pipeline.plan import Forecast
-from topview_pipeline.stages import STAGES
+from topview_pipeline.settings import PipelineConfig
+from topview_pipeline.stages import SCENE, STAGES, needs_face
 from topview_pipeline.text import counted, one_line
 
 Phase = Literal["done", "running", "reading", "queued", "later", "held", "failed"]
@@ -27,7 +41,10 @@ Phases = dict[str, Counter[Phase]]
 """How many products are in each phase, by stage."""
 Key = tuple[str, str]
 """(product, stage)."""
+Said = tuple[str | None, dict[str, object] | None]
+"""A log's line on an event, and its JSON document; None: it is not worth one."""
 
+AT_TOPVIEW: Final = (TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED)
 _WIDE: Final = 80
 _STAGES: Final[Mapping[str, str]] = {stage.source: stage.key for stage in STAGES}
 """By the source of their own inputs."""
@@ -40,6 +57,11 @@ _WORDS: Final[Mapping[Phase, str]] = {
     "held": "held",
     "failed": "failed",
 }
+_WITH_DAEMON: Final = "  The pending_task_sensor of the Dagster daemon collects the results."
+_WITHOUT_DAEMON: Final = (
+    "  No Dagster daemon runs here: run again within 7 days to collect the results; Topview keeps "
+    "them no longer."
+)
 
 
 class Progress:
@@ -69,43 +91,50 @@ class Progress:
         self.fingerprints: Mapping[Key, str] = {}
         self.left = 0
 
-    def add(self, event: object) -> str | None:
-        """Take in the plan or an event of the engine; a log's line on it, if it is worth one.
+    def add(self, event: object) -> Said:
+        """Take in the plan or an event of the engine.
 
         No event is kept: those of 10,000 products would fill the memory.
         """
         if isinstance(event, Planned):
-            self.was_planned, self.fingerprints = True, event.fingerprints
-            self.left = event.left
-            self.wanted = [(product, key) for product, keys in event.wanted.items() for key in keys]
-            return self._planned_line(event) if self.wanted else None
+            return self._add_plan(event)
         if isinstance(event, Observed):
             self._read.update((event.product_id, _STAGES[source]) for source in event.versions)
         if isinstance(event, Warned):
-            return one_line(f"Warning: {event.what}")
+            return one_line(f"Warning: {event.what}"), {"event": "warning", "what": event.what}
         if isinstance(event, Made):
             return self._add_made(event.product_id, event.stage, event.task)
         if isinstance(event, (Failed, Held)):
-            trouble = trouble_of(event)
-            self.troubled[trouble.product, trouble.stage] = trouble
-            # Not of the stages that wait for the one that failed.
-            if trouble.outcome == "failed" and trouble.product not in self._failed:
-                self._failed.add(trouble.product)
-                return one_line(f"{trouble.product} {trouble.stage} failed: {trouble.what}")
-        return None
+            return self._add_trouble(event)
+        return None, None
 
-    def _planned_line(self, event: Planned) -> str:
+    def _add_plan(self, event: Planned) -> Said:
+        self.was_planned, self.fingerprints = True, event.fingerprints
+        self.left = event.left
+        self.wanted = [(product, key) for product, keys in event.wanted.items() for key in keys]
         coming = event.forecast
+        document = {
+            "event": "planned",
+            "products": len(event.wanted),
+            "products_left": event.left,
+            "stages": len(self.wanted),
+            "new_tasks": coming.tasks,
+            "credits": coming.credits,
+            "unpriced": coming.unpriced,
+            "seconds": coming.seconds,
+            "credits_left": self.credits_left,
+            "credits_last_seconds": coming.lasts(self.credits_left),
+        }
+        if not self.wanted:
+            return None, document
         stages, products = counted(len(self.wanted), "stage"), counted(len(event.wanted), "product")
-        unpriced = f" and {coming.unpriced} of unknown price" if coming.unpriced else ""
-        tasks, cost = counted(coming.tasks, "new task"), in_credits(coming.credits)
-        return (
-            f"To make: {stages} of {products}, {tasks}, about {cost}{unpriced}, "
-            f"about {span(coming.seconds)}.{balance(coming, self.credits_left)}"
-            f"{left_over(self.left)}"
+        line = (
+            f"To make: {stages} of {products}, {cost_of(coming)}."
+            f"{balance(coming, self.credits_left)}{left_over(self.left)}"
         )
+        return line, document
 
-    def _add_made(self, product: str, stage: str, task: Task) -> str:
+    def _add_made(self, product: str, stage: str, task: Task) -> Said:
         is_new = task.run_id == self._run_id
         self.made[product, stage] = is_new
         self.troubled.pop((product, stage), None)
@@ -117,7 +146,33 @@ class Progress:
             how += f" in {task.succeeded_at - task.pending_at:.1f} s"
         if is_new and task.cost_credits:
             how += f", {in_credits(task.cost_credits)}"
-        return one_line(f"{product} {stage} {how}")
+        return one_line(f"{product} {stage} {how}"), {
+            "event": "made",
+            "product": product,
+            "stage": stage,
+            "is_new": is_new,
+            "row": task.id,
+            "task_id": task.topview_task_id,
+            "credits": task.cost_credits,
+        }
+
+    def _add_trouble(self, event: Failed | Held) -> Said:
+        trouble = trouble_of(event)
+        self.troubled[trouble.product, trouble.stage] = trouble
+        line = None
+        # Not of the stages that wait for the one that failed.
+        if trouble.outcome == "failed" and trouble.product not in self._failed:
+            self._failed.add(trouble.product)
+            line = one_line(f"{trouble.product} {trouble.stage} failed: {trouble.what}")
+        return line, {
+            "event": trouble.outcome,
+            "product": trouble.product,
+            "stage": trouble.stage,
+            "reason": event.reason.value if isinstance(event, Held) else None,
+            "what": trouble.what,
+            "fix": trouble.fix,
+            "task_id": trouble.task_id or None,
+        }
 
     @property
     def open(self) -> list[Key]:
@@ -152,6 +207,13 @@ class Progress:
                 waiting.add(key[0])
             stages[key[1]][phase] += 1
         return {key: counts for key, counts in stages.items() if counts}
+
+
+def cost_of(coming: Forecast) -> str:
+    """The new tasks of a plan, with their credits and their time, in words."""
+    unpriced = f" and {coming.unpriced} of unknown price" if coming.unpriced else ""
+    tasks, cost = counted(coming.tasks, "new task"), in_credits(coming.credits)
+    return f"{tasks}, about {cost}{unpriced}, about {span(coming.seconds)}"
 
 
 def balance(coming: Forecast, credits_left: float | None) -> str:
@@ -204,44 +266,163 @@ def summary_of(phases: Phases) -> str:
     return f"{counts.total()} to make: {', '.join(parts)}"
 
 
-def document_of(event: object, progress: Progress) -> dict[str, object] | None:
-    """The JSON document of the plan or of an event of the engine, if it has one."""
-    if isinstance(event, Planned):
-        forecast = event.forecast
-        return {
-            "event": "planned",
-            "products": len(event.wanted),
-            "products_left": event.left,
-            "stages": len(progress.wanted),
-            "new_tasks": forecast.tasks,
-            "credits": forecast.credits,
-            "unpriced": forecast.unpriced,
-            "seconds": forecast.seconds,
-            "credits_left": progress.credits_left,
-            "credits_last_seconds": forecast.lasts(progress.credits_left),
-        }
-    if isinstance(event, Warned):
-        return {"event": "warning", "what": event.what}
-    if isinstance(event, Made):
-        task = event.task
-        return {
-            "event": "made",
-            "product": event.product_id,
-            "stage": event.stage,
-            "is_new": progress.made[event.product_id, event.stage],
-            "row": task.id,
-            "task_id": task.topview_task_id,
-            "credits": task.cost_credits,
-        }
-    if isinstance(event, (Failed, Held)):
-        trouble = trouble_of(event)
-        return {
-            "event": trouble.outcome,
-            "product": trouble.product,
-            "stage": trouble.stage,
-            "reason": event.reason.value if isinstance(event, Held) else None,
-            "what": trouble.what,
-            "fix": trouble.fix,
-            "task_id": trouble.task_id or None,
-        }
-    return None
+def _entries(progress: Progress) -> list[Entry]:
+    """An entry for each product that was not finished, in the plan's order."""
+    return entries_of(progress.troubled[key] for key in progress.wanted if key in progress.troubled)
+
+
+def say_outcome(console: Console, progress: Progress, *, quiet: bool = False) -> None:
+    """Print what was made, what it cost, and every trouble with its way out."""
+    if not progress.was_planned:
+        return
+    new, reused = _made(progress)
+    sums = "Everything is up to date: nothing was submitted, nothing was paid."
+    if progress.wanted:
+        also = f", {reused} reused at no cost" if reused else ""
+        sums = f"{new} made{also}, {in_credits(progress.credits)}."
+    if not quiet:
+        say(sums, console)
+    for line in not_finished(_entries(progress)):
+        say(line, console)
+    if progress.left:
+        say(left_over(progress.left).strip(), console)
+
+
+def _made(progress: Progress) -> tuple[int, int]:
+    """The wanted stages that are new, and those that were reused."""
+    made = [progress.made[key] for key in progress.wanted if key in progress.made]
+    return sum(made), made.count(False)
+
+
+@dataclass(frozen=True)
+class Left:
+    """The rest of a run that a person stopped.
+
+    Attributes:
+        at_topview: submitted tasks whose results are not in the store yet.
+        unknown: tasks whose submit's answer was lost.
+        unsent: stages for which nothing was sent.
+    """
+
+    at_topview: Sequence[Task]
+    unknown: int
+    unsent: Sequence[Key]
+
+    @classmethod
+    def of(cls, progress: Progress, ledger: Ledger, run_id: str) -> Left:
+        """Look into the ledger."""
+        prints = {key: progress.fingerprints.get(key) for key in progress.open}
+        shared = set(prints.values())
+        # A stored one of this run was being measured when it stopped.
+        states = (*AT_TOPVIEW, TaskState.OVERDUE, TaskState.UNKNOWN, TaskState.STORED)
+        rows = [
+            row
+            for row in ledger.tasks.in_state(states)
+            if row.run_id == run_id
+            or (row.product_id, row.stage) in prints
+            or row.fingerprint in shared
+        ]
+        sent: set[Key | str | None] = {(row.product_id, row.stage) for row in rows}
+        # Another product's task may be this one's, too.
+        sent |= {row.fingerprint for row in rows} | {prints[key] for key in prints if key in sent}
+        sent.discard(None)
+        unsent = [key for key, print_ in prints.items() if not sent & {key, print_}]
+        unknown = sum(row.state is TaskState.UNKNOWN for row in rows)
+        elsewhere = (TaskState.UNKNOWN, TaskState.STORED)
+        return cls([row for row in rows if row.state not in elsewhere], unknown, unsent)
+
+    def lines(self, *, has_daemon: bool) -> Iterator[str]:
+        """Say what is left, and who takes care of it."""
+        if not self.at_topview:
+            yield "Stopped. No task of this run is in progress at Topview."
+        else:
+            costs = list(map(_cost, self.at_topview))
+            unpriced = costs.count(None)
+            also = f" and {unpriced} of unknown price" if unpriced else ""
+            about = f"{in_credits(round(sum(cost or 0.0 for cost in costs), 2))}{also}"
+            tasks = counted(len(costs), "task")
+            yield f"Stopped. In progress at Topview: {tasks}, about {about}."
+            yield _WITH_DAEMON if has_daemon else _WITHOUT_DAEMON
+        if self.unknown:
+            tasks = counted(self.unknown, "task")
+            yield (
+                f"  The answer to a submit was lost for {tasks}, perhaps paid: "
+                "topview-pipeline tasks list --state unknown"
+            )
+        if self.unsent:
+            products = counted(len({product for product, _ in self.unsent}), "product")
+            stages = counted(len(self.unsent), "stage")
+            yield f"  Never sent: {stages} of {products}; run again to make them."
+
+
+def _cost(task: Task) -> float | None:
+    return task.estimate if task.cost_credits is None else task.cost_credits
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Scenes of one template or avatar, and one mode; `credits` as Topview booked them."""
+
+    template: str
+    mode: str
+    scenes: int
+    credits: float
+
+
+def refused_scenes(config: PipelineConfig, ledger: Ledger, catalogue: Catalogue) -> list[Refused]:
+    """The refused scenes of the pipeline so far, the most expensive template first.
+
+    Templates of the catalogue are called by their files, where it is known what they are.
+    """
+    products = catalogue.products.values() if config.when_no_face == "fail" else ()
+    speak = {one.product_id for one in products if needs_face(one.mode)}
+    known = ledger.history.refused(SCENE.key)
+    rows = [row for row in known if not row.is_faceless or row.product_id in speak]
+    if not rows:
+        return []
+    templates = {one.template_image for one in catalogue.products.values() if one.template_image}
+    hashes = ledger.hashes.get_many(templates)
+    names = {ledger.uploads.find(sha256): shown(ref) for ref, (_, sha256) in hashes.items()}
+    sums: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        request = row.request or {}
+        template = request.get("templateImageFileId")
+        avatar = f"avatar {request.get('avatarId')}"
+        name = names.get(template, f"template {template}") if template else avatar
+        sums[name, row.mode or ""].append(row.cost_credits or 0.0)
+    found = [
+        Refused(template, mode, len(costs), round(sum(costs), 2))
+        for (template, mode), costs in sums.items()
+    ]
+    return sorted(found, key=lambda one: (-one.credits, one.template, one.mode))
+
+
+def say_refused(console: Console, refused: Sequence[Refused]) -> None:
+    """Print what was paid for scenes that a check or a person refused, so far."""
+    if refused:
+        columns = ("template of refused scenes", "mode", "refused", "credits")
+        rows = [
+            (it.template, it.mode, str(it.scenes), f"{round(it.credits, 2):g}") for it in refused
+        ]
+        say_rows(console, columns, rows, right=columns[2:])
+
+
+def summary_document(progress: Progress, run_id: str, left: Left | None) -> dict[str, object]:
+    """The last line of `run --json`, without what only the command knows."""
+    new, reused = _made(progress)
+    counts = Counter(entry.cause.outcome for entry in _entries(progress))
+    costs = [] if left is None else list(map(_cost, left.at_topview))
+    return {
+        "event": "summary",
+        "run_id": run_id,
+        "made": new,
+        "reused": reused,
+        "credits": progress.credits,
+        "products_failed": counts["failed"],
+        "products_held": counts["held"],
+        "products_left": progress.left,
+        "stopped": left is not None,
+        "tasks_at_topview": len(costs),
+        "credits_at_topview": sum(cost or 0.0 for cost in costs),
+        "stages_not_sent": 0 if left is None else len(left.unsent),
+    }

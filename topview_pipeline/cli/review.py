@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TextIO
 
 import click
 from rich.console import Console
 
-from topview_pipeline.cli.completion import complete_product
-from topview_pipeline.cli.console import CannotStart, in_credits, person, say, say_json, say_rows
-from topview_pipeline.cli.demo import program
+from topview_pipeline.cli.console import (
+    CannotStart,
+    in_credits,
+    person,
+    program,
+    say,
+    say_json,
+    say_rows,
+)
 from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
-from topview_pipeline.cli.run import ids_in
+from topview_pipeline.cli.options import (
+    complete_product,
+    gate_option,
+    ids_in,
+    why_option,
+)
 from topview_pipeline.defs.data_versions import materialized_versions
 from topview_pipeline.defs.decisions import Decisions, after_choice, choose_scene, decide, waiting
-from topview_pipeline.plan import PlannedStage
-from topview_pipeline.settings import GATES, Gate
+from topview_pipeline.settings import Gate
 from topview_pipeline.stages import SCENE, VIDEO
 from topview_pipeline.text import counted
 
 _COLUMNS: Final = ("product", "stage", "scene", "verdict", "credits", "waits because")
 _NOTHING: Final = (
     "Nothing waits for a person. To see what only a run's --gate holds: review --gate approve"
-)
-
-gate_option: Final = click.option(
-    "--gate",
-    type=click.Choice(GATES),
-    help="List what a run with this --gate holds. Default: by TOPVIEW_GATE and the rows.",
 )
 
 
@@ -57,7 +61,7 @@ def _many(
     type=click.File(encoding="utf-8-sig"),
     help="Take the decisions from this list of the gallery; -: from standard input.",
 )
-@click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
+@why_option
 @gate_option
 @click.option("--json", "as_json", is_flag=True, help="List what waits as one JSON document.")
 def review(
@@ -70,11 +74,14 @@ def review(
     """
     topview = pipeline()
     if listed is not None and any(given.values()):
-        raise CannotStart(
-            "--from cannot go with other decisions", fix="Write the other decisions into the list."
-        )
+        fix = "Write the other decisions into the list."
+        raise CannotStart("--from cannot go with other decisions", fix=fix)
     if listed is not None or any(given.values()):
-        decisions = Decisions.of(**given) if listed is None else Decisions.listed(_lines(listed))
+        try:
+            text = None if listed is None else listed.read()
+        except UnicodeError as error:
+            raise CannotStart("it is not UTF-8 text", "the list") from error
+        decisions = Decisions.of(**given) if text is None else Decisions.listed(text.split("\n"))
         with topview.ledger() as ledger:
             decide(topview, ledger, decisions, who=person(), why=why)
         say(f"{decisions.summary or 'Nothing decided'}. To go on: {program()} run")
@@ -97,27 +104,16 @@ def review(
     )
     say_rows(console, _COLUMNS, rows, right=("scene", "credits"))
     if console.is_terminal:
-        _say_sums(console, [one.credits for one in found])
-
-
-def _lines(listed: TextIO) -> Sequence[str]:
-    try:
-        return listed.read().split("\n")
-    except UnicodeError as error:
-        raise CannotStart("it is not UTF-8 text", listed.name) from error
-
-
-def _say_sums(console: Console, costs: Iterable[float]) -> None:
-    costs = list(costs)
-    follow = in_credits(round(sum(costs), 2))
-    say(f"{counted(len(costs), 'product')}. To approve all of them costs about {follow}.", console)
-    say(f"{program()} review --approve ID, --reject ID, --choose ID=N, --again ID", console)
+        follow = in_credits(round(sum(one.credits for one in found), 2))
+        products = counted(len(found), "product")
+        say(f"{products}. To approve all of them costs about {follow}.", console)
+        say(f"{program()} review --approve ID, --reject ID, --choose ID=N, --again ID", console)
 
 
 @click.command()
 @click.argument("product", shell_complete=complete_product)
 @click.argument("image", type=int)
-@click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
+@why_option
 def choose(product: str, image: int, why: str) -> None:
     """Make the video of PRODUCT from IMAGE of its scenes, counted from 1.
 
@@ -135,17 +131,12 @@ def choose(product: str, image: int, why: str) -> None:
             say("Its row in the catalogue cannot be used now; fix it, then run.")
             return
         planned = after_choice(instance, topview, catalogue, ledger, product)
-    for line in _coming(planned[0] if planned else None, run):
-        say(line)
-
-
-def _coming(video: PlannedStage | None, run: str) -> Iterator[str]:
-    """Say what the next run makes because of a choice, and what that costs."""
-    if video is None:
-        yield "Its video is made from that scene already: there is nothing to make."
-    elif not video.submits:
-        yield f"The next run pays nothing for its video: {video.why}."
+    if not planned:
+        say("Its video is made from that scene already: there is nothing to make.")
+    elif not planned[0].submits:
+        say(f"The next run pays nothing for its video: {planned[0].why}.")
     else:
-        cost = "a price not known yet" if video.credits is None else in_credits(video.credits)
-        yield f"To make its video from it, for about {cost}, run:"
-        yield f"  {run} {VIDEO.key}"
+        price = planned[0].credits
+        cost = "a price not known yet" if price is None else in_credits(price)
+        say(f"To make its video from it, for about {cost}, run:")
+        say(f"  {run} {VIDEO.key}")

@@ -9,42 +9,12 @@ from typing import Any, Final
 
 import click
 
-from topview_pipeline.cli.completion import complete_product, complete_stage
-from topview_pipeline.cli.console import Credits, Speech, ask, sign, web_address
+from topview_pipeline.cli.console import ask, sign
+from topview_pipeline.cli.options import Credits, complete_stage, products_option, web_address
 from topview_pipeline.settings import GATES
 from topview_pipeline.stop import stop
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
-
-
-def ids_in(context: click.Context, _: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    """The ids that are named, and those in the lines of an @file or, for `-`, of standard input."""
-    found: list[str] = []
-    for name in given if not context.resilient_parsing else ():  # completion reads nothing
-        if name != "-" and not name.startswith("@"):
-            found.append(name)
-            continue
-        try:
-            with click.open_file(name.removeprefix("@"), encoding="utf-8-sig") as file:
-                text = file.read()
-        except (OSError, UnicodeError) as error:
-            raise click.BadParameter(f"{name}: {getattr(error, 'strerror', error)}") from error
-        ids = [line.strip() for line in text.splitlines() if line.strip()]
-        if not ids:
-            raise click.BadParameter(f"{name} names no product; write an id in each line.")
-        found += ids
-    return tuple(dict.fromkeys(found))
-
-
-products_option: Final = click.option(
-    "--product",
-    "products",
-    multiple=True,
-    metavar="ID",
-    shell_complete=complete_product,
-    callback=ids_in,
-    help="Only this product. @FILE: those in its lines; -: those of standard input. Repeatable.",
-)
 
 
 @click.command()
@@ -135,8 +105,8 @@ def run(
     if force and not products:
         what = "--force without --product remakes the whole catalogue, and pays for all of it."
         ask(what, yes=yes)
-    level = log_level or ("info" if verbose else None)
-    speech = Speech(as_json=as_json, quiet=quiet, log_level=level)
+    wanted = {"products": list(products), "stages": list(stages), "force": force, **options}
+    wanted["everything"] = force and not products
     if quiet:
         sign.end()
     else:
@@ -146,6 +116,7 @@ def run(
     from topview_pipeline.cli.catch_up import catch_up, submit
 
     if launch is not None:
-        submit(launch, products, stages, as_json=as_json, force=force, **options)
+        submit(launch, wanted, as_json=as_json)
         context.exit(stop.code or 0)
-    context.exit(catch_up(products, stages, speech=speech, force=force, **options))
+    level = log_level or ("info" if verbose else None)
+    context.exit(catch_up(wanted, as_json=as_json, quiet=quiet, log_level=level))

@@ -22,10 +22,8 @@ from topview_pipeline.setting_types import project_root
     type=click.IntRange(0, 65535),
     help="Default: the port of a TOPVIEW_BASE_URL on this machine, else a free one, as 0.",
 )
-@click.option("--speed", type=float, default=1.0, show_default=True, help="Divides durations.")
-@click.option(
-    "--concurrency", type=int, default=4, show_default=True, help="Task slots of the account."
-)
+@click.option("--speed", default=1.0, show_default=True, help="Divides durations.")
+@click.option("--concurrency", default=4, show_default=True, help="Task slots of the account.")
 @click.option("--media", type=click.Choice(["real", "tiny"]), default="real", show_default=True)
 @click.option(
     "--fault",
@@ -34,13 +32,9 @@ from topview_pipeline.setting_types import project_root
     metavar="NAME=PROB",
     help=f"Inject a fault: {', '.join(FAULTS)}.",
 )
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of durations and faults."
-)
+@click.option("--seed", default=0, show_default=True, help="Seed of durations and faults.")
 @click.option("--forget-after", type=float, metavar="SECONDS", help="Forget ids after this time.")
-@click.option(
-    "--credits", type=float, default=10_000.0, show_default=True, help="Credits of the account."
-)
+@click.option("--credits", default=10_000.0, show_default=True, help="Credits of the account.")
 @click.option(
     "--contract",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -77,7 +71,8 @@ def sandbox(
             fix = "Stop what uses it, or name another one with --port."
             raise CannotStart(f"port {port} is in use", fix=fix)
         port = port or free_port()
-        if is_own and (config.uid, config.api_key) == _own_account():
+        account = (os.environ.get("TOPVIEW_UID"), os.environ.get("TOPVIEW_API_KEY"))
+        if is_own and (config.uid, config.api_key) == account:
             click.echo(f"The settings of {project_root()} use it.")
         else:
             click.echo("Point the pipeline at it:")
@@ -104,9 +99,8 @@ def _settings(path: Path | None, strict: bool) -> dict[str, Any]:
             raise CannotStart(f"it is no contract ({error})", str(path), fix) from error
     switches = dict(settings.get("contract", {}))
     known = {(SandboxConfig, name) for name in settings} | {(Contract, name) for name in switches}
-    for kind, name in sorted(known, key=str):
-        if name not in kind.__dataclass_fields__:
-            raise CannotStart(f"it has an unknown switch, {name}", str(path))
+    if unknown := [name for kind, name in known if name not in kind.__dataclass_fields__]:
+        raise CannotStart(f"it has an unknown switch, {min(unknown)}", str(path))
     if strict:
         switches["required"] = ("voiceId", "captionId")
     return {**settings, "contract": Contract(**switches)}
@@ -120,10 +114,6 @@ def _own_port() -> int | None:
     except ValueError:  # the sandbox needs no good settings
         return None
     return port if host in ("127.0.0.1", "localhost") else None
-
-
-def _own_account() -> tuple[str | None, str | None]:
-    return os.environ.get("TOPVIEW_UID"), os.environ.get("TOPVIEW_API_KEY")
 
 
 def _fault(text: str) -> tuple[str, float]:

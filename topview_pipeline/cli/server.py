@@ -14,10 +14,10 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -29,9 +29,13 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from topview_pipeline.cli.console import CannotStart
+from topview_pipeline.cli.console import CannotStart, person
+from topview_pipeline.cli.gallery import write_page
+from topview_pipeline.defs.decisions import Decisions, decide
+from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.export import SERVED_FILE, THUMBS
+from topview_pipeline.export import SERVED_FILE, THUMBS, Report
+from topview_pipeline.settings import Gate
 
 MEDIA: Final = "media"
 """Below which the store is served; relative, as seen from the gallery."""
@@ -89,8 +93,20 @@ class GalleryFolder:
             return PlainTextResponse(str(error), status_code=503)
         return FileResponse(self.folder / SERVED_FILE, headers={"Cache-Control": "no-store"})
 
-    def decide(self, body: bytes) -> Response:
+    async def decide(self, request: Request) -> Response:
         """Keep the decisions of a list, and say what was kept, or why nothing was."""
+        token = request.headers.get("X-Gallery-Token", "")
+        if not secrets.compare_digest(token.encode(), self.token.encode()):
+            answer = "open the gallery by the address that its command printed"
+            return PlainTextResponse(answer, status_code=403)
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > _MOST_BYTES:
+                return PlainTextResponse("the list is too long", status_code=413)
+        return await run_in_threadpool(self._keep, bytes(body))
+
+    def _keep(self, body: bytes) -> Response:
         try:
             with self._one_at_a_time:
                 return PlainTextResponse(self._take(body.decode()))
@@ -98,26 +114,43 @@ class GalleryFolder:
             return PlainTextResponse(str(error), status_code=409)
 
 
-@contextmanager
-def serving(
-    root: Path,
+def served_page(
+    topview: TopviewResource,
+    folder: Path | None = None,
     *,
-    port: int = 0,
-    gallery: GalleryFolder | None = None,
-) -> Iterator[str]:
+    program: str,
+    dagster_url: str | None = None,
+    gate: Gate | None = None,
+) -> tuple[GalleryFolder, Report]:
+    """The page of a server, which is written again at each load and takes decisions.
+
+    The pipeline and the program are given: a server's thread knows nothing of the command.
+    """
+
+    def write() -> tuple[Path, Report]:
+        words: dict[str, Any] = {"program": program, "dagster_url": dagster_url, "gate": gate}
+        return write_page(topview, folder, served_at=MEDIA, **words)
+
+    def take(text: str) -> str:
+        decisions = Decisions.listed(text.split("\n"))
+        with topview.ledger() as ledger:
+            decide(topview, ledger, decisions, who=person(), why="")
+        return f"{decisions.summary or 'nothing decided'}. To go on: {program} run"
+
+    page, report = write()
+    return GalleryFolder(page.parent, write, take), report
+
+
+@contextmanager
+def serving(root: Path, *, port: int = 0, gallery: GalleryFolder | None = None) -> Iterator[str]:
     """Serve a store, and a gallery at the top, while the block runs; yields the server's URL.
 
-    Args:
-        port: 0 for a free one.
-        gallery: the page at the top, if any.
-
-    Raises:
-        CannotStart: the port is taken.
+    Raises CannotStart when the port is taken; 0 is a free one.
     """
     routes: list[Mount | Route] = [Mount(f"/{MEDIA}", MediaFiles(root))]
     if gallery is not None:
         routes.append(Route("/", gallery.page, methods=["GET"]))
-        routes.append(Route("/decide", _taking(gallery), methods=["POST"]))
+        routes.append(Route("/decide", gallery.decide, methods=["POST"]))
         routes.append(Mount(f"/{THUMBS}", MediaFiles(gallery.folder / THUMBS)))
     # A page of somebody else's must not read it by a name that leads to loopback.
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[_HOST, "localhost"])
@@ -142,19 +175,3 @@ def serving(
         finally:
             server.should_exit = True
             thread.join(5.0)
-
-
-def _taking(gallery: GalleryFolder) -> Callable[[Request], Awaitable[Response]]:
-    async def take(request: Request) -> Response:
-        token = request.headers.get("X-Gallery-Token", "")
-        if not secrets.compare_digest(token.encode(), gallery.token.encode()):
-            answer = "open the gallery by the address that its command printed"
-            return PlainTextResponse(answer, status_code=403)
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > _MOST_BYTES:
-                return PlainTextResponse("the list is too long", status_code=413)
-        return await run_in_threadpool(gallery.decide, bytes(body))
-
-    return take

@@ -1,22 +1,20 @@
-"""`topview-pipeline tasks`: the rows of the ledger, for people who look and decide.
-
-Not here: the pictures of what a lost answer may have been (`candidates`).
-"""
+"""`topview-pipeline tasks`: the rows of the ledger, for people who look and decide."""
 
 from __future__ import annotations
 
+import html
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import click
 from rich.console import Console
 
-from topview_pipeline.cli.candidates import save_candidates
-from topview_pipeline.cli.completion import complete_product, complete_stage
 from topview_pipeline.cli.console import (
     SOME_FAILED,
     CannotStart,
@@ -27,21 +25,38 @@ from topview_pipeline.cli.console import (
     say_json,
     say_rows,
     span,
+    worded,
 )
 from topview_pipeline.cli.environment import call_topview, pipeline
+from topview_pipeline.cli.options import (
+    complete_product,
+    complete_stage,
+    json_option,
+    why_option,
+    yes_option,
+)
 from topview_pipeline.defs.decisions import name_of, row_in
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.engine import reconcile as lost_answers
 from topview_pipeline.engine.judge import Candidate, Finding, Leave, Rules
 from topview_pipeline.ledger import Ledger, Task, TaskEvent, TaskState
-from topview_pipeline.stages import BY_KEY, stages_named
+from topview_pipeline.stages import BY_KEY, data_version, stages_named
+from topview_pipeline.store import Artifact, StoreError, product_slug
 from topview_pipeline.text import counted
-from topview_pipeline.topview.errors import TaskUnknown
+from topview_pipeline.topview.client import TopviewClient
+from topview_pipeline.topview.errors import TaskUnknown, TopviewError
 
 _LOOK_SECONDS: Final = 120.0
 """How long a person waits for the credit log."""
 _MOST_VALUE: Final = 300
 """Characters of one value of a request."""
+_MOST_CANDIDATES: Final = 10
+_MOST_BYTES: Final = 2 * 2**30
+_STYLE: Final = (
+    "body{font:15px sans-serif;margin:2em}main{display:flex;gap:2em;flex-wrap:wrap}"
+    "section{max-width:24em}img,video{max-width:100%;display:block;margin:.5em 0}"
+    "pre{white-space:pre-wrap}"
+)
 _COLUMNS: Final = ("row", "product", "stage", "state", "age", "credits", "what next")
 _LISTED: Final = (
     *("id", "pipeline", "product_id", "stage", "state", "attempt", "generation", "mode", "run_id"),
@@ -87,7 +102,7 @@ def tasks() -> None:
     "--stage", metavar="ASSET_KEY", shell_complete=complete_stage, help="Only this stage's."
 )
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def list_rows(
     states: tuple[str, ...], product: str | None, stage: str | None, limit: int, as_json: bool
 ) -> None:
@@ -150,13 +165,9 @@ def _show_candidates(
         return
     candidates = _look_for(topview, ledger, task)
     if candidates:
-        folder, store = topview.config.home / "candidates" / str(task.id), topview.store
-        titles = {one.topview_task_id: _candidate_line(one) for one in candidates}
-        page, troubles = call_topview(
-            topview, lambda client: save_candidates(client, ledger, store, task, titles, folder)
+        page = call_topview(
+            topview, lambda client: _save_page(client, topview, ledger, task, candidates)
         )
-        for trouble in troubles:
-            say(trouble)
         say(f"A page to compare them: {page}")
         if may_open and sys.stdout.isatty():
             click.launch(str(page))
@@ -169,8 +180,8 @@ def _show_candidates(
 @tasks.command()
 @click.argument("row", type=int)
 @click.argument("topview_task_id")
-@click.option("--why", default="", metavar="TEXT", help="A reason, kept in the ledger.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@why_option
+@yes_option
 def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
     """Say that an unknown ROW is the Topview task TOPVIEW_TASK_ID.
 
@@ -202,7 +213,7 @@ def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
 @tasks.command()
 @click.argument("row", type=int)
 @click.option("--why", required=True, metavar="TEXT", help="The reason, kept in the ledger.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def void(row: int, why: str, yes: bool) -> None:
     """Give up an unknown or overdue ROW: its work may then be submitted, and paid, again."""
     topview = pipeline()
@@ -270,6 +281,85 @@ def _look_for(topview: TopviewResource, ledger: Ledger, task: Task) -> Sequence[
     return found.candidates if found else ()
 
 
+async def _save_page(
+    client: TopviewClient,
+    topview: TopviewResource,
+    ledger: Ledger,
+    row: Task,
+    candidates: Sequence[Candidate],
+) -> Path:
+    """Save what was sent and what the candidates are, with a page of both; say what is missing."""
+    folder = topview.config.home / "candidates" / str(row.id)
+    sent = _save_sent(topview, ledger, row, folder / "sent")
+    request = "\n".join(f"{name}: {value}" for name, value in (row.request or {}).items())
+    sections = [_section("What was sent", sent, request)]
+    for one in candidates[:_MOST_CANDIDATES]:
+        task_id = one.topview_task_id
+        files = await _save(client, row, task_id, folder / product_slug(task_id))
+        command = worded(f"topview-pipeline tasks adopt {row.id} {task_id}")
+        sections.append(_section(_candidate_line(one), files, command))
+    if len(candidates) > _MOST_CANDIDATES:
+        say(f"only the first {_MOST_CANDIDATES} of {len(candidates)} charges are shown")
+    title = html.escape(f"Row {row.id}, {row.stage} of {row.product_id}: which of these is it?")
+    none = worded(f"topview-pipeline tasks void {row.id}")
+    page = folder / "index.html"
+    page.write_text(
+        f'<!doctype html><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f"<h1>{title}</h1><main>{''.join(sections)}</main>"
+        f"<p>If it is none of them: {none} --why TEXT</p>",
+        encoding="utf-8",
+    )
+    return page
+
+
+async def _save(client: TopviewClient, row: Task, task_id: str, folder: Path) -> list[Path]:
+    stage = BY_KEY[row.stage]
+    folder.mkdir(parents=True, exist_ok=True)
+    files: list[Path] = []
+    try:
+        for file in stage.downloads(await client.query(stage.endpoint, task_id)) or ():
+            partial = folder / f"{file.name}.part"
+            with partial.open("wb") as sink:
+                await client.download(file.url, sink, max_bytes=_MOST_BYTES, expect=file.expect)
+            files.append(partial.replace(folder / file.name))
+    except TopviewError as error:
+        say(str(error))
+    else:
+        if not files:
+            say(f"Topview gives no files of task {task_id}")
+    return files
+
+
+def _save_sent(topview: TopviewResource, ledger: Ledger, row: Task, folder: Path) -> list[Path]:
+    """The pictures of the stage before that were sent, if the product still has them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stage = BY_KEY[row.stage]
+    made = ledger.tasks.last_made(row.product_id, str(stage.upstream))
+    if made is None or row.inputs.get(made.stage) != data_version(made.fingerprint):
+        say("the product has other pictures now than those that were sent: see the request")
+        return []
+    wanted = stage.upstream_files(row.request or {}, made.result or {})
+    files = []
+    try:
+        for artifact in map(Artifact.from_json, made.artifacts or ()):
+            if artifact.name in wanted:
+                (folder / artifact.name).write_bytes(topview.store.read_bytes(artifact))
+                files.append(folder / artifact.name)
+    except StoreError as error:
+        say(str(error))
+    return files
+
+
+def _section(title: str, files: Sequence[Path], text: str) -> str:
+    """A column of the page, which is in the folder above that of the files."""
+    media = ""
+    for file in files:
+        source = f"{quote(file.parent.name)}/{quote(file.name)}"
+        is_video = file.suffix == ".mp4"
+        media += f'<video controls src="{source}"></video>' if is_video else f'<img src="{source}">'
+    return f"<section><h2>{html.escape(title)}</h2>{media}<pre>{html.escape(text)}</pre></section>"
+
+
 # In words
 
 
@@ -286,7 +376,6 @@ def _candidate_line(candidate: Candidate) -> str:
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:
-    """Return what the credit log says about an unknown row."""
     if isinstance(finding.verdict, Leave):
         yield "; ".join(finding.verdict.reasons)
     elif not finding.candidates:
@@ -296,14 +385,13 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
 
 
 def _credits_of(task: Task) -> str:
-    """Return what it cost, or with a ~ what it may cost."""
+    """What it cost, or with a ~ what it may cost."""
     if task.cost_credits is not None:
         return f"{round(task.cost_credits, 2):g}"
     return "-" if task.estimate is None else f"~{round(task.estimate, 2):g}"
 
 
 def _next_of(task: Task) -> str:
-    """Say what comes next for a row, and what a person can do about it."""
     if task.state is TaskState.FAILED:
         return "tried again when due" if task.retryable else "sent again only with force"
     return _NEXT[task.state].format(task.id)

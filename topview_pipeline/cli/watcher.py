@@ -7,41 +7,22 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
-from topview_pipeline.cli.console import (
-    SILENT_SECONDS,
-    Speech,
-    in_credits,
-    say,
-    say_json,
-    sign,
-    span,
-)
-from topview_pipeline.cli.progress import (
-    Phase,
-    Phases,
-    Progress,
-    document_of,
-    summary_of,
-    table_of,
-)
+from topview_pipeline.cli.console import SILENT_SECONDS, in_credits, say, say_json, sign, span
+from topview_pipeline.cli.progress import AT_TOPVIEW, Phase, Phases, Progress, summary_of, table_of
 from topview_pipeline.defs.events import Planned
-from topview_pipeline.ledger import Ledger, LedgerError, TaskState
+from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.ledger import Ledger, LedgerError
 from topview_pipeline.plan import PlannedStage, forecast_plan
-
-if TYPE_CHECKING:
-    from topview_pipeline.defs.resources import TopviewResource
 
 _LOOK_SECONDS: Final = 1.0
 _SUMMARY_SECONDS: Final = 60.0
 _SUMMARY_ENDED: Final = 25
 """A log has a summary after so many silent seconds, a minute, or so many stages that ended."""
-AT_TOPVIEW: Final = (TaskState.RESERVED, TaskState.PENDING, TaskState.SUCCEEDED)
 
 
 class Watcher:
@@ -52,6 +33,7 @@ class Watcher:
 
     Attributes:
         doing: what the command does while it has no plan.
+        ledger: says which tasks are at Topview, once it is open.
     """
 
     def __init__(
@@ -59,32 +41,30 @@ class Watcher:
         topview: TopviewResource,
         run_id: str,
         console: Console,
-        speech: Speech,
+        *,
+        as_json: bool,
+        quiet: bool = False,
+        plain: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.progress = Progress(run_id)
         self.doing = "Reading the catalogue"
-        self._topview = topview
-        self._ledger: Ledger | None = None
-        self._console = console
-        self._speech = speech
+        self.ledger: Ledger | None = None
+        self._topview, self._console, self._clock = topview, console, clock
+        self._as_json, self._quiet = as_json, quiet
         self._events: deque[object] = deque()
         self._listener = self._events.append
-        self._clock = clock
         now = clock()
         self._began = self._summarized_at = self._moved_at = now
         self._printed_at = sign.spoke_at or now
         self._summarized = 0
         self._stopping = False
         self._ended = threading.Event()
-        is_plain = speech.as_json or speech.quiet or speech.log_level is not None
         self._live: Live | None = None
-        if console.is_interactive and not is_plain:
+        if console.is_interactive and not plain:
+            is_ours = sys.stderr.isatty()
             self._live = Live(
-                console=console,
-                transient=True,
-                auto_refresh=False,
-                redirect_stderr=sys.stderr.isatty(),
+                console=console, transient=True, auto_refresh=False, redirect_stderr=is_ours
             )
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
@@ -107,18 +87,13 @@ class Watcher:
         if self._live is not None:
             self._live.stop()
 
-    def follow(self, ledger: Ledger) -> None:
-        """From now on the ledger says which tasks are at Topview."""
-        self._ledger = ledger
-
     def stopping(self) -> None:
         """A person stopped the run: only what is being sent is waited for."""
         self._stopping, self.doing = True, "Stopping"
-        self.say("Stopping: nothing more is sent. Ctrl-C again ends at once.")
+        self._say("Stopping: nothing more is sent. Ctrl-C again ends at once.")
 
-    def say(self, text: str) -> None:
-        """Print a line of the command's own."""
-        if not (self._speech.as_json or self._speech.quiet):
+    def _say(self, text: str) -> None:
+        if not (self._as_json or self._quiet):
             self._printed_at = self._clock()
             say(text, self._console)
 
@@ -135,13 +110,12 @@ class Watcher:
         self._moved_at = self._clock()
         if isinstance(event, Planned):
             self.doing = "Storing what was made"
-        line = self.progress.add(event)
-        document = document_of(event, self.progress)
-        if self._speech.as_json and document is not None:
+        line, document = self.progress.add(event)
+        if self._as_json and document is not None:
             self._printed_at = self._clock()
             say_json(document)
         elif line is not None:
-            self.say(line)
+            self._say(line)
 
     def _show(self, now: float) -> None:
         ended = len(self.progress.made) + len(self.progress.troubled)
@@ -150,52 +124,48 @@ class Watcher:
             or now - self._summarized_at >= _SUMMARY_SECONDS
             or ended - self._summarized >= _SUMMARY_ENDED
         )
-        is_working = self._ledger is not None and bool(self.progress.open) and not self._stopping
-        if not is_due and (self._live is None or not is_working):
+        so_far = f"{span(now - self._began)} so far"
+        if self.ledger is None or not self.progress.open or self._stopping:
+            if is_due:
+                self._summarize(f"{self.doing}: {so_far}", {})
             return
-        if not is_working:
-            self._summarize(f"{self.doing}: {span(now - self._began)} so far", {})
+        if not is_due and self._live is None:
             return
         try:
-            phases, cost_and_time = self._look(now)
+            phases, cost_and_time = self._look(self.ledger, now)
         except LedgerError:  # the run itself says why
             if is_due:
                 self._summarize("Waiting for the ledger", {})
             return
-        if self._live is not None:
-            caption = f"{cost_and_time}, {span(now - self._began)} so far"
-            self._draw(table_of(phases, caption, self._console.width))
-        else:
+        if self._live is None:
             self._summarized = ended
             counts = sum(phases.values(), Counter[Phase]())
             self._summarize(f"{summary_of(phases)}; {cost_and_time}", counts)
+            return
+        if not self._live.is_started:
+            self._live.start()
+            # A process that is killed could not show it again.
+            self._console.show_cursor(True)
+        table = table_of(phases, f"{cost_and_time}, {so_far}", self._console.width)
+        self._live.update(table, refresh=True)
 
-    def _look(self, now: float) -> tuple[Phases, str]:
+    def _look(self, ledger: Ledger, now: float) -> tuple[Phases, str]:
         """The products in each phase; the credits and the time left in words."""
-        assert self._ledger is not None  # noqa: S101
-        rows = self._ledger.tasks.in_state(AT_TOPVIEW)
+        rows = ledger.tasks.in_state(AT_TOPVIEW)
         phases = self.progress.phases({(row.product_id, row.stage) for row in rows})
         # The time that a plan of what is open takes, from the last stage that ended.
         planned = [PlannedStage(*key, "", None, submits=True) for key in self.progress.open]
-        seconds = forecast_plan(self._topview.config, planned, self._ledger).seconds
+        seconds = forecast_plan(self._topview.config, planned, ledger).seconds
         left = seconds - (now - self._moved_at)
         # What takes longer than planned has no end that could be foretold.
         also = f", about {span(left)} left" if left >= 1.0 else ""
         return phases, f"{in_credits(self.progress.credits)}{also}"
 
-    def _draw(self, table: Table) -> None:
-        assert self._live is not None  # noqa: S101
-        if not self._live.is_started:
-            self._live.start()
-            # A process that is killed could not show it again.
-            self._console.show_cursor(True)
-        self._live.update(table, refresh=True)
-
     def _summarize(self, line: str, counts: Mapping[Phase, int]) -> None:
         self._printed_at = self._summarized_at = self._clock()
-        if self._speech.as_json:
+        if self._as_json:
             known: dict[str, object] = {"doing": self.doing, "credits": self.progress.credits}
             known |= {str(phase): count for phase, count in counts.items()}
             say_json({"event": "progress"} | known)
         else:
-            self.say(line)
+            self._say(line)
