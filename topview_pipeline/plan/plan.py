@@ -24,8 +24,8 @@ from topview_pipeline.engine.decide import (
 )
 from topview_pipeline.engine.events import HoldReason
 from topview_pipeline.engine.gate import ReviewRules
-from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
-from topview_pipeline.plan.known import Known
+from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState, Tried
+from topview_pipeline.prices import Estimate
 from topview_pipeline.stages import (
     BY_KEY,
     STAGES,
@@ -49,6 +49,36 @@ _AT_ONCE: Final = 500
 """Products whose rows are read together."""
 _A_RUN_TO_COME: Final = ""
 """Run id of a run that does not exist yet: no row is its own."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Facts of the ledger and of Dagster.
+
+    Attributes:
+        pipeline: whose products are planned.
+        now: seconds since the epoch, by the ledger's clock.
+        rows_of: the account's task rows of some works, by work, the oldest first.
+        alive: ids of living workers.
+        reviews: people's decisions, by (product, fingerprint of the result).
+        materialized: data version of the newest materialization, by (product, stage).
+        last_made_ids: the number of the row that each product's stage stands on.
+        last_made: that row, whatever the product's inputs are now.
+        estimate: see `Estimator`.
+        tried: the tasks of a recipe.
+    """
+
+    account: str
+    pipeline: str
+    now: float
+    rows_of: Callable[[Collection[str]], Mapping[str, Sequence[TaskGlance]]]
+    alive: frozenset[str]
+    reviews: Mapping[tuple[str, str], Review]
+    materialized: Mapping[tuple[str, str], str]
+    last_made_ids: Mapping[tuple[str, str], int]
+    last_made: Callable[[str, str], TaskGlance | None]
+    estimate: Callable[..., Estimate]
+    tried: Callable[[str], Sequence[Tried]] = lambda _: ()
 
 
 @dataclass(frozen=True, slots=True)
