@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import dagster as dg
@@ -241,3 +242,19 @@ def test_a_forgotten_scene_names_the_command_that_makes_it(shop: Shop, stages: l
     assert shop.catch_up(stages=stages).success
     assert shop.accepted()["image_replace"] == 2
     assert shop.stale("mug") == {}
+
+
+def test_each_event_of_a_run_is_a_line_for_a_log_collector(
+    shop: Shop, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Which product, which task, which run: a person would search for it in prose."""
+    shop.settings["TOPVIEW_LOG_FORMAT"] = "json"
+    shop.add("mug")
+    shop.add("bad", image="no-such.png")
+    run = shop.catch_up()
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line[:1] == "{"]
+    assert {line["run_id"] for line in lines} == {run.run_id}
+    made = [line for line in lines if line["event"] == "made"]
+    assert [line["product"] for line in made] == ["mug"] * 3
+    assert all(line["task_id"] for line in made)
+    assert "bad" in {line["product"] for line in lines if line["event"] == "failed"}

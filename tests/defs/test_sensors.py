@@ -13,15 +13,16 @@ import pytest
 
 from tests.defs.shop import CUT_OUT, OUTLINE, PRODUCTS, Patch, Shop, made
 from tests.ledger.conftest import reserve
-from topview_pipeline.defs import catalogue_sync, sensors
-from topview_pipeline.defs.cursor import read_cursor, written
+from topview_pipeline.defs import sensors
 from topview_pipeline.defs.jobs import CATCH_UP, RESUME_TASKS
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.sensors import (
     Backoff,
     catalogue_sensor,
     pending_task_sensor,
+    read_cursor,
     running_jobs,
+    written,
 )
 from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.ledger import TaskState
@@ -47,13 +48,6 @@ def test_other_work_is_begun_at_once_and_so_is_all_after_the_clock_was_set_back(
     assert backoff.wait("other work", now=NOW) == 0
     assert Backoff.after(backoff, "other work", now=NOW).times == 1
     assert backoff.wait("work", now=NOW - 31_536_000) == 0
-
-
-@pytest.mark.parametrize("cursor", [None, "", "nonsense", "[]", "{}", '{"work": 1, "times": "x"}'])
-def test_the_memory_survives_the_cursor_and_none_breaks_the_sensor(cursor: str | None) -> None:
-    assert read_cursor(Backoff, cursor) is None
-    backoff = Backoff("abc", 3, 12.5)
-    assert read_cursor(Backoff, written(backoff)) == backoff
 
 
 # pending_task_sensor.
@@ -126,14 +120,11 @@ def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon, status: str) 
     shop.begin_run(status, CATCH_UP)
     shop.begin_run(status, RESUME_TASKS, pipeline="a stranger")
     assert isinstance(daemon.tick(), dg.RunRequest)
+    for ended in ("SUCCESS", "FAILURE", "CANCELED"):
+        shop.begin_run(ended, RESUME_TASKS)
+    assert running_jobs(shop.instance, OUTLINE, RESUME_TASKS, most=1) == []
     run = shop.begin_run(status, RESUME_TASKS)
     assert daemon.tick() == f"run {run.run_id} works on it: 1 task to collect, 0 to try again"
-
-
-def test_a_run_that_ended_is_not_waited_for(shop: Shop) -> None:
-    for status in ("SUCCESS", "FAILURE", "CANCELED"):
-        shop.begin_run(status, RESUME_TASKS)
-    assert running_jobs(shop.instance, OUTLINE, RESUME_TASKS, most=1) == []
 
 
 def test_a_failed_task_is_tried_again_when_it_is_due(shop: Shop, daemon: Daemon) -> None:
@@ -316,12 +307,12 @@ def test_a_change_of_what_was_made_is_observed(shop: Shop, monkeypatch: Patch) -
 
     shop.picture("photo1.png", (9, 9, 9))  # a photo that changes alone, at the next look
     assert tick(shop, first.cursor).observed == []
-    monkeypatch.setattr(catalogue_sync, "LOOK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(sensors, "_LOOK_AGAIN_SECONDS", 0.0)
     assert tick(shop, first.cursor).observed == [("productImage", "mug")]
 
 
 def test_what_is_too_much_for_one_tick_is_left_to_the_next(shop: Shop, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(catalogue_sync, "MOST_OBSERVATIONS", 2)
+    monkeypatch.setattr(sensors, "_MOST_OBSERVATIONS", 2)
     shop.add("a", "b", "c")
     shop.catch_up(stages=CUT_OUT)
     for number, row in enumerate(shop.rows.values()):

@@ -9,7 +9,7 @@ import click
 
 from topview_pipeline.cli.console import ask, person, say
 from topview_pipeline.cli.environment import open_instance, pipeline
-from topview_pipeline.defs.retirement import forget, forgettable
+from topview_pipeline.defs.catalogue_sync import forget, forgettable
 from topview_pipeline.text import counted
 
 _LEAST_DAYS: Final = 7

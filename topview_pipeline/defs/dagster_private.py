@@ -51,10 +51,6 @@ __all__ = [
 
 _REPOSITORY: Final = "__repository__"
 """The name of the one repository that Dagster makes of Definitions."""
-_INDEX_SHARD: Final = "index"
-"""Where SQLite has the events of all assets, beside the file of each run."""
-
-
 _DAEMON_SECONDS: Final = 60.0
 """A daemon writes a heartbeat every 30 s."""
 
@@ -159,14 +155,10 @@ def execute_as_launched(
     for event in execute_run_iterator(InMemoryJob(job), run, instance):
         success = success or event.is_job_success
         if event.is_step_failure:
-            failures.append(_reason(event))
+            failure = event.step_failure_data
+            said = failure.user_failure_data
+            failures.append((said and said.description) or failure.error_display_string)
     return Ended(success, tuple(failures))
-
-
-def _reason(event: DagsterEvent) -> str:
-    failure = event.step_failure_data
-    told = failure.user_failure_data
-    return (told and told.description) or failure.error_display_string
 
 
 def report_planned(
@@ -291,11 +283,6 @@ def open_without_compute_logs(home: str) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_ref(ref)
 
 
-def materialized_partitions(instance: dg.DagsterInstance, asset: dg.AssetKey) -> set[str]:
-    """The partitions that were ever materialized."""
-    return instance.get_materialized_partitions(asset)
-
-
 def latest_tags(
     instance: dg.DagsterInstance,
     asset: dg.AssetKey,
@@ -321,11 +308,11 @@ def latest_storage_ids(
 
 
 def _event_log_files(instance: dg.DagsterInstance, run_id: str) -> tuple[Path, ...]:
-    """The SQLite files of a run's events; none where another storage keeps them."""
+    """The SQLite files of all assets' events and of a run's; none where another storage is used."""
     path_for_shard = getattr(instance.event_log_storage, "path_for_shard", None)
     if path_for_shard is None:
         return ()
-    return tuple(Path(path_for_shard(shard)) for shard in (_INDEX_SHARD, run_id))
+    return tuple(Path(path_for_shard(shard)) for shard in ("index", run_id))
 
 
 @contextmanager

@@ -23,14 +23,16 @@ from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
 from topview_pipeline.defs.decision_jobs import DECISIONS, decision_job
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
 from topview_pipeline.defs.io_manager import KeptPlans
-from topview_pipeline.defs.outline import OCCASION_TAG
+from topview_pipeline.defs.outline import OCCASION_TAG, Outline
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.errors import PipelineError
 from topview_pipeline.settings import GATES
 from topview_pipeline.stages import BY_KEY, STAGES
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, ChangeNotAccepted, InputFiles
+    from topview_pipeline.defs.events import Report
     from topview_pipeline.ledger import Ledger
     from topview_pipeline.plan import PlannedStage
     from topview_pipeline.settings import Gate
@@ -299,10 +301,17 @@ def produce(
     )
     real = {"tasks": report.made - report.reused, "credits": report.credits}
     against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
+    yield _end(context, topview.outline, report, against)
+
+
+def _end(
+    context: dg.OpExecutionContext, outline: Outline, report: "Report", metadata: Mapping[str, Any]
+) -> dg.Output[None]:
+    """The output of a producing op; fails it when anything was not made."""
     if report.troubles:
-        mark_failed(context, topview.outline, report.troubles)
-        raise failure(report.troubles, outline=topview.outline, made=report.made, metadata=against)
-    yield dg.Output(None, metadata=against)
+        mark_failed(context, outline, report.troubles)
+        raise failure(report.troubles, outline=outline, made=report.made, metadata=metadata)
+    return dg.Output(None, metadata=metadata)
 
 
 def planned_against_real(
@@ -325,21 +334,22 @@ def resume(
     context: dg.OpExecutionContext, topview: dg.ResourceParam[TopviewResource]
 ) -> Iterator[Any]:
     """Finish what was begun."""
-    from topview_pipeline.defs.catalogue_sync import catalogue_or_none
     from topview_pipeline.defs.run import Production
 
-    with plain_errors(topview.outline):
+    outline, catalogue = topview.outline, None
+    with plain_errors(outline):
         with topview.ledger() as ledger:
             orphans, retries = ledger.orphans.all(), ledger.orphans.retries_due()
-        # Results that are paid for are fetched, however long the catalogue cannot be read.
-        catalogue = catalogue_or_none(topview, context.log) if retries else None
+        try:
+            catalogue = topview.catalogue() if retries else None
+        except PipelineError as error:  # what is paid for is fetched all the same
+            why = outline.worded(str(error))
+            context.log.warning(
+                f"Failed tasks are not retried, submitted ones are collected: {why}"
+            )
         production = Production(context, topview, explicit=False, wait_seconds=_LEAST_WAIT_SECONDS)
         yield from production.resume(orphans, retries, catalogue)
-    report = production.report
-    if report.troubles:
-        mark_failed(context, topview.outline, report.troubles)
-        raise failure(report.troubles, outline=topview.outline, made=report.made)
-    yield dg.Output(None)
+    yield _end(context, outline, production.report, {})
 
 
 @dg.op(
@@ -431,5 +441,5 @@ def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
         config={"ops": {outline.of("product_videos"): {"config": {"credit_limit": None}}}},
         **options,
     )
-    decided = [decision_job(topview, decision, options) for decision in DECISIONS]
+    decided = [decision_job(topview, name, one, options) for name, one in DECISIONS.items()]
     return [catch_up, resume_tasks, materialize_products, sync_products, *decided]

@@ -10,7 +10,9 @@ import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -26,10 +28,6 @@ if TYPE_CHECKING:
     from topview_pipeline.store import Store
 
 MOST_ROWS: Final = 1000
-_TECHNICAL: Final = dg.TableSchema(
-    columns=[dg.TableColumn("what", "string"), dg.TableColumn("value", "string")]
-)
-"""One for all events: Dagster keeps a step's events until it ends, those of 10,000 products too."""
 _LONGEST_MARKDOWN: Final = 999
 """Characters: Dagster shows a Markdown value of 1,000 and more as a link to open it."""
 
@@ -98,7 +96,9 @@ def made_metadata(
         facts[one.name] = f"{one.size:,} bytes"
         facts[f"{one.name}, sha256"] = one.sha256
         facts[f"{one.name}, address"] = store.address(one)
-    values["topview/technical"] = _technical(facts)
+    values["topview/technical"] = text_table(
+        ("what", "value"), filter(itemgetter(1), facts.items())
+    )
     if artifacts:
         values["dagster/uri"] = store.address(artifacts[0])
     return values
@@ -163,13 +163,6 @@ def _links(
         if link.startswith(("http://", "https://")) and len(longer) <= _LONGEST_MARKDOWN:
             shown = longer
     return shown
-
-
-def _technical(values: Mapping[str, str]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [dg.TableRecord({"what": name, "value": value}) for name, value in values.items() if value],
-        schema=_TECHNICAL,
-    )
 
 
 def preview_of(stage: Stage, task: Task, store: Store) -> Preview:
@@ -250,10 +243,13 @@ def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> dg.Tabl
     more = sum(1 for _ in coming)
     if more:
         shown.append({**dict.fromkeys(columns, ""), columns[0]: f"... and {more:,} more"})
-    return dg.MetadataValue.table(
-        [dg.TableRecord(row) for row in shown],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns]),
-    )
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in shown], _schema(tuple(columns)))
+
+
+@cache
+def _schema(columns: tuple[str, ...]) -> dg.TableSchema:
+    """One for all events: Dagster keeps a step's events until it ends, of 10,000 products too."""
+    return dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns])
 
 
 def forecast_metadata(coming: Forecast) -> dict[str, Any]:

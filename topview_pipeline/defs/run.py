@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import event_log_kept_open, tag_run
-from topview_pipeline.defs.durable import check_durable
-from topview_pipeline.defs.event_lines import write_line
-from topview_pipeline.defs.events import ACCOUNT_TAG, DagsterEvent, Report, Reporter
+from topview_pipeline.defs.events import ACCOUNT_TAG, DagsterEvent, Report, Reporter, write_line
 from topview_pipeline.defs.failures import Trouble
-from topview_pipeline.defs.instance import check_alone
+from topview_pipeline.defs.instance import check_alone, check_durable
 from topview_pipeline.defs.outline import MANIFEST, OCCASION_TAG
 from topview_pipeline.engine import (
     Context,

@@ -1,18 +1,22 @@
 """The sensors: one finishes submitted tasks, one follows the catalogue.
 
-The sensor of the health checks is in `health_checks.py`.
+The sensor of the health checks is in `health_checks.py`. Cursors are small dataclasses of pydantic,
+kept as JSON.
 """
 
+import hashlib
+import json
 import logging
 import time
+from dataclasses import asdict, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import dagster as dg
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from topview_pipeline.defs.checks import CATALOGUE_ROWS, rows_result
-from topview_pipeline.defs.cursor import digest, read_cursor, written
 from topview_pipeline.defs.dagster_private import report_died
 from topview_pipeline.defs.instance import advice, check_alone
 from topview_pipeline.defs.jobs import RESUME_TASKS
@@ -39,6 +43,29 @@ _READ_SECONDS: Final = 25.0
 """For the catalogue."""
 _HASH_SECONDS: Final = 12.0
 """For files of this machine that were not hashed before; the next tick continues."""
+_LOOK_AGAIN_SECONDS: Final = 600.0
+"""A photo may change while the catalogue does not, and not every source has a version."""
+_MOST_OBSERVATIONS: Final = 500
+"""In one tick: Dagster stores an event in 17 ms, and other sensors wait meanwhile."""
+T = TypeVar("T")
+
+
+def read_cursor(kind: type[T], text: str | None) -> T | None:
+    """The cursor as it was kept; None when there is none that can be read."""
+    try:
+        return TypeAdapter(kind).validate_json(text or "")
+    except ValidationError:
+        return None
+
+
+def written(cursor: Any) -> str:
+    """The text of a cursor."""
+    return json.dumps(asdict(cursor))
+
+
+def digest(value: object) -> str:
+    """A short text that changes with the value's repr."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -227,6 +254,42 @@ def _reconcile(
         )
 
 
+@dataclass(frozen=True)
+class LastLook:
+    """The last look at the catalogue, kept in the sensor's cursor.
+
+    Attributes:
+        is_more: something was left over for the next tick.
+        place: where the next tick continues. Not every file's hash can be remembered: from the
+            start, ticks that are too short for all files would never come to the last.
+        trouble: why it was not accepted.
+        problems: digest of the bad rows that Dagster knows of.
+    """
+
+    version: str | None
+    at: float
+    is_more: bool
+    place: int = 0
+    trouble: str | None = None
+    problems: str = ""
+
+    def interrupted(self, trouble: str) -> "LastLook":
+        """After a look that failed before it knew the version: the next tick looks again."""
+        return replace(self, is_more=True, place=self.place if self.is_more else 0, trouble=trouble)
+
+    def place_in(self, version: str | None) -> int:
+        """The place where a look at this version continues."""
+        return self.place if self.is_more and version == self.version else 0
+
+    def is_enough(self, version: str | None, *, now: float) -> bool:
+        """Nothing can have changed since, as far as can be told without reading.
+
+        A clock that was set back ends the wait.
+        """
+        is_recent = 0.0 <= now - self.at < _LOOK_AGAIN_SECONDS
+        return not self.is_more and version == self.version and is_recent
+
+
 def catalogue_sensor(topview: TopviewResource) -> dg.SensorDefinition:
     """The sensor that follows the catalogue."""
     outline = topview.outline
@@ -257,7 +320,7 @@ def _follow(
 
     check_alone(context.instance, topview.outline)
     now = time.time()
-    cursor = read_cursor(catalogue_sync.Cursor, context.cursor)
+    cursor = read_cursor(LastLook, context.cursor)
     with catalogue_sync.ledger_or_none(topview) as ledger:
         if ledger is not None:
             ledger.catalogue.check_source(topview.config.catalogue)
@@ -284,7 +347,7 @@ def _follow(
             _hold(ledger, error)
             # Read again once it is another one: all of it each minute is much for a source.
             trouble = _reason(error)
-            held = catalogue_sync.Cursor(version, now, False, trouble=trouble, problems=problems)
+            held = LastLook(version, now, False, trouble=trouble, problems=problems)
             if rows:
                 trouble = topview.outline.worded(trouble)
                 return dg.SensorResult(asset_events=rows, skip_reason=trouble, cursor=written(held))
@@ -300,9 +363,9 @@ def _follow(
             start=start,
             is_over=lambda: time.monotonic() > ends,
         )
-    left_over = len(looked.changed) - catalogue_sync.MOST_OBSERVATIONS
+    left_over = len(looked.changed) - _MOST_OBSERVATIONS
     sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
-    observations = list(islice(looked.observations(sources), catalogue_sync.MOST_OBSERVATIONS))
+    observations = list(islice(looked.observations(sources), _MOST_OBSERVATIONS))
     # What is left over is found again only from where this look began.
     place = start if left_over > 0 else looked.place
     is_more = left_over > 0 or not looked.is_whole
@@ -321,9 +384,7 @@ def _follow(
     return dg.SensorResult(
         asset_events=[*rows, *observations],
         skip_reason=topview.outline.worded("; ".join(said)),
-        cursor=written(
-            catalogue_sync.Cursor(catalogue.version, now, is_more, place, problems=problems)
-        ),
+        cursor=written(LastLook(catalogue.version, now, is_more, place, problems=problems)),
     )
 
 
