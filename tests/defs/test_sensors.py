@@ -35,18 +35,18 @@ NOTHING = "there is nothing to finish"
 
 
 def test_the_same_work_again_waits_twice_as_long_each_time_up_to_an_hour() -> None:
-    backoff, now, waits = None, NOW, []
+    backoff, now, waits = Backoff(), NOW, []
     for _ in range(9):
-        backoff = Backoff.after(backoff, "work", now=now)
+        backoff = backoff.after("work", now=now)
         waits.append(backoff.wait("work", now=now))
         now += waits[-1]
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
 
 
 def test_other_work_is_begun_at_once_and_so_is_all_after_the_clock_was_set_back() -> None:
-    backoff = Backoff.after(Backoff.after(None, "work", now=NOW), "work", now=NOW)
+    backoff = Backoff().after("work", now=NOW).after("work", now=NOW)
     assert backoff.wait("other work", now=NOW) == 0
-    assert Backoff.after(backoff, "other work", now=NOW).times == 1
+    assert backoff.after("other work", now=NOW).times == 1
     assert backoff.wait("work", now=NOW - 31_536_000) == 0
 
 
@@ -92,8 +92,10 @@ def test_what_a_run_left_is_finished_by_one_run(shop: Shop, daemon: Daemon) -> N
 
     assert home.success
     assert made(home) == [("bgRemovedImage", "mug")]
-    assert shop.accepted() == {"remove_background": 1}
+    assert shop.accepted() == {"remove_background": 1}, "nothing new is begun"
     assert daemon.tick() == NOTHING
+    assert shop.catch_up(products=["mug"]).success
+    assert shop.accepted() == dict.fromkeys(shop.accepted(), 1)
 
 
 def test_two_ticks_never_start_the_same_work_twice(shop: Shop, daemon: Daemon) -> None:
@@ -127,10 +129,12 @@ def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon, status: str) 
     assert daemon.tick() == f"run {run.run_id} works on it: 1 task to collect, 0 to try again"
 
 
-def test_a_failed_task_is_tried_again_when_it_is_due(shop: Shop, daemon: Daemon) -> None:
+def test_a_failed_task_is_tried_again_when_it_is_due_for_the_run_that_paid_first(
+    shop: Shop, daemon: Daemon
+) -> None:
     shop.add("mug")
     shop.control.set_faults(fail=1.0)
-    shop.catch_up(stages=CUT_OUT)
+    shop.catch_up(stages=CUT_OUT, credit_limit=5.0)
     shop.control.set_faults()
     assert daemon.tick() == NOTHING
     shop.make_retries_due()
@@ -138,7 +142,12 @@ def test_a_failed_task_is_tried_again_when_it_is_due(shop: Shop, daemon: Daemon)
     assert daemon.tick_and_run().success
 
     assert shop.materialized("bgRemovedImage") == {"mug"}
+    assert shop.failed("bgRemovedImage") == set()
     assert daemon.tick() == NOTHING
+    first, second = shop.rows_in()
+    assert (first.state, second.state) == (TaskState.FAILED, TaskState.STORED)
+    assert (second.root_run_id, second.credit_limit) == (first.root_run_id, 5.0)
+    assert second.attempt == 2
 
 
 @pytest.mark.parametrize(

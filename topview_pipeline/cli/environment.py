@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import click
 
 from topview_pipeline.cli.console import WORDS, CannotStart, given, is_demo, say, sign
-from topview_pipeline.defs.apart import check_apart
 from topview_pipeline.defs.instance import DAGSTER_YAML, advice
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.setting_types import project_root
@@ -60,6 +59,8 @@ def code_location() -> CodeLocation:
     Raises:
         CannotStart: there is no such module, or no such pipeline in it.
     """
+    from topview_pipeline.defs.pipeline import check_apart  # with all definitions
+
     locations = _locations()
     module = _module(locations)
     defs, pipelines = _loaded(module)

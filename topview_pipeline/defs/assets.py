@@ -160,7 +160,6 @@ def product_videos(
 
 
 def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
-    """The manifest of the catalogue's products."""
     outline = topview.outline
     videos = outline.key(STAGES[-1].key)
 

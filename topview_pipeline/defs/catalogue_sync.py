@@ -39,14 +39,6 @@ _MOST_PICTURES: Final = 50
 """Thumbnails of one look: each takes some hundredths of a second."""
 
 
-@dataclass(frozen=True)
-class AcceptedCatalogue:
-    """Products that became partitions just now, and that left: these keep partition and history."""
-
-    new: tuple[str, ...]
-    left: tuple[str, ...] = ()
-
-
 @contextmanager
 def ledger_or_none(topview: TopviewResource) -> Iterator[Ledger | None]:
     """The ledger of the account; None where no uid is set: then nothing was made from here."""
@@ -59,16 +51,16 @@ def ledger_or_none(topview: TopviewResource) -> Iterator[Ledger | None]:
 
 def check_catalogue(topview: TopviewResource, catalogue: Catalogue) -> None:
     """Refuse a catalogue that lost too many products, until a run with `accept_change`."""
-    from topview_pipeline.catalogue import check_gone
-
     with ledger_or_none(topview) as ledger:
         if ledger is not None:
-            check_gone(
-                ledger.catalogue.products(),
-                catalogue.product_ids,
-                accept_change=False,
-                where=catalogue.source,
-            )
+            _check_gone(ledger, catalogue)
+
+
+def _check_gone(ledger: Ledger, catalogue: Catalogue, *, accept_change: bool = False) -> None:
+    from topview_pipeline.catalogue import check_gone
+
+    known, where = ledger.catalogue.products(), catalogue.source
+    check_gone(known, catalogue.product_ids, accept_change=accept_change, where=where)
 
 
 def accept_catalogue(
@@ -78,22 +70,18 @@ def accept_catalogue(
     ledger: Ledger | None,
     *,
     accept_change: bool = False,
-) -> AcceptedCatalogue:
+) -> tuple[Sequence[str], Sequence[str]]:
     """Accept a catalogue: new products become partitions, those that left are retired.
 
-    Raises ChangeNotAccepted, and holds the catalogue, if too many products are gone.
+    Returns the new ones and those that left, which keep partition and history. Raises
+    ChangeNotAccepted, and holds the catalogue, if too many products are gone.
     """
-    from topview_pipeline.catalogue import ChangeNotAccepted, check_gone
+    from topview_pipeline.catalogue import ChangeNotAccepted
 
     if ledger is None:
-        return AcceptedCatalogue(register(instance, outline, catalogue.products))
+        return register(instance, outline, catalogue.products), ()
     try:
-        check_gone(
-            ledger.catalogue.products(),
-            catalogue.product_ids,
-            accept_change=accept_change,
-            where=catalogue.source,
-        )
+        _check_gone(ledger, catalogue, accept_change=accept_change)
     except ChangeNotAccepted as error:
         ledger.catalogue.hold(str(error))
         raise
@@ -102,7 +90,7 @@ def accept_catalogue(
     left = ledger.catalogue.accept(
         products=catalogue.products, kept={*catalogue.product_ids, *kept}
     )
-    return AcceptedCatalogue(new, tuple(left))
+    return new, tuple(left)
 
 
 def register(
@@ -136,8 +124,12 @@ class InputChanges:
     place: int = 0
     is_whole: bool = True
 
-    def observations(self, sources: Sources) -> Iterator[dg.AssetObservation]:
-        """The observations of what changed."""
+    def observations(
+        self, instance: dg.DagsterInstance, topview: TopviewResource, catalogue: Catalogue
+    ) -> Iterator[dg.AssetObservation]:
+        """The observations of what changed; the first with a thumbnail, where previews are on."""
+        pictures = _MOST_PICTURES if topview.config.previews else 0
+        sources = Sources(instance, topview.outline, catalogue.products, pictures=pictures)
         for source, product_id, version in self.changed:
             yield sources.observation(source, product_id, version, is_first=False)
 
@@ -213,14 +205,6 @@ def _choices_over(ledger: Ledger | None) -> Callable[[Stage, Product, Inputs], I
     return chosen
 
 
-def sources_of(
-    instance: dg.DagsterInstance, topview: TopviewResource, catalogue: Catalogue
-) -> Sources:
-    """Shows what changed inputs stand for; the first with a thumbnail, where previews are on."""
-    pictures = _MOST_PICTURES if topview.config.previews else 0
-    return Sources(instance, topview.outline, catalogue.products, pictures=pictures)
-
-
 # What a run or a sensor says of it.
 
 
@@ -244,8 +228,6 @@ def log_problems(log: logging.Logger, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def log_unreadable(log: logging.Logger, unreadable: Mapping[str, str]) -> None:
-    """Log which products are not observed, and why."""
-
     def one(item: tuple[str, str]) -> str:
         return f"{item[0]} is not observed: {item[1]}"
 

@@ -22,9 +22,8 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from topview_pipeline.defs.apart import Claim, check_apart
 from topview_pipeline.defs.outline import Outline
-from topview_pipeline.defs.pipeline import definitions_of
+from topview_pipeline.defs.pipeline import Claim, check_apart, definitions_of
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.settings import (
@@ -217,7 +216,6 @@ class TopviewCatalogue(dg.Component, _Attributes, dg.Resolvable):  # type: ignor
         return cast(Self, component)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Return the definitions of the pipeline."""
         root = context.project_root
         # The ledger's URL is checked when it is used: SQLAlchemy takes longer to load than all.
         claim = self._claim(root)

@@ -185,7 +185,6 @@ def checked_materialization(
 
 
 def tag_run(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:
-    """Add tags to a run."""
     instance.add_run_tags(run_id, tags)
 
 
@@ -211,7 +210,6 @@ def report_stopping(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def report_stopped(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Report that a run that was being stopped has ended."""
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
         instance.report_run_canceled(run)
@@ -228,7 +226,6 @@ def launches_elsewhere(instance: dg.DagsterInstance) -> bool:
 
 
 def limits_backfills(instance: dg.DagsterInstance) -> bool:
-    """Return True if the run queue limits the runs of a backfill."""
     queue = instance.get_concurrency_config().run_queue_config
     limits = (queue.tag_concurrency_limits if queue else None) or []
     return any(limit.get("key") == "dagster/backfill" for limit in limits)
@@ -303,7 +300,6 @@ def latest_storage_ids(
     event_type: dg.DagsterEventType,
     partitions: Collection[str],
 ) -> Mapping[str, int]:
-    """The storage id of the newest event of each partition."""
     return instance.get_latest_storage_id_by_partition(asset, event_type, set(partitions))
 
 

@@ -64,7 +64,6 @@ class Versions:
             }
 
     def is_observed(self, source: str, product_id: str) -> bool:
-        """Some version of the source was observed."""
         return product_id in self._observed.get(source, ())
 
     def is_news(self, source: str, product_id: str, version: str) -> bool:

@@ -93,10 +93,12 @@ class AcceptChange(Decision):
         from topview_pipeline.defs.catalogue_sync import accept_catalogue
 
         catalogue, outline = topview.catalogue(), topview.outline
-        taken = accept_catalogue(context.instance, outline, catalogue, ledger, accept_change=True)
+        new, left = accept_catalogue(
+            context.instance, outline, catalogue, ledger, accept_change=True
+        )
         return (
             f"Accepted by {self.who} ({self.why or 'no reason given'}): "
-            f"{len(catalogue.products)} products, {len(taken.new)} new, {len(taken.left)} retired."
+            f"{len(catalogue.products)} products, {len(new)} new, {len(left)} retired."
         )
 
 

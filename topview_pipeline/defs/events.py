@@ -70,7 +70,6 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """Results that are new and reused, and products that were not finished."""
         counts = {"made": self.made - self.reused, "reused": self.reused}
         counts |= Counter(entry.cause.outcome for entry in entries_of(self.troubles))
         said = [f"{count} {what}" for what, count in counts.items() if count]
@@ -112,7 +111,7 @@ class Reporter:
         self._few = FirstOfEach()
         self.report = Report()
         self.blocks: Callable[[Made, Verdict], bool] = lambda *_: False
-        """Tells whether a verdict stops what is made of the result by others."""
+        """Says if a verdict stops what others make of the result."""
 
     def expect(self, products: Mapping[str, Product]) -> None:
         """Load what Dagster knows of these products' inputs."""
@@ -229,11 +228,7 @@ class Reporter:
         )
 
     def _preview(self, made: Made, task: Task, row: Task | None) -> Preview:
-        """Its own picture, and those that it was chosen from.
-
-        Args:
-            row: what the product last made of the stage before.
-        """
+        """Its own picture, and those of the stage before (`row`) that it was chosen from."""
         stage = self._stages[made.stage]
         preview = preview_of(stage, task, self._store)
         upstream = self._stages.get(str(stage.upstream))

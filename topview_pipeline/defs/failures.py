@@ -45,7 +45,6 @@ class Trouble:
 
 
 def trouble_of(event: Failed | Held) -> Trouble:
-    """The table's row for an event of the engine."""
     task_id = "" if event.task is None else event.task.topview_task_id or ""
     outcome: Literal["failed", "held"] = "held" if hasattr(event, "reason") else "failed"
     return Trouble(event.product_id, event.stage, outcome, event.what, event.fix, task_id)

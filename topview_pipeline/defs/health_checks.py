@@ -113,7 +113,6 @@ _ROWS: Final = (
 
 
 def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
-    """The health checks, as the UI runs them."""
     outline = topview.outline
     meanings = {check.name: check.meaning for check in HEALTH_CHECKS} | {OUT_OF_DATE: _OUT_OF_DATE}
     free = "Evaluating it spends nothing and needs no key."
@@ -161,8 +160,6 @@ def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
 
 
 def health_checks_sensor(topview: TopviewResource) -> dg.SensorDefinition:
-    """The sensor that reports every health check whose answer changed."""
-
     @dg.sensor(
         name=topview.outline.of("health_checks_sensor"),
         minimum_interval_seconds=_LOOK_SECONDS,

@@ -47,8 +47,6 @@ _NOTHING: Final = {"tasks": 0.0, "credits": 0.0, "seconds": 0.0}
 
 StageKey = Enum("StageKey", {stage.key: stage.key for stage in STAGES}, type=str)  # type: ignore[misc]
 """The assets that are made, by their keys: the launchpad offers just these."""
-
-
 GateName = Enum("GateName", {name: name for name in GATES}, type=str)  # type: ignore[misc]
 
 
@@ -82,13 +80,11 @@ class CatchUpConfig(dg.Config):
         description="Accept that many products are gone from the catalogue, or that this run "
         "remakes much of it.",
     )
-
     gate: GateName | None = Field(
         default=None,
         description="What waits for a person before a video is paid. off: nothing. quality: "
         "what failed its check. approve: every scene. Unset: the row's gate or the pipeline's.",
     )
-
     canary: int | None = Field(
         default=None,
         ge=0,
@@ -109,7 +105,6 @@ class CatchUpConfig(dg.Config):
 
     @property
     def gate_name(self) -> "Gate | None":
-        """The run's gate as the engine knows it."""
         return None if self.gate is None else self.gate.value
 
     @property
@@ -133,7 +128,6 @@ def plan_catch_up(
     config: CatchUpConfig,
     topview: dg.ResourceParam[TopviewResource],
 ) -> dict[str, Any]:
-    """Plan a catch-up run."""
     from topview_pipeline.defs import catalogue_sync
     from topview_pipeline.defs.events import Planned
     from topview_pipeline.defs.metadata import forecast_metadata, plan_table
@@ -207,13 +201,10 @@ def plan_run(
     occasion: str = "",
     failing: Collection[str] = (),
 ) -> "tuple[list[PlannedStage], int, ChangeNotAccepted | None]":
-    """Plan a catch-up run of an accepted catalogue.
+    """Plan a catch-up run of an accepted catalogue; `plan_catalogue` explains the options.
 
     Returns the plan, how many products it leaves to the next run, and why it may not be carried
     out.
-
-    Args:
-        files, patience, occasion, failing: see `plan_catalogue`.
     """
     from topview_pipeline.catalogue import ChangeNotAccepted, check_made_again
     from topview_pipeline.defs.data_versions import materialized_versions
@@ -270,7 +261,6 @@ def produce(
     plan: dict[str, Any],
     topview: dg.ResourceParam[TopviewResource],
 ) -> Iterator[Any]:
-    """Make what was planned."""
     from topview_pipeline.defs.run import Production
 
     if not plan["wanted"]:
@@ -333,7 +323,6 @@ def planned_against_real(
 def resume(
     context: dg.OpExecutionContext, topview: dg.ResourceParam[TopviewResource]
 ) -> Iterator[Any]:
-    """Finish what was begun."""
     from topview_pipeline.defs.run import Production
 
     outline, catalogue = topview.outline, None
@@ -361,7 +350,6 @@ def resume(
 def sync_with_catalogue(
     context: dg.OpExecutionContext, topview: dg.ResourceParam[TopviewResource]
 ) -> Iterator[Any]:
-    """Take the catalogue in, then observe."""
     from topview_pipeline.defs import catalogue_sync
 
     with plain_errors(topview.outline):
@@ -370,19 +358,18 @@ def sync_with_catalogue(
         with catalogue_sync.ledger_or_none(topview) as ledger:
             if ledger is not None:
                 ledger.catalogue.check_source(topview.config.catalogue)
-            taken = catalogue_sync.accept_catalogue(
+            new, left = catalogue_sync.accept_catalogue(
                 context.instance, topview.outline, catalogue, ledger
             )
             looked = catalogue_sync.changed_inputs(context.instance, topview, catalogue, ledger)
         catalogue_sync.log_unreadable(context.log, looked.unreadable)
-        sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
-        yield from looked.observations(sources)
+        yield from looked.observations(context.instance, topview, catalogue)
     yield dg.Output(
         None,
         metadata={
             "topview/products": len(catalogue.products),
-            "topview/new_products": len(taken.new),
-            "topview/products_that_left": len(taken.left),
+            "topview/new_products": len(new),
+            "topview/products_that_left": len(left),
             "topview/observed_changes": len(looked.changed),
             **counts,
         },

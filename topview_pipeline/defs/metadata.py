@@ -65,9 +65,7 @@ def made_metadata(
     Args:
         reused: it was reported before: nothing was paid for this materialization.
         duration_is_unknown: nobody watched its end.
-        preview: None where previews are off.
-        verdict: of the check; None where checks are off.
-        media_url: below which a browser finds the store's files; None: the store's own addresses.
+        preview, verdict: None where previews and checks are off.
         gallery_url: the product's place in the gallery.
     """
     artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
@@ -166,10 +164,7 @@ def _links(
 
 
 def preview_of(stage: Stage, task: Task, store: Store) -> Preview:
-    """Small pictures of what was made, and how large and long that is.
-
-    "No picture" never fails a product, and where previews are off this is not called.
-    """
+    """Small pictures of what was made, and how large and long that is, as far as can be seen."""
     main = _artifacts(task).get(stage.main_file)
     size = Preview() if main is None else _size_of(main, store)
     return replace(size, pictures=pictures_of(stage, task, store))
@@ -178,11 +173,7 @@ def preview_of(stage: Stage, task: Task, store: Store) -> Preview:
 def pictures_of(
     stage: Stage, task: Task, store: Store, *, used: Collection[str] = (), by: str = ""
 ) -> dict[str, str]:
-    """A task's pictures as Markdown that the UI draws inline: one, or all to choose from, by name.
-
-    Args:
-        used: files that the stage `by` was made from: their names say so.
-    """
+    """A task's pictures as Markdown, by name; those `used` by a stage are named for it."""
     # Pillow and FFmpeg take 0.3 s to import, and the code location must load without them.
     from topview_pipeline.media.preview import inline_preview
     from topview_pipeline.media.probe import MediaError
@@ -269,7 +260,6 @@ def forecast_metadata(coming: Forecast) -> dict[str, Any]:
 
 
 def plan_table(planned: Sequence[PlannedStage]) -> dg.TableMetadataValue:
-    """A plan as the UI shows it."""
     return text_table(
         ("product", "stage", "why", "credits"),
         (

@@ -98,8 +98,7 @@ class Production:
         """Make what is wanted; `report` says what came of it.
 
         Args:
-            asked, force: see `ProductWork`.
-            keep_made: the products for which `ProductWork.keep_made` holds.
+            asked, force, keep_made: see `ProductWork`; the last one is of these products.
         """
         with self._opened() as (ledger, reporter):
             missing = {

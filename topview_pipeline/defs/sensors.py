@@ -59,7 +59,6 @@ def read_cursor(kind: type[T], text: str | None) -> T | None:
 
 
 def written(cursor: Any) -> str:
-    """The text of a cursor."""
     return json.dumps(asdict(cursor))
 
 
@@ -76,9 +75,9 @@ class Backoff:
     Topview is down. Then the next run comes after twice the time, one minute to one hour.
     """
 
-    work: str
-    times: int
-    at: float
+    work: str = ""
+    times: int = 0
+    at: float = 0.0
 
     def wait(self, work: str, *, now: float) -> float:
         """Seconds until a run may be started for this work.
@@ -91,15 +90,12 @@ class Backoff:
         pause = min(_FIRST_WAIT_SECONDS * 2.0 ** min(self.times - 1, 6), _LONGEST_WAIT_SECONDS)
         return max(self.at + pause - now, 0.0)
 
-    @classmethod
-    def after(cls, before: "Backoff | None", work: str, *, now: float) -> "Backoff":
+    def after(self, work: str, *, now: float) -> "Backoff":
         """The memory once a run was started for this work."""
-        again = before is not None and before.work == work
-        return cls(work, before.times + 1 if before is not None and again else 1, now)
+        return Backoff(work, self.times + 1 if work == self.work else 1, now)
 
 
 def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
-    """The sensor that starts one run for what is to be finished."""
     outline = topview.outline
 
     @dg.sensor(
@@ -157,11 +153,10 @@ def _finish(
         return dg.SkipReason(f"{found}, but {unset}")
     now = ledger.now()
     work = digest([[task.id for task in orphans], [task.id for task in retries]])
-    backoff = read_cursor(Backoff, context.cursor)
-    wait = 0.0 if backoff is None else backoff.wait(work, now=now)
-    if wait > 0:
+    backoff = read_cursor(Backoff, context.cursor) or Backoff()
+    if (wait := backoff.wait(work, now=now)) > 0:
         return dg.SkipReason(f"the last run changed nothing; next in {wait:.0f} s: {found}")
-    backoff = Backoff.after(backoff, work, now=now)
+    backoff = backoff.after(work, now=now)
     context.update_cursor(written(backoff))
     # A run key is spent for ever, also when its run failed: each attempt has its own.
     return dg.RunRequest(run_key=f"resume-{work}-attempt-{backoff.times}-at-{now:.0f}")
@@ -266,9 +261,9 @@ class LastLook:
         problems: digest of the bad rows that Dagster knows of.
     """
 
-    version: str | None
-    at: float
-    is_more: bool
+    version: str | None = None
+    at: float = 0.0
+    is_more: bool = False
     place: int = 0
     trouble: str | None = None
     problems: str = ""
@@ -291,7 +286,6 @@ class LastLook:
 
 
 def catalogue_sensor(topview: TopviewResource) -> dg.SensorDefinition:
-    """The sensor that follows the catalogue."""
     outline = topview.outline
 
     @dg.sensor(
@@ -320,7 +314,7 @@ def _follow(
 
     check_alone(context.instance, topview.outline)
     now = time.time()
-    cursor = read_cursor(LastLook, context.cursor)
+    last = read_cursor(LastLook, context.cursor) or LastLook()
     with catalogue_sync.ledger_or_none(topview) as ledger:
         if ledger is not None:
             ledger.catalogue.check_source(topview.config.catalogue)
@@ -328,19 +322,18 @@ def _follow(
             version = topview.catalogue_version()
         except CatalogueError as error:
             _hold(ledger, error)
-            if cursor is not None:
-                context.update_cursor(written(cursor.interrupted(_reason(error))))
+            context.update_cursor(written(last.interrupted(_reason(error))))
             raise
-        if cursor is not None and cursor.is_enough(version, now=now):
-            trouble = topview.outline.worded(cursor.trouble or "")
+        if last.is_enough(version, now=now):
+            trouble = topview.outline.worded(last.trouble or "")
             return dg.SkipReason(trouble or "the catalogue has not changed")
-        problems = "" if cursor is None else cursor.problems
+        problems = last.problems
         rows: list[dg.AssetCheckEvaluation] = []
         try:
             catalogue = topview.catalogue(seconds=_READ_SECONDS)
             rows = _rows(context, topview, catalogue, known=problems)
             problems = digest(catalogue.problems)
-            taken = catalogue_sync.accept_catalogue(
+            new, left = catalogue_sync.accept_catalogue(
                 context.instance, topview.outline, catalogue, ledger
             )
         except CatalogueError as error:
@@ -353,7 +346,7 @@ def _follow(
                 return dg.SensorResult(asset_events=rows, skip_reason=trouble, cursor=written(held))
             context.update_cursor(written(held))
             raise
-        start = 0 if cursor is None else cursor.place_in(catalogue.version)
+        start = last.place_in(catalogue.version)
         ends = time.monotonic() + _HASH_SECONDS
         looked = catalogue_sync.changed_inputs(
             context.instance,
@@ -364,8 +357,8 @@ def _follow(
             is_over=lambda: time.monotonic() > ends,
         )
     left_over = len(looked.changed) - _MOST_OBSERVATIONS
-    sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
-    observations = list(islice(looked.observations(sources), _MOST_OBSERVATIONS))
+    changes = looked.observations(context.instance, topview, catalogue)
+    observations = list(islice(changes, _MOST_OBSERVATIONS))
     # What is left over is found again only from where this look began.
     place = start if left_over > 0 else looked.place
     is_more = left_over > 0 or not looked.is_whole
@@ -373,7 +366,7 @@ def _follow(
     said = [
         f"{counted(len(catalogue.products), 'product')}, "
         f"{counted(len(catalogue.problems), 'problem')} in rows",
-        f"{len(taken.new)} new, {len(taken.left)} left",
+        f"{len(new)} new, {len(left)} left",
         f"{counted(len(observations), 'change')} observed{later}",
     ]
     if looked.unreadable:

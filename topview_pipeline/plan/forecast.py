@@ -20,8 +20,7 @@ class StageForecast:
     Attributes:
         products: how many there is something to do for.
         tasks: how many of them need a new task at Topview.
-        credits: of those whose price is known.
-        unpriced: tasks whose price nothing says.
+        unpriced: tasks whose price nothing says; `credits` are of the others.
         reasons: how many products for each reason, the most frequent first.
     """
 
@@ -42,17 +41,14 @@ class Forecast:
 
     @property
     def tasks(self) -> int:
-        """New tasks at Topview."""
         return sum(stage.tasks for stage in self.stages)
 
     @property
     def credits(self) -> float:
-        """Credits of the tasks whose price is known."""
         return sum(stage.credits for stage in self.stages)
 
     @property
     def unpriced(self) -> int:
-        """Tasks whose price nothing says."""
         return sum(stage.unpriced for stage in self.stages)
 
     def lasts(self, credits_left: float | None) -> float | None:

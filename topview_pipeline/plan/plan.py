@@ -56,15 +56,13 @@ class Known:
     """Facts of the ledger and of Dagster.
 
     Attributes:
-        pipeline: whose products are planned.
-        now: seconds since the epoch, by the ledger's clock.
+        now: by the ledger's clock.
         rows_of: the account's task rows of some works, by work, the oldest first.
         alive: ids of living workers.
         reviews: people's decisions, by (product, fingerprint of the result).
         materialized: data version of the newest materialization, by (product, stage).
         last_made_ids: the number of the row that each product's stage stands on.
         last_made: that row, whatever the product's inputs are now.
-        estimate: see `Estimator`.
         tried: the tasks of a recipe.
     """
 
@@ -176,19 +174,12 @@ _AWAITED: Final = frozenset({Action.ASK, Action.HOLD_OVERDUE, Action.LOST, Actio
 
 
 class _Next(NamedTuple):
-    """The results that the next stage will be made from.
+    """The results that the next stage will be made from."""
 
-    Attributes:
-        row: what is there; None while it is missing, or there is no stage before.
-        missing: why it is not there yet.
-        fingerprint: of what comes; None when it does not come.
-        outcome: of what does not come in a run.
-    """
-
-    row: TaskGlance | None = None
-    missing: str | None = None
-    fingerprint: str | None = None
-    outcome: Outcome | None = None
+    row: TaskGlance | None = None  # what is there
+    missing: str | None = None  # why it is not there yet
+    fingerprint: str | None = None  # of what comes
+    outcome: Outcome | None = None  # of what does not come in a run
 
     @property
     def is_awaited(self) -> bool:
@@ -208,12 +199,9 @@ class _Look(NamedTuple):
 
 @dataclass
 class _ProductPlan:
-    """A product while it is planned, stage by stage."""
-
     product: Product
     results: dict[str, _Next] = field(default_factory=dict)
-    unread: str | None = None
-    """The first stage with a file that was not looked at yet."""
+    unread: str | None = None  # the first stage with a file that was not looked at yet
     found: list[PlannedStage] = field(default_factory=list)
 
 
@@ -260,8 +248,8 @@ class Planner:
     def _plan_stage(self, stage: Stage, plans: Sequence[_ProductPlan]) -> None:
         if stage not in self.wanted:
             for one in plans:
-                made = self.known.last_made(one.product.product_id, stage.key)
-                one.results[stage.key] = _Next(made)
+                last = self.known.last_made(one.product.product_id, stage.key)
+                one.results[stage.key] = _Next(last)
             return
         befores = [one.results[stage.upstream] if stage.upstream else _Next() for one in plans]
         pairs = zip(plans, befores, strict=True)
