@@ -209,14 +209,11 @@ def _checks(result: dg.ExecuteInProcessResult) -> list[dg.DagsterEvent]:
     return [event for event in result.all_events if event.event_type is kind]
 
 
-FORGOTTEN = 2 * 3600.0
-
-
 @pytest.mark.slow
 def test_a_scene_that_topview_forgot_is_made_again_and_nothing_is_stale(shop: Shop) -> None:
     shop.add("mug")
     shop.materialize("mug")
-    shop.control.advance_clock(FORGOTTEN)
+    shop.control.advance_clock(2 * 3600.0)
     shop.rows["mug"]["script"] = "Other words."
 
     result = shop.materialize("mug")
@@ -226,22 +223,6 @@ def test_a_scene_that_topview_forgot_is_made_again_and_nothing_is_stale(shop: Sh
     assert shop.stale("mug") == {}
     assert shop.accepted() == {"remove_background": 1, "image_replace": 2, "image2Video": 2}
     assert made(shop.catch_up()) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stages", [[], ["replacedImages", "finishedVideo"]])
-def test_a_forgotten_scene_names_the_command_that_makes_it(shop: Shop, stages: list[str]) -> None:
-    shop.add("mug")
-    shop.catch_up()
-    shop.control.advance_clock(FORGOTTEN)
-    shop.rows["mug"]["script"] = "Other words."
-
-    said = failure_of(shop.materialize("mug", assets=["finishedVideo"]))
-
-    assert "--product mug --stage replacedImages --stage finishedVideo" in said
-    assert shop.catch_up(stages=stages).success
-    assert shop.accepted()["image_replace"] == 2
-    assert shop.stale("mug") == {}
 
 
 def test_each_event_of_a_run_is_a_line_for_a_log_collector(

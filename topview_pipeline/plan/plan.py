@@ -42,11 +42,10 @@ from topview_pipeline.stages import (
 )
 
 Outcome = Literal["failed", "held"]
-"""As a run says it of what it does not make: failed is final for the run, what is held waits."""
+"""Of what a run does not make: failed is final for the run, what is held waits."""
 ASKED_AGAIN: Final = "a person asked for a remake"
 """Reason of what a person had made again by `topview-pipeline review`."""
-_AT_ONCE: Final = 500
-"""Products whose rows are read together."""
+_AT_ONCE: Final = 500  # products whose rows are read together
 _A_RUN_TO_COME: Final = ""
 """Run id of a run that does not exist yet: no row is its own."""
 
@@ -89,11 +88,9 @@ class PlannedStage:
         most: what a limit counts for it; None: the same.
         submits: it needs a new task at Topview, free ones included.
         outcome: of a run that does not make it; None: it makes progress with it.
-        fix: what to do about that.
         row: the number of the task row that says so.
         again: it was made before, and a new task makes it again.
         made_with: an earlier product of the plan whose new task makes this one's, too.
-        mode: Topview's mode of the task.
         looked_at: the number of the row of the result that a person must decide about first.
         is_read: its files were looked at; if not, a run finds out what there is to do.
         fingerprint: of what is to be made; None when it cannot be. While the stage before is made,
@@ -182,8 +179,7 @@ class _Next(NamedTuple):
     outcome: Outcome | None = None  # of what does not come in a run
 
     @property
-    def is_awaited(self) -> bool:
-        """It comes, and nothing says when."""
+    def is_awaited(self) -> bool:  # it comes, and nothing says when
         return self.fingerprint is not None and self.outcome is not None
 
 
@@ -214,7 +210,6 @@ class Planner:
             from what the product last made of it, even if its inputs changed since.
         inputs_of: gives the product's own inputs of a stage; may raise InputError.
         unread_of: gives the place of a file of the stage whose hash is a guess.
-        force: make everything again, whatever there is.
         occasion: see `RunInfo`.
         failing: products that a run's proofs refuse: they take no place among the first.
     """
@@ -274,7 +269,6 @@ class Planner:
         plan.results[stage.key] = self._next(stage, look, upstream)
 
     def _look(self, stage: Stage, product: Product, upstream: _Next) -> _Look | WorkItem:
-        """Look at a stage; its work item is decided about by its rows."""
         mode = stage.likely_mode(product)
         row, fingerprint = upstream.row, upstream.fingerprint
         if upstream.missing is not None and fingerprint is None:
@@ -406,7 +400,6 @@ class Planner:
         return _Verdict("new" if version is None else self._what_changed(item), pays=True)
 
     def _what_changed(self, item: WorkItem) -> str:
-        """Return what differs from what the product last made of this stage."""
         stage, versions = item.stage, item.input_versions
         last = self.known.last_made(item.product.product_id, stage.key)
         before = {} if last is None else last.inputs
