@@ -6,9 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from topview_pipeline.defs.apart import Claim
 from topview_pipeline.defs.outline import FIELDS, Outline
-from topview_pipeline.defs.pipeline import definitions_of
+from topview_pipeline.defs.pipeline import Claim, definitions_of
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.settings import PipelineConfig, warn_of_unknown_variables

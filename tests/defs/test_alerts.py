@@ -13,7 +13,6 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from tests.defs.shop import Shop
 from tests.defs.test_checks import Account, fail
 from topview_pipeline.defs.sensors import pending_task_sensor
 from topview_pipeline.ledger import LedgerUnavailable
@@ -180,19 +179,3 @@ def test_a_sum_that_changes_with_each_task_is_no_news(
     now[0] += 7200.0
     account.tick()
     assert names(receiver.taken()) == [[("credits_used_up", 1)]]
-
-
-def test_each_event_of_a_run_is_a_line_for_a_log_collector(
-    shop: Shop, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Which product, which task, which run: a person would search for it in prose."""
-    shop.settings["TOPVIEW_LOG_FORMAT"] = "json"
-    shop.add("mug")
-    shop.add("bad", image="no-such.png")
-    run = shop.catch_up()
-    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line[:1] == "{"]
-    assert {line["run_id"] for line in lines} == {run.run_id}
-    made = [line for line in lines if line["event"] == "made"]
-    assert [line["product"] for line in made] == ["mug"] * 3
-    assert all(line["task_id"] for line in made)
-    assert "bad" in {line["product"] for line in lines if line["event"] == "failed"}

@@ -203,13 +203,3 @@ def test_galleries_and_manifests_in_one_home_stay_apart(brands: Brands) -> None:
         for text in (page, manifests[name].read_text()):
             assert [one for one in products.values() if one in text] == [product]
     assert pages["acme"].parent != pages["zeta"].parent
-
-
-def test_two_pipelines_of_one_name_or_prefix_do_not_load(brands: Brands) -> None:
-    """In Python; in YAML the component says which files, and what to do."""
-    for name, prefix in (("acme", "acme"), ("zeta", "acme")):
-        other = build_definitions(brands.config(name, TOPVIEW_KEY_PREFIX=prefix))
-        with pytest.raises((dg.DagsterInvariantViolationError, dg.DagsterInvalidDefinitionError)):
-            dg.Definitions.merge(
-                build_definitions(brands.config("acme")), other
-            ).get_repository_def()

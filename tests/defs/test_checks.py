@@ -23,10 +23,10 @@ from topview_pipeline.defs.checks import (
 from topview_pipeline.defs.health_checks import (
     HEALTH_CHECKS,
     LEDGER_LOST,
+    OUT_OF_DATE,
     health_checks,
     health_checks_sensor,
 )
-from topview_pipeline.defs.out_of_date import OUT_OF_DATE
 from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.sensors import catalogue_sensor
@@ -203,10 +203,6 @@ def fail(ledger: Ledger, product_id: str) -> None:
     )
 
 
-def test_one_check_can_be_run_alone(account: Account) -> None:
-    assert list(account.evaluated("tasks_unknown")) == ["tasks_unknown"]
-
-
 def test_a_store_that_is_not_the_ledgers_is_an_error_before_anything_is_submitted(
     account: Account,
 ) -> None:
@@ -289,12 +285,6 @@ def test_the_sensor_reports_what_changed_and_only_that(account: Account) -> None
     assert "2 tasks_unknown" in str(account.tick())
 
 
-@pytest.mark.parametrize("cursor", ["", "{", "[]", '{"at": 1}', '{"at": "x", "digests": {}}'])
-def test_a_cursor_that_cannot_be_read_is_none(account: Account, cursor: str) -> None:
-    account.cursor = cursor
-    assert account.tick() == dict.fromkeys(ASKED, True)
-
-
 @pytest.mark.parametrize("later", [7 * 3600.0, -3600.0])
 def test_everything_is_reported_again_after_hours_or_when_the_clock_was_set_back(
     account: Account, monkeypatch: pytest.MonkeyPatch, later: float
@@ -347,7 +337,7 @@ def test_what_is_out_of_date_is_seen_without_a_run_and_looked_for_only_after_a_c
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            "topview_pipeline.defs.out_of_date.plan_everything", lambda *_: pytest.fail("again")
+            "topview_pipeline.defs.health_checks.plan_everything", lambda *_: pytest.fail("again")
         )
         assert out_of_date(shop, cursor)[0] is None
         shop.rows["mug"]["script"] = "Something else entirely."

@@ -20,7 +20,7 @@ from yaml import safe_load
 
 from benchmarks import location
 from tests.scenarios.bad_day import forms, leaks, written_below
-from topview_pipeline.defs.component import _FIELDS, TopviewCatalogue
+from topview_pipeline.defs.component import TopviewCatalogue
 from topview_pipeline.defs.jobs import catch_up_config
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.setting_types import SettingsError
@@ -247,16 +247,6 @@ def test_what_two_pipelines_cannot_share_or_must_share_is_refused_with_both_file
     assert "zeta/defs.yaml: " in said
 
 
-def test_pipelines_of_two_accounts_may_have_all_of_their_own(load: Load) -> None:
-    accounts = ({"uid": name, "api_key": "k"} for name in ("one", "two"))
-    acme, zeta = (
-        brand(name, account=account, home=name)
-        for name, account in zip("az", accounts, strict=True)
-    )
-    defs = load(acme=acme, zeta=zeta)
-    assert {*(defs.resources or {})} >= {"a_topview", "z_topview"}
-
-
 def test_relative_paths_are_seen_from_the_root_of_the_project(load: Load, tmp_path: Path) -> None:
     """The process may have started anywhere."""
     config = config_of(load(acme=brand("acme", ledger="sqlite:///db/l.db", account={"uid": "u"})))
@@ -267,29 +257,21 @@ def test_relative_paths_are_seen_from_the_root_of_the_project(load: Load, tmp_pa
     assert config.ledger_url == f"sqlite:///{root}/db/l.db"
 
 
-def test_every_setting_has_a_key_with_its_default_and_every_key_a_description() -> None:
-    component = TopviewCatalogue.model_validate(
-        {"name": "acme", "catalogue": "/c", "account": {"uid": "u"}}
-    )
-    schema = TopviewCatalogue.model().model_json_schema()
-    keys: set[str] = set()
-    for name, model in (("", schema), *schema["$defs"].items()):
-        group = {"AccountModel": "account.", "NightlyModel": "nightly."}.get(name, "")
-        if name not in ("DefaultsModel", "DeadlineSecondsModel"):
-            keys |= {f"{group}{key}" for key in model["properties"]}
-        for key, described in model["properties"].items():
-            assert described.get("description"), key
-    fields = {_FIELDS.get(key, key) for key in keys - {"account", "nightly"}}
-    assert fields == {*PipelineConfig.model_fields}
-    assert {*schema["$defs"]["DefaultsModel"]["properties"]} == {*CatalogueDefaults.model_fields}
+def test_every_setting_has_a_key_whose_default_is_the_one_that_counts() -> None:
+    model = TopviewCatalogue.model()
+    schema = model.model_json_schema()
+    described = [schema, *schema["$defs"].values()]
+    assert all(key.get("description") for one in described for key in one["properties"].values())
+    given = {"name": "acme", "catalogue": "/c", "account": {"uid": "u"}}
+    shown = model.model_validate(given).model_dump()
+    assert shown["defaults"]["mode"] == CatalogueDefaults().mode
     root = Path("/project")
-    ours = component._config(root)
     plain = PipelineConfig.model_validate(
         {"name": "acme", "catalogue": "/c", "uid": "u"}, context=root
-    ).written_as(ours.keys)
-    assert ours == plain
-    written = TopviewCatalogue.model_validate(component.model_dump())
-    assert written._config(root) == plain, "the defaults that are shown are those that count"
+    )
+    for attributes in (given, shown):
+        component = TopviewCatalogue(**attributes)
+        assert component._config(root) == plain.written_as(component._config(root).keys)
 
 
 @pytest.mark.slow

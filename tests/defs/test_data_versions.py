@@ -107,7 +107,7 @@ def test_a_cut_out_of_another_run_in_between_makes_the_scene_stale(
 def test_many_products_are_fresh_without_a_search_for_each(shop: Shop, monkeypatch: Patch) -> None:
     """An event costs Dagster's storage more than the task costs us."""
     monkeypatch.setattr(data_versions, "_MOST_NAMED", 2)
-    monkeypatch.setattr(Versions, "_search", lambda *_: pytest.fail("searched"))
+    monkeypatch.setattr(Versions, "stored", lambda *_: pytest.fail("searched"))
     shop.add(*(f"p{number}" for number in range(3)))
     shop.catch_up(stages=CUT_OUT)
     assert not any("bgRemovedImage" in shop.stale(name) for name in shop.rows)

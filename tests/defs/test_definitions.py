@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from tests.defs.shop import ASSETS, CUT_OUT, Shop
+from tests.defs.shop import ASSETS
 from topview_pipeline.definitions import defs
 from topview_pipeline.defs.jobs import CATCH_UP, MATERIALIZE_PRODUCTS
 from topview_pipeline.defs.outline import Outline
@@ -126,43 +126,6 @@ def test_the_sensors_run_by_default_and_the_schedule_which_spends_does_not() -> 
     schedule = defs.resolve_schedule_def("nightly_catch_up")
     assert (schedule.job_name, schedule.cron_schedule) == (CATCH_UP, "0 2 * * *")
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-
-
-# In somebody else's project.
-
-
-def test_it_merges_with_a_project_that_has_its_own_executor_and_resources(shop: Shop) -> None:
-    @dg.asset
-    def catalogue_size(catalogue: dg.ResourceParam[str], ledger: dg.ResourceParam[str]) -> str:
-        return catalogue + ledger
-
-    shop.mine = dg.Definitions(
-        assets=[catalogue_size],
-        executor=dg.multiprocess_executor,
-        resources={"catalogue": "theirs", "ledger": "theirs", "store": "theirs"},
-    )
-    merged = shop.definitions()
-    assert merged.executor is dg.multiprocess_executor
-    assert merged.resolve_job_def(CATCH_UP).executor_def is dg.in_process_executor
-    assert parents(merged.resolve_asset_graph()) == {**LINEAGE, "catalogue_size": set()}
-    shop.add("mug")
-    assert shop.catch_up(stages=CUT_OUT).success
-    assert shop.materialize(None, assets=["catalogue_size"]).success
-
-
-@pytest.mark.filterwarnings("ignore::dagster.PreviewWarning")
-def test_specs_of_all_assets_can_be_changed_from_outside(shop: Shop) -> None:
-    mapped = shop.definitions().map_asset_specs(
-        func=lambda spec: spec.replace_attributes(owners=["team:shop"], group_name="ours")
-    )
-    graph = mapped.resolve_asset_graph()
-    assert parents(graph) == LINEAGE
-    for key in graph.get_all_asset_keys():
-        assert (graph.get(key).group_name, graph.get(key).owners) == ("ours", ["team:shop"])
-    shop.add("mug")
-    assert shop.run_job("sync_products").success
-    job = mapped.resolve_job_def(MATERIALIZE_PRODUCTS)
-    assert job.execute_in_process(instance=shop.instance, partition_key="mug").success
 
 
 # Loading.

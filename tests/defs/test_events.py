@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import dagster as dg
@@ -208,14 +209,11 @@ def _checks(result: dg.ExecuteInProcessResult) -> list[dg.DagsterEvent]:
     return [event for event in result.all_events if event.event_type is kind]
 
 
-FORGOTTEN = 2 * 3600.0
-
-
 @pytest.mark.slow
 def test_a_scene_that_topview_forgot_is_made_again_and_nothing_is_stale(shop: Shop) -> None:
     shop.add("mug")
     shop.materialize("mug")
-    shop.control.advance_clock(FORGOTTEN)
+    shop.control.advance_clock(2 * 3600.0)
     shop.rows["mug"]["script"] = "Other words."
 
     result = shop.materialize("mug")
@@ -227,17 +225,17 @@ def test_a_scene_that_topview_forgot_is_made_again_and_nothing_is_stale(shop: Sh
     assert made(shop.catch_up()) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stages", [[], ["replacedImages", "finishedVideo"]])
-def test_a_forgotten_scene_names_the_command_that_makes_it(shop: Shop, stages: list[str]) -> None:
+def test_each_event_of_a_run_is_a_line_for_a_log_collector(
+    shop: Shop, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Which product, which task, which run: a person would search for it in prose."""
+    shop.settings["TOPVIEW_LOG_FORMAT"] = "json"
     shop.add("mug")
-    shop.catch_up()
-    shop.control.advance_clock(FORGOTTEN)
-    shop.rows["mug"]["script"] = "Other words."
-
-    said = failure_of(shop.materialize("mug", assets=["finishedVideo"]))
-
-    assert "--product mug --stage replacedImages --stage finishedVideo" in said
-    assert shop.catch_up(stages=stages).success
-    assert shop.accepted()["image_replace"] == 2
-    assert shop.stale("mug") == {}
+    shop.add("bad", image="no-such.png")
+    run = shop.catch_up()
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line[:1] == "{"]
+    assert {line["run_id"] for line in lines} == {run.run_id}
+    made = [line for line in lines if line["event"] == "made"]
+    assert [line["product"] for line in made] == ["mug"] * 3
+    assert all(line["task_id"] for line in made)
+    assert "bad" in {line["product"] for line in lines if line["event"] == "failed"}

@@ -16,14 +16,18 @@ def _trouble(product: str, what: str = "no face") -> Trouble:
     return Trouble(product, "finishedVideo", "failed", what, "choose an image", "t1")
 
 
-def test_no_retry_machine_of_dagster_may_submit_again() -> None:
-    assert failure([_trouble("p1")], outline=Outline(), made=0).allow_retries is False
+def _failure(*troubles: Trouble) -> tuple[list[str], list[dg.TableRecord]]:
+    """The lines of a failed run in which seven were made, and the rows of its table."""
+    found = failure(troubles, outline=Outline(), made=7)
+    assert found.allow_retries is False, "no retry machine of Dagster may submit again"
+    table = found.metadata["topview/troubles"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert len(dg.serialize_value(table)) < 300_000, "it is one event in Dagster's database"
+    return str(found.description).splitlines(), list(table.records)
 
 
 def test_a_thousand_failures_stay_readable_and_none_is_lost() -> None:
-    found = failure([_trouble(f"p{number}") for number in range(1000)], outline=Outline(), made=7)
-
-    said = str(found.description).splitlines()
+    said, rows = _failure(*(_trouble(f"p{number}") for number in range(1000)))
     named = ", ".join(f"p{number}" for number in range(20))
     assert said == [
         "7 made.",
@@ -34,9 +38,7 @@ def test_a_thousand_failures_stay_readable_and_none_is_lost() -> None:
         "To retry them use the job catch_up, which takes any products in one run: "
         "`topview-pipeline run`. A backfill of scattered ones is a run for each.",
     ]
-    table = found.metadata["topview/troubles"]
-    assert isinstance(table, dg.TableMetadataValue)
-    assert len(table.records) == 1000
+    assert len(rows) == 1000
 
 
 def test_one_cause_is_said_once_with_what_did_not_follow() -> None:
@@ -46,48 +48,37 @@ def test_one_cause_is_said_once_with_what_did_not_follow() -> None:
         Trouble("mug", stage, "failed", "the cut-out of this product failed", "see there")
         for stage in ("replacedImages", "finishedVideo")
     ]
-    found = failure([cause, *later], outline=Outline(), made=0)
-    assert str(found.description).splitlines()[1:] == [
+    said, rows = _failure(cause, *later)
+    assert said[1:] == [
         "Products not finished: 1 failed.",
         "mug bgRemovedImage failed: no such photo.",
         "  What to do: fix the path",
         "  Not made because of it: replacedImages, finishedVideo",
     ]
-    table = found.metadata["topview/troubles"]
-    assert isinstance(table, dg.TableMetadataValue)
-    ((product, stage, what, _),) = [record.data.values() for record in table.records]
+    ((product, stage, what, _),) = [record.data.values() for record in rows]
     assert (product, stage) == ("mug", "bgRemovedImage")
     assert str(what).endswith("Not made because of it: replacedImages, finishedVideo")
 
 
 @pytest.mark.slow
 def test_a_table_of_tens_of_thousands_is_cut_and_says_so() -> None:
-    """It is one event in Dagster's database."""
-    found = failure([_trouble(f"p{number}") for number in range(60_000)], outline=Outline(), made=0)
-    table = found.metadata["topview/troubles"]
-    assert isinstance(table, dg.TableMetadataValue)
-    assert table.records[-1].data["product"] == "... and 59,000 more"
-    assert len(dg.serialize_value(table)) < 300_000
+    _, rows = _failure(*(_trouble(f"p{number}") for number in range(60_000)))
+    assert rows[-1].data["product"] == "... and 59,000 more"
 
 
 def test_many_different_failures_stay_readable_too() -> None:
     words = [f"{'x' * number} is no colour" for number in range(1, 50)]
-    lines = str(
-        failure([_trouble(word, word) for word in words], outline=Outline(), made=0).description
-    ).splitlines()
+    lines, _ = _failure(*(_trouble(word, word) for word in words))
     assert len(lines) == 2 + 20 * 2 + 2
     assert lines[-2].startswith("... and 29 more")
 
 
 def test_scattered_failures_name_the_one_run_that_takes_them_all() -> None:
     held = Trouble("d", "finishedVideo", "held", "overdue", "nothing: it goes on by itself")
-    said = str(
-        failure([_trouble("a"), _trouble("b c"), held], outline=Outline(), made=0).description
-    )
-    assert "`topview-pipeline run --product a --product 'b c'`" in said
-    assert "catch_up" not in str(
-        failure([_trouble("a"), held], outline=Outline(), made=0).description
-    )
+    said, _ = _failure(_trouble("a"), _trouble("b c"), held)
+    assert "`topview-pipeline run --product a --product 'b c'`" in said[-1]
+    said, _ = _failure(_trouble("a"), held)
+    assert not any("catch_up" in line for line in said)
 
 
 def test_outcomes_are_counted_apart() -> None:
@@ -102,8 +93,8 @@ def test_outcomes_are_counted_apart() -> None:
             "nothing",
         ),
     ]
-    found = failure([trouble_of(event) for event in events], outline=Outline(), made=0)
-    assert str(found.description).startswith("0 made.\nProducts not finished: 1 failed, 2 held.")
+    said, _ = _failure(*map(trouble_of, events))
+    assert said[:2] == ["7 made.", "Products not finished: 1 failed, 2 held."]
 
 
 def test_every_reason_to_hold_says_what_to_do() -> None:

@@ -192,7 +192,7 @@ def test_specs_are_mapped_and_a_host_s_schedule_and_sensor_work_on_ours(
         "videos",
     )
     assert defs.resolve_asset_graph().get(key("zeta", "finishedVideo")).group_name == "zeta_videos"
-    assert defs.resolve_job_def("report").executor_def.name == "in_process"
+    assert defs.resolve_job_def("report").executor_def.name == "multiprocess"
     assert defs.resolve_job_def("acme_catch_up").executor_def.name == "in_process"
 
     schedule, sensor = (

@@ -35,7 +35,6 @@ from topview_pipeline.defs.jobs import (
 )
 from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.ledger import TaskState
 from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages import BY_KEY
 
@@ -288,21 +287,6 @@ def test_a_catalogue_that_lost_a_fifth_is_refused_until_it_is_accepted(shop: Sho
 # resume_tasks.
 
 
-@pytest.mark.slow
-def test_submitted_tasks_come_home_and_nothing_new_is_begun(shop: Shop) -> None:
-    shop.add("mug", "shoe")
-    left = shop.leave_pending()
-
-    home = shop.run_job(RESUME_TASKS)
-
-    assert {row["outcome"] for row in troubles_of(left)} == {"held"}
-    assert home.success
-    assert sorted(made(home)) == [("bgRemovedImage", "mug"), ("bgRemovedImage", "shoe")]
-    assert shop.accepted() == {"remove_background": 2}
-    assert shop.catch_up().success
-    assert shop.accepted() == {"remove_background": 2, "image_replace": 2, "image2Video": 2}
-
-
 def fail_once(shop: Shop, **config: Any) -> None:
     """A catch_up whose cut-outs fail at Topview and are due again."""
     shop.control.set_faults(fail=1.0)
@@ -327,20 +311,6 @@ def test_without_a_catalogue_submitted_tasks_come_home(shop: Shop, catalogue: st
     assert shop.accepted() == {"remove_background": 2}, "the failed one waits for the catalogue"
     logs = shop.instance.all_logs(home.run_id)
     assert any("are not retried" in entry.user_message for entry in logs)
-
-
-def test_a_failed_task_is_tried_again_for_the_run_that_paid_first(shop: Shop) -> None:
-    shop.add("mug")
-    fail_once(shop, credit_limit=5.0)
-
-    again = shop.run_job(RESUME_TASKS)
-
-    assert made(again) == [("bgRemovedImage", "mug")]
-    first, second = shop.rows_in()
-    assert (first.state, second.state) == (TaskState.FAILED, TaskState.STORED)
-    assert (second.root_run_id, second.credit_limit) == (first.root_run_id, 5.0)
-    assert second.attempt == 2
-    assert shop.failed("bgRemovedImage") == set()
 
 
 @pytest.mark.parametrize("change", ["another photo", "it left the catalogue"])

@@ -15,7 +15,7 @@ from topview_pipeline import catalogue
 from topview_pipeline.defs.dagster_private import _event_log_files
 from topview_pipeline.defs.data_versions import Versions
 from topview_pipeline.defs.events import Planned
-from topview_pipeline.defs.jobs import RESUME_TASKS
+from topview_pipeline.defs.jobs import RESUME_TASKS, SYNC_PRODUCTS
 from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.run import Production
 from topview_pipeline.engine import EngineThread, Made, ProductWork
@@ -28,7 +28,11 @@ RUNS: dict[str, Run] = {
     "materialize": lambda shop: shop.materialize("mug"),
     "resume": lambda shop: shop.run_job(RESUME_TASKS),
     "manifest": lambda shop: shop.materialize(None, assets=[MANIFEST]),
+    "sync": lambda shop: shop.run_job(SYNC_PRODUCTS),
 }
+MAKERS, READERS = {"catch_up", "materialize", "resume"}, {"catch_up", "materialize", "sync"}
+PAIRED = [*sorted(MAKERS), "manifest"]
+"""They need a ledger that is the store's."""
 
 
 @pytest.fixture
@@ -52,8 +56,8 @@ def test_a_lost_ledger_stops_every_run_until_it_is_adopted(finished: Shop) -> No
     accepted = finished.accepted()
     for file in (finished.folder / "home").glob("ledger.db*"):
         file.unlink()
-    for run in RUNS.values():
-        assert "the store has results of this account" in refused(run(finished))
+    for name in PAIRED:
+        assert "the store has results of this account" in refused(RUNS[name](finished))
     assert finished.accepted() == accepted
     assert finished.rows_in() == []
 
@@ -75,14 +79,14 @@ def test_a_new_home_beside_materializations_of_this_account_is_refused(finished:
     assert "Dagster has materializations" not in refused(finished.catch_up())
 
 
-@pytest.mark.parametrize("run", RUNS.values(), ids=list(RUNS))
-def test_an_unmounted_store_stops_every_run_and_stays_empty(finished: Shop, run: Run) -> None:
+@pytest.mark.parametrize("run", PAIRED)
+def test_an_unmounted_store_stops_every_run_and_stays_empty(finished: Shop, run: str) -> None:
     accepted, rows = finished.accepted(), finished.rows_in()
     finished.store.rename(finished.store.with_name("the disk"))
     finished.store.mkdir()
     finished.rows["mug"]["script"] = "Something else."
 
-    assert "Is it mounted" in refused(run(finished))
+    assert "Is it mounted" in refused(RUNS[run](finished))
 
     assert [path for path in finished.store.rglob("*") if path.is_file()] == []
     assert finished.accepted() == accepted
@@ -183,3 +187,49 @@ def test_a_run_that_ends_leaves_nothing_behind(
         assert logs() == set()
     with shop.ledger() as ledger:
         assert ledger.workers.alive() == set()
+
+
+# What keeps a whole run from its work: a sentence that says how to fix it, and nothing sent.
+
+
+def test_a_wrong_key_fails_the_run_however_many_products_there_are(shop: Shop) -> None:
+    """The engine ends while products are still being fed to it."""
+    shop.settings["TOPVIEW_API_KEY"] = "wrong"
+    shop.add(*(f"p{number}" for number in range(40)))
+
+    result = shop.catch_up()
+
+    assert "401" in failure_of(result)
+    assert shop.rows_in() == []
+    assert shop.accepted() == {}
+
+
+FILE = "a file is in the way"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said", "runs"),
+    [
+        ("TOPVIEW_UID", "", "TOPVIEW_UID: it is not set", MAKERS),
+        ("TOPVIEW_API_KEY", "", "TOPVIEW_API_KEY: it is not set", {"catch_up", "materialize"}),
+        (
+            "TOPVIEW_CATALOGUE",
+            "",
+            "TOPVIEW_CATALOGUE: it is not set",
+            READERS,
+        ),
+        ("TOPVIEW_CATALOGUE", "/no/where.csv", "where.csv", READERS),
+        ("TOPVIEW_LEDGER_URL", f"sqlite:///{FILE}/ledger.db", "ledger", {*MAKERS, "sync"}),
+        ("TOPVIEW_STORE", f"{FILE}/store", FILE, MAKERS),
+        ("TOPVIEW_SLOTS", "many", "TOPVIEW_SLOTS", {*MAKERS, "sync"}),
+    ],
+)
+def test_a_bad_setting_is_one_sentence(
+    shop: Shop, variable: str, value: str, said: str, runs: set[str]
+) -> None:
+    (shop.folder / FILE).write_text("not a folder")
+    shop.settings[variable] = value.replace(FILE, str(shop.folder / FILE))
+    shop.add("mug")
+    for name in sorted(runs):
+        assert said in refused(RUNS[name](shop)), name
+    assert shop.accepted() == {}

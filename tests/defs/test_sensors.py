@@ -13,15 +13,16 @@ import pytest
 
 from tests.defs.shop import CUT_OUT, OUTLINE, PRODUCTS, Patch, Shop, made
 from tests.ledger.conftest import reserve
-from topview_pipeline.defs import catalogue_sync, sensors
-from topview_pipeline.defs.cursor import read_cursor, written
+from topview_pipeline.defs import sensors
 from topview_pipeline.defs.jobs import CATCH_UP, RESUME_TASKS
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.sensors import (
     Backoff,
     catalogue_sensor,
     pending_task_sensor,
+    read_cursor,
     running_jobs,
+    written,
 )
 from topview_pipeline.engine.reconcile import RunReconciler
 from topview_pipeline.ledger import TaskState
@@ -34,26 +35,19 @@ NOTHING = "there is nothing to finish"
 
 
 def test_the_same_work_again_waits_twice_as_long_each_time_up_to_an_hour() -> None:
-    backoff, now, waits = None, NOW, []
+    backoff, now, waits = Backoff(), NOW, []
     for _ in range(9):
-        backoff = Backoff.after(backoff, "work", now=now)
+        backoff = backoff.after("work", now=now)
         waits.append(backoff.wait("work", now=now))
         now += waits[-1]
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
 
 
 def test_other_work_is_begun_at_once_and_so_is_all_after_the_clock_was_set_back() -> None:
-    backoff = Backoff.after(Backoff.after(None, "work", now=NOW), "work", now=NOW)
+    backoff = Backoff().after("work", now=NOW).after("work", now=NOW)
     assert backoff.wait("other work", now=NOW) == 0
-    assert Backoff.after(backoff, "other work", now=NOW).times == 1
+    assert backoff.after("other work", now=NOW).times == 1
     assert backoff.wait("work", now=NOW - 31_536_000) == 0
-
-
-@pytest.mark.parametrize("cursor", [None, "", "nonsense", "[]", "{}", '{"work": 1, "times": "x"}'])
-def test_the_memory_survives_the_cursor_and_none_breaks_the_sensor(cursor: str | None) -> None:
-    assert read_cursor(Backoff, cursor) is None
-    backoff = Backoff("abc", 3, 12.5)
-    assert read_cursor(Backoff, written(backoff)) == backoff
 
 
 # pending_task_sensor.
@@ -98,8 +92,10 @@ def test_what_a_run_left_is_finished_by_one_run(shop: Shop, daemon: Daemon) -> N
 
     assert home.success
     assert made(home) == [("bgRemovedImage", "mug")]
-    assert shop.accepted() == {"remove_background": 1}
+    assert shop.accepted() == {"remove_background": 1}, "nothing new is begun"
     assert daemon.tick() == NOTHING
+    assert shop.catch_up(products=["mug"]).success
+    assert shop.accepted() == dict.fromkeys(shop.accepted(), 1)
 
 
 def test_two_ticks_never_start_the_same_work_twice(shop: Shop, daemon: Daemon) -> None:
@@ -126,20 +122,19 @@ def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon, status: str) 
     shop.begin_run(status, CATCH_UP)
     shop.begin_run(status, RESUME_TASKS, pipeline="a stranger")
     assert isinstance(daemon.tick(), dg.RunRequest)
+    for ended in ("SUCCESS", "FAILURE", "CANCELED"):
+        shop.begin_run(ended, RESUME_TASKS)
+    assert running_jobs(shop.instance, OUTLINE, RESUME_TASKS, most=1) == []
     run = shop.begin_run(status, RESUME_TASKS)
     assert daemon.tick() == f"run {run.run_id} works on it: 1 task to collect, 0 to try again"
 
 
-def test_a_run_that_ended_is_not_waited_for(shop: Shop) -> None:
-    for status in ("SUCCESS", "FAILURE", "CANCELED"):
-        shop.begin_run(status, RESUME_TASKS)
-    assert running_jobs(shop.instance, OUTLINE, RESUME_TASKS, most=1) == []
-
-
-def test_a_failed_task_is_tried_again_when_it_is_due(shop: Shop, daemon: Daemon) -> None:
+def test_a_failed_task_is_tried_again_when_it_is_due_for_the_run_that_paid_first(
+    shop: Shop, daemon: Daemon
+) -> None:
     shop.add("mug")
     shop.control.set_faults(fail=1.0)
-    shop.catch_up(stages=CUT_OUT)
+    shop.catch_up(stages=CUT_OUT, credit_limit=5.0)
     shop.control.set_faults()
     assert daemon.tick() == NOTHING
     shop.make_retries_due()
@@ -147,7 +142,12 @@ def test_a_failed_task_is_tried_again_when_it_is_due(shop: Shop, daemon: Daemon)
     assert daemon.tick_and_run().success
 
     assert shop.materialized("bgRemovedImage") == {"mug"}
+    assert shop.failed("bgRemovedImage") == set()
     assert daemon.tick() == NOTHING
+    first, second = shop.rows_in()
+    assert (first.state, second.state) == (TaskState.FAILED, TaskState.STORED)
+    assert (second.root_run_id, second.credit_limit) == (first.root_run_id, 5.0)
+    assert second.attempt == 2
 
 
 @pytest.mark.parametrize(
@@ -316,12 +316,12 @@ def test_a_change_of_what_was_made_is_observed(shop: Shop, monkeypatch: Patch) -
 
     shop.picture("photo1.png", (9, 9, 9))  # a photo that changes alone, at the next look
     assert tick(shop, first.cursor).observed == []
-    monkeypatch.setattr(catalogue_sync, "LOOK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(sensors, "_LOOK_AGAIN_SECONDS", 0.0)
     assert tick(shop, first.cursor).observed == [("productImage", "mug")]
 
 
 def test_what_is_too_much_for_one_tick_is_left_to_the_next(shop: Shop, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(catalogue_sync, "MOST_OBSERVATIONS", 2)
+    monkeypatch.setattr(sensors, "_MOST_OBSERVATIONS", 2)
     shop.add("a", "b", "c")
     shop.catch_up(stages=CUT_OUT)
     for number, row in enumerate(shop.rows.values()):

@@ -10,8 +10,7 @@ import pytest
 from tests.engine.world import product
 from topview_pipeline.catalogue import Product
 from topview_pipeline.ledger import Review, TaskGlance, TaskState
-from topview_pipeline.plan.known import Known
-from topview_pipeline.plan.plan import PlannedStage, Planner
+from topview_pipeline.plan.plan import Known, PlannedStage, Planner
 from topview_pipeline.prices import Estimate
 from topview_pipeline.stages import (
     SCENE,

@@ -14,7 +14,7 @@ import pytest
 
 from topview_pipeline.catalogue import Product, parse_catalogue
 from topview_pipeline.ledger import Ledger
-from topview_pipeline.plan.known import load_known
+from topview_pipeline.plan.catalogue_plan import load_known
 from topview_pipeline.plan.plan import Planner
 from topview_pipeline.prices import PriceList
 from topview_pipeline.sandbox.kinds import MODES

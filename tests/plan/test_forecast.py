@@ -28,12 +28,12 @@ def test_a_price_that_nobody_knows_is_counted_and_not_added() -> None:
     assert [stage.stage for stage in sums.stages] == list(BY_KEY)
 
 
-def test_one_product_takes_as_long_as_its_chain_however_many_slots_there_are() -> None:
-    assert coming(chain("a"), slots=99).seconds == 185.0
-
-
-def test_many_products_take_as_long_as_they_fill_the_slots() -> None:
-    assert coming([one for n in range(40) for one in chain(str(n))]).seconds == 185.0 * 10
+@pytest.mark.parametrize(("products", "slots", "seconds"), [(1, 99, 185.0), (40, 4, 1850.0)])
+def test_it_takes_as_long_as_one_chain_or_as_the_slots_are_filled(
+    products: int, slots: int, seconds: float
+) -> None:
+    planned = [one for number in range(products) for one in chain(str(number))]
+    assert coming(planned, slots).seconds == seconds
 
 
 @given(

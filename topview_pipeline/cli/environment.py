@@ -15,7 +15,6 @@ import click
 from dagster import DagsterInstance, Definitions
 
 from topview_pipeline.cli.console import WORDS, CannotStart, given, is_demo, say, sign
-from topview_pipeline.defs.apart import check_apart
 from topview_pipeline.defs.dagster_private import (
     definitions_in,
     locations_in,
@@ -65,6 +64,8 @@ def code_location() -> CodeLocation:
     Raises:
         CannotStart: there is no such module, or no such pipeline in it.
     """
+    from topview_pipeline.defs.pipeline import check_apart  # with all definitions
+
     locations = _locations()
     module = _module(locations)
     defs, pipelines = _loaded(module)

@@ -12,8 +12,8 @@ import click
 from topview_pipeline.cli.console import CannotStart, ask, person, say
 from topview_pipeline.cli.environment import open_instance, pipeline
 from topview_pipeline.cli.options import yes_option
+from topview_pipeline.defs.catalogue_sync import forget, forgettable
 from topview_pipeline.defs.decisions import adopt_store
-from topview_pipeline.defs.retirement import forget, forgettable
 from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.text import counted
 

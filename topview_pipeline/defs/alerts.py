@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from topview_pipeline.defs.cursor import digest
+from topview_pipeline.defs.sensors import digest
 
 if TYPE_CHECKING:
     from topview_pipeline.ledger.health import Answer

@@ -116,7 +116,6 @@ def product_videos(
     One op for all stages and any number of products: of a step for each stage, the failure of one
     product would skip the next step for all of them.
     """
-
     outline = topview.outline
 
     @dg.multi_asset(
@@ -161,7 +160,6 @@ def product_videos(
 
 
 def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
-    """The manifest of the catalogue's products."""
     outline = topview.outline
     videos = outline.key(STAGES[-1].key)
 
@@ -171,7 +169,7 @@ def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
         group_name=outline.of("published"),
         owners=outline.owners,
         kinds={"csv", "json"},
-        metadata=outline.code(_publish),
+        metadata=outline.code(video_manifest),
         # Nothing is spent by it. Both are only looked at where a daemon does, and its sensor is on.
         automation_condition=_HOURLY,
         freshness_policy=dg.FreshnessPolicy.time_window(
@@ -191,48 +189,42 @@ def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
         ),
     )
     def publish(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        return _publish(context, topview)
+        from topview_pipeline.defs.catalogue_sync import check_catalogue
+        from topview_pipeline.defs.run import pair
+        from topview_pipeline.engine.check import verdict_of
+        from topview_pipeline.export import build_report, publish_manifest
+        from topview_pipeline.export.manifest import COLUMNS
+
+        with plain_errors(outline), topview.ledger() as ledger:
+            store, config = topview.store, topview.config
+            catalogue = topview.catalogue()
+            # Half a catalogue and an unmounted store both look like a shop that is to be emptied.
+            check_catalogue(topview, catalogue)
+            pair(context.instance, ledger, topview)
+            report = build_report(catalogue, ledger, STAGES)
+            if config.checks:
+                unmeasured = report.unmeasured()
+                for stage, task in unmeasured:
+                    verdict_of(stage, task, ledger, store)
+                if unmeasured:
+                    context.log.info(f"Measured {len(unmeasured)} results that had no verdict.")
+                    report = build_report(catalogue, ledger, STAGES)
+            published = publish_manifest(
+                report, store, ledger.account, pipeline=ledger.pipeline, media_url=config.media_url
+            )
+        columns = [dg.TableColumn(name, _NUMBERS.get(name, "string")) for name in COLUMNS]
+        why = {}
+        if published.left_out:
+            why["topview/why_left_out"] = text_table(("product", "why"), published.left_out.items())
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(published.version),
+            metadata={
+                "dagster/row_count": published.videos,
+                "dagster/column_schema": dg.TableSchema(columns=columns),
+                "topview/left_out": len(published.left_out),
+                **why,
+                **{f"topview/{name}": address for name, address in published.addresses.items()},
+            },
+        )
 
     return publish
-
-
-def _publish(
-    context: dg.AssetExecutionContext, topview: TopviewResource
-) -> dg.MaterializeResult[Any]:
-    from topview_pipeline.defs.catalogue_sync import check_catalogue
-    from topview_pipeline.defs.run import pair
-    from topview_pipeline.engine.check import verdict_of
-    from topview_pipeline.export import build_report, publish_manifest
-    from topview_pipeline.export.manifest import COLUMNS
-
-    with plain_errors(topview.outline), topview.ledger() as ledger:
-        store, config = topview.store, topview.config
-        catalogue = topview.catalogue()
-        # Half a catalogue and an unmounted store both look like a shop that is to be emptied.
-        check_catalogue(topview, catalogue)
-        pair(context.instance, ledger, topview)
-        report = build_report(catalogue, ledger, STAGES)
-        if config.checks:
-            unmeasured = report.unmeasured()
-            for stage, task in unmeasured:
-                verdict_of(stage, task, ledger, store)
-            if unmeasured:
-                context.log.info(f"Measured {len(unmeasured)} results that had no verdict.")
-                report = build_report(catalogue, ledger, STAGES)
-        published = publish_manifest(
-            report, store, ledger.account, pipeline=ledger.pipeline, media_url=config.media_url
-        )
-    columns = [dg.TableColumn(name, _NUMBERS.get(name, "string")) for name in COLUMNS]
-    why = {}
-    if published.left_out:
-        why["topview/why_left_out"] = text_table(("product", "why"), published.left_out.items())
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(published.version),
-        metadata={
-            "dagster/row_count": published.videos,
-            "dagster/column_schema": dg.TableSchema(columns=columns),
-            "topview/left_out": len(published.left_out),
-            **why,
-            **{f"topview/{name}": address for name, address in published.addresses.items()},
-        },
-    )

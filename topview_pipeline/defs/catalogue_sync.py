@@ -1,4 +1,5 @@
-"""The catalogue in Dagster: its products become partitions, its changed inputs are observed.
+"""The catalogue in Dagster: its products become partitions, its changed inputs are observed, and
+products that left it long ago are forgotten.
 
 Spends nothing, and calls nobody but the catalogue, the ledger and the files' own servers. It needs
 no key, and a uid only for what the ledger remembers.
@@ -8,17 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
-import pydantic.dataclasses
 
 from topview_pipeline.defs.checks import problem_metadata
-from topview_pipeline.defs.dagster_private import materialized_partitions
-from topview_pipeline.defs.data_versions import Versions
+from topview_pipeline.defs.data_versions import Versions, materialized_versions
 from topview_pipeline.defs.sources import Sources
 from topview_pipeline.stages import STAGES, Inputs, Stage
 from topview_pipeline.text import in_few_lines
@@ -27,8 +26,9 @@ if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, Product, RowProblem
     from topview_pipeline.defs.outline import Outline
     from topview_pipeline.defs.resources import TopviewResource
-    from topview_pipeline.ledger import Ledger, TaskGlance
+    from topview_pipeline.ledger import Ledger, Task, TaskGlance
 
+_DAY_SECONDS: Final = 86_400.0
 _BATCH: Final = 5000
 """Partitions added in one transaction, so that runs write their events in between."""
 _AT_ONCE: Final = 100
@@ -37,18 +37,6 @@ _PATIENCE_SECONDS: Final = 20.0
 """Without an answer from any server: the rest is left for the next look."""
 _MOST_PICTURES: Final = 50
 """Thumbnails of one look: each takes some hundredths of a second."""
-LOOK_AGAIN_SECONDS: Final = 600.0
-"""A photo may change while the catalogue does not, and not every source has a version."""
-MOST_OBSERVATIONS: Final = 500
-"""In one tick of a sensor: Dagster stores an event in 17 ms, and other sensors wait meanwhile."""
-
-
-@dataclass(frozen=True)
-class AcceptedCatalogue:
-    """Products that became partitions just now, and that left: these keep partition and history."""
-
-    new: tuple[str, ...]
-    left: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -61,30 +49,18 @@ def ledger_or_none(topview: TopviewResource) -> Iterator[Ledger | None]:
         yield ledger
 
 
-def catalogue_or_none(topview: TopviewResource, log: logging.Logger) -> Catalogue | None:
-    """The catalogue; None, with a warning, where it cannot be read."""
-    from topview_pipeline.errors import PipelineError
-
-    try:
-        return topview.catalogue()
-    except PipelineError as error:
-        why = topview.outline.worded(str(error))
-        log.warning(f"Failed tasks are not retried, submitted ones are collected: {why}")
-        return None
-
-
 def check_catalogue(topview: TopviewResource, catalogue: Catalogue) -> None:
     """Refuse a catalogue that lost too many products, until a run with `accept_change`."""
-    from topview_pipeline.catalogue import check_gone
-
     with ledger_or_none(topview) as ledger:
         if ledger is not None:
-            check_gone(
-                ledger.catalogue.products(),
-                catalogue.product_ids,
-                accept_change=False,
-                where=catalogue.source,
-            )
+            _check_gone(ledger, catalogue)
+
+
+def _check_gone(ledger: Ledger, catalogue: Catalogue, *, accept_change: bool = False) -> None:
+    from topview_pipeline.catalogue import check_gone
+
+    known, where = ledger.catalogue.products(), catalogue.source
+    check_gone(known, catalogue.product_ids, accept_change=accept_change, where=where)
 
 
 def accept_catalogue(
@@ -94,22 +70,18 @@ def accept_catalogue(
     ledger: Ledger | None,
     *,
     accept_change: bool = False,
-) -> AcceptedCatalogue:
+) -> tuple[Sequence[str], Sequence[str]]:
     """Accept a catalogue: new products become partitions, those that left are retired.
 
-    Raises ChangeNotAccepted, and holds the catalogue, if too many products are gone.
+    Returns the new ones and those that left, which keep partition and history. Raises
+    ChangeNotAccepted, and holds the catalogue, if too many products are gone.
     """
-    from topview_pipeline.catalogue import ChangeNotAccepted, check_gone
+    from topview_pipeline.catalogue import ChangeNotAccepted
 
     if ledger is None:
-        return AcceptedCatalogue(register(instance, outline, catalogue.products))
+        return register(instance, outline, catalogue.products), ()
     try:
-        check_gone(
-            ledger.catalogue.products(),
-            catalogue.product_ids,
-            accept_change=accept_change,
-            where=catalogue.source,
-        )
+        _check_gone(ledger, catalogue, accept_change=accept_change)
     except ChangeNotAccepted as error:
         ledger.catalogue.hold(str(error))
         raise
@@ -118,7 +90,7 @@ def accept_catalogue(
     left = ledger.catalogue.accept(
         products=catalogue.products, kept={*catalogue.product_ids, *kept}
     )
-    return AcceptedCatalogue(new, tuple(left))
+    return new, tuple(left)
 
 
 def register(
@@ -152,8 +124,12 @@ class InputChanges:
     place: int = 0
     is_whole: bool = True
 
-    def observations(self, sources: Sources) -> Iterator[dg.AssetObservation]:
-        """The observations of what changed."""
+    def observations(
+        self, instance: dg.DagsterInstance, topview: TopviewResource, catalogue: Catalogue
+    ) -> Iterator[dg.AssetObservation]:
+        """The observations of what changed; the first with a thumbnail, where previews are on."""
+        pictures = _MOST_PICTURES if topview.config.previews else 0
+        sources = Sources(instance, topview.outline, catalogue.products, pictures=pictures)
         for source, product_id, version in self.changed:
             yield sources.observation(source, product_id, version, is_first=False)
 
@@ -181,9 +157,9 @@ def changed_inputs(
     from topview_pipeline.catalogue import InputError
 
     outline = topview.outline
-    made = {stage: materialized_partitions(instance, outline.key(stage.key)) for stage in stages}
+    made = materialized_versions(instance, outline, catalogue.products, stages)
     files = topview.files(ledger, offline=is_over is not None)
-    choices = _Choices(ledger)
+    chosen = _choices_over(ledger)
     looked, versions = InputChanges(), {}
     products = list(catalogue.products.values())
     step = _AT_ONCE if is_over is not None else max(len(products), 1)
@@ -195,13 +171,13 @@ def changed_inputs(
             (stage, product)
             for product in products[place : place + step]
             for stage in stages
-            if product.product_id in made[stage]
+            if (product.product_id, stage.key) in made
         ]
         refs = {ref for _, product in pairs for ref in product.files}
         hash_of = files.hashes(refs, patience=_PATIENCE_SECONDS).sha256
         for stage, product in pairs:
             try:
-                inputs = choices.laid_over(stage, product, stage.inputs(product, hash_of))
+                inputs = chosen(stage, product, stage.inputs(product, hash_of))
             except InputError as error:
                 looked.unreadable[product.product_id] = f"{error.where}: {error.what}"
             else:
@@ -210,33 +186,23 @@ def changed_inputs(
     return looked
 
 
-class _Choices:
-    """People's choices, laid over the inputs that they are part of."""
+def _choices_over(ledger: Ledger | None) -> Callable[[Stage, Product, Inputs], Inputs]:
+    """Lays people's choices over a product's inputs: as the stage's next task would have them."""
+    reviews = {} if ledger is None else ledger.reviews.all()
+    choices = {key: one.image for key, one in reviews.items() if one.image}
+    made: Mapping[tuple[str, str], TaskGlance] = {}
+    if ledger is not None and choices:
+        keys = [stage.key for stage in STAGES]
+        made = ledger.tasks.last_made_all(results_of=keys, verdicts_of=keys)
 
-    def __init__(self, ledger: Ledger | None) -> None:
-        reviews = {} if ledger is None else ledger.reviews.all()
-        self._choices = {key: one.image for key, one in reviews.items() if one.image}
-        chosen = {product for product, _ in self._choices}
-        self._last: Mapping[tuple[str, str], TaskGlance] = {}
-        if ledger is not None and chosen:
-            keys = [stage.key for stage in STAGES]
-            self._last = ledger.tasks.last_made_all(results_of=keys, verdicts_of=keys)
-
-    def laid_over(self, stage: Stage, product: Product, inputs: Inputs) -> Inputs:
-        """The inputs as the stage's next task would have them."""
-        last = self._last.get((product.product_id, str(stage.upstream)))
+    def chosen(stage: Stage, product: Product, inputs: Inputs) -> Inputs:
+        last = made.get((product.product_id, str(stage.upstream)))
         if last is None:
             return inputs
-        choice = self._choices.get((product.product_id, last.fingerprint))
+        choice = choices.get((product.product_id, last.fingerprint))
         return stage.effective_inputs(inputs, choice, last.result, last.quality)
 
-
-def sources_of(
-    instance: dg.DagsterInstance, topview: TopviewResource, catalogue: Catalogue
-) -> Sources:
-    """Shows what changed inputs stand for; the first with a thumbnail, where previews are on."""
-    pictures = _MOST_PICTURES if topview.config.previews else 0
-    return Sources(instance, topview.outline, catalogue.products, pictures=pictures)
+    return chosen
 
 
 # What a run or a sensor says of it.
@@ -262,8 +228,6 @@ def log_problems(log: logging.Logger, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def log_unreadable(log: logging.Logger, unreadable: Mapping[str, str]) -> None:
-    """Log which products are not observed, and why."""
-
     def one(item: tuple[str, str]) -> str:
         return f"{item[0]} is not observed: {item[1]}"
 
@@ -274,43 +238,72 @@ def log_unreadable(log: logging.Logger, unreadable: Mapping[str, str]) -> None:
         log.warning(line)
 
 
-# What the catalogue sensor remembers.
+# Products that left, for the command and the job `purge`.
 
 
-@pydantic.dataclasses.dataclass(frozen=True)
-class Cursor:
-    """The last look at the catalogue, kept in the sensor's cursor.
+def forgettable(
+    instance: dg.DagsterInstance,
+    topview: TopviewResource,
+    ledger: Ledger,
+    *,
+    days: int,
+    media: bool,
+) -> tuple[dict[str, list[Task]], list[str]]:
+    """The products that go, each with the rows that go with it, and those that stay."""
+    from topview_pipeline.defs.run import pair
+    from topview_pipeline.ledger.catalogue_state import is_on_its_way
 
-    Attributes:
-        is_more: something was left over for the next tick.
-        place: where the next tick continues. Not every file's hash can be remembered: from the
-            start, ticks that are too short for all files would never come to the last.
-        trouble: why it was not accepted.
-        problems: digest of the bad rows that Dagster knows of.
-    """
+    pair(instance, ledger, topview, write=False)
+    going: dict[str, list[Task]] = {}
+    staying: list[str] = []
+    for product in ledger.retired.before(days * _DAY_SECONDS):
+        rows = ledger.retired.tasks(product)
+        if any(map(is_on_its_way, rows)):
+            staying.append(product)
+            continue
+        shared = ledger.retired.shared(product, rows) if media else set()
+        going[product] = [row for row in rows if media and row.id not in shared]
+    return going, staying
 
-    version: str | None
-    at: float
-    is_more: bool
-    place: int = 0
-    trouble: str | None = None
-    problems: str = ""
 
-    def interrupted(self, trouble: str) -> Cursor:
-        """After a look that failed before it knew the version: the next tick looks again."""
-        return replace(self, is_more=True, place=self.place if self.is_more else 0, trouble=trouble)
+def forget(
+    instance: dg.DagsterInstance,
+    topview: TopviewResource,
+    ledger: Ledger,
+    going: Mapping[str, Sequence[Task]],
+    *,
+    who: str,
+    why: str = "",
+) -> None:
+    """Remove the products' partitions, the decisions about them, these rows and their files."""
+    for product, rows in going.items():
+        for row in rows:
+            _remove_files(topview.config.store, ledger.account, row)
+        # The rows name the files: they go last, so that what was cut off is found again.
+        ledger.retired.forget(product, rows, who=who, why=why)
+        instance.delete_dynamic_partition(topview.outline.partition_set, product)
 
-    def place_in(self, version: str | None) -> int:
-        """The place where a look at this version continues."""
-        return self.place if self.is_more and version == self.version else 0
 
-    def is_enough(self, version: str | None, *, now: float) -> bool:
-        """Nothing can have changed since, as far as can be told without reading.
+def _remove_files(store: str, account: str, row: Task) -> None:
+    """Remove a row's files, its record and its index entry from the store."""
+    from upath import UPath
 
-        A clock that was set back ends the wait.
-        """
-        return (
-            not self.is_more
-            and version == self.version
-            and 0.0 <= now - self.at < LOOK_AGAIN_SECONDS
-        )
+    from topview_pipeline.store import StoreError
+
+    root = UPath(store)
+    try:
+        for key in _keys(account, row):
+            (root / key).unlink(missing_ok=True)
+        with suppress(OSError, NotImplementedError):
+            for key in {key.rpartition("/")[0] for key in _keys(account, row)}:
+                (root / key).rmdir()  # of a disk; it refuses where files are left
+    except Exception as error:  # fsspec's file systems raise what their vendors' libraries raise
+        fix = "Let this role delete there, then purge again."
+        what = f"a file of {row.product_id} cannot be deleted ({type(error).__name__})"
+        raise StoreError(what, fix=fix) from error
+
+
+def _keys(account: str, row: Task) -> Iterator[str]:
+    for artifact in row.artifacts or ():
+        yield artifact["path"]
+    yield f"{account}/index/{row.fingerprint}.json"

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue
 
 QUALITY: Final = "quality"
-"""Name of each product's check."""
 CATALOGUE_ROWS: Final = "catalogue_rows"
-"""Name of the check of the catalogue's rows."""
 _CONSEQUENCES: Final = (
     "\n\n**Error**: left out of the manifest. **Warning**: exported, but needs a look. A product "
     "without a result says here why. What could not be measured counts as passed and is listed. "
@@ -37,7 +35,6 @@ _CONSEQUENCES: Final = (
 def product_check_specs(
     outline: Outline, stages: Sequence[Stage] = STAGES
 ) -> list[dg.AssetCheckSpec]:
-    """A check of each asset, by product."""
     with warnings.catch_warnings():
         # Partitions of checks are in preview; without them the last product's result would stand
         # for all.
@@ -159,11 +156,7 @@ def measured(
     stages: Sequence[Stage],
     products: Collection[str] | None,
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """The verdict on what each product last made of these stages, measured where it was not yet.
-
-    Args:
-        products: None: all.
-    """
+    """The verdict on what each product (None: all) last made of these stages, measured if new."""
     from topview_pipeline.defs.data_versions import Versions
     from topview_pipeline.engine.check import verdict_of
 

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal, cast, get_type_hints
 
 import dagster as dg
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
+    ModelWrapValidatorHandler,
     PrivateAttr,
     SecretStr,
     ValidationError,
-    ValidatorFunctionWrapHandler,
+    create_model,
+    model_validator,
 )
-from pydantic_core import CoreSchema
-from pydantic_core.core_schema import no_info_wrap_validator_function
 from typing_extensions import Self
 
-from topview_pipeline.defs.apart import Claim, check_apart
 from topview_pipeline.defs.outline import Outline
-from topview_pipeline.defs.pipeline import definitions_of
+from topview_pipeline.defs.pipeline import Claim, check_apart, definitions_of
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.setting_types import SettingsError, explained
+from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.settings import (
     CatalogueDefaults,
     Deadlines,
     Gate,
-    Mode,
     PipelineConfig,
     spelled,
 )
@@ -48,101 +45,88 @@ _FIELDS: Final = {
 }
 """By YAML key: the field of PipelineConfig, where that has another name."""
 _KEYS: Final = {field: key for key, field in _FIELDS.items()}
+_GROUPS: Final = {
+    "account": "The Topview account, with what all its pipelines together may use.",
+    "nightly": "When `nightly_catch_up` runs, and its limit.",
+    "defaults": "Values for empty cells of the catalogue.",
+    "deadline_seconds": "Seconds until a task is overdue, by its kind.",
+}
+"""Keys that are mappings."""
+_REQUIRED: Final = ("name", "catalogue", "uid")
+_TYPES: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("api_key", "ledger_url", "alert_url"), SecretStr),
+    **dict.fromkeys(("home", "contract", "trust_photos_for"), str),
+    **dict.fromkeys(("key_prefix", "owners"), list[str]),
+    "gate": Gate | Literal[False],
+    "prices": dict[str, float | str],
+}
+"""By field: its type in YAML, where that is another."""
+_DESCRIPTIONS: Final = {
+    "key_prefix": "Parts of the prefix of its asset keys. Unset: the name.",
+    "owners": "Owners: addresses or team:NAME.",
+    "nightly_credit_limit": "Most credits of a day, however often it runs. Unset: "
+    "`account.credits_a_day` alone, and with neither it does nothing.",
+    "prices": "Credits of a task by kind or kind/mode, such as image2video/lite: 0.5, or 0.4/s by "
+    "the second of speech: added to the default, as the estimate until such a task was paid.",
+}
+"""By field: its description in YAML, where that is another."""
 _REFERENCE: Final = re.compile(r"""\{\{\s*env(?:\.(\w+)|\(\s*['"](\w+)['"]\s*\))\s*\}\}""")
 """A variable that is given no default: `{{ env.NAME }}` or `{{ env('NAME') }}`."""
-_UNSET: Final = object()
 _REQUIRED_WHEN_USED: Final = ("uid", "api_key", "catalogue")
 """Fields without which a configuration can be made, and refuses what needs them."""
 
-Secret = Annotated[SecretStr | None, dg.Resolver.default(model_field_type=str | None)]
 
+class _Mapping(dg.Model):
+    """A YAML mapping whose errors hold no value: under a misspelt key it may be a secret."""
 
-def _as(name: str, model: type[BaseModel] = PipelineConfig, **more: Any) -> Any:
-    """Describe a key as the field that it becomes; `more` says what is different."""
-    field = model.model_fields[name]
-    plain = isinstance(field.default, (str, int, float))
-    description = spelled(field.description or "", _KEYS)
-    given: dict[str, Any] = {"default": field.default if plain else None}
-    return Field(**(given | {"description": description} | more))
+    model_config = ConfigDict(
+        hide_input_in_errors=True, coerce_numbers_to_str=True, validate_default=True
+    )
 
-
-def _hiding(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """Return a model's schema whose errors hold no value: under a misspelt key it may be a secret.
-
-    Dagster makes new errors, which show it.
-    """
-
-    def validated(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _hide(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Leave values out of errors: Dagster makes new ones of them, which would show them."""
         try:
             return validate(value)
         except ValidationError as error:
             lines: list[Any] = [one | {"input": "(not shown)"} for one in error.errors()]
             raise ValidationError.from_exception_data(error.title, lines) from None
 
-    return no_info_wrap_validator_function(validated, handler(source))
+
+def _keys_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the YAML keys of a model's fields, as create_model takes them."""
+    hints, keys = get_type_hints(model), {}
+    for name, field in model.model_fields.items():
+        default = str(field.default) if isinstance(field.default, Path) else field.default
+        if name in _REQUIRED:
+            default = ...
+        elif not isinstance(default, (str, int, float)):
+            default = None
+        description = _DESCRIPTIONS.get(name) or spelled(field.description or "", _KEYS)
+        given = Field(default, description=description)
+        kind = _TYPES.get(name, hints[name])
+        kind = kind if kind is SecretStr else kind | str  # a template, until it is resolved
+        keys[_KEYS.get(name, name)] = kind | None, given
+    return keys
 
 
-class _Described(dg.Model, dg.Resolvable):
-    """Keys of a YAML mapping, whose schema has their descriptions; an error shows no value."""
-
-    model_config = ConfigDict(hide_input_in_errors=True, coerce_numbers_to_str=True)
-
-    @classmethod
-    def model(cls) -> type[BaseModel]:
-        """Return the model of the YAML. Dagster's own describes only what has no default."""
-        model = super().model()
-        if "hide_input_in_errors" not in model.model_config:
-            model.model_config |= cls.model_config
-            if issubclass(cls, dg.Component):  # an error of what is in it passes through it
-                model.__get_pydantic_core_schema__ = _hiding  # type: ignore[method-assign]
-            for name, field in cls.model_fields.items():
-                model.model_fields[name].description = field.description
-            model.model_rebuild(force=True)
-        return model
+def _attributes() -> type[BaseModel]:
+    """Make the model of a component's YAML, from the fields of PipelineConfig."""
+    keys = _keys_of(PipelineConfig)
+    inside = {"defaults": _keys_of(CatalogueDefaults), "deadline_seconds": _keys_of(Deadlines)}
+    for key in _FIELDS:
+        group, _, name = key.rpartition(".")
+        if group:
+            inside.setdefault(group, {})[name] = keys.pop(key)
+    for group, description in _GROUPS.items():
+        mapping = create_model(group, __base__=_Mapping, **inside[group])
+        default: Any = ... if group == "account" else {}
+        keys[group] = (mapping | str, Field(default, description=description))
+    return create_model("TopviewCatalogueAttributes", __base__=_Mapping, **keys)
 
 
-class Account(_Described):
-    """The Topview account, with what all its pipelines together may use."""
-
-    uid: str | None = _as("uid", default=...)
-    api_key: Secret = _as("api_key")
-    base_url: str = _as("base_url")
-    slots: int = _as("slots")
-    credits_a_day: float | None = _as("credit_limit")
-    exclusive: bool = _as("account_exclusive")
-
-
-class Nightly(_Described):
-    """The schedule `nightly_catch_up`."""
-
-    cron: str = _as("nightly_cron")
-    timezone: str = _as("nightly_timezone")
-    credits: float | None = Field(
-        None,
-        description="Most credits of a day, however often it runs. Unset: `account.credits_a_day` "
-        "alone, and with neither it does nothing.",
-    )
-
-
-class Defaults(_Described):
-    """Values for empty cells of the catalogue."""
-
-    template_image: str | None = _as("template_image", CatalogueDefaults)
-    template_image_file_id: str | None = _as("template_image_file_id", CatalogueDefaults)
-    avatar_id: str | None = _as("avatar_id", CatalogueDefaults)
-    image_edit_prompt: str = _as("image_edit_prompt", CatalogueDefaults)
-    user_face_image: str | None = _as("user_face_image", CatalogueDefaults)
-    voice_id: str | None = _as("voice_id", CatalogueDefaults)
-    caption_id: str | None = _as("caption_id", CatalogueDefaults)
-    mode: Mode = _as("mode", CatalogueDefaults)
-
-
-class DeadlineSeconds(_Described):
-    """Seconds until a task is overdue, by its kind."""
-
-    remove_background: float | None = _as("remove_background", Deadlines)
-    image_replace: float | None = _as("image_replace", Deadlines)
-    image2video: float | None = _as("image2video", Deadlines)
+_Attributes: Any = _attributes()
 
 
 class _Scaffolder(dg.Scaffolder[Any]):
@@ -195,7 +179,7 @@ attributes:
 
 
 @dg.scaffold_with(_Scaffolder)
-class TopviewCatalogue(dg.Component, _Described):
+class TopviewCatalogue(dg.Component, _Attributes, dg.Resolvable):  # type: ignore[misc]
     """A product catalogue that becomes product videos, made by Topview.ai.
 
     Each row of the catalogue is a partition of the assets `bgRemovedImage`, `replacedImages` and
@@ -209,52 +193,15 @@ class TopviewCatalogue(dg.Component, _Described):
     pipeline: this one loads, and its runs, sensors and checks name the variable.
     """
 
-    name: str = _as("name", default=...)
-    key_prefix: list[str] | None = _as(
-        "key_prefix", description="Parts of the prefix of its asset keys. Unset: the name."
-    )
-    catalogue: str | None = _as("catalogue", default=...)
-    account: Account = Field(description="The Topview account.")
-    ledger: Secret = _as("ledger_url")
-    migrate: bool = _as("migrate")
-    store: str | None = _as("store")
-    home: str = _as("home", default=".topview")
-    nightly: Nightly = Field(Nightly(), description="When `nightly_catch_up` runs, and its limit.")
-    defaults: Defaults = Field(Defaults(), description="Values for empty cells of the catalogue.")
-    owners: list[str] = Field(["team:content"], description="Owners: addresses or team:NAME.")
-    contract: str | None = _as("contract")
-    prices: dict[str, float | str] | None = _as(
-        "prices",
-        description="Credits of a task by kind or kind/mode, such as image2video/lite: 0.5, or "
-        "0.4/s by the second of speech: added to the default, as the estimate until such a task "
-        "was paid.",
-    )
-    run_size: int = _as("run_size")
-    poll_seconds: float = _as("poll_seconds")
-    wait_seconds: float = _as("wait_seconds")
-    shutdown_seconds: float = _as("shutdown_seconds")
-    trust_photos_for: str = _as("trust_photos_for", default="0")
-    deadline_seconds: DeadlineSeconds = Field(
-        DeadlineSeconds(), description="Seconds until a task is overdue, by its kind."
-    )
-    unknown_deadlines: int = _as("unknown_deadlines")
-    when_no_face: Literal["fail", "avatar2"] = _as("when_no_face")
-    accelerate_uploads: bool = _as("accelerate_uploads")
-    unknown_ids: Literal["warn", "fail"] = _as("unknown_ids")
-    gate: Gate | Literal[False] = _as("gate")
-    canary: int = _as("canary")
-    scene_judge: str | None = _as("scene_judge")
-    previews: bool = _as("previews")
-    checks: bool = _as("checks")
-    media_url: str | None = _as("media_url")
-    alert_url: Secret = _as("alert_url")
-    log_format: Literal["text", "json"] = _as("log_format")
-    gallery_url: str | None = _as("gallery_url")
-    code_url: str | None = _as("code_url")
     _unset: dict[str, str] = PrivateAttr(default_factory=dict)
     """By key: the variable it refers to, which is not set."""
     _file: str = PrivateAttr("")
     """The YAML file, as seen from the project's root; empty for a component made in Python."""
+
+    @classmethod
+    def model(cls) -> type[BaseModel]:
+        """Return the model of the YAML: a key for each field of PipelineConfig."""
+        return cast(type[BaseModel], _Attributes)
 
     @classmethod
     def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> Self:
@@ -264,17 +211,11 @@ class TopviewCatalogue(dg.Component, _Described):
         file = _file(context)
         if "name" in unset:
             raise _unset_variable("name", unset["name"], file)
-        try:
-            component = cls.model_validate(given)
-        except ValidationError as error:  # it holds the values
-            explanation = explained(error, lambda *place: _where(".".join(place), file))
-        else:
-            component._unset, component._file = unset, file
-            return component
-        raise explanation
+        component = cls.model_validate(given)
+        component._unset, component._file = unset, file
+        return cast(Self, component)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Return the definitions of the pipeline."""
         root = context.project_root
         # The ledger's URL is checked when it is used: SQLAlchemy takes longer to load than all.
         claim = self._claim(root)
@@ -283,7 +224,10 @@ class TopviewCatalogue(dg.Component, _Described):
         topview.claim = claim
         for other in context.component_tree.get_all_components(of_type=TopviewCatalogue):
             if other is not self:
-                check_apart([claim, other._claim_or_none(root)])
+                theirs = None
+                with suppress(SettingsError):  # it is raised when that component is built
+                    theirs = other._claim(root)
+                check_apart([claim, theirs])
         return definitions_of(topview)
 
     def _whole_config(self, root: Path) -> PipelineConfig:
@@ -297,29 +241,13 @@ class TopviewCatalogue(dg.Component, _Described):
         config = self._config(root)
         for field in _REQUIRED_WHEN_USED:
             key = _KEYS.get(field, field)
-            config.explain_unset(
-                {
-                    field: errors.get(key)
-                    or SettingsError("it is not set", _where(key, self._file), "Give it there.")
-                }
-            )
+            unset = SettingsError("it is not set", _where(key, self._file), "Give it there.")
+            config.explain_unset({field: errors.get(key, unset)})
         return config
 
     def _config(self, root: Path, without: str = "") -> PipelineConfig:
-        values = dict[str, Any]()
-        for key, value in _flat(self.model_dump(exclude_unset=True), "account", "nightly"):
-            if value is not None and key != without:
-                values[_FIELDS.get(key, key)] = value
-        for name in ("ledger_url", "alert_url"):
-            if isinstance(url := values.get(name), SecretStr):
-                values[name] = url.get_secret_value()
-        if values.get("gate") is False:  # to YAML a plain off
-            values["gate"] = "off"
-        if prices := values.get("prices"):
-            values["prices"] = ", ".join(f"{name}={price}" for name, price in prices.items())
-        for group in ("defaults", "deadline_seconds"):
-            given = values.get(group, {})
-            values[group] = {name: value for name, value in given.items() if value is not None}
+        values = _by_field(self.model_dump(exclude_unset=True))
+        values.pop(without, None)
         try:
             config = PipelineConfig.model_validate(values, context=root).written_as(_KEYS)
             Outline.of_config(config)
@@ -329,23 +257,37 @@ class TopviewCatalogue(dg.Component, _Described):
             raise SettingsError(what, _where(where, self._file), fix) from None
         return config
 
-    def _claim_or_none(self, root: Path) -> Claim | None:
-        with suppress(SettingsError):  # it is raised when that component is built
-            return self._claim(root)
-        return None
-
     def _claim(self, root: Path) -> Claim:
         """Return its part in what others share with it, without opening what is not set yet."""
-        config = self._config(root, without="ledger")
+        config = self._config(root, without="ledger_url")
         unknown = frozenset(_FIELDS.get(key, key) for key in self._unset)
-        ledger = config.ledger_url if self.ledger is None else self.ledger.get_secret_value()
 
         def find_ledger() -> str | None:
             with suppress(SettingsError):  # it is raised when it is used
                 return self._config(root).ledger_url
             return None
 
+        ledger = self.ledger.get_secret_value() if self.ledger else config.ledger_url
         return Claim(config, ledger, find_ledger, unknown, self._file)
+
+
+def _by_field(given: dict[str, Any]) -> dict[str, Any]:
+    """Arrange the values of YAML keys as fields of PipelineConfig; null is as if left out."""
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if isinstance(value, dict):
+            value = {name: inner for name, inner in value.items() if inner is not None}
+        if key in ("account", "nightly") and isinstance(value, dict):
+            values |= {_FIELDS[f"{key}.{name}"]: inner for name, inner in value.items()}
+        elif value is not None or key == "name":
+            values[_FIELDS.get(key, key)] = value
+    if "ledger_url" in values:
+        values["ledger_url"] = values["ledger_url"].get_secret_value()
+    if values.get("gate") is False:  # to YAML a plain off
+        values["gate"] = "off"
+    if isinstance(prices := values.get("prices"), dict):
+        values["prices"] = ", ".join(f"{name}={price}" for name, price in prices.items())
+    return values
 
 
 def _file(context: dg.ResolutionContext) -> str:
@@ -356,14 +298,6 @@ def _file(context: dg.ResolutionContext) -> str:
     path = Path(tree.position.filename)
     root = path.parent if loading is None else Path(loading.project_root)
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
-
-
-def _flat(values: Mapping[str, Any], *groups: str) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if key in groups:
-            yield from ((f"{key}.{name}", inner) for name, inner in value.items())
-        else:
-            yield key, value
 
 
 def _where(key: str, file: str) -> str:
@@ -384,6 +318,7 @@ def _resolved(context: dg.ResolutionContext, value: Any, key: str, unset: dict[s
     A text that only refers to variables is their text: Jinja would make a number of 0123. Dagster
     would take one that is not set for None, also within a text.
     """
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
     if isinstance(value, (dict, list)):
         inside = value.items() if isinstance(value, dict) else enumerate(value)
         found = {
@@ -392,14 +327,9 @@ def _resolved(context: dg.ResolutionContext, value: Any, key: str, unset: dict[s
             )
             for name, inner in inside
         }
-        if isinstance(value, list):
-            return [inner for inner in found.values() if inner is not _UNSET]
-        kept = ("uid", "catalogue")
-        return {
-            name: None if inner is _UNSET else inner
-            for name, inner in found.items()
-            if inner is not _UNSET or name in kept
-        }
+        if isinstance(value, dict):
+            return found
+        return [inner for inner in found.values() if inner is not None]
     if not isinstance(value, str) or "{" not in value:
         return value
     names = [match[1] or match[2] for match in _REFERENCE.finditer(value)]
@@ -407,7 +337,7 @@ def _resolved(context: dg.ResolutionContext, value: Any, key: str, unset: dict[s
     for name, text in texts.items():
         if not text:
             unset[key] = name
-            return _UNSET
+            return None
     if re.search(r"\{[{%#]", _REFERENCE.sub("", value)):
         return context.resolve_value(value)
     return _REFERENCE.sub(lambda match: texts[match[1] or match[2]], value)

@@ -51,10 +51,6 @@ __all__ = [
 
 _REPOSITORY: Final = "__repository__"
 """The name of the one repository that Dagster makes of Definitions."""
-_INDEX_SHARD: Final = "index"
-"""Where SQLite has the events of all assets, beside the file of each run."""
-
-
 _DAEMON_SECONDS: Final = 60.0
 """A daemon writes a heartbeat every 30 s."""
 
@@ -159,14 +155,10 @@ def execute_as_launched(
     for event in execute_run_iterator(InMemoryJob(job), run, instance):
         success = success or event.is_job_success
         if event.is_step_failure:
-            failures.append(_reason(event))
+            failure = event.step_failure_data
+            said = failure.user_failure_data
+            failures.append((said and said.description) or failure.error_display_string)
     return Ended(success, tuple(failures))
-
-
-def _reason(event: DagsterEvent) -> str:
-    failure = event.step_failure_data
-    told = failure.user_failure_data
-    return (told and told.description) or failure.error_display_string
 
 
 def report_planned(
@@ -193,7 +185,6 @@ def checked_materialization(
 
 
 def tag_run(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:
-    """Add tags to a run."""
     instance.add_run_tags(run_id, tags)
 
 
@@ -219,7 +210,6 @@ def report_stopping(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def report_stopped(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Report that a run that was being stopped has ended."""
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
         instance.report_run_canceled(run)
@@ -236,7 +226,6 @@ def launches_elsewhere(instance: dg.DagsterInstance) -> bool:
 
 
 def limits_backfills(instance: dg.DagsterInstance) -> bool:
-    """Return True if the run queue limits the runs of a backfill."""
     queue = instance.get_concurrency_config().run_queue_config
     limits = (queue.tag_concurrency_limits if queue else None) or []
     return any(limit.get("key") == "dagster/backfill" for limit in limits)
@@ -291,11 +280,6 @@ def open_without_compute_logs(home: str) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_ref(ref)
 
 
-def materialized_partitions(instance: dg.DagsterInstance, asset: dg.AssetKey) -> set[str]:
-    """The partitions that were ever materialized."""
-    return instance.get_materialized_partitions(asset)
-
-
 def latest_tags(
     instance: dg.DagsterInstance,
     asset: dg.AssetKey,
@@ -316,16 +300,15 @@ def latest_storage_ids(
     event_type: dg.DagsterEventType,
     partitions: Collection[str],
 ) -> Mapping[str, int]:
-    """The storage id of the newest event of each partition."""
     return instance.get_latest_storage_id_by_partition(asset, event_type, set(partitions))
 
 
 def _event_log_files(instance: dg.DagsterInstance, run_id: str) -> tuple[Path, ...]:
-    """The SQLite files of a run's events; none where another storage keeps them."""
+    """The SQLite files of all assets' events and of a run's; none where another storage is used."""
     path_for_shard = getattr(instance.event_log_storage, "path_for_shard", None)
     if path_for_shard is None:
         return ()
-    return tuple(Path(path_for_shard(shard)) for shard in (_INDEX_SHARD, run_id))
+    return tuple(Path(path_for_shard(shard)) for shard in ("index", run_id))
 
 
 @contextmanager

@@ -64,7 +64,6 @@ class Versions:
             }
 
     def is_observed(self, source: str, product_id: str) -> bool:
-        """Some version of the source was observed."""
         return product_id in self._observed.get(source, ())
 
     def is_news(self, source: str, product_id: str, version: str) -> bool:
@@ -81,9 +80,12 @@ class Versions:
 
     def unobserved(self, versions: Mapping[tuple[str, str], str]) -> list[tuple[str, str, str]]:
         """Those of {(source, product): version} that are not the last observed."""
+        by_source: dict[str, dict[str, str]] = {}
+        for (source, product), version in sorted(versions.items()):
+            by_source.setdefault(source, {})[product] = version
         return [
             (source, product, version)
-            for source, wanted in _by_asset(versions).items()
+            for source, wanted in by_source.items()
             for product, version in self._not_last(source, wanted).items()
         ]
 
@@ -115,7 +117,9 @@ class Versions:
         wanted = (asset, product_id, version)
         if wanted not in self._pointers and product_id in self._noted.get(asset, ()):
             self._look_up(asset, self._noted.pop(asset))
-        return self._pointers.get(wanted) or self._search(*wanted)
+        if wanted not in self._pointers and (record := self.stored(*wanted)) is not None:
+            return record.storage_id
+        return self._pointers.get(wanted)
 
     def _look_up(self, asset: str, noted: Mapping[str, str]) -> None:
         """Take the newest event of each product, if it has the noted version."""
@@ -131,11 +135,6 @@ class Versions:
             for product, version in some.items():
                 if product in ids and product not in other:
                     self._pointers[asset, product, version] = ids[product]
-
-    def _search(self, asset: str, product_id: str, version: str) -> int | None:
-        """Among the newest events of the partition."""
-        record = self.stored(asset, product_id, version)
-        return None if record is None else record.storage_id
 
     def stored(self, asset: str, product_id: str, version: str) -> dg.EventLogRecord | None:
         """The newest stored event of a product with this version; None without one.
@@ -176,13 +175,6 @@ class Versions:
         if asset in self.sources:
             return dg.DagsterEventType.ASSET_OBSERVATION
         return dg.DagsterEventType.ASSET_MATERIALIZATION
-
-
-def _by_asset(versions: Mapping[tuple[str, str], str]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for (asset, product), version in sorted(versions.items()):
-        found.setdefault(asset, {})[product] = version
-    return found
 
 
 def _named(products: Collection[str]) -> list[str] | None:

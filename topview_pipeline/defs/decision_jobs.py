@@ -4,8 +4,7 @@ Each is one op with a few fields, keeps who and why, and spends nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -21,15 +20,21 @@ if TYPE_CHECKING:
 REVIEW_SCENES: Final = "review_scenes"
 
 
-class Who(dg.Config):
-    """Who decides, and why."""
+class Decision(dg.Config):
+    """A job's fields, and what it does; the docstring of each is the job's description."""
 
     who: str = Field(default="", description="Who decides; kept in the ledger.")
     why: str = Field(default="", description="A reason, kept in the ledger.")
 
+    def keep(
+        self, context: dg.OpExecutionContext, topview: TopviewResource, ledger: "Ledger"
+    ) -> str:
+        """Keep the decision; returns what the run logs of it."""
+        raise NotImplementedError
 
-class _ReviewConfig(Who):
-    """Decisions about the scenes (or cut-outs) that products have now, by product id."""
+
+class ReviewScenes(Decision):
+    """Keeps your decisions about scenes. Spends nothing: the next catch_up follows them."""
 
     approve: list[str] = Field(default=[], description="Their videos may be made.")
     reject: list[str] = Field(default=[], description="Nothing more is spent on these.")
@@ -40,69 +45,67 @@ class _ReviewConfig(Who):
         default=[], description="The next run remakes these scenes, and pays again."
     )
 
+    def keep(self, _: dg.OpExecutionContext, topview: TopviewResource, ledger: "Ledger") -> str:
+        from topview_pipeline.defs.decisions import Decisions, decide
 
-def _review(
-    _: dg.OpExecutionContext, config: _ReviewConfig, topview: TopviewResource, ledger: "Ledger"
-) -> str:
-    from topview_pipeline.defs.decisions import Decisions, decide
-
-    chosen = [f"{name}={image}" for name, image in config.choose.items()]
-    decisions = Decisions.of(config.approve, config.reject, chosen, config.again)
-    decide(topview, ledger, decisions, who=config.who, why=config.why)
-    return f"{decisions.summary or 'Nothing was decided'}."
+        chosen = [f"{name}={image}" for name, image in self.choose.items()]
+        decisions = Decisions.of(self.approve, self.reject, chosen, self.again)
+        decide(topview, ledger, decisions, who=self.who, why=self.why)
+        return f"{decisions.summary or 'Nothing was decided'}."
 
 
-class _ChoiceConfig(Who):
-    """Which scene becomes the video of a product."""
+class ChooseScene(Decision):
+    """Chooses the scene that becomes a product's video. Spends nothing: the video is then stale,
+    and the next catch_up remakes it from that scene, and pays for it.
+    """
 
     product: str = Field(default="", description="Product id.")
     image: int = Field(default=1, description="Number of its scene, from 1.")
 
+    def keep(
+        self, context: dg.OpExecutionContext, topview: TopviewResource, ledger: "Ledger"
+    ) -> str:
+        from topview_pipeline.defs.decisions import after_choice, choose_scene
 
-def _choose(
-    context: dg.OpExecutionContext,
-    config: _ChoiceConfig,
-    topview: TopviewResource,
-    ledger: "Ledger",
-) -> str:
-    from topview_pipeline.defs.decisions import after_choice, choose_scene
-
-    catalogue = topview.catalogue()
-    choose_scene(ledger, config.product, config.image, who=config.who, why=config.why)
-    said = [f"Scene {config.image} of {config.product} is chosen."]
-    for one in after_choice(context.instance, topview, catalogue, ledger, config.product):
-        cost = "a price not known yet"
-        if one.credits is not None:
-            cost = f"about {counted(round(one.credits, 2), 'credit')}"
-        said.append(f"The next catch_up makes the video ({one.why}), for {cost}.")
-    return " ".join(said)
+        catalogue = topview.catalogue()
+        choose_scene(ledger, self.product, self.image, who=self.who, why=self.why)
+        said = [f"Scene {self.image} of {self.product} is chosen."]
+        for one in after_choice(context.instance, topview, catalogue, ledger, self.product):
+            cost = "a price not known yet"
+            if one.credits is not None:
+                cost = f"about {counted(round(one.credits, 2), 'credit')}"
+            said.append(f"The next catch_up makes the video ({one.why}), for {cost}.")
+        return " ".join(said)
 
 
-class _AcceptConfig(Who):
-    """Who accepts the catalogue, and why; the ledger has no event of it."""
+class AcceptChange(Decision):
+    """Accepts that products are gone from the catalogue as it is now: they are retired, and keep
+    partition, history and files. Spends nothing. To accept a plan that would remake much of the
+    catalogue, run catch_up with accept_change instead.
+    """
 
     who: str = Field(default="", description="Who decides; kept in the run's log.")
     why: str = Field(default="", description="A reason, kept in the run's log.")
 
+    def keep(
+        self, context: dg.OpExecutionContext, topview: TopviewResource, ledger: "Ledger"
+    ) -> str:
+        from topview_pipeline.defs.catalogue_sync import accept_catalogue
 
-def _accept(
-    context: dg.OpExecutionContext,
-    config: _AcceptConfig,
-    topview: TopviewResource,
-    ledger: "Ledger",
-) -> str:
-    from topview_pipeline.defs.catalogue_sync import accept_catalogue
-
-    catalogue, outline = topview.catalogue(), topview.outline
-    taken = accept_catalogue(context.instance, outline, catalogue, ledger, accept_change=True)
-    return (
-        f"Accepted by {config.who} ({config.why or 'no reason given'}): "
-        f"{len(catalogue.products)} products, {len(taken.new)} new, {len(taken.left)} retired."
-    )
+        catalogue, outline = topview.catalogue(), topview.outline
+        new, left = accept_catalogue(
+            context.instance, outline, catalogue, ledger, accept_change=True
+        )
+        return (
+            f"Accepted by {self.who} ({self.why or 'no reason given'}): "
+            f"{len(catalogue.products)} products, {len(new)} new, {len(left)} retired."
+        )
 
 
-class _SettleConfig(Who):
-    """The decision about a task whose answer was lost, or that is overdue: one of the two."""
+class SettleUnknownTask(Decision):
+    """Settles a task whose answer was lost (adopt or void), or that is overdue (void). Sends
+    nothing.
+    """
 
     row: int = Field(
         default=0, description="Number of the task row; the check tasks_unknown lists them."
@@ -116,35 +119,38 @@ class _SettleConfig(Who):
         description="Give it up: its work may then be sent, and paid, again by the next run.",
     )
 
+    def keep(self, _: dg.OpExecutionContext, topview: TopviewResource, ledger: "Ledger") -> str:
+        from topview_pipeline.defs.decisions import adopt_task, void_task
 
-def _settle(
-    _: dg.OpExecutionContext, config: _SettleConfig, topview: TopviewResource, ledger: "Ledger"
-) -> str:
-    from topview_pipeline.defs.decisions import adopt_task, void_task
-
-    if (config.adopt is None) is not config.void:
-        raise dg.Failure(
-            "Give either adopt, a Topview task id, or void: true.", allow_retries=False
-        )
-    said = {"who": config.who, "why": config.why}
-    if config.adopt is None:
-        void_task(ledger, config.row, **said)
-        return f"Task row {config.row} is void."
-    asyncio.run(adopt_task(topview, ledger, config.row, config.adopt, **said))
-    return f"Task row {config.row} is Topview task {config.adopt}."
+        if (self.adopt is None) is not self.void:
+            raise dg.Failure(
+                "Give either adopt, a Topview task id, or void: true.", allow_retries=False
+            )
+        if self.adopt is None:
+            void_task(ledger, self.row, who=self.who, why=self.why)
+            return f"Task row {self.row} is void."
+        asyncio.run(adopt_task(topview, ledger, self.row, self.adopt, who=self.who, why=self.why))
+        return f"Task row {self.row} is Topview task {self.adopt}."
 
 
-def _adopt(
-    _: dg.OpExecutionContext, config: Who, topview: TopviewResource, ledger: "Ledger"
-) -> str:
-    from topview_pipeline.defs.decisions import adopt_store
+class AdoptStore(Decision):
+    """Makes the ledger keep its results in the store that is configured now: after one of them was
+    lost or moved. Sends nothing. Tasks in flight when a ledger was lost are unknown to the new one:
+    their work is sent, and paid, again.
+    """
 
-    adopt_store(ledger, topview.store, who=config.who, why=config.why)
-    return f"The ledger remembers {topview.store.location} ({config.why or 'no reason given'})."
+    def keep(self, _: dg.OpExecutionContext, topview: TopviewResource, ledger: "Ledger") -> str:
+        from topview_pipeline.defs.decisions import adopt_store
+
+        adopt_store(ledger, topview.store, who=self.who, why=self.why)
+        why = self.why or "no reason given"
+        return f"The ledger remembers {topview.store.location} ({why})."
 
 
-class _PurgeConfig(Who):
-    """Which products are forgotten."""
+class Purge(Decision):
+    """Forgets products that left the catalogue long ago: their partitions and the decisions about
+    them, with media also their files and tasks. By default it only logs what would go.
+    """
 
     retired_for_days: int = Field(
         default=180,
@@ -158,112 +164,65 @@ class _PurgeConfig(Who):
     )
     dry_run: bool = Field(default=True, description="Only log what would go.")
 
+    def keep(
+        self, context: dg.OpExecutionContext, topview: TopviewResource, ledger: "Ledger"
+    ) -> str:
+        from topview_pipeline.defs.catalogue_sync import forget, forgettable
 
-def _purge(
-    context: dg.OpExecutionContext,
-    config: _PurgeConfig,
-    topview: TopviewResource,
-    ledger: "Ledger",
-) -> str:
-    from topview_pipeline.defs.retirement import forget, forgettable
-
-    days, media = config.retired_for_days, config.media
-    going, staying = forgettable(context.instance, topview, ledger, days=days, media=media)
-    named = f": {', '.join(going)}" if going else ""
-    stay = f" {counted(len(staying), 'product')} stay, with tasks on their way." if staying else ""
-    if config.dry_run:
-        return f"{counted(len(going), 'product')} would be forgotten{named}.{stay}"
-    forget(context.instance, topview, ledger, going, who=config.who, why=config.why)
-    return f"{counted(len(going), 'product')} forgotten{named}.{stay}"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A job of one op; `keep` keeps what was decided, and returns what the run logs of it."""
-
-    name: str
-    config: type[Who]
-    keep: Callable[[dg.OpExecutionContext, Any, TopviewResource, "Ledger"], str]
-    description: str
+        going, staying = forgettable(
+            context.instance, topview, ledger, days=self.retired_for_days, media=self.media
+        )
+        named = f": {', '.join(going)}" if going else ""
+        stay = ""
+        if staying:
+            stay = f" {counted(len(staying), 'product')} stay, with tasks on their way."
+        if self.dry_run:
+            return f"{counted(len(going), 'product')} would be forgotten{named}.{stay}"
+        forget(context.instance, topview, ledger, going, who=self.who, why=self.why)
+        return f"{counted(len(going), 'product')} forgotten{named}.{stay}"
 
 
-DECISIONS: Final = (
-    Decision(
-        REVIEW_SCENES,
-        _ReviewConfig,
-        _review,
-        "Keeps your decisions about scenes. Spends nothing: the next catch_up follows them.",
-    ),
-    Decision(
-        "choose_scene",
-        _ChoiceConfig,
-        _choose,
-        "Chooses the scene that becomes a product's video. Spends nothing: the video is "
-        "then stale, and the next catch_up remakes it from that scene, and pays for it.",
-    ),
-    Decision(
-        "accept_change",
-        _AcceptConfig,
-        _accept,
-        "Accepts that products are gone from the catalogue as it is now: they are retired, and "
-        "keep partition, history and files. Spends nothing. To accept a plan that would remake "
-        "much of the catalogue, run catch_up with accept_change instead.",
-    ),
-    Decision(
-        "settle_unknown_task",
-        _SettleConfig,
-        _settle,
-        "Settles a task whose answer was lost (adopt or void), or that is overdue (void). Sends "
-        "nothing.",
-    ),
-    Decision(
-        "adopt_store",
-        Who,
-        _adopt,
-        "Makes the ledger keep its results in the store that is configured now: after one of them "
-        "was lost or moved. Sends nothing. Tasks in flight when a ledger was lost are unknown to "
-        "the new one: their work is sent, and paid, again.",
-    ),
-    Decision(
-        "purge",
-        _PurgeConfig,
-        _purge,
-        "Forgets products that left the catalogue long ago: their partitions and the decisions "
-        "about them, with media also their files and tasks. By default it only logs what would go.",
-    ),
-)
+DECISIONS: Final[Mapping[str, type[Decision]]] = {
+    REVIEW_SCENES: ReviewScenes,
+    "choose_scene": ChooseScene,
+    "accept_change": AcceptChange,
+    "settle_unknown_task": SettleUnknownTask,
+    "adopt_store": AdoptStore,
+    "purge": Purge,
+}
+"""By the name of its job."""
 
 
 def decision_job(
-    topview: TopviewResource, decision: Decision, options: Mapping[str, Any]
+    topview: TopviewResource, name: str, decision: type[Decision], options: Mapping[str, Any]
 ) -> dg.JobDefinition:
     """The job of a decision, whose launchpad has just the fields that a person fills in."""
-    outline = topview.outline
+    outline, description = topview.outline, " ".join(str(decision.__doc__).split())
 
     @dg.op(
-        name=f"{decision.name}_op",
-        description=decision.description,
-        config_schema=decision.config.to_fields_dict(),
+        name=outline.of(f"{name}_op"),
+        description=description,
+        config_schema=decision.to_fields_dict(),
         out=dg.Out(dg.Nothing),
     )
     def keep(context: dg.OpExecutionContext) -> None:
         try:
-            config = decision.config(**context.op_config)
+            decided = decision(**context.op_config)
         except ValidationError as error:
             said = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())
             raise dg.Failure(f"Correct the config: {said}.", allow_retries=False) from None
-        if not config.who.strip():
+        if not decided.who.strip():
             raise dg.Failure("Say who decides, in the field who.", allow_retries=False)
         with plain_errors(outline), topview.ledger() as ledger:
-            context.log.info(decision.keep(context, config, topview, ledger))
+            context.log.info(decided.keep(context, topview, ledger))
 
     @dg.job(
-        name=outline.of(decision.name),
-        description=decision.description,
-        config={"ops": {"decide": {"config": decision.config().model_dump()}}},
+        name=outline.of(name),
+        description=description,
+        config={"ops": {"decide": {"config": decision().model_dump()}}},
         **options,
     )
     def job() -> None:
-        keep.with_replaced_properties(outline.of(keep.name)).alias("decide")()
+        keep.alias("decide")()
 
     return job

@@ -112,7 +112,6 @@ class Decisions:
 
     @property
     def summary(self) -> str:
-        """How many of each."""
         words = {
             "approved": self.approve,
             "rejected": self.reject,
@@ -193,7 +192,6 @@ class Waiting:
     what: str
 
     def to_json(self) -> dict[str, Any]:
-        """The product, the stage of its result, and the rest as JSON values."""
         return {
             "product_id": self.product_id,
             "stage": self.task.stage,
@@ -289,14 +287,14 @@ def after_choice(
 
     A product without a usable row has no plan.
     """
-    from topview_pipeline.defs.catalogue_sync import changed_inputs, sources_of
+    from topview_pipeline.defs.catalogue_sync import changed_inputs
 
     if product_id not in catalogue.products:
         return []
     # The other products need not be read.
     catalogue = replace(catalogue, products={product_id: catalogue.products[product_id]})
     looked = changed_inputs(instance, topview, catalogue, ledger, stages=[VIDEO])
-    for observation in looked.observations(sources_of(instance, topview, catalogue)):
+    for observation in looked.observations(instance, topview, catalogue):
         instance.report_runless_asset_event(observation)
     materialized = materialized_versions(instance, topview.outline, catalogue.products)
     files = topview.files(ledger)
@@ -322,7 +320,6 @@ def row_in(ledger: Ledger, number: int, *states: TaskState) -> Task:
 
 
 def name_of(task: Task) -> str:
-    """A task row in words."""
     return f"task row {task.id} ({task.product_id} / {task.stage})"
 
 
@@ -342,13 +339,11 @@ async def adopt_task(
 
 
 def void_task(ledger: Ledger, number: int, *, who: str, why: str) -> None:
-    """Give up a task whose answer was lost or that is overdue."""
     row_in(ledger, number, TaskState.UNKNOWN, TaskState.OVERDUE)
     ledger.tasks.void(number, why=why, who=who)
 
 
 def adopt_store(ledger: Ledger, store: Store, *, who: str, why: str = "") -> None:
-    """Make the ledger keep its results in this store."""
     identity = store.identity(create=True)
     if identity is not None:
         ledger.remember_store(identity, who=who, why=why)

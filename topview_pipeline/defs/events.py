@@ -1,12 +1,15 @@
 """Events of a run in Dagster: materializations, observations and check results for what the engine
-reports.
+reports; and as JSON lines for a log collector.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -20,6 +23,7 @@ from topview_pipeline.defs.metadata import Preview, made_metadata, pictures_of, 
 from topview_pipeline.defs.sources import Sources
 from topview_pipeline.engine import Event, Failed, Held, HoldReason, Made, Observed, Warned
 from topview_pipeline.engine.check import measured
+from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Ledger, Task
 from topview_pipeline.media import Verdict
 from topview_pipeline.plan import Forecast
@@ -67,7 +71,6 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """Results that are new and reused, and products that were not finished."""
         counts = {"made": self.made - self.reused, "reused": self.reused}
         counts |= Counter(entry.cause.outcome for entry in entries_of(self.troubles))
         said = [f"{count} {what}" for what, count in counts.items() if count]
@@ -103,16 +106,16 @@ class Reporter:
         self._key = topview.outline.key
         self._versions = Versions(context.instance, topview.outline, tuple(stages.values()))
         self._result_for = result_for
+        self._products: Mapping[str, Product] = {}
         self._yielded: set[str] = set()
         self._adopted: set[str] = set()
         self._held: set[str] = set()
         self._few = FirstOfEach()
         self.report = Report()
-        self.blocks: Callable[[Made, Verdict], bool] = lambda *_: False
-        """Tells whether a verdict stops what is made of the result by others."""
 
-    def expect(self, products: Mapping[str, Product]) -> None:
-        """Load what Dagster knows of these products' inputs."""
+    def expect(self, products: Mapping[str, Product], rules: ReviewRules) -> None:
+        """Load what Dagster knows of these products' inputs; the gate's rules are the run's."""
+        self._products, self._rules = products, rules
         self._versions.expect(products)
         self._sources = Sources(
             self._instance,
@@ -159,7 +162,7 @@ class Reporter:
             # Also of a reused one: a new event without a result would hide the old one's.
             version = data_version(task.fingerprint)
             record = self._versions.stored(made.stage, made.product_id, version)
-            blocks = made.product_id == self._result_for and self.blocks(made, verdict)
+            blocks = self._blocks(made, verdict)
             yield evaluation(self._key(made.stage), made.product_id, verdict, record, blocks=blocks)
         # From here on Dagster has the event.
         who = f"run {self._run_id}"
@@ -167,6 +170,15 @@ class Reporter:
         self.report.made += 1
         self.report.reused += reused
         self.report.credits += 0.0 if reused else task.cost_credits or 0.0
+
+    def _blocks(self, made: Made, verdict: Verdict) -> bool:
+        """The verdict stops what others make of the result, in a run of one product."""
+        product = self._products.get(made.product_id)
+        if product is None or made.product_id != self._result_for:
+            return False
+        review = self._ledger.reviews.of(made.product_id, made.task.fingerprint)
+        stage = self._stages[made.stage]
+        return self._rules.needed(product, stage, verdict.to_json(), review) is not None
 
     def _verdict(self, made: Made, task: Task) -> tuple[Verdict | None, Mapping[str, Any] | None]:
         """The check's verdict, and what the row keeps of it; None where checks are off."""
@@ -226,11 +238,7 @@ class Reporter:
         )
 
     def _preview(self, made: Made, task: Task, row: Task | None) -> Preview:
-        """Its own picture, and those that it was chosen from.
-
-        Args:
-            row: what the product last made of the stage before.
-        """
+        """Its own picture, and those of the stage before (`row`) that it was chosen from."""
         stage = self._stages[made.stage]
         preview = preview_of(stage, task, self._store)
         upstream = self._stages.get(str(stage.upstream))
@@ -293,3 +301,41 @@ def _mark(
         description=f"{what.capitalize()}: {said}",
         metadata=known,
     )
+
+
+def write_line(event: object, run_id: str) -> None:
+    """Write the line of an event of the engine, if it has one."""
+    values = _values(event)
+    if values is not None:
+        at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        line = {"time": at, "logger": "topview_pipeline", "run_id": run_id, **values}
+        sys.stderr.write(f"{json.dumps(line)}\n")
+        sys.stderr.flush()
+
+
+def _values(event: object) -> dict[str, Any] | None:
+    if isinstance(event, Warned):
+        return {"level": "warning", "event": "warning", "message": event.what}
+    if isinstance(event, Made):
+        task = event.task
+        return {
+            "level": "info",
+            "event": "made",
+            "product": event.product_id,
+            "stage": event.stage,
+            "task_id": task.topview_task_id,
+            "row": task.id,
+            "credits": task.cost_credits,
+        }
+    if isinstance(event, (Failed, Held)):
+        trouble = trouble_of(event)
+        return {
+            "level": "error" if trouble.outcome == "failed" else "warning",
+            "event": trouble.outcome,
+            "product": trouble.product,
+            "stage": trouble.stage,
+            "task_id": trouble.task_id or None,
+            "message": trouble.what,
+            "fix": trouble.fix,
+        }
+    return None

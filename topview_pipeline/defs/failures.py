@@ -45,7 +45,6 @@ class Trouble:
 
 
 def trouble_of(event: Failed | Held) -> Trouble:
-    """The table's row for an event of the engine."""
     task_id = "" if event.task is None else event.task.topview_task_id or ""
     outcome: Literal["failed", "held"] = "held" if hasattr(event, "reason") else "failed"
     return Trouble(event.product_id, event.stage, outcome, event.what, event.fix, task_id)
@@ -62,10 +61,9 @@ class Entry:
     def lines(self) -> tuple[str, ...]:
         """All but the product."""
         cause = self.cause
-        lines = [f"{cause.stage} {cause.outcome}: {_sentence(cause.what)}"]
-        if cause.fix:
-            lines.append(f"What to do: {cause.fix}")
-        return tuple(map(one_line, [*lines, self.consequence] if self.missing else lines))
+        what = f"{cause.stage} {cause.outcome}: {_sentence(cause.what)}"
+        fix = f"What to do: {cause.fix}" if cause.fix else ""
+        return tuple(map(one_line, filter(None, (what, fix, self.consequence))))
 
     @property
     def consequence(self) -> str:
@@ -119,16 +117,6 @@ def failure(
     """The Failure that ends a run: how many, which, why, and what to do; each cause once."""
     entries = entries_of(troubles)
     lines = [f"{made} made.", *not_finished(entries), *_all_in_one_run(troubles)]
-    return dg.Failure(
-        description=outline.worded("\n".join(lines)),
-        metadata={"topview/troubles": _table(entries), **(metadata or {})},
-        # The ledger decides about retries, not one of Dagster's retry machines.
-        allow_retries=False,
-    )
-
-
-def _table(entries: Iterable[Entry]) -> dg.TableMetadataValue:
-    """The table of what was not made: a row for each product."""
     rows = (
         (
             entry.cause.product,
@@ -138,7 +126,12 @@ def _table(entries: Iterable[Entry]) -> dg.TableMetadataValue:
         )
         for entry in entries
     )
-    return text_table(TROUBLE_COLUMNS, rows)
+    return dg.Failure(
+        description=outline.worded("\n".join(lines)),
+        metadata={"topview/troubles": text_table(TROUBLE_COLUMNS, rows), **(metadata or {})},
+        # The ledger decides about retries, not one of Dagster's retry machines.
+        allow_retries=False,
+    )
 
 
 def _sentence(text: str) -> str:

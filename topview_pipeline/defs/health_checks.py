@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 from pydantic.dataclasses import dataclass
 
-from topview_pipeline.defs import out_of_date
 from topview_pipeline.defs.alerts import Posted, digest_of, due, payload, post
 from topview_pipeline.defs.checks import CATALOGUE_ROWS, rows_result
-from topview_pipeline.defs.cursor import digest, read_cursor, written
 from topview_pipeline.defs.failures import TROUBLE_COLUMNS, in_sentences, plain_errors
-from topview_pipeline.defs.metadata import text_table
-from topview_pipeline.defs.out_of_date import MEANING, OUT_OF_DATE
+from topview_pipeline.defs.metadata import plan_table, text_table
 from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.defs.sensors import skipped
+from topview_pipeline.defs.sensors import digest, read_cursor, skipped, written
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.stages import STAGES
 from topview_pipeline.store import LostLedger, OtherStore, StoreError
@@ -31,9 +28,14 @@ from topview_pipeline.text import counted
 if TYPE_CHECKING:
     from topview_pipeline.ledger import Ledger
     from topview_pipeline.ledger.health import Answer, Case
+    from topview_pipeline.plan import PlannedStage
 
+OUT_OF_DATE: Final = "out_of_date"
+"""Name of the check that is the plan of the whole catalogue."""
 LEDGER_LOST: Final = "ledger_lost"
 _LOOK_SECONDS: Final = 300
+_CATALOGUE_SECONDS: Final = 20.0
+_MOST_ROWS: Final = 200
 _REPORT_AGAIN_SECONDS: Final = 6 * 3600.0
 """Dagster shows when a check was last evaluated: one that never changes should not look dead."""
 _UNREADABLE: Final = "ledger_unreadable"
@@ -102,15 +104,17 @@ HEALTH_CHECKS: Final = (
         ("result to look at", "results to look at"),
     ),
 )
+_OUT_OF_DATE: Final = (
+    "Products that catch_up would make something for: new ones, and those whose inputs changed."
+)
 _ROWS: Final = (
     "Rows of the catalogue that cannot be used: their products are not made, all others are."
 )
 
 
 def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
-    """The health checks, as the UI runs them."""
     outline = topview.outline
-    meanings = {check.name: check.meaning for check in HEALTH_CHECKS} | {OUT_OF_DATE: MEANING}
+    meanings = {check.name: check.meaning for check in HEALTH_CHECKS} | {OUT_OF_DATE: _OUT_OF_DATE}
     free = "Evaluating it spends nothing and needs no key."
 
     @dg.multi_asset_check(
@@ -136,9 +140,7 @@ def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
                     answers = _answers(context.instance, topview, ledger)
                     results = _results(answers)
                     if OUT_OF_DATE in selected:
-                        results[OUT_OF_DATE] = out_of_date.evaluate(
-                            context.instance, topview, ledger
-                        )
+                        results[OUT_OF_DATE] = _plan_or_why_not(context.instance, topview, ledger)
                 for name in filter(selected.__contains__, results):
                     yield dg.AssetCheckResult(
                         check_name=name, asset_key=selected[name], **results[name]
@@ -158,8 +160,6 @@ def health_checks(topview: TopviewResource) -> dg.AssetChecksDefinition:
 
 
 def health_checks_sensor(topview: TopviewResource) -> dg.SensorDefinition:
-    """The sensor that reports every health check whose answer changed."""
-
     @dg.sensor(
         name=topview.outline.of("health_checks_sensor"),
         minimum_interval_seconds=_LOOK_SECONDS,
@@ -188,11 +188,15 @@ def _report(
             digests[OUT_OF_DATE] = before.digests.get(OUT_OF_DATE, "")
             plan_mark = before.plan_mark
             with suppress(PipelineError):  # catalogue_held says of a catalogue what is wrong
-                mark = out_of_date.mark_of(topview, ledger)
-                if mark is not None and mark != plan_mark:
-                    planned = out_of_date.plan_everything(context.instance, topview, ledger)
-                    results[OUT_OF_DATE] = out_of_date.result(topview, planned)
-                    digests[OUT_OF_DATE], plan_mark = out_of_date.digest(planned), mark
+                # Planning 20,000 products takes seconds, and a run changes the plan all the time.
+                mark = plan_mark
+                if not ledger.workers.alive():
+                    mark = f"{topview.catalogue_version()} {ledger.history.newest()}"
+                if mark != plan_mark:
+                    planned = plan_everything(context.instance, topview, ledger)
+                    results[OUT_OF_DATE] = _plan_result(topview, planned)
+                    rows = [(one.product_id, one.stage, one.why, one.credits) for one in planned]
+                    digests[OUT_OF_DATE], plan_mark = digest(rows), mark
     except PipelineError as error:
         said = _alert(topview, {_UNREADABLE: _wrong(error)}, before.posted, now)
         context.update_cursor(written(before))
@@ -305,5 +309,54 @@ def _result(check: HealthCheck, answer: "Answer") -> dict[str, Any]:
         "passed": is_well,
         "severity": dg.AssetCheckSeverity.ERROR if check.is_error else dg.AssetCheckSeverity.WARN,
         "description": "Nothing to do." if is_well else description,
+        "metadata": metadata,
+    }
+
+
+# The check `out_of_date`.
+
+
+def plan_everything(
+    instance: dg.DagsterInstance, topview: TopviewResource, ledger: "Ledger"
+) -> "list[PlannedStage]":
+    """The new tasks of a run over the whole catalogue, as far as no server need be asked."""
+    from topview_pipeline.defs.jobs import CatchUpConfig, plan_run
+
+    catalogue = topview.catalogue(seconds=_CATALOGUE_SECONDS)
+    files = topview.files(ledger, offline=True)
+    planned, *_ = plan_run(instance, topview, ledger, catalogue, CatchUpConfig(), files=files)
+    return [one for one in planned if one.is_made and one.is_read]
+
+
+def _plan_or_why_not(
+    instance: dg.DagsterInstance, topview: TopviewResource, ledger: "Ledger"
+) -> dict[str, Any]:
+    """The result, also where the catalogue cannot be read: the other checks are evaluated."""
+    try:
+        return _plan_result(topview, plan_everything(instance, topview, ledger))
+    except PipelineError as error:
+        severity, why = dg.AssetCheckSeverity.WARN, topview.outline.worded(str(error))
+        return {"passed": False, "severity": severity, "description": why, "metadata": {}}
+
+
+def _plan_result(topview: TopviewResource, planned: "list[PlannedStage]") -> dict[str, Any]:
+    products = len({one.product_id for one in planned})
+    known = [one.credits for one in planned if one.submits and one.credits is not None]
+    unpriced = sum(one.submits and one.credits is None for one in planned)
+    metadata: dict[str, Any] = {"topview/count": products}
+    description = "Everything is up to date."
+    if planned:
+        also = f" and {counted(unpriced, 'task')} without a known price" if unpriced else ""
+        description = (
+            f"{counted(products, 'product')} to make or remake: "
+            f"{counted(len(planned), 'result')}, about {counted(round(sum(known), 2), 'credit')}"
+            f"{also}. Launch the job {topview.outline.of('catch_up')} as it is: it makes just that."
+        )
+        metadata["topview/plan"] = plan_table(planned[:_MOST_ROWS])
+        metadata["topview/credits"] = float(sum(known))
+    return {
+        "passed": not planned,
+        "severity": dg.AssetCheckSeverity.WARN,
+        "description": description,
         "metadata": metadata,
     }

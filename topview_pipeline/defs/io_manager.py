@@ -61,7 +61,6 @@ class KeptPlans(dg.IOManager):
         self._topview = topview
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Write the plan."""
         with plain_errors(self._topview.outline):
             self._topview.store.write_json(self._key(context.run_id), obj)
 

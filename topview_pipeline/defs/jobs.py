@@ -23,14 +23,16 @@ from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
 from topview_pipeline.defs.decision_jobs import DECISIONS, decision_job
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
 from topview_pipeline.defs.io_manager import KeptPlans
-from topview_pipeline.defs.outline import OCCASION_TAG
+from topview_pipeline.defs.outline import OCCASION_TAG, Outline
 from topview_pipeline.defs.resources import TopviewResource
+from topview_pipeline.errors import PipelineError
 from topview_pipeline.settings import GATES
 from topview_pipeline.stages import BY_KEY, STAGES
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, ChangeNotAccepted, InputFiles
+    from topview_pipeline.defs.events import Report
     from topview_pipeline.ledger import Ledger
     from topview_pipeline.plan import PlannedStage
     from topview_pipeline.settings import Gate
@@ -45,8 +47,6 @@ _NOTHING: Final = {"tasks": 0.0, "credits": 0.0, "seconds": 0.0}
 
 StageKey = Enum("StageKey", {stage.key: stage.key for stage in STAGES}, type=str)  # type: ignore[misc]
 """The assets that are made, by their keys: the launchpad offers just these."""
-
-
 GateName = Enum("GateName", {name: name for name in GATES}, type=str)  # type: ignore[misc]
 
 
@@ -80,13 +80,11 @@ class CatchUpConfig(dg.Config):
         description="Accept that many products are gone from the catalogue, or that this run "
         "remakes much of it.",
     )
-
     gate: GateName | None = Field(
         default=None,
         description="What waits for a person before a video is paid. off: nothing. quality: "
         "what failed its check. approve: every scene. Unset: the row's gate or the pipeline's.",
     )
-
     canary: int | None = Field(
         default=None,
         ge=0,
@@ -107,7 +105,6 @@ class CatchUpConfig(dg.Config):
 
     @property
     def gate_name(self) -> "Gate | None":
-        """The run's gate as the engine knows it."""
         return None if self.gate is None else self.gate.value
 
     @property
@@ -131,7 +128,6 @@ def plan_catch_up(
     config: CatchUpConfig,
     topview: dg.ResourceParam[TopviewResource],
 ) -> dict[str, Any]:
-    """Plan a catch-up run."""
     from topview_pipeline.defs import catalogue_sync
     from topview_pipeline.defs.events import Planned
     from topview_pipeline.defs.metadata import forecast_metadata, plan_table
@@ -205,13 +201,10 @@ def plan_run(
     occasion: str = "",
     failing: Collection[str] = (),
 ) -> "tuple[list[PlannedStage], int, ChangeNotAccepted | None]":
-    """Plan a catch-up run of an accepted catalogue.
+    """Plan a catch-up run of an accepted catalogue; `plan_catalogue` explains the options.
 
     Returns the plan, how many products it leaves to the next run, and why it may not be carried
     out.
-
-    Args:
-        files, patience, occasion, failing: see `plan_catalogue`.
     """
     from topview_pipeline.catalogue import ChangeNotAccepted, check_made_again
     from topview_pipeline.defs.data_versions import materialized_versions
@@ -268,7 +261,6 @@ def produce(
     plan: dict[str, Any],
     topview: dg.ResourceParam[TopviewResource],
 ) -> Iterator[Any]:
-    """Make what was planned."""
     from topview_pipeline.defs.run import Production
 
     if not plan["wanted"]:
@@ -299,10 +291,17 @@ def produce(
     )
     real = {"tasks": report.made - report.reused, "credits": report.credits}
     against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
+    yield _end(context, topview.outline, report, against)
+
+
+def _end(
+    context: dg.OpExecutionContext, outline: Outline, report: "Report", metadata: Mapping[str, Any]
+) -> dg.Output[None]:
+    """The output of a producing op; fails it when anything was not made."""
     if report.troubles:
-        mark_failed(context, topview.outline, report.troubles)
-        raise failure(report.troubles, outline=topview.outline, made=report.made, metadata=against)
-    yield dg.Output(None, metadata=against)
+        mark_failed(context, outline, report.troubles)
+        raise failure(report.troubles, outline=outline, made=report.made, metadata=metadata)
+    return dg.Output(None, metadata=metadata)
 
 
 def planned_against_real(
@@ -324,22 +323,22 @@ def planned_against_real(
 def resume(
     context: dg.OpExecutionContext, topview: dg.ResourceParam[TopviewResource]
 ) -> Iterator[Any]:
-    """Finish what was begun."""
-    from topview_pipeline.defs.catalogue_sync import catalogue_or_none
     from topview_pipeline.defs.run import Production
 
-    with plain_errors(topview.outline):
+    outline, catalogue = topview.outline, None
+    with plain_errors(outline):
         with topview.ledger() as ledger:
             orphans, retries = ledger.orphans.all(), ledger.orphans.retries_due()
-        # Results that are paid for are fetched, however long the catalogue cannot be read.
-        catalogue = catalogue_or_none(topview, context.log) if retries else None
+        try:
+            catalogue = topview.catalogue() if retries else None
+        except PipelineError as error:  # what is paid for is fetched all the same
+            why = outline.worded(str(error))
+            context.log.warning(
+                f"Failed tasks are not retried, submitted ones are collected: {why}"
+            )
         production = Production(context, topview, explicit=False, wait_seconds=_LEAST_WAIT_SECONDS)
         yield from production.resume(orphans, retries, catalogue)
-    report = production.report
-    if report.troubles:
-        mark_failed(context, topview.outline, report.troubles)
-        raise failure(report.troubles, outline=topview.outline, made=report.made)
-    yield dg.Output(None)
+    yield _end(context, outline, production.report, {})
 
 
 @dg.op(
@@ -351,7 +350,6 @@ def resume(
 def sync_with_catalogue(
     context: dg.OpExecutionContext, topview: dg.ResourceParam[TopviewResource]
 ) -> Iterator[Any]:
-    """Take the catalogue in, then observe."""
     from topview_pipeline.defs import catalogue_sync
 
     with plain_errors(topview.outline):
@@ -360,19 +358,18 @@ def sync_with_catalogue(
         with catalogue_sync.ledger_or_none(topview) as ledger:
             if ledger is not None:
                 ledger.catalogue.check_source(topview.config.catalogue)
-            taken = catalogue_sync.accept_catalogue(
+            new, left = catalogue_sync.accept_catalogue(
                 context.instance, topview.outline, catalogue, ledger
             )
             looked = catalogue_sync.changed_inputs(context.instance, topview, catalogue, ledger)
         catalogue_sync.log_unreadable(context.log, looked.unreadable)
-        sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
-        yield from looked.observations(sources)
+        yield from looked.observations(context.instance, topview, catalogue)
     yield dg.Output(
         None,
         metadata={
             "topview/products": len(catalogue.products),
-            "topview/new_products": len(taken.new),
-            "topview/products_that_left": len(taken.left),
+            "topview/new_products": len(new),
+            "topview/products_that_left": len(left),
             "topview/observed_changes": len(looked.changed),
             **counts,
         },
@@ -431,5 +428,5 @@ def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
         config={"ops": {outline.of("product_videos"): {"config": {"credit_limit": None}}}},
         **options,
     )
-    decided = [decision_job(topview, decision, options) for decision in DECISIONS]
+    decided = [decision_job(topview, name, one, options) for name, one in DECISIONS.items()]
     return [catch_up, resume_tasks, materialize_products, sync_products, *decided]

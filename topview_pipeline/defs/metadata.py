@@ -10,7 +10,9 @@ import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -26,10 +28,6 @@ if TYPE_CHECKING:
     from topview_pipeline.store import Store
 
 MOST_ROWS: Final = 1000
-_TECHNICAL: Final = dg.TableSchema(
-    columns=[dg.TableColumn("what", "string"), dg.TableColumn("value", "string")]
-)
-"""One for all events: Dagster keeps a step's events until it ends, those of 10,000 products too."""
 _LONGEST_MARKDOWN: Final = 999
 """Characters: Dagster shows a Markdown value of 1,000 and more as a link to open it."""
 
@@ -67,9 +65,7 @@ def made_metadata(
     Args:
         reused: it was reported before: nothing was paid for this materialization.
         duration_is_unknown: nobody watched its end.
-        preview: None where previews are off.
-        verdict: of the check; None where checks are off.
-        media_url: below which a browser finds the store's files; None: the store's own addresses.
+        preview, verdict: None where previews and checks are off.
         gallery_url: the product's place in the gallery.
     """
     artifacts = [Artifact.from_json(one) for one in task.artifacts or ()]
@@ -98,7 +94,9 @@ def made_metadata(
         facts[one.name] = f"{one.size:,} bytes"
         facts[f"{one.name}, sha256"] = one.sha256
         facts[f"{one.name}, address"] = store.address(one)
-    values["topview/technical"] = _technical(facts)
+    values["topview/technical"] = text_table(
+        ("what", "value"), filter(itemgetter(1), facts.items())
+    )
     if artifacts:
         values["dagster/uri"] = store.address(artifacts[0])
     return values
@@ -165,18 +163,8 @@ def _links(
     return shown
 
 
-def _technical(values: Mapping[str, str]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [dg.TableRecord({"what": name, "value": value}) for name, value in values.items() if value],
-        schema=_TECHNICAL,
-    )
-
-
 def preview_of(stage: Stage, task: Task, store: Store) -> Preview:
-    """Small pictures of what was made, and how large and long that is.
-
-    "No picture" never fails a product, and where previews are off this is not called.
-    """
+    """Small pictures of what was made, and how large and long that is, as far as can be seen."""
     main = _artifacts(task).get(stage.main_file)
     size = Preview() if main is None else _size_of(main, store)
     return replace(size, pictures=pictures_of(stage, task, store))
@@ -185,11 +173,7 @@ def preview_of(stage: Stage, task: Task, store: Store) -> Preview:
 def pictures_of(
     stage: Stage, task: Task, store: Store, *, used: Collection[str] = (), by: str = ""
 ) -> dict[str, str]:
-    """A task's pictures as Markdown that the UI draws inline: one, or all to choose from, by name.
-
-    Args:
-        used: files that the stage `by` was made from: their names say so.
-    """
+    """A task's pictures as Markdown, by name; those `used` by a stage are named for it."""
     # Pillow and FFmpeg take 0.3 s to import, and the code location must load without them.
     from topview_pipeline.media.preview import inline_preview
     from topview_pipeline.media.probe import MediaError
@@ -250,10 +234,13 @@ def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> dg.Tabl
     more = sum(1 for _ in coming)
     if more:
         shown.append({**dict.fromkeys(columns, ""), columns[0]: f"... and {more:,} more"})
-    return dg.MetadataValue.table(
-        [dg.TableRecord(row) for row in shown],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns]),
-    )
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in shown], _schema(tuple(columns)))
+
+
+@cache
+def _schema(columns: tuple[str, ...]) -> dg.TableSchema:
+    """One for all events: Dagster keeps a step's events until it ends, of 10,000 products too."""
+    return dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns])
 
 
 def forecast_metadata(coming: Forecast) -> dict[str, Any]:
@@ -273,7 +260,6 @@ def forecast_metadata(coming: Forecast) -> dict[str, Any]:
 
 
 def plan_table(planned: Sequence[PlannedStage]) -> dg.TableMetadataValue:
-    """A plan as the UI shows it."""
     return text_table(
         ("product", "stage", "why", "credits"),
         (

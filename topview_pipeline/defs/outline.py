@@ -27,8 +27,6 @@ PENDING_TASK_SENSOR: Final = "pending_task_sensor"
 CATALOGUE_SENSOR: Final = "catalogue_sensor"
 MANIFEST: Final = "videoManifest"
 """Key of the asset that shops import; the health checks stand on it."""
-
-
 FIELDS: Final = ("name", "key_prefix", "owners", "nightly_cron", "nightly_timezone", "code_url")
 """Fields of PipelineConfig that an outline is made of."""
 
@@ -82,9 +80,9 @@ class Outline:
         return name if self.name == DEFAULT_NAME else f"{self.name}_{name}"
 
     def own(self, op: dg.OpDefinition) -> Any:
-        """Return the op under the pipeline's own name, which is global to a code location.
+        """Return the op, to be called in a job, under the pipeline's own name.
 
-        Call it in a job. The step, and its key in a run's config, have the plain name.
+        The step, and its key in a run's config, have the plain name.
         """
         return op.with_replaced_properties(self.of(op.name)).alias(op.name)
 
@@ -116,7 +114,6 @@ class Outline:
 
     @property
     def partition_set(self) -> str:
-        """The name of that partitioning on the instance."""
         return self.of("products")
 
     @property

@@ -16,7 +16,7 @@ from topview_pipeline.defs.outline import Outline
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, InputFiles
-    from topview_pipeline.defs.apart import Claim
+    from topview_pipeline.defs.pipeline import Claim
     from topview_pipeline.ledger import Ledger
     from topview_pipeline.settings import PipelineConfig
     from topview_pipeline.store import Store
@@ -47,7 +47,6 @@ class TopviewResource:
         self.listeners: list[Callable[[object], None]] = []
         """Called with the plan of a run and each event of its engine, in this process."""
         self.is_stopping = False
-        """A person wants the run of this process to end."""
         self.stop_reported = threading.Event()
         """Dagster knows of that stop: the run may end, and counts as cancelled."""
         self._stop_engine: Callable[[], None] | None = None
@@ -61,7 +60,7 @@ class TopviewResource:
 
     @cached_property
     def store(self) -> Store:
-        """The store that keeps what Topview made."""
+        """Keeps what Topview made."""
         from topview_pipeline.store import Store
 
         return Store(self.config.store)
@@ -126,7 +125,6 @@ class TopviewResource:
         return within(seconds, location, lambda: version_of(open_source(location)))
 
     def notify(self, event: object) -> None:
-        """Call every listener."""
         for listener in self.listeners:
             listener(event)
 

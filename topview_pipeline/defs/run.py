@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import event_log_kept_open, tag_run
-from topview_pipeline.defs.durable import check_durable
-from topview_pipeline.defs.event_lines import write_line
-from topview_pipeline.defs.events import ACCOUNT_TAG, DagsterEvent, Report, Reporter
+from topview_pipeline.defs.events import ACCOUNT_TAG, DagsterEvent, Report, Reporter, write_line
 from topview_pipeline.defs.failures import Trouble
-from topview_pipeline.defs.instance import check_alone
+from topview_pipeline.defs.instance import check_alone, check_durable
 from topview_pipeline.defs.outline import MANIFEST, OCCASION_TAG
 from topview_pipeline.engine import (
     Context,
@@ -35,7 +33,6 @@ from topview_pipeline.engine import (
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.ledger import Ledger, Task, TaskState
-from topview_pipeline.media import Verdict
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import STAGES, Stage
 from topview_pipeline.store import Artifact, StoreError, check_pair
@@ -87,6 +84,8 @@ class Production:
         self._judge = open_judge(self._config.scene_judge)
         self._stages = {stage.key: stage for stage in stages}
         self.report = Report()
+        self._ledger: Ledger
+        self._reporter: Reporter
 
     def make(
         self,
@@ -100,14 +99,13 @@ class Production:
         """Make what is wanted; `report` says what came of it.
 
         Args:
-            asked, force: see `ProductWork`.
-            keep_made: the products for which `ProductWork.keep_made` holds.
+            asked, force, keep_made: see `ProductWork`; the last one is of these products.
         """
-        with self._opened() as (ledger, reporter):
+        with self._opened():
             missing = {
                 name: keys for name, keys in wanted.items() if name not in catalogue.products
             }
-            yield from self._not_in_catalogue(missing, catalogue, ledger, reporter, force=force)
+            yield from self._not_in_catalogue(missing, catalogue, force=force)
             works = [
                 ProductWork(
                     catalogue.products[name],
@@ -119,24 +117,28 @@ class Production:
                 for name, keys in wanted.items()
                 if name in catalogue.products
             ]
-            yield from self._produce(_in_turn(works, ledger), ledger, reporter)
+            # Those with a running task first: of thousands the last ones start minutes later.
+            running = self._ledger.tasks.in_state((TaskState.PENDING, TaskState.SUCCEEDED))
+            first = {row.product_id for row in running}
+            works.sort(key=lambda work: work.product.product_id not in first)
+            yield from self._produce(works)
 
     def resume(
         self, orphans: Sequence[Task], retries: Sequence[Task], catalogue: Catalogue | None
     ) -> Iterator[DagsterEvent]:
         """Collect orphans, and try failed tasks again whose products still want them."""
-        with self._opened() as (ledger, reporter):
+        with self._opened():
             products = {} if catalogue is None else catalogue.products
             works = [
                 ProductWork(products[row.product_id], (row.stage,), retry_of=row)
                 for row in retries
                 if row.product_id in products
             ]
-            yield from self._produce(works, ledger, reporter, orphans=tuple(orphans))
+            yield from self._produce(works, tuple(orphans))
 
-    def _show_outcome(self, ledger: Ledger) -> None:
+    def _show_outcome(self) -> None:
         """Say in the run's tags what it came to, and what was spent where Dagster plots it."""
-        spent, today = round(self.report.credits, 2), round(ledger.budget.today().booked, 2)
+        spent, today = round(self.report.credits, 2), round(self._ledger.budget.today().booked, 2)
         tags = {"topview/result": self.report.summary, "topview/credits": f"{spent:.2f}"}
         tag_run(self._context.instance, self._run.run_id, tags)
         limit = self._config.credit_limit
@@ -151,45 +153,41 @@ class Production:
         )
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[tuple[Ledger, Reporter]]:
-        """The ledger, paired with its store before anything is written; shows the outcome."""
+    def _opened(self) -> Iterator[None]:
+        """Open the ledger, paired with its store before anything is written; show the outcome."""
         with self._topview.ledger() as ledger:
             pair(self._context.instance, ledger, self._topview, self._stages.values())
-            reporter = Reporter(
+            self._ledger = ledger
+            self._reporter = Reporter(
                 self._context, self._topview, ledger, self._stages, result_for=self._result_for
             )
-            self.report = reporter.report
+            self.report = self._reporter.report
             try:
                 with event_log_kept_open(self._context.instance, self._run.run_id):
-                    yield ledger, reporter
+                    yield
             except BaseException:  # a person stopped it, too
                 with contextlib.suppress(Exception):  # what ended the run is what it says
-                    self._show_outcome(ledger)
+                    self._show_outcome()
                 raise
-            self._show_outcome(ledger)
+            self._show_outcome()
 
     def _not_in_catalogue(
-        self,
-        missing: Wanted,
-        catalogue: Catalogue,
-        ledger: Ledger,
-        reporter: Reporter,
-        *,
-        force: bool,
+        self, missing: Wanted, catalogue: Catalogue, *, force: bool
     ) -> Iterator[DagsterEvent]:
         """Products without a usable row: of those that left, the store's results, free."""
         reasons = {problem.product_id: str(problem) for problem in catalogue.problems}
         for name, keys in missing.items():
             for key in keys:
-                task = None if name in reasons or force else ledger.tasks.last_made(name, key)
+                is_bad = name in reasons or force
+                task = None if is_bad else self._ledger.tasks.last_made(name, key)
                 if task is not None and self._is_whole(task):
                     made = Made(name, key, task, dict(task.inputs))
-                    yield from reporter.dagster_events(made)
+                    yield from self._reporter.dagster_events(made)
                     self._notify(made)
                     continue
                 what = reasons.get(name, f"it is not in the catalogue {catalogue.source}")
                 fix = "fix or add its row in the catalogue, then run it again"
-                reporter.report.troubles.append(Trouble(name, key, "failed", what, fix))
+                self.report.troubles.append(Trouble(name, key, "failed", what, fix))
                 self._notify(Failed(name, key, what, fix))
 
     def _is_whole(self, task: Task) -> bool:
@@ -200,35 +198,17 @@ class Production:
             return False
 
     def _produce(
-        self,
-        works: Sequence[ProductWork],
-        ledger: Ledger,
-        reporter: Reporter,
-        *,
-        orphans: tuple[Task, ...] = (),
+        self, works: Sequence[ProductWork], orphans: tuple[Task, ...] = ()
     ) -> Iterator[DagsterEvent]:
+        ledger, reporter = self._ledger, self._reporter
         products = {work.product.product_id: work.product for work in works}
-        reporter.expect(products)
-        rules = ReviewRules.of(self._config, self._run.gate)
-
-        def blocks(made: Made, verdict: Verdict) -> bool:
-            product, review = products.get(made.product_id), ledger.reviews.of
-            return product is not None and bool(
-                rules.needed(
-                    product,
-                    self._stages[made.stage],
-                    verdict.to_json(),
-                    review(made.product_id, made.task.fingerprint),
-                )
-            )
-
-        reporter.blocks = blocks
+        reporter.expect(products, ReviewRules.of(self._config, self._run.gate))
         client = self._topview.client()
         worker = secrets.token_hex(16)
         ledger.workers.start(worker, run_id=self._run.run_id)
         thread = EngineThread(
             client,
-            self._context_of(ledger, worker, self._topview.files(ledger, may_trust=False)),
+            self._context_of(worker, self._topview.files(ledger, may_trust=False)),
             orphans=orphans,
             leave=lambda: ledger.workers.end(worker),
         )
@@ -258,16 +238,14 @@ class Production:
             return replace(event, what=worded(event.what), fix=worded(event.fix))
         return replace(event, what=worded(event.what)) if isinstance(event, Warned) else event
 
-    def _context_of(
-        self, ledger: Ledger, worker: str, files: InputFiles
-    ) -> Callable[[TopviewClient], Context]:
+    def _context_of(self, worker: str, files: InputFiles) -> Callable[[TopviewClient], Context]:
         # The ledger's times are the database's: on another machine that clock may differ.
-        ahead = ledger.now() - time.time()
+        ahead = self._ledger.now() - time.time()
 
         def context_of(client: TopviewClient) -> Context:
             return Context(
                 client=client,
-                ledger=ledger,
+                ledger=self._ledger,
                 store=self._topview.store,
                 files=files,
                 run=self._run,
@@ -337,10 +315,3 @@ def _is_of_account(instance: dg.DagsterInstance, asset: dg.AssetKey, account: st
     event = instance.get_latest_materialization_event(asset)
     made = None if event is None else event.asset_materialization
     return made is not None and (made.tags or {}).get(ACCOUNT_TAG) == account
-
-
-def _in_turn(works: Sequence[ProductWork], ledger: Ledger) -> list[ProductWork]:
-    """Products with a running task first: of thousands the last ones start minutes later."""
-    running = ledger.tasks.in_state((TaskState.PENDING, TaskState.SUCCEEDED))
-    first = {row.product_id for row in running}
-    return sorted(works, key=lambda work: work.product.product_id not in first)

@@ -23,7 +23,6 @@ _SCHEDULE_TAG: Final = "dagster/schedule_name"
 
 
 def nightly_catch_up(topview: TopviewResource) -> dg.ScheduleDefinition:
-    """The schedule of the nightly catch-up."""
     outline = topview.outline
 
     @dg.schedule(
@@ -47,7 +46,6 @@ def nightly_catch_up(topview: TopviewResource) -> dg.ScheduleDefinition:
 def _request(
     topview: TopviewResource, instance: dg.DagsterInstance, at: datetime
 ) -> dg.RunRequest | dg.SkipReason:
-    """One catch_up run over the catalogue, or why not."""
     try:
         config = topview.config
     except PipelineError as error:

@@ -1,18 +1,22 @@
 """The sensors: one finishes submitted tasks, one follows the catalogue.
 
-The sensor of the health checks is in `health_checks.py`.
+The sensor of the health checks is in `health_checks.py`. Cursors are small dataclasses of pydantic,
+kept as JSON.
 """
 
+import hashlib
+import json
 import logging
 import time
+from dataclasses import asdict, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import dagster as dg
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from topview_pipeline.defs.checks import CATALOGUE_ROWS, rows_result
-from topview_pipeline.defs.cursor import digest, read_cursor, written
 from topview_pipeline.defs.dagster_private import report_died
 from topview_pipeline.defs.instance import advice, check_alone
 from topview_pipeline.defs.jobs import RESUME_TASKS
@@ -39,6 +43,28 @@ _READ_SECONDS: Final = 25.0
 """For the catalogue."""
 _HASH_SECONDS: Final = 12.0
 """For files of this machine that were not hashed before; the next tick continues."""
+_LOOK_AGAIN_SECONDS: Final = 600.0
+"""A photo may change while the catalogue does not, and not every source has a version."""
+_MOST_OBSERVATIONS: Final = 500
+"""In one tick: Dagster stores an event in 17 ms, and other sensors wait meanwhile."""
+T = TypeVar("T")
+
+
+def read_cursor(kind: type[T], text: str | None) -> T | None:
+    """The cursor as it was kept; None when there is none that can be read."""
+    try:
+        return TypeAdapter(kind).validate_json(text or "")
+    except ValidationError:
+        return None
+
+
+def written(cursor: Any) -> str:
+    return json.dumps(asdict(cursor))
+
+
+def digest(value: object) -> str:
+    """A short text that changes with the value's repr."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -49,9 +75,9 @@ class Backoff:
     Topview is down. Then the next run comes after twice the time, one minute to one hour.
     """
 
-    work: str
-    times: int
-    at: float
+    work: str = ""
+    times: int = 0
+    at: float = 0.0
 
     def wait(self, work: str, *, now: float) -> float:
         """Seconds until a run may be started for this work.
@@ -64,15 +90,12 @@ class Backoff:
         pause = min(_FIRST_WAIT_SECONDS * 2.0 ** min(self.times - 1, 6), _LONGEST_WAIT_SECONDS)
         return max(self.at + pause - now, 0.0)
 
-    @classmethod
-    def after(cls, before: "Backoff | None", work: str, *, now: float) -> "Backoff":
+    def after(self, work: str, *, now: float) -> "Backoff":
         """The memory once a run was started for this work."""
-        again = before is not None and before.work == work
-        return cls(work, before.times + 1 if before is not None and again else 1, now)
+        return Backoff(work, self.times + 1 if work == self.work else 1, now)
 
 
 def pending_task_sensor(topview: TopviewResource) -> dg.SensorDefinition:
-    """The sensor that starts one run for what is to be finished."""
     outline = topview.outline
 
     @dg.sensor(
@@ -130,11 +153,10 @@ def _finish(
         return dg.SkipReason(f"{found}, but {unset}")
     now = ledger.now()
     work = digest([[task.id for task in orphans], [task.id for task in retries]])
-    backoff = read_cursor(Backoff, context.cursor)
-    wait = 0.0 if backoff is None else backoff.wait(work, now=now)
-    if wait > 0:
+    backoff = read_cursor(Backoff, context.cursor) or Backoff()
+    if (wait := backoff.wait(work, now=now)) > 0:
         return dg.SkipReason(f"the last run changed nothing; next in {wait:.0f} s: {found}")
-    backoff = Backoff.after(backoff, work, now=now)
+    backoff = backoff.after(work, now=now)
     context.update_cursor(written(backoff))
     # A run key is spent for ever, also when its run failed: each attempt has its own.
     return dg.RunRequest(run_key=f"resume-{work}-attempt-{backoff.times}-at-{now:.0f}")
@@ -227,8 +249,43 @@ def _reconcile(
         )
 
 
+@dataclass(frozen=True)
+class LastLook:
+    """The last look at the catalogue, kept in the sensor's cursor.
+
+    Attributes:
+        is_more: something was left over for the next tick.
+        place: where the next tick continues. Not every file's hash can be remembered: from the
+            start, ticks that are too short for all files would never come to the last.
+        trouble: why it was not accepted.
+        problems: digest of the bad rows that Dagster knows of.
+    """
+
+    version: str | None = None
+    at: float = 0.0
+    is_more: bool = False
+    place: int = 0
+    trouble: str | None = None
+    problems: str = ""
+
+    def interrupted(self, trouble: str) -> "LastLook":
+        """After a look that failed before it knew the version: the next tick looks again."""
+        return replace(self, is_more=True, place=self.place if self.is_more else 0, trouble=trouble)
+
+    def place_in(self, version: str | None) -> int:
+        """The place where a look at this version continues."""
+        return self.place if self.is_more and version == self.version else 0
+
+    def is_enough(self, version: str | None, *, now: float) -> bool:
+        """Nothing can have changed since, as far as can be told without reading.
+
+        A clock that was set back ends the wait.
+        """
+        is_recent = 0.0 <= now - self.at < _LOOK_AGAIN_SECONDS
+        return not self.is_more and version == self.version and is_recent
+
+
 def catalogue_sensor(topview: TopviewResource) -> dg.SensorDefinition:
-    """The sensor that follows the catalogue."""
     outline = topview.outline
 
     @dg.sensor(
@@ -257,7 +314,7 @@ def _follow(
 
     check_alone(context.instance, topview.outline)
     now = time.time()
-    cursor = read_cursor(catalogue_sync.Cursor, context.cursor)
+    last = read_cursor(LastLook, context.cursor) or LastLook()
     with catalogue_sync.ledger_or_none(topview) as ledger:
         if ledger is not None:
             ledger.catalogue.check_source(topview.config.catalogue)
@@ -265,32 +322,31 @@ def _follow(
             version = topview.catalogue_version()
         except CatalogueError as error:
             _hold(ledger, error)
-            if cursor is not None:
-                context.update_cursor(written(cursor.interrupted(_reason(error))))
+            context.update_cursor(written(last.interrupted(_reason(error))))
             raise
-        if cursor is not None and cursor.is_enough(version, now=now):
-            trouble = topview.outline.worded(cursor.trouble or "")
+        if last.is_enough(version, now=now):
+            trouble = topview.outline.worded(last.trouble or "")
             return dg.SkipReason(trouble or "the catalogue has not changed")
-        problems = "" if cursor is None else cursor.problems
+        problems = last.problems
         rows: list[dg.AssetCheckEvaluation] = []
         try:
             catalogue = topview.catalogue(seconds=_READ_SECONDS)
             rows = _rows(context, topview, catalogue, known=problems)
             problems = digest(catalogue.problems)
-            taken = catalogue_sync.accept_catalogue(
+            new, left = catalogue_sync.accept_catalogue(
                 context.instance, topview.outline, catalogue, ledger
             )
         except CatalogueError as error:
             _hold(ledger, error)
             # Read again once it is another one: all of it each minute is much for a source.
             trouble = _reason(error)
-            held = catalogue_sync.Cursor(version, now, False, trouble=trouble, problems=problems)
+            held = LastLook(version, now, False, trouble=trouble, problems=problems)
             if rows:
                 trouble = topview.outline.worded(trouble)
                 return dg.SensorResult(asset_events=rows, skip_reason=trouble, cursor=written(held))
             context.update_cursor(written(held))
             raise
-        start = 0 if cursor is None else cursor.place_in(catalogue.version)
+        start = last.place_in(catalogue.version)
         ends = time.monotonic() + _HASH_SECONDS
         looked = catalogue_sync.changed_inputs(
             context.instance,
@@ -300,9 +356,9 @@ def _follow(
             start=start,
             is_over=lambda: time.monotonic() > ends,
         )
-    left_over = len(looked.changed) - catalogue_sync.MOST_OBSERVATIONS
-    sources = catalogue_sync.sources_of(context.instance, topview, catalogue)
-    observations = list(islice(looked.observations(sources), catalogue_sync.MOST_OBSERVATIONS))
+    left_over = len(looked.changed) - _MOST_OBSERVATIONS
+    changes = looked.observations(context.instance, topview, catalogue)
+    observations = list(islice(changes, _MOST_OBSERVATIONS))
     # What is left over is found again only from where this look began.
     place = start if left_over > 0 else looked.place
     is_more = left_over > 0 or not looked.is_whole
@@ -310,7 +366,7 @@ def _follow(
     said = [
         f"{counted(len(catalogue.products), 'product')}, "
         f"{counted(len(catalogue.problems), 'problem')} in rows",
-        f"{len(taken.new)} new, {len(taken.left)} left",
+        f"{len(new)} new, {len(left)} left",
         f"{counted(len(observations), 'change')} observed{later}",
     ]
     if looked.unreadable:
@@ -321,9 +377,7 @@ def _follow(
     return dg.SensorResult(
         asset_events=[*rows, *observations],
         skip_reason=topview.outline.worded("; ".join(said)),
-        cursor=written(
-            catalogue_sync.Cursor(catalogue.version, now, is_more, place, problems=problems)
-        ),
+        cursor=written(LastLook(catalogue.version, now, is_more, place, problems=problems)),
     )
 
 

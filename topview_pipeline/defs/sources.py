@@ -111,7 +111,6 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[s
 
 
 def _local_images(stage: Stage, product: Product) -> Iterator[tuple[str, float]]:
-    """Paths, and when the files changed."""
     for ref, kind in stage.sources(product).items():
         if kind == "image" and not is_url(ref):
             with suppress(OSError):

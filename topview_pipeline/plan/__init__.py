@@ -3,10 +3,9 @@
 from topview_pipeline.plan.catalogue_plan import (
     PATIENCE_SECONDS,
     first_products,
-    forecast_plan,
     plan_catalogue,
 )
-from topview_pipeline.plan.forecast import Forecast, StageForecast
+from topview_pipeline.plan.forecast import Forecast, StageForecast, forecast_plan
 from topview_pipeline.plan.plan import ASKED_AGAIN, PlannedStage
 
 __all__ = [

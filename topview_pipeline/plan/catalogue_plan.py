@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import gc
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, partial
 from typing import Final
 
 from topview_pipeline.catalogue import Catalogue, FileHashes, InputFiles, Product
 from topview_pipeline.catalogue.references import shown
+from topview_pipeline.engine.context import Estimator
 from topview_pipeline.engine.gate import ReviewRules
-from topview_pipeline.ledger import Ledger
-from topview_pipeline.plan.forecast import Forecast, forecast
-from topview_pipeline.plan.known import load_known
-from topview_pipeline.plan.plan import PlannedStage, Planner
+from topview_pipeline.ledger import Ledger, Tried
+from topview_pipeline.plan.plan import Known, PlannedStage, Planner
+from topview_pipeline.prices import PriceList
 from topview_pipeline.settings import Gate, PipelineConfig
-from topview_pipeline.stages import BY_KEY, Inputs, Stage, stages_named
+from topview_pipeline.stages import STAGES, Inputs, Stage, stages_named
 
 PATIENCE_SECONDS: Final = 3.0
 _NEW_SECONDS: Final = 30.0
@@ -125,17 +126,35 @@ def first_products(planned: Sequence[PlannedStage], limit: int | None) -> list[P
     return list(planned[:end])
 
 
-def forecast_plan(
-    config: PipelineConfig, planned: Sequence[PlannedStage], ledger: Ledger
-) -> Forecast:
-    """Add up a plan, by the ledger's history and the account's slots."""
+def load_known(
+    ledger: Ledger, prices: PriceList, materialized: Mapping[tuple[str, str], str]
+) -> Known:
+    """Load what the ledger knows; `materialized` comes from Dagster."""
+    read = [stage.upstream for stage in STAGES if stage.reads_upstream_result and stage.upstream]
+    before = [stage.upstream for stage in STAGES if stage.upstream]
+    # With their inputs they take long: all at once, and only when the first one is asked for.
+    last_made = cache(lambda: ledger.tasks.last_made_all(results_of=read, verdicts_of=before))
 
-    @lru_cache
-    def typical(key: str) -> float:
-        seen = ledger.history.typical_seconds(key) or config.typical_seconds(BY_KEY[key].kind)
-        return seen or BY_KEY[key].typical_seconds
+    @cache
+    def by_recipe() -> Mapping[str, Sequence[Tried]]:
+        found: defaultdict[str, list[Tried]] = defaultdict(list)
+        for row in ledger.history.tried():
+            found[row.recipe].append(row)
+        return found
 
-    return forecast(planned, typical=typical, slots=config.slots)
+    return Known(
+        account=ledger.account,
+        pipeline=ledger.pipeline,
+        now=ledger.now(),
+        rows_of=partial(ledger.tasks.glances, results_of=read, verdicts_of=before),
+        alive=frozenset(ledger.workers.alive()),
+        reviews=ledger.reviews.all(),
+        materialized=materialized,
+        last_made_ids=ledger.tasks.last_made_ids(),
+        last_made=lambda product_id, stage: last_made().get((product_id, stage)),
+        estimate=Estimator(ledger, prices),
+        tried=lambda recipe: by_recipe().get(recipe, ()),
+    )
 
 
 @contextmanager

@@ -1,12 +1,15 @@
-"""The sums of a plan: tasks, credits, and time at the account's slots. Pure."""
+"""The sums of a plan: tasks, credits, and time at the account's slots."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from topview_pipeline.ledger import Ledger
 from topview_pipeline.plan.plan import PlannedStage
+from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages import BY_KEY
 
 
@@ -17,8 +20,7 @@ class StageForecast:
     Attributes:
         products: how many there is something to do for.
         tasks: how many of them need a new task at Topview.
-        credits: of those whose price is known.
-        unpriced: tasks whose price nothing says.
+        unpriced: tasks whose price nothing says; `credits` are of the others.
         reasons: how many products for each reason, the most frequent first.
     """
 
@@ -39,17 +41,14 @@ class Forecast:
 
     @property
     def tasks(self) -> int:
-        """New tasks at Topview."""
         return sum(stage.tasks for stage in self.stages)
 
     @property
     def credits(self) -> float:
-        """Credits of the tasks whose price is known."""
         return sum(stage.credits for stage in self.stages)
 
     @property
     def unpriced(self) -> int:
-        """Tasks whose price nothing says."""
         return sum(stage.unpriced for stage in self.stages)
 
     def lasts(self, credits_left: float | None) -> float | None:
@@ -57,6 +56,19 @@ class Forecast:
         if credits_left is None or self.credits <= credits_left:
             return None
         return self.seconds * max(credits_left, 0.0) / self.credits
+
+
+def forecast_plan(
+    config: PipelineConfig, planned: Sequence[PlannedStage], ledger: Ledger
+) -> Forecast:
+    """Add up a plan, by the ledger's history and the account's slots."""
+
+    @cache
+    def typical(key: str) -> float:
+        seen = ledger.history.typical_seconds(key) or config.typical_seconds(BY_KEY[key].kind)
+        return seen or BY_KEY[key].typical_seconds
+
+    return forecast(planned, typical=typical, slots=config.slots)
 
 
 def forecast(

@@ -23,8 +23,8 @@ from topview_pipeline.engine.decide import (
 )
 from topview_pipeline.engine.events import HoldReason
 from topview_pipeline.engine.gate import Before, Canaries, ReviewRules, recipe_of, shared_stages
-from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState
-from topview_pipeline.plan.known import Known
+from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState, Tried
+from topview_pipeline.prices import Estimate
 from topview_pipeline.stages import (
     BY_KEY,
     STAGES,
@@ -41,13 +41,40 @@ from topview_pipeline.stages import (
 )
 
 Outcome = Literal["failed", "held"]
-"""As a run says it of what it does not make: failed is final for the run, what is held waits."""
+"""Of what a run does not make: failed is final for the run, what is held waits."""
 ASKED_AGAIN: Final = "a person asked for a remake"
 """Reason of what a person had made again by `topview-pipeline review`."""
-_AT_ONCE: Final = 500
-"""Products whose rows are read together."""
+_AT_ONCE: Final = 500  # products whose rows are read together
 _A_RUN_TO_COME: Final = ""
 """Run id of a run that does not exist yet: no row is its own."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Facts of the ledger and of Dagster.
+
+    Attributes:
+        now: by the ledger's clock.
+        rows_of: the account's task rows of some works, by work, the oldest first.
+        alive: ids of living workers.
+        reviews: people's decisions, by (product, fingerprint of the result).
+        materialized: data version of the newest materialization, by (product, stage).
+        last_made_ids: the number of the row that each product's stage stands on.
+        last_made: that row, whatever the product's inputs are now.
+        tried: the tasks of a recipe.
+    """
+
+    account: str
+    pipeline: str
+    now: float
+    rows_of: Callable[[Collection[str]], Mapping[str, Sequence[TaskGlance]]]
+    alive: frozenset[str]
+    reviews: Mapping[tuple[str, str], Review]
+    materialized: Mapping[tuple[str, str], str]
+    last_made_ids: Mapping[tuple[str, str], int]
+    last_made: Callable[[str, str], TaskGlance | None]
+    estimate: Callable[..., Estimate]
+    tried: Callable[[str], Sequence[Tried]] = lambda _: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +87,9 @@ class PlannedStage:
         most: what a limit counts for it; None: the same.
         submits: it needs a new task at Topview, free ones included.
         outcome: of a run that does not make it; None: it makes progress with it.
-        fix: what to do about that.
         row: the number of the task row that says so.
         again: it was made before, and a new task makes it again.
         made_with: an earlier product of the plan whose new task makes this one's, too.
-        mode: Topview's mode of the task.
         looked_at: the number of the row of the result that a person must decide about first.
         is_read: its files were looked at; if not, a run finds out what there is to do.
         fingerprint: of what is to be made; None when it cannot be. While the stage before is made,
@@ -145,23 +170,15 @@ _AWAITED: Final = frozenset({Action.ASK, Action.HOLD_OVERDUE, Action.LOST, Actio
 
 
 class _Next(NamedTuple):
-    """The results that the next stage will be made from.
+    """The results that the next stage will be made from."""
 
-    Attributes:
-        row: what is there; None while it is missing, or there is no stage before.
-        missing: why it is not there yet.
-        fingerprint: of what comes; None when it does not come.
-        outcome: of what does not come in a run.
-    """
-
-    row: TaskGlance | None = None
-    missing: str | None = None
-    fingerprint: str | None = None
-    outcome: Outcome | None = None
+    row: TaskGlance | None = None  # what is there
+    missing: str | None = None  # why it is not there yet
+    fingerprint: str | None = None  # of what comes
+    outcome: Outcome | None = None  # of what does not come in a run
 
     @property
-    def is_awaited(self) -> bool:
-        """It comes, and nothing says when."""
+    def is_awaited(self) -> bool:  # it comes, and nothing says when
         return self.fingerprint is not None and self.outcome is not None
 
 
@@ -177,12 +194,9 @@ class _Look(NamedTuple):
 
 @dataclass
 class _ProductPlan:
-    """A product while it is planned, stage by stage."""
-
     product: Product
     results: dict[str, _Next] = field(default_factory=dict)
-    unread: str | None = None
-    """The first stage with a file that was not looked at yet."""
+    unread: str | None = None  # the first stage with a file that was not looked at yet
     found: list[PlannedStage] = field(default_factory=list)
 
 
@@ -195,7 +209,6 @@ class Planner:
             from what the product last made of it, even if its inputs changed since.
         inputs_of: gives the product's own inputs of a stage; may raise InputError.
         unread_of: gives the place of a file of the stage whose hash is a guess.
-        force: make everything again, whatever there is.
         occasion: see `RunInfo`.
         failing: products that a run's proofs refuse: they take no place among the first.
     """
@@ -229,8 +242,8 @@ class Planner:
     def _plan_stage(self, stage: Stage, plans: Sequence[_ProductPlan]) -> None:
         if stage not in self.wanted:
             for one in plans:
-                made = self.known.last_made(one.product.product_id, stage.key)
-                one.results[stage.key] = _Next(made)
+                last = self.known.last_made(one.product.product_id, stage.key)
+                one.results[stage.key] = _Next(last)
             return
         befores = [one.results[stage.upstream] if stage.upstream else _Next() for one in plans]
         pairs = zip(plans, befores, strict=True)
@@ -255,7 +268,6 @@ class Planner:
         plan.results[stage.key] = self._next(stage, look, upstream)
 
     def _look(self, stage: Stage, product: Product, upstream: _Next) -> _Look | WorkItem:
-        """Look at a stage; its work item is decided about by its rows."""
         mode = stage.likely_mode(product)
         row, fingerprint = upstream.row, upstream.fingerprint
         if upstream.missing is not None and fingerprint is None:
@@ -387,7 +399,6 @@ class Planner:
         return _Verdict("new" if version is None else self._what_changed(item), pays=True)
 
     def _what_changed(self, item: WorkItem) -> str:
-        """Return what differs from what the product last made of this stage."""
         stage, versions = item.stage, item.input_versions
         last = self.known.last_made(item.product.product_id, stage.key)
         before = {} if last is None else last.inputs

@@ -64,5 +64,5 @@ host = dg.Definitions(
         "ledger": Values(),
         "values": dg.mem_io_manager,
     },
-    executor=dg.in_process_executor,
+    executor=dg.multiprocess_executor,
 )

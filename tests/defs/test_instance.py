@@ -1,4 +1,4 @@
-"""A ledger or store that is gone with its process."""
+"""The instance: a ledger or store that is gone with its process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.defs.shop import Shop, failure_of
-from topview_pipeline.defs import durable
-from topview_pipeline.defs.durable import check_durable
+from topview_pipeline.defs import instance as checks
+from topview_pipeline.defs.instance import check_durable
 from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.settings import PipelineConfig
 
@@ -56,7 +56,7 @@ def test_a_place_that_the_next_run_will_not_find_is_refused_where_that_can_be_se
         path = tmp_path / name
         if text:
             path.write_text(str(text))
-        monkeypatch.setattr(durable, name, path)
+        monkeypatch.setattr(checks, name, path)
     config = PipelineConfig.from_environment(settings, start=Path("/srv/project"))
     instance: Any = SimpleNamespace(run_launcher=launcher())
     if not is_refused:
@@ -71,8 +71,8 @@ def test_a_run_in_such_a_place_submits_nothing(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mounts").write_text(MOUNTS)
-    monkeypatch.setattr(durable, "_MOUNTS", tmp_path / "mounts")
-    monkeypatch.setattr(durable, "launches_elsewhere", lambda _: True)
+    monkeypatch.setattr(checks, "_MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(checks, "launches_elsewhere", lambda _: True)
     shop.settings["TOPVIEW_HOME"] = str(tmp_path / "home")
     shop.add("mug")
     assert "the next run will not find it" in failure_of(shop.catch_up())

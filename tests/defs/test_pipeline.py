@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from topview_pipeline import PipelineConfig, SettingsError, build_definitions
-from topview_pipeline.defs.apart import Claim
+from topview_pipeline.defs.pipeline import Claim
 
 OURS = dg.DynamicPartitionsDefinition(name="products")
 
