@@ -14,18 +14,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import sqlalchemy as sa
+
 from benchmarks import processes
 from tests.engine.world import MEDIANS, World, product
 from topview_pipeline.engine import slots as engine_slots
 from topview_pipeline.ledger import TaskState
+from topview_pipeline.ledger.schema import task
 from topview_pipeline.stages import STAGES
 
 _MEDIANS: Final = dict(zip(MEDIANS, (stage.typical_seconds for stage in STAGES), strict=True))
 """Of real tasks, by the sandbox's names."""
-_TICK_SECONDS: Final = 300.0
-_START_SECONDS: Final = 30.0
-"""Of a process, until it has planned."""
 _WEEK: Final = 7 * 86_400.0
+_MADE: Final = sa.select(task.c.product_id).where(
+    task.c.stage == STAGES[-1].key, task.c.state == TaskState.STORED
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Simulated:
         busy: share of the slots that was taken.
         longest: seconds of the longest run.
         held: the most products that runs held in memory at once.
-        lost: results that were not brought home in the seven days, or paid twice.
+        lost: results that were not stored within the seven days, or paid twice.
+        memory_mib: of the process, the sandbox included: at the start, in the middle, at the end.
     """
 
     seconds: float
@@ -45,6 +49,7 @@ class Simulated:
     longest: float
     held: int
     lost: int
+    memory_mib: tuple[float, float, float]
 
 
 def simulate(
@@ -54,28 +59,36 @@ def simulate(
     *,
     slots: int = 12,
     at_once: int = 2,
-    tick_seconds: float = _TICK_SECONDS,
+    tick_seconds: float = 300.0,
+    start_seconds: float = 30.0,
+    poll_seconds: float = 10.0,
     medians: Mapping[str, float] = _MEDIANS,
 ) -> Simulated:
-    """Make a catalogue in runs of at most `size` products, so many at once."""
+    """Make a catalogue in runs of at most `size` products, so many at once.
+
+    Args:
+        start_seconds: of a process, until it has planned.
+    """
     catalogue = [product(f"p{number:05}") for number in range(products)]
-    config = {"poll_seconds": 10.0}
+    config = {"poll_seconds": poll_seconds}
     world = World(folder, concurrency=slots, medians=medians, credits=1e9, config=config)
+    _without_fsync(world.ledger._database.engine)
     held, most, longest = 0, 0, 0.0
     made: set[str] = set()
+    memory: list[float] = []
 
     async def run() -> None:
         nonlocal held, most, longest
         began = world.clock()
-        await asyncio.sleep(_START_SECONDS)
+        await asyncio.sleep(start_seconds)
+        made.update(row.product_id for row in world.ledger._database.rows(_MADE))
         left = [one for one in catalogue if one.product_id not in made][:size]
         held += len(left)
         most = max(most, held)
-        for event in await world.run_async(left, occasion="today"):
-            if event.stage == STAGES[-1].key:
-                made.add(event.product_id)
+        await world.run_async(left, occasion="today")
         held -= len(left)
         longest = max(longest, world.clock() - began)
+        made.update(one.product_id for one in left)
 
     async def ticks() -> None:
         runs: list[asyncio.Task[None]] = []
@@ -83,6 +96,8 @@ def simulate(
             runs = [one for one in runs if not one.done()]
             if len(runs) < at_once:
                 runs.append(asyncio.create_task(run()))
+            memory.append(processes.resident_mib())
+            world.gateway.calls.clear()
             await asyncio.sleep(tick_seconds)
         await asyncio.gather(*runs)
 
@@ -93,18 +108,25 @@ def simulate(
         seen = world.counters()
         seconds = max(row.stored_at or 0.0 for row in stored) - began
         late = [row for row in stored if (row.stored_at or 0) - (row.succeeded_at or 0) > _WEEK]
-        lost = len(STAGES) * products - len(stored) + len(late)
+        lost = abs(len(STAGES) * products - len(stored)) + len(late)
         lost += seen["orphans"] + seen["duplicates"]
         busy = seen["slots"]["busy_seconds"] / (slots * seconds)
-        return Simulated(seconds, busy, longest, most, lost)
+        at = memory[0], memory[len(memory) // 2], memory[-1]
+        return Simulated(seconds, busy, longest, most, lost, at)
     finally:
         world.close()
+
+
+def _without_fsync(engine: sa.Engine) -> None:
+    """Leave files to the system's cache: no power cut is simulated."""
+    sa.event.listen(engine, "connect", lambda own, _: own.execute("PRAGMA synchronous=OFF"))
+    engine.dispose()
 
 
 def main(spec: dict[str, Any]) -> None:
     """Simulate what the spec names."""
     engine_slots._LOOK_AGAIN_SECONDS = 10.0  # type: ignore[misc]  # else it is half of the work
-    os.fsync = lambda fd: None  # noqa: ARG005 - no power cut is simulated
+    os.fsync = lambda fd: None  # noqa: ARG005
     with tempfile.TemporaryDirectory() as name:
         found = simulate(Path(name), **spec)
     processes.report(**asdict(found))

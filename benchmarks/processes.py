@@ -95,13 +95,22 @@ def report(**result: Any) -> None:
     print(json.dumps({**asdict(spent()), "result": result}))
 
 
+def resident_mib() -> float:
+    """The memory that this process has now; its peak where the system has no /proc."""
+    return _status_mib("VmRSS") or _peak_mib()
+
+
 def _peak_mib() -> float:
     """Linux counts what the parent had before exec into ru_maxrss; VmHWM is this program's own."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _status_mib("VmHWM") or peak / (2**20 if sys.platform == "darwin" else 1024)
+
+
+def _status_mib(field: str) -> float | None:
     status = _PROC / "self" / "status"
     if not status.exists():
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (2**20 if sys.platform == "darwin" else 1024)
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return None
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith(f"{field}:"))
     return float(line.split()[1]) / 1024
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from signal import SIGINT
 from subprocess import PIPE, STDOUT
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -21,6 +22,7 @@ from topview_pipeline.settings import VARIABLES, PipelineConfig
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 CHART: dict[str, Any] = {
+    "imagePullSecrets": list,
     "global": {"dagsterHome": str, "postgresqlSecretName": str},
     "generatePostgresqlPasswordSecret": bool,
     "postgresql": {
@@ -29,7 +31,11 @@ CHART: dict[str, Any] = {
         "postgresqlScheme": str,
         "service": {"port": int},
     },
-    "dagster-user-deployments": {"serviceAccount": {"annotations": dict}, "deployments": list},
+    "dagster-user-deployments": {
+        "imagePullSecrets": list,
+        "serviceAccount": {"annotations": dict},
+        "deployments": list,
+    },
     "runLauncher": {
         "type": str,
         "config": {
@@ -49,6 +55,7 @@ CHART: dict[str, Any] = {
         },
     },
     "dagsterDaemon": {
+        **dict.fromkeys(("image", "podSecurityContext", "securityContext", "resources"), dict),
         "runCoordinator": {
             "enabled": bool,
             "type": str,
@@ -61,11 +68,14 @@ CHART: dict[str, Any] = {
             **dict.fromkeys(("startTimeoutSeconds", "maxResumeRunAttempts"), int),
             **dict.fromkeys(("pollIntervalSeconds", "freeSlotsAfterRunEndSeconds"), int),
         },
-        "runRetries": {"enabled": bool},
+        "runRetries": {"enabled": bool, "maxRetries": int, "retryOnAssetOrOpFailure": bool},
         "sensors": {"useThreads": bool, "numWorkers": int},
-        "resources": dict,
     },
-    "dagsterWebserver": {"resources": dict},
+    "dagsterWebserver": {
+        **dict.fromkeys(("image", "podSecurityContext", "securityContext", "resources"), dict),
+        "service": {"port": int},
+        "readinessProbe": {"httpGet": {"port": int}},
+    },
     "computeLogManager": {"type": str},
     "telemetry": {"enabled": bool},
     "additionalInstanceConfig": dict,
@@ -79,6 +89,11 @@ USER_DEPLOYMENT = {
 
 def loaded(name: str) -> Any:
     return yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8"))
+
+
+def snaked(given: dict[str, Any]) -> dict[str, Any]:
+    """The keys as Dagster spells them: the chart has maxRetries for max_retries."""
+    return {re.sub("[A-Z]", lambda big: f"_{big[0].lower()}", key): given[key] for key in given}
 
 
 def environments(found: Any) -> list[dict[str, str]]:
@@ -150,14 +165,11 @@ def test_dagster_gets_our_limits_in_compose_and_in_the_chart(tmp_path: Path) -> 
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert missing_settings(instance) == ""
 
-    ours, values = yaml.safe_load(DAGSTER_YAML), loaded("values.yaml")
-    daemon, instance_config = values["dagsterDaemon"], values["additionalInstanceConfig"]
+    ours, daemon = yaml.safe_load(DAGSTER_YAML), loaded("values.yaml")["dagsterDaemon"]
     queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
     limits = ours["concurrency"]["runs"]["tag_concurrency_limits"]
     assert queue["tagConcurrencyLimits"] == limits
-    # Both at once would be one key twice in the chart's dagster.yaml.
-    assert instance_config["run_retries"] == ours["run_retries"]
-    assert daemon["runRetries"] == {"enabled": False}
+    assert snaked(daemon["runRetries"]) == ours["run_retries"]
 
 
 def test_the_values_are_those_that_the_chart_knows() -> None:
@@ -175,10 +187,71 @@ def test_the_values_are_those_that_the_chart_knows() -> None:
     check(values, CHART, "values")
     for one in values["dagster-user-deployments"]["deployments"]:
         assert one.keys() <= USER_DEPLOYMENT
+    for one in (*values["dagster-user-deployments"]["deployments"], values["dagsterDaemon"]):
         assert one["image"].keys() == {"repository", "tag", "pullPolicy"}
         assert one["image"]["tag"] != "latest"
     launcher = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
     assert launcher["podSpecConfig"]["terminationGracePeriodSeconds"] >= 150
+    web = values["dagsterWebserver"]
+    assert web["service"] == web["readinessProbe"]["httpGet"], "else it is never ready"
+
+
+def test_compose_has_the_form_that_docker_wants() -> None:
+    """A misspelt key ends `docker compose up` before anything was rehearsed."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, DEPLOY / "compose.yaml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_kubernetes_takes_the_pods_that_dagster_makes_of_the_values() -> None:
+    """A misspelt field is found by the first run, in production: `pip install '.[dev,deploy]'`."""
+    pytest.importorskip("dagster_k8s", reason="the extra deploy is large")
+    from dagster._config import process_config
+    from dagster_k8s import K8sRunLauncher
+    from dagster_k8s.container_context import K8sContainerContext
+    from dagster_k8s.job import construct_dagster_k8s_job
+    from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
+    from kubernetes import client
+
+    def read(kind: str, given: Any) -> Any:
+        model = getattr(client, f"V1{kind}")
+        return k8s_model_from_dict(model, k8s_snake_case_dict(model, given))
+
+    values = loaded("values.yaml")
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    for one in (code, values["dagsterDaemon"], values["dagsterWebserver"]):
+        read("ResourceRequirements", one["resources"])
+        read("PodSecurityContext", one["podSecurityContext"])
+        read("SecurityContext", one["securityContext"])
+    for kind, name in (("Job", "ledger-upgrade.yaml"), ("Deployment", "metrics.yaml")):
+        read(kind, loaded(name))
+
+    # What the chart's templates make of them, in the instance and in the code server.
+    given = snaked(values["runLauncher"]["config"]["k8sRunLauncher"])
+    given["run_k8s_config"] = snaked(given["run_k8s_config"])
+    given |= {"service_account_name": "dagster", "instance_config_map": "dagster-instance"}
+    given["postgres_password_secret"] = values["global"]["postgresqlSecretName"]
+    checked = process_config(K8sRunLauncher.config_type(), given)
+    assert checked.success, checked.errors
+    of_code = {name: code[name] for name in ("volumes", "volumeMounts", "resources")}
+    of_code["envSecrets"] = [secret["name"] for secret in code["envSecrets"]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dagster_k8s.launcher.load_kubernetes_config", lambda **_: None)
+        launcher = K8sRunLauncher.from_config_value(None, checked.value)
+    context = K8sContainerContext.create_from_config({"k8s": snaked(of_code)})
+    run = SimpleNamespace(tags={}, job_code_origin=None)
+    context = K8sContainerContext.create_for_run(run, launcher, True).merge(context)
+    config = context.get_k8s_job_config("image:1", launcher)
+    job = construct_dagster_k8s_job(config, [], "run", context.run_k8s_config)
+    pod = job.spec.template.spec
+    (container,) = pod.containers
+    volumes = {volume.name for volume in pod.volumes}
+    assert (
+        {mount.name for mount in container.volume_mounts} == volumes == {"tmp", "dagster-storage"}
+    )
+    assert container.security_context.read_only_root_filesystem
+    assert (pod.security_context.run_as_user, pod.termination_grace_period_seconds) == (10001, 180)
+    assert [source.secret_ref.name for source in container.env_from] == ["topview"]
 
 
 def test_a_read_only_image_has_a_place_for_all_that_is_written() -> None:
