@@ -39,6 +39,9 @@ def test_a_thousand_failures_stay_readable_and_none_is_lost() -> None:
         "`topview-pipeline run`. A backfill of scattered ones is a run for each.",
     ]
     assert len(rows) == 1000
+    assert {row.data["task at Topview"] for row in rows} == {"t1"}, (
+        "what Topview's support asks for"
+    )
 
 
 def test_one_cause_is_said_once_with_what_did_not_follow() -> None:
@@ -55,7 +58,7 @@ def test_one_cause_is_said_once_with_what_did_not_follow() -> None:
         "  What to do: fix the path",
         "  Not made because of it: replacedImages, finishedVideo",
     ]
-    ((product, stage, what, _),) = [record.data.values() for record in rows]
+    ((product, stage, what, *_),) = [record.data.values() for record in rows]
     assert (product, stage) == ("mug", "bgRemovedImage")
     assert str(what).endswith("Not made because of it: replacedImages, finishedVideo")
 

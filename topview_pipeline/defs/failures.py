@@ -24,7 +24,7 @@ _SCATTERED: Final = 2
 """So many products are tried again more cheaply by catch_up than by a backfill."""
 _MOST_ENTRIES: Final = 20
 _MOST_NAMES: Final = 20
-TROUBLE_COLUMNS: Final = ("product", "stage", "what happened", "what to do")
+TROUBLE_COLUMNS: Final = ("product", "stage", "what happened", "what to do", "task at Topview")
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ def failure(
             entry.cause.stage,
             f"{entry.cause.outcome}: {_sentence(entry.cause.what)} {entry.consequence}".strip(),
             entry.cause.fix,
+            entry.cause.task_id,
         )
         for entry in entries
     )

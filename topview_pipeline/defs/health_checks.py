@@ -298,7 +298,7 @@ def _result(check: HealthCheck, answer: "Answer") -> dict[str, Any]:
     metadata: dict[str, Any] = {"topview/count": answer.count}
     if not is_well:
         metadata["topview/what_to_do"] = answer.fix
-        rows = ((one.product, one.stage, one.what, one.fix) for one in answer.sample)
+        rows = ((one.product, one.stage, one.what, one.fix, one.task_id) for one in answer.sample)
         metadata["topview/sample"] = text_table(TROUBLE_COLUMNS, rows)
     # Not a number and a full stop: Markdown takes that for an item of a list.
     what = f"{answer.count} {check.found[answer.count != 1]}"
