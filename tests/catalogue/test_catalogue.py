@@ -175,6 +175,12 @@ def test_a_source_that_breaks_off_in_the_middle_is_no_catalogue() -> None:
         read_catalogue(Rows(GOOD, OSError("connection lost")), NO_DEFAULTS)
 
 
+def test_a_source_without_rows_is_no_catalogue() -> None:
+    """A database that is being loaded anew, or the wrong one: nobody has left the shop."""
+    with pytest.raises(CatalogueError, match="it has no products"):
+        read_catalogue(Rows(), NO_DEFAULTS)
+
+
 def test_what_changes_while_it_is_read_is_read_again_and_then_refused() -> None:
     once = Rows(GOOD, versions=("1", "2", "2"))
     assert read_catalogue(once, NO_DEFAULTS).version == "2"

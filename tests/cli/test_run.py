@@ -41,6 +41,23 @@ def test_a_second_run_pays_nothing_and_says_so(project: Project) -> None:
 
 
 @pytest.mark.slow
+def test_force_pays_once_more_for_what_it_names_and_then_no_more(project: Project) -> None:
+    project.products(2)
+    project.run("run")
+
+    forced = project.run("run", "--force", "--product", "product-0", "--stage", "finishedVideo")
+
+    assert (forced.returncode, forced.stderr) == (0, "")
+    accepted = project.sandbox.counters()["accepted"]
+    assert (accepted["image_replace"], accepted["image2Video"]) == (2, 3)
+    project.run("run")
+    assert project.sandbox.counters()["accepted"] == accepted, "force is over with its run"
+    assert "--yes" in project.refused("run", "--force"), "the whole catalogue is nobody's slip"
+    assert project.run("run", "--force", "--yes", "--stage", "finishedVideo").returncode == 0
+    assert project.sandbox.counters()["accepted"]["image2Video"] == 5
+
+
+@pytest.mark.slow
 def test_good_rows_go_on_beside_bad_ones(project: Project) -> None:
     project.products(1)
     good = {"image": "product-0.png", "script": "One."}

@@ -14,7 +14,7 @@ import pytest
 from tests.defs.shop import CUT_OUT, OUTLINE, PRODUCTS, Patch, Shop, made
 from tests.ledger.conftest import reserve
 from topview_pipeline.defs import sensors
-from topview_pipeline.defs.jobs import CATCH_UP, RESUME_TASKS
+from topview_pipeline.defs.jobs import CATCH_UP, RESUME_TASKS, SYNC_PRODUCTS
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.sensors import (
     Backoff,
@@ -363,6 +363,23 @@ def test_half_a_catalogue_is_held_until_it_is_another_one(shop: Shop, monkeypatc
     away.rename(shop.path)
     tick(shop, gone.cursor)
     assert not shop.held_catalogue(), "at once, though it is the catalogue of before"
+
+
+def test_an_emptied_catalogue_retires_nobody(shop: Shop) -> None:
+    """The guard of a fifth does not protect a shop of fewer than five products."""
+    shop.add("mug", "hat", "box")
+    shop.write()
+    before = tick(shop)
+    shop.rows.clear()
+    shop.write()
+
+    assert "it has no products" in tick(shop, before.cursor).said
+    assert shop.held_catalogue()
+    assert not shop.run_job(SYNC_PRODUCTS).success
+    assert not shop.catch_up().success
+    with shop.ledger() as ledger:
+        assert ledger.catalogue.products() == {"mug", "hat", "box"}
+        assert ledger.catalogue.retired() == set()
 
 
 def test_a_catalogue_that_hangs_is_a_sentence_in_the_tick(shop: Shop, monkeypatch: Patch) -> None:
