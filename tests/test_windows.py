@@ -2,11 +2,13 @@
 
 import ast
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.scenarios import test_windows_of_a_process
 from tests.scenarios.windows import WINDOWS
 from topview_pipeline.ledger.task_row import MOVES
 
@@ -116,7 +118,17 @@ def test_each_window_in_which_a_process_ends_has_a_row() -> None:
     assert set(WINDOWS) == named(_WINDOW, 0)
 
 
-def test_a_real_process_ends_in_each_window() -> None:
-    """The names in the tests of windows, as text: a window that no test names is never tried."""
-    text = (ROOT / "tests" / "scenarios" / "test_windows_of_a_process.py").read_text("utf-8")
-    assert {window for window in WINDOWS if f'"{window}"' not in text} == set()
+def windows_tried(by: signal.Signals) -> Iterator[str]:
+    """The windows in which a process ends by this signal, from the parameters of the tests."""
+    for name, test in vars(test_windows_of_a_process).items():
+        marks = [mark for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
+        cases = {mark.args[0]: mark.args[1] for mark in marks}
+        if "by" in cases or by is (signal.SIGTERM if "sigterm" in name else signal.SIGKILL):
+            yield from cases.get("window", ())
+            yield from (one.values[0] for one in cases.get(("window", "stage"), ()))
+            yield from (window for window, _ in cases.get(("window", "fault"), ()))
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM], ids=lambda by: by.name)
+def test_a_real_process_ends_in_each_window(by: signal.Signals) -> None:
+    assert set(windows_tried(by)) == set(WINDOWS)

@@ -36,8 +36,9 @@ _PLACES = [
     *((window, 3) for window in OF_THE_END),
 ]
 _OF_THE_PAID_SCENE = [
+    ("started", 1),
     *((window, 2) for window in (*UPLOADS, *OF_A_TASK)),
-    *((window, 3) for window in OF_THE_END[:2]),
+    *((window, 3) for window in OF_THE_END),
 ]
 BOTH = pytest.mark.parametrize(
     "by",
