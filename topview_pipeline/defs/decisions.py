@@ -20,7 +20,7 @@ from topview_pipeline.ledger import (
 )
 from topview_pipeline.media import Verdict
 from topview_pipeline.plan import PlannedStage, plan_catalogue
-from topview_pipeline.stages import BY_KEY, SCENE, STAGES, VIDEO, check_choice, images_of
+from topview_pipeline.stages import BY_KEY, STAGES, check_choice, images_of
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _WORDS: Final = ("approve", "reject", "choose", "again")
 _KEYS: Final = tuple(stage.key for stage in STAGES)
+_REVIEWED: Final = next(stage for stage in STAGES if stage.is_reviewed)
+_NEXT: Final = next(stage for stage in STAGES if stage.upstream == _REVIEWED.key)  # made from it
 Made = Mapping[str, TaskGlance]
 
 
@@ -160,7 +162,7 @@ def decide(
     }
     for name, image in (decisions.choose or {}).items():
         row = row_of(name)
-        if row.stage != SCENE.key:
+        if not BY_KEY[row.stage].is_reviewed:
             raise ReviewError(f"there is no scene of {name!r} to choose from", fix="Run it first.")
         check_choice(name, image, row.result)
         found[name, row.fingerprint] = Review(image, "approved")
@@ -269,7 +271,7 @@ def choose_scene(
     Args:
         make_it: how to get a scene, where there is none.
     """
-    scene = ledger.tasks.last_made(product_id, SCENE.key)
+    scene = ledger.tasks.last_made(product_id, _REVIEWED.key)
     if scene is None:
         raise ReviewError(f"there is no scene of {product_id!r} yet", fix=make_it)
     check_choice(product_id, image, scene.result)
@@ -293,13 +295,13 @@ def after_choice(
         return []
     # The other products need not be read.
     catalogue = replace(catalogue, products={product_id: catalogue.products[product_id]})
-    looked = changed_inputs(instance, topview, catalogue, ledger, stages=[VIDEO])
+    looked = changed_inputs(instance, topview, catalogue, ledger, stages=[_NEXT])
     for observation in looked.observations(instance, topview, catalogue):
         instance.report_runless_asset_event(observation)
     materialized = materialized_versions(instance, topview.outline, catalogue.products)
     files = topview.files(ledger)
     return plan_catalogue(
-        topview.config, catalogue, ledger, files, materialized, wanted=[VIDEO.key]
+        topview.config, catalogue, ledger, files, materialized, wanted=[_NEXT.key]
     )
 
 

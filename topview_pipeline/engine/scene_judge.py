@@ -13,7 +13,6 @@ from topview_pipeline.ledger import Task
 from topview_pipeline.media import Outcome, Verdict, unmeasured
 from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.stages import data_version, images_of
-from topview_pipeline.stages.cut_out import CUT_OUT_FILE
 from topview_pipeline.store import Artifact
 from topview_pipeline.text import one_line
 
@@ -84,7 +83,9 @@ class SceneJudge:
             if product.image is not None:
                 photo = self._context.files.read(product.image, kind="image").data
             scenes = [store.read_bytes(files[image.file_name]) for image in images]
-            return self._judge(photo, store.read_bytes(files[CUT_OUT_FILE]), scenes, product)
+            stages = self._context.by_key
+            name = stages[str(stages[task.stage].upstream)].main_file
+            return self._judge(photo, store.read_bytes(files[name]), scenes, product)
 
         async with self._alone:
             if self._misses == _MOST_MISSES:
