@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import dagster as dg
 import httpx
@@ -18,11 +19,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.cli.conftest import Project
 from tests.defs.shop import ASSETS, PRODUCTS, Shop
+from tests.engine.world import Killed
 from tests.ledger.conftest import BASE_URL, UID, open_ledger, row_in
 from topview_pipeline.cli import main
 from topview_pipeline.cli.demo import free_port
 from topview_pipeline.cli.environment import make_dagster_home
 from topview_pipeline.ledger import Ledger, TaskState
+from topview_pipeline.ledger.catalogue_state import Retired
 from topview_pipeline.ledger.schema import catalogue_product
 from topview_pipeline.testing import sandbox
 
@@ -196,8 +199,12 @@ def test_what_left_long_ago_goes_and_what_is_shared_or_on_its_way_stays(
         shown = purge("--media", "--dry-run")
         assert (shown.exit_code, "gone: partition, 1 task and" in shown.output) == (0, True)
         assert _files(shop.store) == before
+        with monkeypatch.context() as patch:
+            patch.setattr(Retired, "forget", Mock(side_effect=Killed))
+            with pytest.raises(Killed):
+                purge("--media", "--yes")
         done = purge("--media", "--yes")
-        assert done.exit_code == 0, done.output
+        assert (done.exit_code, "1 product forgotten" in done.output) == (0, True), done.output
         assert "gone" not in instance.get_dynamic_partitions(PRODUCTS)
         gone = {name for name in before - _files(shop.store) if not name.endswith(".probe")}
         video = {name for name in before if "/gone/" in name and "/finishedVideo/" in name}

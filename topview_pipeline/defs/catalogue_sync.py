@@ -279,9 +279,9 @@ def forget(
     for product, rows in going.items():
         for row in rows:
             _remove_files(topview.config.store, ledger.account, row)
-        # The rows name the files: they go last, so that what was cut off is found again.
-        ledger.retired.forget(product, rows, who=who, why=why)
         instance.delete_dynamic_partition(topview.outline.partition_set, product)
+        # The rows name the files: they go last, so that a purge that was cut off is found again.
+        ledger.retired.forget(product, rows, who=who, why=why)
 
 
 def _remove_files(store: str, account: str, row: Task) -> None:
