@@ -16,8 +16,8 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
+from tests.export.conftest import REFUSED, Shop
 from tests.export.reports import ALL_FILES, product_report, row
-from tests.export.shop import REFUSED, Shop
 from topview_pipeline.export import Gallery, ProductReport, Report, Wait, read_past
 from topview_pipeline.export.report import Past
 from topview_pipeline.export.thumbs import THUMBS

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.export.conftest import Shop, catalogue_of
 from tests.export.reports import ALL_FILES, artifact, product_report
-from tests.export.shop import Shop, catalogue_of
 from topview_pipeline.export import ProductReport, build_report, manifest, publish_manifest
 from topview_pipeline.export.manifest import (
     COLUMNS,

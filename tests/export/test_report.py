@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.engine.world import HOUR
-from tests.export.shop import Shop
+from tests.export.conftest import Shop
 from tests.ledger.conftest import bring, reserve
 from tests.stages.toy import FOUR_STAGES
 from topview_pipeline.catalogue import RowProblem

@@ -1,5 +1,6 @@
-"""Media that is not what it claims, and a machine that fails for a minute."""
+"""Media that is not what it claims, a machine that fails for a minute, and small previews."""
 
+import base64
 import builtins
 import errno
 import io
@@ -11,17 +12,20 @@ from typing import Any
 
 import av
 import pytest
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageStat
 
 from tests.media.films import film, png
 from topview_pipeline.media import Outcome, Verdict
-from topview_pipeline.media.preview import poster
 from topview_pipeline.media.probe import (
     Media,
     MediaDamagedError,
     MediaError,
     MediaInfo,
     MediaUnreadError,
+    inline_preview,
+    poster,
     probe_image,
     probe_video,
 )
@@ -128,7 +132,7 @@ def test_a_picture_and_a_video_tell_their_size_and_length(tmp_path: Path) -> Non
     assert info.seconds == pytest.approx(5.0, abs=0.1)
 
 
-@pytest.mark.parametrize("look", [probe_video, poster, probe_image])
+@pytest.mark.parametrize("look", [probe_video, poster, probe_image, inline_preview])
 @pytest.mark.parametrize(
     ("name", "data"),
     [
@@ -163,7 +167,7 @@ def test_importing_the_room_loads_neither_pillow_nor_ffmpeg() -> None:
     """They take 0.3 s, and the code location must load without them."""
     script = (
         "import sys\n"
-        "from topview_pipeline.media import preview, probe, quality\n"
+        "from topview_pipeline.media import detectors, probe, quality\n"
         "assert not {'PIL', 'av'} & set(sys.modules), 'loaded'"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -175,10 +179,82 @@ def test_a_video_is_looked_at_without_what_only_the_sandbox_installs(tmp_path: P
     path.write_bytes(film())
     script = (
         "import sys; sys.modules['numpy'] = None; sys.modules['cv2'] = None\n"
-        "from topview_pipeline.media.preview import poster\n"
+        "from topview_pipeline.media.probe import poster\n"
         "from topview_pipeline.media.quality import check_video\n"
         "assert poster(sys.argv[1])\n"
         "assert check_video(sys.argv[1], mode=None, speech=None).outcome.value == 'passed'"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# Previews: pictures that must fit into a line of the Dagster UI.
+
+RED = (220, 30, 30)
+
+
+def _drawn(markdown: str | None) -> Image.Image:
+    assert markdown is not None
+    assert len(markdown) < 1_000
+    head, _, rest = markdown.partition(",")
+    assert head == "![preview](data:image/webp;base64"
+    image = Image.open(io.BytesIO(base64.b64decode(rest.removesuffix(")"), validate=True)))
+    assert image.format == "WEBP"
+    return image
+
+
+def test_a_photo_is_drawn_as_large_as_a_line_allows() -> None:
+    photo, data = Image.linear_gradient("L").resize((1200, 800)).convert("RGB"), io.BytesIO()
+    photo.save(data, "JPEG")
+    image = _drawn(inline_preview(data.getvalue()))
+    assert image.size == (192, 128)
+    assert ImageStat.Stat(image.convert("L")).mean[0] == pytest.approx(127, abs=12)
+
+
+def test_a_picture_that_compresses_badly_gets_smaller_and_not_longer() -> None:
+    noise = Image.effect_noise((900, 900), 120).convert("RGB")
+    image = _drawn(inline_preview(png(noise)))
+    assert 24 <= image.width < 192
+
+
+def test_a_cut_out_lies_on_light_grey() -> None:
+    cutout = Image.new("RGBA", (320, 320), (0, 0, 0, 0))
+    cutout.paste((*RED, 255), (80, 80, 240, 240))
+    image = _drawn(inline_preview(png(cutout))).convert("RGB")
+    assert image.getpixel((80, 80)) == pytest.approx(RED, abs=30)
+    assert min(ImageStat.Stat(image.crop((0, 0, 32, 32))).mean) > 220, "black was hidden below it"
+
+
+@settings(max_examples=35, deadline=None)
+@given(
+    st.tuples(st.integers(1, 700), st.integers(1, 700)),
+    st.integers(0, 255),
+    st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]),
+)
+def test_any_picture_of_any_mode_fits(size: tuple[int, int], noise: int, mode: str) -> None:
+    image = _drawn(inline_preview(png(Image.effect_noise(size, noise).convert(mode))))
+    assert max(image.size) <= 192
+
+
+def test_several_pictures_stand_side_by_side() -> None:
+    """A product's scene is a template and a face."""
+    first, second = (png(Image.new("RGB", (90, 160), colour)) for colour in ("green", RED))
+    image = _drawn(inline_preview(first, second)).convert("RGB")
+    assert image.width > image.height
+    at = {
+        place: image.getpixel((int(image.width * place), image.height // 2))
+        for place in (0.25, 0.75)
+    }
+    assert at[0.25] == pytest.approx((0, 128, 0), abs=30)
+    assert at[0.75] == pytest.approx(RED, abs=30)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_black"), [(3.0, True), (1.4, False)], ids=["at 1 s", "at the middle of 1.4 s"]
+)
+def test_a_poster_is_the_frame_at_a_second_or_the_middle_of_a_short_video(
+    seconds: float, is_black: bool
+) -> None:
+    image = poster(film(seconds=seconds, black_from=0.95))
+    assert image.size == (144, 256)
+    assert (ImageStat.Stat(image.convert("L")).mean[0] < 5) is is_black

@@ -3,13 +3,12 @@
 import io
 import json
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from PIL import Image
 
-from topview_pipeline.sandbox.api.library import SAMPLE_AVATAR_ID, load_avatars
+from topview_pipeline.sandbox.api.library import SAMPLE_AVATAR_ID
 from topview_pipeline.sandbox.config import Contract
 from topview_pipeline.sandbox.kinds import Kind
 
@@ -196,18 +195,6 @@ def test_avatars_are_found_by_category_and_ethnicity(rig: Rig) -> None:
     found = data(rig, AVATARS, categoryIds=categories, ethnicityIds=ethnicity["ethnicityId"])
     assert first["avatarId"] in {avatar["avatarId"] for avatar in found}
     assert data(rig, AVATARS, categoryIds="f00") == []
-
-
-def test_avatars_follow_from_their_pictures_and_the_places_beside_them(tmp_path: Path) -> None:
-    for name in "ba":
-        (tmp_path / f"{name}.jpg").write_bytes(name.encode())
-    quad = [[0.25, 0.5], [0.75, 0.5], [0.75, 0.75], [0.25, 0.75]]
-    (tmp_path / "placement.json").write_text(json.dumps({"a.jpg": {"square": quad}}))
-    both = load_avatars(tmp_path)
-    assert [content for _, content in both] == [b"a", b"b"]
-    assert both[0][0].mask == {"x": 0.25, "y": 0.5, "w": 0.5, "h": 0.25}
-    (tmp_path / "a.jpg").unlink()
-    assert [one.avatar_id for one, _ in load_avatars(tmp_path)] == [both[1][0].avatar_id]
 
 
 def test_a_finished_video_leaves_a_custom_avatar(rig: Rig) -> None:

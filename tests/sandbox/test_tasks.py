@@ -5,7 +5,6 @@ from threading import Event
 
 import pytest
 
-from topview_pipeline.sandbox.api.state import DiskStorage
 from topview_pipeline.sandbox.kinds import Kind
 from topview_pipeline.sandbox.media.engine import Cutout
 from topview_pipeline.sandbox.media.tiny import TinyMedia
@@ -244,14 +243,3 @@ def test_reset_on_disk_is_a_new_sandbox(make_rig: MakeRig, tmp_path: Path) -> No
     after = make_rig(state_dir=tmp_path)
     assert after.counters()["accepted"] == {}
     assert after.request("GET", url).status_code == 403
-
-
-def test_bytes_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    storage = DiskStorage(tmp_path)
-    sha256 = storage.put(picture())
-    assert storage.put(picture()) == sha256
-    assert [path.name for path in (tmp_path / "blobs").iterdir()] == [sha256]
-    assert storage.get(sha256) == picture()
-    with pytest.raises(KeyError):
-        storage.get("0" * 64)
-    storage.close()

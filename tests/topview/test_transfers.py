@@ -30,7 +30,7 @@ from tests.topview.support import (
     using,
 )
 from topview_pipeline.topview import errors
-from topview_pipeline.topview.transfers import Downloaded, Media
+from topview_pipeline.topview.http import Downloaded, Media
 
 # Uploads
 

@@ -175,8 +175,7 @@ def pictures_of(
 ) -> dict[str, str]:
     """A task's pictures as Markdown, by name; those `used` by a stage are named for it."""
     # Pillow and FFmpeg take 0.3 s to import, and the code location must load without them.
-    from topview_pipeline.media.preview import inline_preview
-    from topview_pipeline.media.probe import MediaError
+    from topview_pipeline.media.probe import MediaError, inline_preview
     from topview_pipeline.store import StoreError
 
     artifacts = _artifacts(task)
@@ -198,7 +197,7 @@ def _artifacts(task: Task) -> dict[str, Artifact]:
 
 def _picture(shown: Artifact, store: Store) -> bytes:
     """Its bytes; of a video those of a frame."""
-    from topview_pipeline.media.preview import poster
+    from topview_pipeline.media.probe import poster
 
     data = store.read_bytes(shown)
     if not shown.media_type.startswith("video/"):

@@ -120,8 +120,7 @@ def _local_images(stage: Stage, product: Product) -> Iterator[tuple[str, float]]
 @lru_cache(maxsize=64)
 def _pictures(files: tuple[tuple[str, float], ...]) -> str | None:
     """Side by side; products share templates, so the last ones are kept."""
-    from topview_pipeline.media.preview import inline_preview
-    from topview_pipeline.media.probe import MediaError
+    from topview_pipeline.media.probe import MediaError, inline_preview
 
     try:
         return inline_preview(*(path for path, _ in files)) if files else None

@@ -1,7 +1,7 @@
 """TopviewClient: a method for every kind of call that the pipeline makes. It knows no Dagster.
 
-Failed calls raise the classes of `errors`; `envelope` decides which. Limits of time are in `http`,
-the proof of a download is in `transfers`.
+Failed calls raise the classes of `errors`; `envelope` decides which. Limits of time, and the proof
+of a download, are in `http`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import httpx
 from pydantic import BaseModel, SecretStr
 
 from topview_pipeline.text import forms_of, hide_queries_in_http_logs
-from topview_pipeline.topview import transfers
 from topview_pipeline.topview.envelope import (
     Answer,
     Call,
@@ -36,9 +35,13 @@ from topview_pipeline.topview.errors import (
 from topview_pipeline.topview.http import (
     DEFAULT_TIMEOUTS,
     CallTimeouts,
+    Downloaded,
+    Media,
     OnAnswer,
     Sleep,
     Timeouts,
+    download,
+    read_url,
     within,
 )
 from topview_pipeline.topview.models import (
@@ -57,7 +60,6 @@ from topview_pipeline.topview.models import (
     UploadCredential,
     Voice,
 )
-from topview_pipeline.topview.transfers import Downloaded, Media
 
 _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -265,7 +267,7 @@ class TopviewClient:
         doing = f"uploading {len(data)} bytes of {format}"
         call, params = Call(Phase.UPLOAD, doing), {"format": format, **self._upload_params}
         credential = await self._read(call, "/v1/upload/credential", params, UploadCredential)
-        url = transfers.read_url(credential.upload_url)
+        url = read_url(credential.upload_url)
         if url is None or not self._allows(url):
             raise UploadRejected("the upload URL is neither https nor the API's own", doing=doing)
 
@@ -299,7 +301,7 @@ class TopviewClient:
             DownloadError: Its class says what to do. An error of `into` passes through.
         """
         limits, allows = self.timeouts.download, self._allows
-        return await transfers.download(
+        return await download(
             self._media, url, into, limits, allows, max_bytes=max_bytes, expect=expect
         )
 
