@@ -35,6 +35,13 @@ GOOD = {
 COLUMNS = ("product_id", "image", "location", "script", *GOOD)
 
 
+def forget_settings() -> None:
+    """Of the code location, which keeps those of the first command in this process."""
+    if module := sys.modules.get("topview_pipeline.definitions"):
+        for name in ("config", "store"):
+            vars(module.topview).pop(name, None)
+
+
 def unsigned(err: str) -> str:
     """Standard error without signs of life: they come when the machine is slow."""
     return re.sub(r"(?m)^.* \.\.\. \(\d+ s\)\n", "", err)
@@ -94,9 +101,7 @@ class Project:
 
     def invoke(self, *arguments: str, stdin: str | None = None, **changes: str | None) -> Result:
         """Run `topview-pipeline` in this process."""
-        module = sys.modules.get("topview_pipeline.definitions")
-        for name in ("config", "store"):  # the code location keeps its settings
-            vars(module.topview).pop(name, None) if module else None
+        forget_settings()
         environment = {**dict.fromkeys(VARIABLES), **self.environment, **changes}
         return CliRunner().invoke(main, arguments, stdin, environment, prog_name="topview-pipeline")
 

@@ -1,4 +1,4 @@
-"""Names and reasons that rich would read as markup, and that a terminal would carry out."""
+"""Names and reasons that rich would read as markup or a terminal carry out; help, completion."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
+from tests.cli.conftest import Project
 from tests.cli.test_progress import failed, held, progress_of
 from topview_pipeline.cli.console import in_credits, say, say_rows, span
 from topview_pipeline.cli.plan import Plan, say_plan
@@ -103,3 +104,30 @@ def test_help_names_every_command_and_loads_none() -> None:
     assert ran.returncode == 0, ran.stderr
     for command in ("run", "plan", "tasks", "ledger", "choose", "gallery", "demo", "ui"):
         assert f"  {command} " in ran.stdout
+
+
+def offered(project: Project, words: str, **changes: str) -> list[str]:
+    """The words that the shell would offer for the last one."""
+    ran = project.run(
+        COMP_WORDS=f"topview-pipeline {words}",
+        COMP_CWORD=str(len(words.split(" "))),
+        _TOPVIEW_PIPELINE_COMPLETE="bash_complete",
+        **changes,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return [line.removeprefix("plain,") for line in ran.stdout.split()]
+
+
+def test_what_is_there_is_offered_and_nothing_where_nothing_can_be_read(project: Project) -> None:
+    """An error would stand between two keystrokes."""
+    project.products(2)
+    for words, expected in (
+        ("run --product product-", ["product-0", "product-1"]),
+        ("choose product-", ["product-0", "product-1"]),
+        ("run --stage b", ["bgRemovedImage"]),
+        ("tas", ["tasks"]),
+        ("tasks list --state exp", ["expired"]),
+    ):
+        assert offered(project, words) == expected
+    for catalogue in ("", "gone.csv", "https://127.0.0.1:1/x.csv", "python:nothing:here"):
+        assert offered(project, "run --product p", TOPVIEW_CATALOGUE=catalogue) == []

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import topview_pipeline.cli.demo as demo_module
+from tests.cli.conftest import forget_settings
 from tests.export.test_gallery import Page
 from topview_pipeline.cli import main
 from topview_pipeline.cli.console import CannotStart
@@ -108,6 +109,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DemoHome:
 
 
 def run(*arguments: str) -> Result:
+    forget_settings()
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     return result

@@ -4,74 +4,47 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
-from tests.cli.conftest import ProjectOf, wait_for
-from topview_pipeline.cli import main
+from tests.cli.conftest import Project, ProjectOf, wait_for
 from topview_pipeline.cli.contract import Seen, file_facts, shape
 from topview_pipeline.cli.findings import findings
 from topview_pipeline.ledger import TaskState
-from topview_pipeline.sandbox.api.control import Control
-from topview_pipeline.sandbox.config import Contract, SandboxConfig
-from topview_pipeline.sandbox.serve import running
-from topview_pipeline.settings import VARIABLES
+from topview_pipeline.sandbox.config import Contract
 
 DETAIL, SPACE = "/user/credit/detail", "/user/space"
 MEDIANS = {"remove_background": 20.0, "image_replace": 110.0, "image2Video": 130.0}
 """At the speed of these tests paid tasks take so long that the log's dates can be told apart."""
 
 
-class Probed:
-    """A project folder, its sandbox, and probes of it."""
-
-    def __init__(self, folder: Path, settings: Mapping[str, str], base_url: str) -> None:
-        self.folder = folder
-        self._settings = settings
-        self._base_url = base_url
-
-    def probe(self, *arguments: str) -> Result:
-        environment = {**dict.fromkeys(VARIABLES), **self._settings}
-        out = str(self.folder / "contract.json")
-        return CliRunner().invoke(main, ["probe", "--out", out, *arguments], env=environment)
-
-    @property
-    def contract(self) -> dict[str, Any]:
-        """What the probe wrote."""
-        found: dict[str, Any] = json.loads((self.folder / "contract.json").read_text())
-        return found
-
-    @property
-    def verdicts(self) -> dict[str, str]:
-        return {name: one["verdict"] for name, one in self.contract["findings"].items()}
-
-    def counters(self) -> dict[str, Any]:
-        with Control(self._base_url) as control:
-            return control.counters()
+def probe(project: Project, *arguments: str, code: int = 0) -> str:
+    """Probe its sandbox; what was said."""
+    ran = project.run("probe", *arguments)
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    return ran.stdout + ran.stderr
 
 
-@contextmanager
-def probed(folder: Path, own: Mapping[str, str] = {}, **settings: Any) -> Iterator[Probed]:
-    """`own`: settings of the user beside those."""
-    config = SandboxConfig(
-        **{"media": "tiny", "speed": 50.0, "sigma": 0.0, "medians": MEDIANS, **settings}
-    )
-    with running(config) as sandbox:
-        environment = {
-            "TOPVIEW_BASE_URL": sandbox.base_url,
-            "TOPVIEW_UID": sandbox.uid,
-            "TOPVIEW_API_KEY": sandbox.api_key,
-            "TOPVIEW_HOME": str(folder / "home"),
-            "TOPVIEW_POLL_SECONDS": "0.05",
-            "DAGSTER_HOME": str(folder / "dagster"),
-        }
-        yield Probed(folder, {**environment, **own}, sandbox.base_url)
+def contract_of(project: Project) -> dict[str, Any]:
+    """What the probe wrote."""
+    found: dict[str, Any] = json.loads((project.folder / "contract.json").read_text())
+    return found
+
+
+def verdicts(project: Project) -> dict[str, str]:
+    return {name: one["verdict"] for name, one in contract_of(project)["findings"].items()}
+
+
+@pytest.fixture
+def probed(project_of: ProjectOf) -> ProjectOf:
+    """Makes a project whose sandbox takes the seconds of `MEDIANS`."""
+    return partial(project_of, sigma=0.0, medians=MEDIANS)
 
 
 ALTERED: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
@@ -83,7 +56,7 @@ ALTERED: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
             "credentials": ("different", "the key alone is refused; a wrong key HTTP 200"),
         },
     ),
-    "dear, with another log": (
+    "dear": (
         {
             "prices": {
                 "remove_background": 0.1,
@@ -96,15 +69,17 @@ ALTERED: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
                 "image_replace": "pa9",
                 "image2Video": "pa2_image2video",
             },
-            "log_date": "creation",
-            "log_iso": True,
-            "log_newest_first": False,
         },
         {
             "prices": ("different", "remove_background=0.1, image_replace/manual=1.5"),
             "C1": ("different", "3 images cost 1.5"),
             "v2 image_replace": ("different", "3 images"),
             "C8": ("different", "image_replace as pa9"),
+        },
+    ),
+    "log": (
+        {"log_date": "creation", "log_iso": True, "log_newest_first": False},
+        {
             "C4": ("confirmed", "dated by creation; ISO 8601"),
             "credit log": ("different", "not newest first"),
         },
@@ -145,14 +120,13 @@ _believed: dict[str, str] = {}
 
 
 @pytest.fixture
-def believed(tmp_path: Path) -> dict[str, str]:
+def believed(probed: ProjectOf) -> dict[str, str]:
     """The verdicts on a sandbox as its documents let us believe, found once."""
     if not _believed:
-        folder = tmp_path / "believed"
-        folder.mkdir()
-        with probed(folder) as project:
-            assert project.probe("--spend", "10").exit_code == 0
-            _believed.update(project.verdicts)
+        project = probed()
+        probe(project, "--spend", "10")
+        _believed.update(verdicts(project))
+        (project.folder / "contract.json").unlink()
     return _believed
 
 
@@ -167,103 +141,94 @@ def test_every_point_of_the_contract_gets_a_verdict() -> None:
 
 
 @pytest.mark.slow
-def test_without_a_limit_nothing_is_paid(tmp_path: Path) -> None:
-    with probed(tmp_path, speed=500.0) as project:
-        ran = project.probe()
-        assert ran.exit_code == 0, ran.output
-        counters = project.counters()
-        assert (counters["charged"], counters["accepted"]) == (0, {"remove_background": 1})
-        assert project.contract["spent"] == 0
-        found = [project.verdicts[point] for point in ("credentials", "C1")]
-        assert found == ["confirmed", "not seen"]
+def test_without_a_limit_nothing_is_paid(probed: ProjectOf) -> None:
+    project = probed(speed=500.0)
+    probe(project)
+    counters = project.sandbox.counters()
+    assert (counters["charged"], counters["accepted"]) == (0, {"remove_background": 1})
+    assert contract_of(project)["spent"] == 0
+    found = verdicts(project)
+    assert [found[point] for point in ("credentials", "C1")] == ["confirmed", "not seen"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALTERED)
 def test_the_probe_finds_each_difference_and_no_other(
-    tmp_path: Path, believed: dict[str, str], name: str
+    probed: ProjectOf, believed: dict[str, str], name: str
 ) -> None:
     switches, expected = ALTERED[name]
-    contract = Contract(**switches)
-    with probed(tmp_path, contract=contract) as project:
-        ran = project.probe("--spend", "10")
-        assert ran.exit_code == 0, ran.output
-        found = project.contract["findings"]
-        for point, (verdict, words) in expected.items():
-            assert found[point]["verdict"] == verdict, point
-            assert words in found[point]["seen"]
-            assert point in ran.output
-        others = project.verdicts
-        assert {point for point in believed if others[point] != believed[point]} <= {*expected}
-        learnt = project.contract["sandbox"]["contract"]
-        assert {field: learnt[field] for field in switches} == switches
-        assert project.counters()["charged"] <= 10.0
+    project = probed(contract=Contract(**switches))
+    said = probe(project, "--spend", "10")
+    contract, others = contract_of(project), verdicts(project)
+    for point, (verdict, words) in expected.items():
+        assert others[point] == verdict, point
+        assert words in contract["findings"][point]["seen"]
+        assert point in said
+    assert {point for point in believed if others[point] != believed[point]} <= {*expected}
+    learnt = contract["sandbox"]["contract"]
+    assert {field: learnt[field] for field in switches} == switches
+    assert project.sandbox.counters()["charged"] <= 10.0
 
 
 @pytest.mark.slow
-def test_a_sandbox_of_the_contract_answers_as_the_probed_one(tmp_path: Path) -> None:
+def test_a_sandbox_of_the_contract_answers_as_the_probed_one(probed: ProjectOf) -> None:
     switches = {field: value for one, _ in ALTERED.values() for field, value in one.items()}
-    folders = [tmp_path / "first", tmp_path / "second"]
-    for folder in folders:
-        folder.mkdir()
-    with probed(folders[0], contract=Contract(**switches)) as first:
-        assert first.probe("--spend", "10").exit_code == 0
-        settings = first.contract["sandbox"]
-        contract = Contract(**settings.pop("contract"))
-        # Its own seconds are those of a sandbox at speed: here they are as they were measured.
-        with probed(folders[1], contract=contract, **{**settings, "speed": 1.0}) as second:
-            assert second.probe("--spend", "10").exit_code == 0
-            assert second.verdicts == first.verdicts
-            assert second.contract["prices"] == first.contract["prices"]
+    project = probed(contract=Contract(**switches))
+    probe(project, "--spend", "10")
+    first, found = contract_of(project), verdicts(project)
+    (project.folder / "contract.json").unlink()
+    settings = dict(first["sandbox"])
+    settings["contract"] = Contract(**settings["contract"])
+    # Its own seconds are those of a sandbox at speed: here they are as they were measured.
+    second = probed(**{**settings, "speed": 1.0})
+    probe(second, "--spend", "10")
+    assert verdicts(second) == found
+    assert contract_of(second)["prices"] == first["prices"]
 
 
 @pytest.mark.slow
-def test_the_limit_holds_and_nothing_is_paid_twice(tmp_path: Path) -> None:
+def test_the_limit_holds_and_nothing_is_paid_twice(probed: ProjectOf) -> None:
     """Nor does the user's own gate stop the probe behind a paid scene."""
-    own = {"TOPVIEW_GATE": "approve", "TOPVIEW_CANARY": "1"}
-    with probed(tmp_path, own) as project:
-        ran = project.probe("--spend", "0.9")
-        assert (ran.exit_code, project.counters()["charged"]) == (3, 0)
-        assert "limit" in ran.output
-        ran = project.probe("--spend", "1")
-        assert (ran.exit_code, project.counters()["charged"]) == (3, 1)
-        assert project.verdicts["C1"] == "not seen"  # one image does not show it
-        for _ in range(2):
-            ran = project.probe("--spend", "0.2")
-            assert (ran.exit_code, project.counters()["charged"]) == (0, 1.06)
-        for limit in ("10", "10", "3"):
-            ran = project.probe("--spend", limit)
-            assert (ran.exit_code, project.counters()["charged"]) == (0, 3.06)
-        assert project.verdicts["C1"] == "confirmed"
-        counters = project.counters()
-        assert (counters["duplicates"], counters["orphans"]) == (0, 0)
-        assert counters["submits"]["image_replace"] == 2
-        assert "the voice alone: taken" in project.contract["findings"]["C5"]["seen"]
+    project = probed()
+    project.environment |= {"TOPVIEW_GATE": "approve", "TOPVIEW_CANARY": "1"}
+
+    def charged(limit: str, code: int = 0) -> float:
+        probe(project, "--spend", limit, code=code)
+        amount: float = project.sandbox.counters()["charged"]
+        return amount
+
+    assert charged("0.9", code=3) == 0
+    assert charged("1", code=3) == 1
+    assert verdicts(project)["C1"] == "not seen"  # one image does not show it
+    assert [charged("0.2") for _ in range(2)] == [1.06, 1.06]
+    assert [charged(limit) for limit in ("10", "10", "3")] == [3.06, 3.06, 3.06]
+    assert verdicts(project)["C1"] == "confirmed"
+    counters = project.sandbox.counters()
+    assert (counters["duplicates"], counters["orphans"]) == (0, 0)
+    assert counters["submits"]["image_replace"] == 2
+    assert "the voice alone: taken" in contract_of(project)["findings"]["C5"]["seen"]
 
 
 @pytest.mark.slow
-def test_a_scene_that_is_dearer_than_the_limit_is_the_last_that_is_paid(tmp_path: Path) -> None:
+def test_a_scene_that_is_dearer_than_the_limit_is_the_last_that_is_paid(probed: ProjectOf) -> None:
     """Nobody knows a price before it is booked: the video is not sent any more."""
-    with probed(tmp_path, contract=Contract(prices={"image_replace": 5.0})) as project:
-        ran = project.probe("--spend", "3")
-        assert ran.exit_code == 3
-        assert "A price was higher than expected: the limit was 3 credits" in ran.output
-        counters = project.counters()
-        assert (counters["charged"], counters["submits"].get("image2Video", 0)) == (5, 0)
-        assert project.verdicts["prices"] == "different"
+    project = probed(contract=Contract(prices={"image_replace": 5.0}))
+    said = probe(project, "--spend", "3", code=3)
+    assert "A price was higher than expected: the limit was 3 credits" in said
+    counters = project.sandbox.counters()
+    assert (counters["charged"], counters["submits"].get("image2Video", 0)) == (5, 0)
+    assert verdicts(project)["prices"] == "different"
 
 
 @pytest.mark.slow
-def test_a_video_whose_answer_is_lost_leads_to_no_other_try(tmp_path: Path) -> None:
+def test_a_video_whose_answer_is_lost_leads_to_no_other_try(probed: ProjectOf) -> None:
     """The lost one may be paid: with a voice it would be a second video."""
-    with probed(tmp_path, contract=Contract(required=[])) as project:
-        assert project.probe("--spend", "1").exit_code == 3  # the scene
-        with Control(project._base_url) as control:
-            control.set_faults(drop_submit=1.0)
-        for _ in range(2):
-            ran = project.probe("--spend", "3")
-            assert ran.exit_code == 3, ran.output
-        assert project.counters()["submits"]["image2Video"] == 1
+    project = probed(contract=Contract(required=[]))
+    probe(project, "--spend", "1", code=3)  # the scene
+    project.sandbox.set_faults(drop_submit=1.0)
+    for _ in range(2):
+        probe(project, "--spend", "3", code=3)
+    assert project.sandbox.counters()["submits"]["image2Video"] == 1
 
 
 @pytest.mark.slow
@@ -286,8 +251,7 @@ def test_a_probe_that_ends_in_the_middle_is_gone_on_with(
     process.communicate(timeout=60)
     assert process.returncode == code
     monkeypatch.setattr("topview_pipeline.ledger.workers.DEAD_AFTER_SECONDS", 2.0)
-    again = project.run("probe", "--spend", "3")
-    assert again.returncode == 0, again.stdout + again.stderr
+    probe(project, "--spend", "3")
     counters = project.sandbox.counters()
     assert counters["submits"]["image_replace"] == 1
     assert (counters["duplicates"], counters["orphans"]) == (0, 0)
@@ -302,13 +266,12 @@ def test_a_probe_that_ends_in_the_middle_is_gone_on_with(
         ('{"base_url": "https://api.topview.ai"}', "no contract of this Topview"),
     ],
 )
-def test_a_file_that_is_no_contract_is_left_alone(tmp_path: Path, text: str, said: str) -> None:
-    with probed(tmp_path) as project:
-        (tmp_path / "contract.json").write_text(text)
-        ran = project.probe()
-        assert (ran.exit_code, project.counters()["submits"]) == (2, {})
-        assert said in ran.output
-        assert (tmp_path / "contract.json").read_text() == text
+def test_a_file_that_is_no_contract_is_left_alone(project: Project, text: str, said: str) -> None:
+    file = project.folder / "contract.json"
+    file.write_text(text)
+    assert said in probe(project, code=2)
+    assert project.sandbox.counters()["submits"] == {}
+    assert file.read_text() == text
 
 
 def test_no_value_of_an_answer_is_kept() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from topview_pipeline.cli.console import sign
 from topview_pipeline.cli.progress import Left, Progress, say_outcome, summary_of, table_of
 from topview_pipeline.cli.watcher import Watcher
 from topview_pipeline.defs.events import Planned
@@ -289,6 +290,7 @@ def test_a_pipe_has_a_sign_every_ten_seconds(
     """While the ledger was locked, nothing was said at all."""
     coming = SimpleNamespace(seconds=15.0)
     monkeypatch.setattr("topview_pipeline.cli.watcher.forecast_plan", lambda *_: coming)
+    sign.now("Reading the catalogue")
     said = list(watched(as_json, capsys))
     spoke = [second for second, text in enumerate(said) if text]
     assert max(after - before for before, after in pairwise([0, *spoke, 120])) <= 10

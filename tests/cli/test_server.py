@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -113,10 +112,3 @@ def test_decisions_are_taken_with_the_token_and_refused_in_one_sentence(tmp_path
         assert client.get("/decide").status_code == 405
         elsewhere = {**mine, "Host": "evil.example"}
         assert client.post("/decide", content=b"x", headers=elsewhere).status_code == 400
-
-
-def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(CannotStart, match=f"port {port}"), serving(tmp_path, port=port):
-            pass

@@ -24,7 +24,6 @@ from topview_pipeline.cli.console import (
 )
 from topview_pipeline.cli.environment import (
     MOST_REASON,
-    OPENING,
     READING_FILES,
     CodeLocation,
     call_topview,
@@ -72,13 +71,10 @@ def catch_up(
 
     Args:
         wanted: fields of the job's config.
-        as_json: print events and a summary as JSON lines, for programs.
-        quiet: print only what needs a person.
-        log_level: Dagster's log from this level on, on standard error; None: no log.
+        as_json, quiet, log_level: see the options of `run`.
         say_where: say where the files are.
 
-    Raises:
-        PipelineError: it could not start; nothing was sent.
+    Raises PipelineError when it could not start; nothing was sent then.
     """
     run_id, products = str(uuid.uuid4()), wanted.get("products", ())
     # The stream as it is now: Dagster points standard output elsewhere while a step runs.
@@ -90,17 +86,15 @@ def catch_up(
     with Watcher(topview, run_id, console, as_json=as_json, quiet=quiet, plain=is_plain) as watcher:
         catalogue = usable_catalogue(topview, products, run_id=run_id)
         open_judge(topview.config.scene_judge)
-        watcher.doing = "Asking Topview for the account"
         account = call_topview(topview, lambda client: client.check_account())
         watcher.progress.credits_left = account.remain_credit
-        watcher.doing = OPENING
         config = catch_up_config(**wanted)
         config["loggers"] = loggers((log_level or "critical").upper())
         with open_instance() as instance, topview.ledger() as ledger:
             pair(instance, ledger, topview)
             bad_rows = say_problems(console, catalogue, products)
             watcher.ledger = ledger
-            watcher.doing = READING_FILES
+            sign.now(READING_FILES)
             with stop.calling(topview.stop, lambda: report_stopped(instance, run_id)):
                 ended = _execute(location, instance, config, run_id, watcher)
                 watcher.close()
@@ -132,11 +126,7 @@ def catch_up(
 
 
 def submit(url: str, wanted: Mapping[str, Any], *, as_json: bool) -> None:
-    """Put the job catch_up into the queue of the Dagster whose UI is at `url`; print where it is.
-
-    Raises:
-        PipelineError: it was not taken; nothing was sent.
-    """
+    """Put the job catch_up into the queue of the Dagster whose UI is at `url`; say where it is."""
     from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
     stages_named(wanted["stages"])

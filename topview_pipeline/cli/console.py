@@ -60,19 +60,20 @@ class SignOfLife:
     """Says on standard error what is waited for: after a second, then every ten.
 
     Attributes:
+        doing: what the command does now.
         spoke_at: when something was printed last, until `end`.
     """
 
     def __init__(self) -> None:
         self.spoke_at: float | None = None
-        self._doing, self._due = "", 0.0
+        self.doing, self._due = "Loading", 0.0
         self._ended = threading.Event()
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
         """While the block runs, or until `end`."""
         began, ended = time.monotonic(), threading.Event()
-        self._doing, self._due, self._ended = "Loading", began + _FIRST_SECONDS, ended
+        self.doing, self._due, self._ended = "Loading", began + _FIRST_SECONDS, ended
 
         def show() -> None:
             while not ended.wait(_LOOK_SECONDS):
@@ -80,7 +81,7 @@ class SignOfLife:
                 if now >= self._due:
                     so_far = span(now - began)
                     self.spoken()
-                    click.echo(f"{printable(self._doing)} ... ({so_far})", err=True)
+                    click.echo(f"{printable(self.doing)} ... ({so_far})", err=True)
 
         thread = threading.Thread(target=show, name="sign of life", daemon=True)
         thread.start()
@@ -92,7 +93,7 @@ class SignOfLife:
 
     def now(self, doing: str) -> None:
         """From now on the command does this."""
-        self._doing, self._due = doing, min(self._due, time.monotonic() + _FIRST_SECONDS)
+        self.doing, self._due = doing, min(self._due, time.monotonic() + _FIRST_SECONDS)
 
     def spoken(self, *, wait: bool = False) -> None:
         """Something was printed just now; `wait`: and a person has the word."""
@@ -241,11 +242,7 @@ def span(seconds: float) -> str:
 
 
 def ask(question: str, *, yes: bool) -> None:
-    """Let a person decide; `yes`: the answer was given on the command line.
-
-    Raises:
-        CannotStart: there is nobody to ask, or the answer is no.
-    """
+    """Let a person decide; `yes`: the answer was given. Raises CannotStart for a no."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -105,22 +105,14 @@ class FileFacts:
 
 @dataclass
 class Seen:
-    """Everything that a probe saw.
-
-    Attributes:
-        asked: single questions by their names.
-        rows: the stored row by stage.
-        refused: the refused rows of the video by rung.
-        rung: the rung that Topview took.
-        log: the credit log's entries in their order, and as they came.
-    """
+    """Everything that a probe saw."""
 
     exchanges: list[Exchange] = field(default_factory=list)
-    asked: dict[str, Exchange] = field(default_factory=dict)
-    rows: dict[str, Task] = field(default_factory=dict)
-    refused: dict[str, Task] = field(default_factory=dict)
-    rung: str | None = None
-    log: list[CreditLogEntry] = field(default_factory=list)
+    asked: dict[str, Exchange] = field(default_factory=dict)  # single questions by their names
+    rows: dict[str, Task] = field(default_factory=dict)  # stored, by stage
+    refused: dict[str, Task] = field(default_factory=dict)  # rows of the video, by rung
+    rung: str | None = None  # that Topview took
+    log: list[CreditLogEntry] = field(default_factory=list)  # in their order
     files: list[FileFacts] = field(default_factory=list)
     seconds_of_video: float | None = None
 

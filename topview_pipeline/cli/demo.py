@@ -204,11 +204,7 @@ class DemoHome:
     def sandbox(self, *, may_answer: bool = False) -> Iterator[None]:
         """The demo's sandbox, in a process of its own, while the block runs.
 
-        Args:
-            may_answer: take what answers at its port for it: `ui` has it running.
-
-        Raises:
-            CannotStart: its port is taken, or it does not start.
+        `may_answer`: what answers at its port is taken for it, as `ui` has it running.
         """
         from topview_pipeline.sandbox.config import SandboxConfig
         from topview_pipeline.sandbox.serve import running

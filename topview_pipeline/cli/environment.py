@@ -59,11 +59,7 @@ class CodeLocation:
 
 
 def code_location() -> CodeLocation:
-    """The code location of `--defs`, else of the project folder, else of the environment.
-
-    Raises:
-        CannotStart: there is no such module, or no such pipeline in it.
-    """
+    """The code location of `--defs`, else of the project folder, else of the environment."""
     from topview_pipeline.defs.pipeline import check_apart  # with all definitions
 
     locations = _locations()
@@ -99,15 +95,11 @@ def _locations() -> dict[str, str]:
 
 
 def _module(locations: Mapping[str, str]) -> str:
-    """The module of `--defs`, else ours, if the project folder has it or none, else its only one.
-
-    Raises:
-        CannotStart: it has several that are not ours. The environment's pipeline is not meant then.
-    """
+    """The module of `--defs`, else ours, if the folder has it or none, else its only one."""
     if given("defs") or not locations or _OURS in locations:
         return given("defs") or _OURS
     first, *others = locations
-    if others:
+    if others:  # the environment's pipeline is not meant
         what = f"it has the code locations {', '.join(locations)}"
         raise CannotStart(what, str(project_root()), f"Name one: --defs {first}")
     return first
@@ -182,10 +174,7 @@ def call_topview(topview: TopviewResource, call: Callable[[TopviewClient], Await
 def usable_catalogue(
     topview: TopviewResource, products: Sequence[str], *, run_id: str | None = None
 ) -> Catalogue:
-    """The catalogue, when it has the products that are asked for, and any usable row at all.
-
-    A run goes on with what was read for its id. Raises PipelineError.
-    """
+    """The catalogue, when it has the products that are asked for, and any usable row at all."""
     sign.now(f"Reading the catalogue {without_queries(topview.config.catalogue or '')}")
     catalogue = topview.catalogue(run_id=run_id)
     unknown = [name for name in products if name not in catalogue.product_ids]

@@ -70,6 +70,7 @@ class _Judge:
     Attributes:
         found: the findings by point.
         switches: of a sandbox that answers like that.
+        prices: credits of each paid kind, as TOPVIEW_PRICES writes them.
     """
 
     def __init__(self, seen: Seen) -> None:
@@ -77,7 +78,6 @@ class _Judge:
         self.found = {name: Finding(NOT_SEEN, why) for name, why in _UNSEEN.items()}
         self.switches: dict[str, Any] = {}
         self.prices: dict[str, str] = {}
-        """Credits of each paid kind, as TOPVIEW_PRICES writes them."""
         for look in (self._calls, self._tasks, self._urls, self._prices, self._log, self._shapes):
             look()
         self._files()

@@ -125,12 +125,10 @@ def write_page(
     """Write the page of the catalogue's products as they are now; it, and what it shows.
 
     Args:
-        folder: it is made when it is missing. Default: gallery in TOPVIEW_HOME.
+        folder: default: gallery in TOPVIEW_HOME.
         served_at: where the page's server has the store. Such a page has a name of its own, beside
             the one that works without a server.
         program: with which the commands on the page begin.
-        dagster_url: of the Dagster UI, where the page links to.
-        gate: of the run whose holds it shows.
     """
     outline, store = topview.outline, topview.store
     folder = (folder or topview.config.home / outline.of("gallery")).absolute()

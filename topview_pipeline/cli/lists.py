@@ -56,11 +56,7 @@ def _list(
     wanted: Mapping[str, str | None],
     as_json: bool,
 ) -> None:
-    """Print the entries that have what is wanted: gender as a whole word, else as a part.
-
-    Args:
-        fields: the columns, with the fields of the entries.
-    """
+    """Print the entries that have what is wanted: gender as a whole word, else as a part."""
     filters = {key: text.strip().lower() for key, text in wanted.items() if text}
     everything = [
         {key: _cell(getattr(one, name)) for key, name in fields.items()}

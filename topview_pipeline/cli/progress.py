@@ -68,9 +68,7 @@ class Progress:
     """Outcome of each stage that a run wants. Knows no terminal, and asks nobody.
 
     Attributes:
-        wanted: every (product, stage) of the plan.
         made: True for what a task of this run made, False for what was reused.
-        troubled: what was not made.
         credits: that Topview booked for tasks of this run.
         fingerprints: as planned: two products may share a task.
         credits_left: of the account before it; None when Topview did not say.

@@ -32,7 +32,6 @@ class Watcher:
     JSON lines. Something is printed at least every ten seconds.
 
     Attributes:
-        doing: what the command does while it has no plan.
         ledger: says which tasks are at Topview, once it is open.
     """
 
@@ -48,7 +47,6 @@ class Watcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.progress = Progress(run_id)
-        self.doing = "Reading the catalogue"
         self.ledger: Ledger | None = None
         self._topview, self._console, self._clock = topview, console, clock
         self._as_json, self._quiet = as_json, quiet
@@ -89,7 +87,8 @@ class Watcher:
 
     def stopping(self) -> None:
         """A person stopped the run: only what is being sent is waited for."""
-        self._stopping, self.doing = True, "Stopping"
+        self._stopping = True
+        sign.now("Stopping")
         self._say("Stopping: nothing more is sent. Ctrl-C again ends at once.")
 
     def _say(self, text: str) -> None:
@@ -109,7 +108,7 @@ class Watcher:
     def _take(self, event: object) -> None:
         self._moved_at = self._clock()
         if isinstance(event, Planned):
-            self.doing = "Storing what was made"
+            sign.now("Storing what was made")
         line, document = self.progress.add(event)
         if self._as_json and document is not None:
             self._printed_at = self._clock()
@@ -127,7 +126,7 @@ class Watcher:
         so_far = f"{span(now - self._began)} so far"
         if self.ledger is None or not self.progress.open or self._stopping:
             if is_due:
-                self._summarize(f"{self.doing}: {so_far}", {})
+                self._summarize(f"{sign.doing}: {so_far}", {})
             return
         if not is_due and self._live is None:
             return
@@ -164,7 +163,7 @@ class Watcher:
     def _summarize(self, line: str, counts: Mapping[Phase, int]) -> None:
         self._printed_at = self._summarized_at = self._clock()
         if self._as_json:
-            known: dict[str, object] = {"doing": self.doing, "credits": self.progress.credits}
+            known: dict[str, object] = {"doing": sign.doing, "credits": self.progress.credits}
             known |= {str(phase): count for phase, count in counts.items()}
             say_json({"event": "progress"} | known)
         else:
