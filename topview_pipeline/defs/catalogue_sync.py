@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from topview_pipeline.defs.checks import problem_metadata
-from topview_pipeline.defs.data_versions import Versions, materialized_versions
-from topview_pipeline.defs.sources import Sources
+from topview_pipeline.defs.data_versions import Sources, Versions, materialized_versions
 from topview_pipeline.stages import STAGES, Inputs, Stage
 from topview_pipeline.text import in_few_lines
 
