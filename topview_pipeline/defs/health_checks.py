@@ -42,8 +42,6 @@ _UNREADABLE: Final = "ledger_unreadable"
 """Name of an alert that is no check: there is nothing to evaluate checks from."""
 _STORE_UNREADABLE: Final = "store_unreadable"
 """Name of another: no check can say now whether the store is the ledger's."""
-
-
 _QUIET_SECONDS: Final = 3600.0
 _POST_SECONDS: Final = 10.0
 """Dagster ends a tick after 60 s."""
