@@ -115,9 +115,8 @@ def test_a_refused_result_stops_what_is_downstream_in_the_run_of_one_product(
     shop.add("mug")
     result = shop.materialize("mug", assets=["bgRemovedImage", "replacedImages", "shop_page"])
     assert result.success is is_made
-    assert (
-        "shop_page" in {event.step_key for event in result.get_step_success_events()}
-    ) is is_made
+    succeeded = {event.step_key for event in result.get_step_success_events()}
+    assert ("shop_page" in succeeded) is is_made
     assert shop.materialized("replacedImages") == {"mug"}, "it is there, and can be looked at"
 
 
@@ -171,13 +170,8 @@ def test_a_run_holds_what_is_over_its_credit_limit(shop: Shop) -> None:
 def test_a_fourth_stage_is_one_more_source_and_one_more_asset() -> None:
     stages = (*STAGES, Thumbnail())
     assert source_specs(OUTLINE, stages)[-1].key == dg.AssetKey("productThumbnail")
-    assert {
-        key.to_user_string()
-        for key in product_videos(TopviewResource(PipelineConfig()), stages).keys
-    } == {
-        *ASSETS,
-        "thumbnail",
-    }
+    keys = product_videos(TopviewResource(PipelineConfig()), stages).keys
+    assert {key.to_user_string() for key in keys} == {*ASSETS, "thumbnail"}
 
 
 # Products that left the catalogue.

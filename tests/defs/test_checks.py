@@ -14,12 +14,7 @@ from pydantic import SecretStr
 from tests.defs.shop import ASSETS, OUTLINE, Shop
 from tests.ledger.conftest import reserve, row_in
 from tests.stages.toy import FOUR_STAGES
-from topview_pipeline.defs.checks import (
-    CATALOGUE_ROWS,
-    QUALITY,
-    evaluation,
-    product_check_specs,
-)
+from topview_pipeline.defs.checks import CATALOGUE_ROWS, QUALITY, evaluation, product_check_specs
 from topview_pipeline.defs.health_checks import (
     HEALTH_CHECKS,
     LEDGER_LOST,
@@ -128,9 +123,7 @@ class Account:
     def tick(self) -> dict[str, bool] | str:
         """Whether each check passed that the sensor reports, or why it reports none."""
         context = dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            definitions=self.defs,
+            instance=self.instance, cursor=self.cursor, definitions=self.defs
         )
         with context:
             answer: Any = health_checks_sensor(self.topview)(context)

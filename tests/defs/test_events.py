@@ -92,8 +92,8 @@ def test_a_product_without_a_result_says_why_as_its_check_until_it_has_one(shop:
     held = shop.catch_up()
     found = {
         (str(one.asset_key.to_user_string()), one.partition): one
-        for event in _checks(held)
-        if not (one := event.asset_check_evaluation_data).passed
+        for one in held.get_asset_check_evaluations()
+        if not one.passed
     }
     assert sorted(found) == [
         ("finishedVideo", "bad"),
@@ -109,17 +109,14 @@ def test_a_product_without_a_result_says_why_as_its_check_until_it_has_one(shop:
     )
 
     shop.settings["TOPVIEW_GATE"] = "off"
-    (video,) = [
-        one
-        for event in _checks(shop.catch_up(products=["mug"]))
-        if (one := event.asset_check_evaluation_data).asset_key == dg.AssetKey("finishedVideo")
-    ]
+    checks = shop.catch_up(products=["mug"]).get_asset_check_evaluations()
+    (video,) = [one for one in checks if one.asset_key == dg.AssetKey("finishedVideo")]
     assert video.passed
 
     # A result that is there keeps its verdict, whatever holds the next one.
     shop.settings["TOPVIEW_CREDIT_LIMIT"] = "0.1"
     shop.rows["mug"]["script"] = "Something else."
-    assert _checks(shop.catch_up(products=["mug"])) == []
+    assert shop.catch_up(products=["mug"]).get_asset_check_evaluations() == []
 
 
 def test_a_failed_product_says_why_at_each_stage_that_is_shown_as_failed(shop: Shop) -> None:
@@ -182,31 +179,16 @@ def test_every_materialization_has_its_check_and_a_bad_result_fails_no_run_of_se
     for _ in range(2):  # what is reported again has the verdict of before
         result = shop.materialize("bag", last)
         assert result.success is (last is not None), "of one product it stops what is downstream"
-        checks = [one.asset_check_evaluation_data for one in _checks(result)]
+        checks = result.get_asset_check_evaluations()
         found = {(one.asset_key.to_user_string(), one.partition): one.passed for one in checks}
         # Without its materialization Dagster's Checks tab counts the product as missing.
-        made_now = {
-            (asset, record.partition_key): record.storage_id
-            for asset in ASSETS
-            for record in reversed(
-                shop.instance.fetch_materializations(dg.AssetKey(asset), 2).records
-            )
-        }
-        assert {
-            (
-                one.asset_key.to_user_string(),
-                one.partition,
-            ): one.target_materialization_data.storage_id
-            for one in checks
-            if one.target_materialization_data
-        } == {pair: made_now[pair] for pair in found}
+        for one in checks:
+            newest = dg.AssetRecordsFilter(one.asset_key, asset_partitions=[str(one.partition)])
+            (record,) = shop.instance.fetch_materializations(newest, 1).records
+            assert one.target_materialization_data is not None
+            assert one.target_materialization_data.storage_id == record.storage_id
         assert found == {pair: pair[0] != "finishedVideo" for pair in made(result)}
         monkeypatch.setattr(VIDEO, "check", lambda *_: pytest.fail("measured again"))
-
-
-def _checks(result: dg.ExecuteInProcessResult) -> list[dg.DagsterEvent]:
-    kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    return [event for event in result.all_events if event.event_type is kind]
 
 
 @pytest.mark.slow

@@ -134,16 +134,9 @@ def key(brand: str, asset: str) -> dg.AssetKey:
 
 def run(shop: Shop, defs: dg.Definitions, *assets: dg.AssetKey, of: str) -> bool:
     """One partition of the assets."""
-    return (
-        defs.resolve_implicit_global_asset_job_def()
-        .execute_in_process(
-            instance=shop.instance,
-            raise_on_error=False,
-            partition_key=of,
-            asset_selection=list(assets),
-        )
-        .success
-    )
+    job = defs.resolve_implicit_global_asset_job_def()
+    more: dict[str, Any] = {"partition_key": of, "asset_selection": list(assets)}
+    return job.execute_in_process(instance=shop.instance, raise_on_error=False, **more).success
 
 
 def stock(shop: Shop, *products: str) -> None:
@@ -195,10 +188,8 @@ def test_specs_are_mapped_and_a_host_s_schedule_and_sensor_work_on_ours(
     assert defs.resolve_job_def("report").executor_def.name == "multiprocess"
     assert defs.resolve_job_def("acme_catch_up").executor_def.name == "in_process"
 
-    schedule, sensor = (
-        defs.resolve_schedule_def("mornings"),
-        defs.resolve_sensor_def("after_each_video"),
-    )
+    schedule = defs.resolve_schedule_def("mornings")
+    sensor = defs.resolve_sensor_def("after_each_video")
     when = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
     context = dg.build_schedule_context(instance=shop.instance, scheduled_execution_time=when)
     (request,) = schedule.evaluate_tick(context).run_requests or []

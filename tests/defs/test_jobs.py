@@ -352,10 +352,6 @@ def test_the_third_failure_is_shown_as_failed(shop: Shop, monkeypatch: Patch) ->
 # sync_products.
 
 
-def counts(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    return metadata_of(result, "sync_with_catalogue")
-
-
 def test_a_new_catalogue_becomes_partitions_without_an_account(shop: Shop) -> None:
     del shop.settings["TOPVIEW_UID"], shop.settings["TOPVIEW_API_KEY"]
     shop.add("mug", "shoe")
@@ -365,7 +361,7 @@ def test_a_new_catalogue_becomes_partitions_without_an_account(shop: Shop) -> No
     assert result.success
     assert shop.instance.get_dynamic_partitions(PRODUCTS) == ["mug", "shoe"]
     assert observed(result) == [], "nothing was made, so nothing can be stale"
-    assert counts(result) == {
+    assert metadata_of(result, "sync_with_catalogue") == {
         "products": 2,
         "new_products": 2,
         "products_that_left": 0,

@@ -14,13 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.defs.shop import ASSETS, Shop, materializations
-from topview_pipeline.defs.metadata import (
-    MOST_ROWS,
-    Preview,
-    made_metadata,
-    preview_of,
-    text_table,
-)
+from topview_pipeline.defs.metadata import MOST_ROWS, Preview, made_metadata, preview_of, text_table
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import CUT_OUT, SCENE, VIDEO, Stage
 from topview_pipeline.store import Artifact, StoreError
@@ -60,12 +54,7 @@ def of_task(root: str = "file:///store", **options: Any) -> dict[str, Any]:
         return f"{base_url or root}/{artifact.path}"
 
     store: Any = SimpleNamespace(address=address, link=address)
-    options = {
-        "reused": False,
-        "duration_is_unknown": False,
-        "preview": None,
-        **options,
-    }
+    options = {"reused": False, "duration_is_unknown": False, "preview": None, **options}
     found = made_metadata(CUT_OUT, task, store, **options)
     return {key.removeprefix("topview/"): value for key, value in found.items()}
 

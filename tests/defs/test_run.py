@@ -212,12 +212,7 @@ FILE = "a file is in the way"
     [
         ("TOPVIEW_UID", "", "TOPVIEW_UID: it is not set", MAKERS),
         ("TOPVIEW_API_KEY", "", "TOPVIEW_API_KEY: it is not set", {"catch_up", "materialize"}),
-        (
-            "TOPVIEW_CATALOGUE",
-            "",
-            "TOPVIEW_CATALOGUE: it is not set",
-            READERS,
-        ),
+        ("TOPVIEW_CATALOGUE", "", "TOPVIEW_CATALOGUE: it is not set", READERS),
         ("TOPVIEW_CATALOGUE", "/no/where.csv", "where.csv", READERS),
         ("TOPVIEW_LEDGER_URL", f"sqlite:///{FILE}/ledger.db", "ledger", {*MAKERS, "sync"}),
         ("TOPVIEW_STORE", f"{FILE}/store", FILE, MAKERS),

@@ -62,10 +62,7 @@ class Daemon:
 
     def tick(self) -> dg.RunRequest | str:
         """The request, or why there is none."""
-        context = dg.build_sensor_context(
-            instance=self._shop.instance,
-            cursor=self.cursor,
-        )
+        context = dg.build_sensor_context(instance=self._shop.instance, cursor=self.cursor)
         with context:
             answer: Any = pending_task_sensor(self._shop.topview())(context)
             self.cursor = context.cursor

@@ -9,12 +9,7 @@ import pytest
 
 from tests.engine.world import product
 from tests.plan.conftest import MUG, Situation, inputs_of, summary
-from topview_pipeline.catalogue import (
-    ChangeNotAccepted,
-    InputError,
-    Product,
-    check_made_again,
-)
+from topview_pipeline.catalogue import ChangeNotAccepted, InputError, Product, check_made_again
 from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Review, ReviewDecision, TaskState
 from topview_pipeline.plan import PlannedStage, first_products
@@ -75,11 +70,7 @@ def test_a_change_plans_what_it_shapes_and_all_after_it(
     ],
 )
 def test_only_what_can_be_submitted_again_costs(
-    situation: Situation,
-    state: TaskState,
-    more: dict[str, Any],
-    reason: str,
-    credits_needed: float,
+    situation: Situation, state: TaskState, more: dict[str, Any], reason: str, credits_needed: float
 ) -> None:
     situation.done(CUT_OUT, SCENE)
     situation.row(VIDEO, state, **more)

@@ -11,14 +11,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 from topview_pipeline.defs.checks import problem_metadata
-from topview_pipeline.defs.data_versions import Versions, materialized_versions
-from topview_pipeline.defs.sources import Sources
+from topview_pipeline.defs.data_versions import Sources, Versions, materialized_versions
 from topview_pipeline.stages import STAGES, Inputs, Stage
 from topview_pipeline.text import in_few_lines
 
@@ -99,9 +97,8 @@ def register(
     """Make products partitions, so that their events have a home; those that were none yet."""
     known = set(instance.get_dynamic_partitions(outline.partition_set))
     new = tuple(product_id for product_id in product_ids if product_id not in known)
-    rest = iter(new)
-    while batch := list(islice(rest, _BATCH)):
-        instance.add_dynamic_partitions(outline.partition_set, batch)
+    for begin in range(0, len(new), _BATCH):
+        instance.add_dynamic_partitions(outline.partition_set, new[begin : begin + _BATCH])
     return new
 
 

@@ -26,13 +26,7 @@ from topview_pipeline.defs.outline import Outline
 from topview_pipeline.defs.pipeline import Claim, check_apart, definitions_of
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.setting_types import SettingsError
-from topview_pipeline.settings import (
-    CatalogueDefaults,
-    Deadlines,
-    Gate,
-    PipelineConfig,
-    spelled,
-)
+from topview_pipeline.settings import CatalogueDefaults, Deadlines, Gate, PipelineConfig, spelled
 
 _FIELDS: Final = {
     **{f"account.{name}": name for name in ("uid", "api_key", "base_url", "slots")},

@@ -47,8 +47,6 @@ __all__ = [
     "get_input_data_version_tag",
     "get_input_event_pointer_tag",
 ]
-
-
 _REPOSITORY: Final = "__repository__"
 """The name of the one repository that Dagster makes of Definitions."""
 _DAEMON_SECONDS: Final = 60.0

@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from topview_pipeline.defs.data_versions import materialized_versions
 from topview_pipeline.engine.gate import under_review
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.ledger import (
-    Ledger,
-    Review,
-    ReviewDecision,
-    Task,
-    TaskGlance,
-    TaskState,
-)
+from topview_pipeline.ledger import Ledger, Review, ReviewDecision, Task, TaskGlance, TaskState
 from topview_pipeline.media import Verdict
 from topview_pipeline.plan import PlannedStage, plan_catalogue
 from topview_pipeline.stages import BY_KEY, STAGES, check_choice, images_of
@@ -367,9 +360,6 @@ def _verdicts(row: Task) -> tuple[tuple[str, str], ...]:
         return (("", said),)
     each = whole.images if whole is not None else ()
     return tuple(
-        (
-            str(image.number),
-            f"{each[at].outcome.value}: {each[at].why}" if at < len(each) else said,
-        )
+        (str(image.number), f"{each[at].outcome.value}: {each[at].why}" if at < len(each) else said)
         for at, image in enumerate(images)
     )

@@ -16,11 +16,10 @@ from urllib.parse import urlencode
 import dagster as dg
 
 from topview_pipeline.defs.checks import evaluation, not_made
-from topview_pipeline.defs.data_versions import Versions
+from topview_pipeline.defs.data_versions import Sources, Versions
 from topview_pipeline.defs.decision_jobs import REVIEW_SCENES
 from topview_pipeline.defs.failures import Trouble, entries_of, trouble_of
 from topview_pipeline.defs.metadata import Preview, made_metadata, pictures_of, preview_of
-from topview_pipeline.defs.sources import Sources
 from topview_pipeline.engine import Event, Failed, Held, HoldReason, Made, Observed, Warned
 from topview_pipeline.engine.check import measured
 from topview_pipeline.engine.gate import ReviewRules

@@ -1,19 +1,19 @@
 """The health checks: of the whole account, on `videoManifest`, and of the catalogue's rows.
 
 A sensor evaluates them without a run, and they can be run from the UI. The questions are in
-`ledger.health`.
+`ledger.health`. What changed is an alert: posted as JSON to a URL; Slack reads its `text`.
 """
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import asdict, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 from pydantic.dataclasses import dataclass
 
-from topview_pipeline.defs.alerts import Posted, digest_of, due, payload, post
 from topview_pipeline.defs.checks import CATALOGUE_ROWS, rows_result
 from topview_pipeline.defs.failures import TROUBLE_COLUMNS, in_sentences, plain_errors
 from topview_pipeline.defs.metadata import plan_table, text_table
@@ -42,6 +42,13 @@ _UNREADABLE: Final = "ledger_unreadable"
 """Name of an alert that is no check: there is nothing to evaluate checks from."""
 _STORE_UNREADABLE: Final = "store_unreadable"
 """Name of another: no check can say now whether the store is the ledger's."""
+_QUIET_SECONDS: Final = 3600.0
+_POST_SECONDS: Final = 10.0
+"""Dagster ends a tick after 60 s."""
+_IN_TEXT: Final = 5
+_WELL: Final = ""
+Posted = dict[str, tuple[str, float]]
+"""By check: the digest of the answer that was posted last, and when."""
 
 
 @dataclass(frozen=True)
@@ -231,26 +238,6 @@ class _Reported:
     posted: Posted = field(default_factory=dict)
 
 
-def _alert(
-    topview: TopviewResource, answers: "Mapping[str, Answer]", posted: Posted, now: float
-) -> str:
-    """Post what is due and note it in `posted`; what became of it, for the tick's reason."""
-    try:
-        url = topview.config.alert_url
-    except PipelineError:
-        return ""
-    names = [] if url is None else due(answers, posted, now)
-    if url is None or not names:
-        return ""
-    changed = {name: answers[name] for name in names}
-    meanings = {check.name: check.meaning for check in HEALTH_CHECKS}
-    trouble = post(url.get_secret_value(), payload(topview.config.name, changed, meanings))
-    if trouble is not None:
-        return f"; TOPVIEW_ALERT_URL was not reached ({trouble}), and is tried again"
-    posted |= {name: (digest_of(answer), now) for name, answer in changed.items()}
-    return f"; {counted(len(names), 'change')} posted"
-
-
 def _wrong(error: PipelineError | None) -> "Answer":
     from topview_pipeline.ledger.health import Answer, Case
 
@@ -360,3 +347,93 @@ def _plan_result(topview: TopviewResource, planned: "list[PlannedStage]") -> dic
         "description": description,
         "metadata": metadata,
     }
+
+
+# Alerts. A check is posted once per change, and at most once in the quiet time; what came in
+# between is in the post after it. What could not be posted stays due.
+
+
+def _alert(
+    topview: TopviewResource, answers: "Mapping[str, Answer]", posted: Posted, now: float
+) -> str:
+    """Post what is due and note it in `posted`; what became of it, for the tick's reason."""
+    try:
+        url = topview.config.alert_url
+    except PipelineError:
+        return ""
+    names = [] if url is None else _due(answers, posted, now)
+    if url is None or not names:
+        return ""
+    changed = {name: answers[name] for name in names}
+    trouble = _post(url.get_secret_value(), _payload(topview.config.name, changed))
+    if trouble is not None:
+        return f"; TOPVIEW_ALERT_URL was not reached ({trouble}), and is tried again"
+    posted |= {name: (_digest(answer), now) for name, answer in changed.items()}
+    return f"; {counted(len(names), 'change')} posted"
+
+
+def _due(answers: "Mapping[str, Answer]", posted: Posted, now: float) -> list[str]:
+    """The checks whose answer is another one than that posted, and whose quiet time is over."""
+    found = []
+    for name, answer in answers.items():
+        before, at = posted.get(name, (_WELL, -_QUIET_SECONDS))
+        # A post of the future was made before the clock was set back.
+        if _digest(answer) != before and not 0.0 <= now - at < _QUIET_SECONDS:
+            found.append(name)
+    return found
+
+
+def _digest(answer: "Answer") -> str:
+    """A text that changes with the number of cases and with which they are; empty without one."""
+    if not answer.count:
+        return _WELL
+    cases = [(case.product, case.stage, case.task_id) for case in answer.sample]
+    return digest((answer.count, cases))
+
+
+def _payload(pipeline: str, answers: "Mapping[str, Answer]") -> Any:
+    meanings = {check.name: check.meaning for check in HEALTH_CHECKS}
+    lines = []
+    for name, answer in answers.items():
+        if not answer.count:
+            lines.append(f"{pipeline}: {name} passes again.")
+            continue
+        lines.append(
+            f"{pipeline}: {answer.count} {name}. {meanings.get(name, '')} What to do: {answer.fix}."
+        )
+        lines += [
+            "• " + " ".join(filter(None, (case.product, case.stage, case.what)))
+            for case in answer.sample[:_IN_TEXT]
+        ]
+        if answer.count > _IN_TEXT:
+            lines.append(f"• and {answer.count - _IN_TEXT} more")
+    return {
+        "text": "\n".join(lines),
+        "pipeline": pipeline,
+        "checks": [
+            {
+                "name": name,
+                "count": answer.count,
+                "what_to_do": answer.fix if answer.count else "",
+                "sample": [asdict(case) for case in answer.sample],
+            }
+            for name, answer in answers.items()
+        ],
+    }
+
+
+def _post(url: str, document: Any) -> str | None:
+    """Post a document; why it could not be posted, without the URL, which is a secret."""
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    headers = {"Content-Type": "application/json"}
+    request = Request(url, json.dumps(document).encode(), headers)  # noqa: S310 - http or https
+    try:
+        with urlopen(request, timeout=_POST_SECONDS):  # noqa: S310 - likewise
+            return None
+    except HTTPError as error:
+        return f"HTTP {error.code}"
+    except (OSError, HTTPException, ValueError) as error:
+        return type(error).__name__

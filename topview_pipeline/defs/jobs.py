@@ -144,11 +144,7 @@ def plan_catch_up(
         catalogue = topview.catalogue(run_id=context.run.run_id)
         counts = catalogue_sync.log_problems(context.log, catalogue)
         catalogue_sync.accept_catalogue(
-            context.instance,
-            topview.outline,
-            catalogue,
-            ledger,
-            accept_change=config.accept_change,
+            context.instance, topview.outline, catalogue, ledger, accept_change=config.accept_change
         )
         occasion = context.run.tags.get(OCCASION_TAG, "")
         planned, left, refusal = plan_run(
@@ -208,12 +204,7 @@ def plan_run(
     """
     from topview_pipeline.catalogue import ChangeNotAccepted, check_made_again
     from topview_pipeline.defs.data_versions import materialized_versions
-    from topview_pipeline.plan import (
-        ASKED_AGAIN,
-        PATIENCE_SECONDS,
-        first_products,
-        plan_catalogue,
-    )
+    from topview_pipeline.plan import ASKED_AGAIN, PATIENCE_SECONDS, first_products, plan_catalogue
 
     materialized = materialized_versions(instance, topview.outline, catalogue.products)
     planned = plan_catalogue(
@@ -257,9 +248,7 @@ def plan_run(
     out=dg.Out(dg.Nothing),
 )
 def produce(
-    context: dg.OpExecutionContext,
-    plan: dict[str, Any],
-    topview: dg.ResourceParam[TopviewResource],
+    context: dg.OpExecutionContext, plan: dict[str, Any], topview: dg.ResourceParam[TopviewResource]
 ) -> Iterator[Any]:
     from topview_pipeline.defs.run import Production
 

@@ -33,9 +33,7 @@ class TopviewResource:
     """
 
     def __init__(
-        self,
-        config: PipelineConfig | Callable[[], PipelineConfig],
-        outline: Outline | None = None,
+        self, config: PipelineConfig | Callable[[], PipelineConfig], outline: Outline | None = None
     ) -> None:
         self._given = config
         if outline is None:

@@ -1,10 +1,6 @@
 """The plan: what a run would make, why, and for how much. Spends nothing."""
 
-from topview_pipeline.plan.catalogue_plan import (
-    PATIENCE_SECONDS,
-    first_products,
-    plan_catalogue,
-)
+from topview_pipeline.plan.catalogue_plan import PATIENCE_SECONDS, first_products, plan_catalogue
 from topview_pipeline.plan.forecast import Forecast, StageForecast, forecast_plan
 from topview_pipeline.plan.plan import ASKED_AGAIN, PlannedStage
 

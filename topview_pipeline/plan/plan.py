@@ -45,8 +45,7 @@ Outcome = Literal["failed", "held"]
 ASKED_AGAIN: Final = "a person asked for a remake"
 """Reason of what a person had made again by `topview-pipeline review`."""
 _AT_ONCE: Final = 500  # products whose rows are read together
-_A_RUN_TO_COME: Final = ""
-"""Run id of a run that does not exist yet: no row is its own."""
+_A_RUN_TO_COME: Final = ""  # no row is of a run that does not exist yet
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,10 @@ class Known:
     Attributes:
         now: by the ledger's clock.
         rows_of: the account's task rows of some works, by work, the oldest first.
-        alive: ids of living workers.
         reviews: people's decisions, by (product, fingerprint of the result).
         materialized: data version of the newest materialization, by (product, stage).
         last_made_ids: the number of the row that each product's stage stands on.
         last_made: that row, whatever the product's inputs are now.
-        tried: the tasks of a recipe.
     """
 
     account: str
