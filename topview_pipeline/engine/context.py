@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from topview_pipeline.catalogue import Product
+from topview_pipeline.catalogue import InputFiles, Product
 from topview_pipeline.engine.events import Event, Made, Warned
-from topview_pipeline.engine.inputs import Files, Offload, Reader, in_thread
+from topview_pipeline.engine.inputs import Offload, Reader, in_thread
 from topview_pipeline.engine.poll_plan import PollPlan
 from topview_pipeline.engine.scene_judge import Judge
 from topview_pipeline.ledger import IllegalMove, Ledger, Task, TaskState
@@ -180,7 +180,7 @@ class Context:
     client: TopviewClient
     ledger: Ledger
     store: Store
-    files: Files
+    files: InputFiles
     run: RunInfo
     config: PipelineConfig
     submit_seconds: float
