@@ -201,7 +201,7 @@ def test_a_lost_answer_is_found(shop: Shop, daemon: Daemon, monkeypatch: Patch) 
     shop.catch_up(stages=CUT_OUT)
     shop.control.set_faults(drop_submit=1.0)
     with monkeypatch.context() as looks:  # else the run may find it by itself
-        looks.setattr(RunReconciler, "begin", lambda _: None)
+        looks.setattr(RunReconciler, "begin", _nothing_found)
         looks.setattr(RunReconciler, "is_settled", _nothing_found)
         looks.setattr(RunReconciler, "look_again", _nothing_found)
         shop.catch_up(stages=["replacedImages"])

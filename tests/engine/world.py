@@ -20,7 +20,7 @@ from PIL import Image
 from tests.engine.gateway import Gateway
 from tests.stages.fakes import PLAIN
 from tests.virtual_time import VirtualClock, inline
-from topview_pipeline.catalogue import InputFile, Product
+from topview_pipeline.catalogue import InputFile, InputFiles, Product
 from topview_pipeline.engine import (
     Context,
     Engine,
@@ -73,10 +73,11 @@ def product(product_id: str, **changes: Any) -> Product:
     return replace(PLAIN, **own | changes)
 
 
-class FakeFiles:
+class FakeFiles(InputFiles):
     """Photos whose bytes are named by their reference; `contents` can change them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.contents: dict[str, bytes] = {}
 
     def data(self, ref: str) -> bytes:
@@ -338,19 +339,14 @@ class World:
         ledger_seconds: float = 0.0,
         **changes: Any,
     ) -> list[Outcome]:
-        """One run.
+        """One run, with `changes` of the configuration.
 
         Args:
-            works: beside the products.
             report: Dagster stores the events and the ledger notes it, as the op does.
             stop_after: seconds until a person stops it.
-            credit_limit: of the run.
-            day_limit: credits that the account may spend in a day.
+            credit_limit, day_limit: of the run, and of the account's day.
             run_gate, run_canary: the run's own.
-            judge: of scenes.
-            occasion: see `RunInfo`.
             ledger_seconds: see `FarLedger`.
-            changes: of the configuration.
         """
         self.runs += 1
         run_id = run_id or f"run-{self.runs}"

@@ -34,7 +34,7 @@ def test_thousands_of_files_are_a_few_statements(ledger: Ledger) -> None:
 def test_signed_addresses_do_not_fill_the_ledger(
     ledger: Ledger, ledger_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("topview_pipeline.ledger.files.MOST_ROWS", 2)
+    monkeypatch.setattr("topview_pipeline.ledger.known_files.MOST_ROWS", 2)
     for day in range(4):
         clock.now += 86_400.0
         nightly = open_at(ledger_url, clock)

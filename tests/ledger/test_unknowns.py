@@ -25,14 +25,6 @@ def test_an_adopted_row_is_polled_by_the_next_worker_from_now_on(
     assert last.detail == {"from": "unknown", "topview_task_id": "x", "why": "the only one"}
 
 
-def test_a_topview_task_is_adopted_by_one_row_only(ledger: Ledger) -> None:
-    first, second = lose(ledger, "a"), lose(ledger, "b")
-    ledger.unknowns.adopt(first.id, "x", why="", who="me")
-    with pytest.raises(IllegalMove, match=f"row {first.id} has that already"):
-        ledger.unknowns.adopt(second.id, "x", why="", who="me")
-    assert ledger.unknowns.rows() == [second]
-
-
 @pytest.mark.parametrize("state", sorted(set(TaskState) - {TaskState.UNKNOWN}))
 def test_only_an_unknown_row_is_adopted(ledger: Ledger, state: TaskState) -> None:
     row = row_in(ledger, state)

@@ -28,12 +28,6 @@ def test_a_silent_worker_is_dead_also_when_the_clock_was_set_back(
     assert ledger.workers.run_is_dead("run") != is_alive
 
 
-def test_a_worker_whose_machine_slept_beats_on(ledger: Ledger, clock: Clock) -> None:
-    clock.now += 3600.0
-    ledger.workers.beat("me")
-    assert ledger.workers.is_alive("me")
-
-
 def test_nobody_and_strangers_are_not_alive(ledger: Ledger, ledger_url: str, clock: Clock) -> None:
     other = open_at(ledger_url, clock, uid="other")
     assert not ledger.workers.is_alive(None)
@@ -72,9 +66,3 @@ def test_the_row_of_a_worker_that_died_is_removed_some_time(ledger: Ledger, cloc
     ledger.workers.start("third", run_id="later still")
     assert not ledger.workers.run_is_dead("run")
     assert ledger.workers.run_is_dead("later")
-
-
-def test_a_worker_that_registers_twice_is_one(ledger: Ledger, clock: Clock) -> None:
-    clock.now += 3600.0
-    ledger.workers.start("me", run_id="run")
-    assert ledger.workers.alive() == {"me"}

@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 
 from topview_pipeline.engine import EngineThread
-from topview_pipeline.ledger.files import Uploads
+from topview_pipeline.ledger.known_files import Uploads
 from topview_pipeline.ledger.task_row import Reserved
 from topview_pipeline.ledger.tasks import Tasks
 from topview_pipeline.ledger.workers import Workers

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.stages.fakes import PLAIN, QUAD, hash_of, item_of, product, scene
+from tests.stages.fakes import PLAIN, QUAD, hash_of, product
 from topview_pipeline.catalogue import Product
-from topview_pipeline.stages import CUT_OUT, SCENE, STAGES, VIDEO, Stage, fingerprint_of, work_of
-from topview_pipeline.stages.fingerprint import digest
+from topview_pipeline.stages import CUT_OUT, SCENE, STAGES, Stage, work_of
 
 
 def _changed(one: Product) -> set[str]:
@@ -60,33 +56,3 @@ def test_work_belongs_to_an_account_a_stage_and_its_inputs() -> None:
     others = {work(account="other"), work(stage=CUT_OUT), work(upstream="up2"), work(upstream=None)}
     assert work() == work()
     assert len(others | {work()}) == 5
-
-
-def test_two_products_with_the_same_photo_are_the_same_work() -> None:
-    works = {item_of(CUT_OUT, product(product_id=name), None).work for name in "ab"}
-    assert len(works) == 1
-
-
-def test_every_generation_is_another_fingerprint() -> None:
-    work = item_of(VIDEO, PLAIN, scene(True)).work
-    assert len({fingerprint_of(work, generation) for generation in range(5)}) == 5
-
-
-_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=8,
-)
-
-
-@settings(max_examples=30)
-@given(st.dictionaries(st.text(max_size=3), _json, max_size=5))
-def test_the_order_of_keys_does_not_matter(values: dict[str, Any]) -> None:
-    assert digest(values) == digest(dict(reversed(values.items())))
-
-
-@settings(max_examples=30)
-@given(_json, _json)
-def test_different_values_have_different_digests(one: Any, other: Any) -> None:
-    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert (digest(one) == digest(other)) is same

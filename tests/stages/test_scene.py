@@ -72,9 +72,3 @@ def test_the_request_of_a_scene(changes: dict[str, Any], differs: dict[str, Any]
     if "location" in changes:
         del expected["imageEditPrompt"]
     assert _wire(product(**changes)) == expected
-
-
-@pytest.mark.parametrize(("location", "mode"), [(None, "auto"), (QUAD, "manual")])
-def test_a_scene_is_priced_by_its_mode(location: Any, mode: str) -> None:
-    one = product(location=location)
-    assert SCENE.likely_mode(one) == item_of(SCENE, one, CUT_OUT_MADE).mode == mode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -240,7 +240,7 @@ def reconcile(context: click.Context) -> None:
     topview = pipeline()
     topview.config.require_account()
     with topview.ledger() as ledger:
-        report = _ask_credit_log(topview, ledger, lost_answers.reconcile)
+        report = _ask_credit_log(topview, ledger)
     for row in report.adopted:
         say(f"{name_of(row)} is Topview task {row.topview_task_id}: the next run collects it")
     for row in report.voided:
@@ -261,17 +261,26 @@ def reconcile(context: click.Context) -> None:
 
 
 def _ask_credit_log(
-    topview: TopviewResource, ledger: Ledger, how: Callable[..., Awaitable[lost_answers.Report]]
+    topview: TopviewResource, ledger: Ledger, *, settle: bool = True
 ) -> lost_answers.Report:
-    """`reconcile` or `look`, by the settings."""
     rules = Rules(topview.config.account_exclusive, topview.config.unknown_deadlines)
-    more = {"stages": BY_KEY, "who": person(), "seconds": _LOOK_SECONDS}
-    return call_topview(topview, lambda client: how(client, ledger, rules, **more))
+    return call_topview(
+        topview,
+        lambda client: lost_answers.reconcile(
+            client,
+            ledger,
+            rules,
+            stages=BY_KEY,
+            who=person(),
+            seconds=_LOOK_SECONDS,
+            settle=settle,
+        ),
+    )
 
 
 def _look_for(topview: TopviewResource, ledger: Ledger, task: Task) -> Sequence[Candidate]:
     """Say what the credit log says about a row; the charges that may be its task."""
-    report = _ask_credit_log(topview, ledger, lost_answers.look)
+    report = _ask_credit_log(topview, ledger, settle=False)
     if report.trouble is not None:
         say(f"the credit log could not be read to its end: {report.trouble}")
     # None: somebody settled it a moment ago.

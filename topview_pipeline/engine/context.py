@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from topview_pipeline.catalogue import Product
+from topview_pipeline.catalogue import InputFiles, Product
 from topview_pipeline.engine.events import Event, Made, Warned
-from topview_pipeline.engine.inputs import Files, Offload, Reader, in_thread
+from topview_pipeline.engine.inputs import Offload, Reader, in_thread
 from topview_pipeline.engine.poll_plan import PollPlan
 from topview_pipeline.engine.scene_judge import Judge
-from topview_pipeline.ledger import Ledger, Task, TaskState
+from topview_pipeline.ledger import IllegalMove, Ledger, Task, TaskState
 from topview_pipeline.prices import CostSeen, Estimate, PriceList, estimate
 from topview_pipeline.settings import Gate, PipelineConfig
 from topview_pipeline.stages import STAGES, ProofLists, Stage
@@ -180,7 +180,7 @@ class Context:
     client: TopviewClient
     ledger: Ledger
     store: Store
-    files: Files
+    files: InputFiles
     run: RunInfo
     config: PipelineConfig
     submit_seconds: float
@@ -246,6 +246,13 @@ class Context:
         if cancelled and current is not None:
             current.cancel()
         return asked.result()
+
+    async def moved(self, move: Callable[..., Task], task: Task, **values: Any) -> Task:
+        """The row after a move of `ledger.tasks`, or as somebody else has moved it before."""
+        try:
+            return await self.in_ledger(move, task.id, who=self.worker, **values)
+        except IllegalMove:
+            return await self.in_ledger(self.ledger.tasks.get, task.id)
 
     def emit(self, event: Event) -> None:
         """Report an event."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.events import HoldReason, ProductHeldError
-from topview_pipeline.ledger import IllegalMove, Task, TaskState
+from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.stages import Download, WorkItem, fingerprint_of
 from topview_pipeline.store import Artifact, ResultRecord, StoreError, Times
 from topview_pipeline.topview.errors import (
@@ -117,7 +117,8 @@ class Downloader:
                 said = fresh and not error.url_is_good and not error.hopeless
                 if (said or self._is_denied(task)) and self._is_out_of_reach(task):
                     why = "finished more than 7 days ago and Topview no longer gives it"
-                    return await expire(self._context, task, f"{why}: {error.reason}")
+                    expired = self._context.ledger.tasks.expired
+                    return await self._context.moved(expired, task, why=f"{why}: {error.reason}")
                 result = result if error.url_is_good else None
                 fresh = False
             await asyncio.sleep(wait)
@@ -167,7 +168,10 @@ class Downloader:
             before = range(max(task.generation - _LONGEST_GAP, 0), task.generation)
             fingerprints = [fingerprint_of(task.work, generation) for generation in before]
             await context.offload(context.store.write_result, record, fingerprints)
-        return await self._stored(task, artifacts)
+        kept = [artifact.to_json() for artifact in artifacts]
+        task = await context.moved(context.ledger.tasks.stored, task, artifacts=kept)
+        context.activity.progress()
+        return task
 
     def _record(self, row: Task, result: TaskResult, artifacts: list[Artifact]) -> ResultRecord:
         times = {name: getattr(row, name) for name in TIMES}
@@ -208,25 +212,6 @@ class Downloader:
                     )
                 )
                 return artifact
-
-    async def _stored(self, task: Task, artifacts: list[Artifact]) -> Task:
-        kept = [artifact.to_json() for artifact in artifacts]
-        # Another worker may have stored the same files first.
-        row = await moved(self._context, self._context.ledger.tasks.stored, task, artifacts=kept)
-        self._context.activity.progress()
-        return row
-
-
-async def moved(context: Context, move: Callable[..., Task], task: Task, **values: Any) -> Task:
-    """The row after a move, or as another worker has moved it before."""
-    try:
-        return await context.in_ledger(move, task.id, who=context.worker, **values)
-    except IllegalMove:
-        return await context.in_ledger(context.ledger.tasks.get, task.id)
-
-
-async def expire(context: Context, task: Task, why: str) -> Task:
-    return await moved(context, context.ledger.tasks.expired, task, why=why)
 
 
 def row_of(record: ResultRecord) -> dict[str, Any]:

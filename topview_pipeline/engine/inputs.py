@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
-from topview_pipeline.catalogue import InputError, InputFile, Product, audio_seconds
+from topview_pipeline.catalogue import InputError, InputFile, InputFiles, Product, audio_seconds
 from topview_pipeline.catalogue.references import host_of, shown
 from topview_pipeline.catalogue.threads import (
     AT_ONCE,
@@ -29,18 +29,6 @@ _LONGEST_SECONDS: Final = 90.0
 """A web server's time is limited where it is asked; this is for disks and object stores."""
 
 
-class Files(Protocol):
-    """Reads what the catalogue names; `catalogue.InputFiles` in production."""
-
-    def read(self, ref: str, *, kind: Literal["image", "audio"]) -> InputFile:
-        """The file's bytes, verified. Raises InputError."""
-        ...
-
-    def sha256(self, ref: str) -> str:
-        """Hash of the file's bytes. Raises InputError."""
-        ...
-
-
 async def in_thread(call: Callable[[], Any]) -> Any:
     """The result of a blocking call in a thread that nobody waits for in the end."""
     return await asyncio.wrap_future(started(call))
@@ -53,7 +41,7 @@ class Reader:
     counts among those that may run at once.
     """
 
-    def __init__(self, files: Files, apart: Offload = in_thread) -> None:
+    def __init__(self, files: InputFiles, apart: Offload = in_thread) -> None:
         self._files = files
         self._apart = apart
         self._threads = asyncio.Semaphore(MOST_THREADS)

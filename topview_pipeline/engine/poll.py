@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from topview_pipeline.engine.context import Context
-from topview_pipeline.engine.download import KEPT_AT_TOPVIEW_SECONDS, Downloader, expire, moved
+from topview_pipeline.engine.download import KEPT_AT_TOPVIEW_SECONDS, Downloader
 from topview_pipeline.engine.events import ProductHeldError
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import AccountGate
@@ -72,7 +72,7 @@ class Poller:
         elif task.state is TaskState.STORED:
             gone = self._context.ledger.tasks.file_gone
             why = "one of its files is gone from the store"
-            task = await self._context.in_ledger(gone, task.id, why=why, who=self._context.worker)
+            task = await self._context.moved(gone, task, why=why)
         if task.state is not TaskState.SUCCEEDED:
             return task
         try:
@@ -110,7 +110,11 @@ class Poller:
                 if ran is not None and task.state is TaskState.PENDING:
                     # It ended between the last two queries: learn the middle, not our own lag.
                     plan.learn((ran + context.clock() - began) / 2)
-                row = await self._succeeded(task, result)
+                kept = {
+                    "result": context.by_key[task.stage].kept(result),
+                    "cost_credits": result.cost_credit,
+                }
+                row = await self._moved(context.ledger.tasks.succeeded, task, **kept)
                 context.estimate.learn(task, result.cost_credit)
                 return row, result
             if result is not None and result.status is TaskStatus.FAIL:
@@ -143,14 +147,6 @@ class Poller:
             else:
                 return answer
 
-    async def _succeeded(self, task: Task, result: TaskResult) -> Task:
-        return await self._moved(
-            self._context.ledger.tasks.succeeded,
-            task,
-            result=self._context.by_key[task.stage].kept(result),
-            cost_credits=result.cost_credit,
-        )
-
     async def _failed(self, task: Task, result: TaskResult) -> Task:
         message = without_queries(result.error_msg or "Topview gave no reason")
         wait = self._context.timing.retry * 2 ** (task.attempt - 1)
@@ -178,10 +174,11 @@ class Poller:
         age = self._context.clock() - task.reserved_at
         if not answered or age <= KEPT_AT_TOPVIEW_SECONDS:
             return task
-        return await expire(self._context, task, "not finished within 7 days")
+        expired = self._context.ledger.tasks.expired
+        return await self._context.moved(expired, task, why="not finished within 7 days")
 
     async def _moved(self, move: Callable[..., Task], task: Task, **values: Any) -> Task:
-        row = await moved(self._context, move, task, **values)
+        row = await self._context.moved(move, task, **values)
         self._context.activity.progress()
         self._slots.freed()
         return row

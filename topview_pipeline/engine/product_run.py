@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
@@ -43,7 +42,6 @@ from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import AccountGate, Submitter, over_limit
 from topview_pipeline.ledger import (
     NO_REVIEW,
-    IllegalMove,
     Reservation,
     Task,
     TaskState,
@@ -286,9 +284,8 @@ class ProductRun:
         elif action is Action.LOST:
             await self._context.in_ledger(tasks.mark_lost, row, who=worker)
         elif action is Action.VOID:
-            with suppress(IllegalMove):
-                why = "free, and past its deadline without an answer"
-                await self._context.in_ledger(tasks.void, row.id, why=why, who=worker)
+            why = "free, and past its deadline without an answer"
+            await self._context.moved(tasks.void, row, why=why)
         elif action is Action.HOLD_RETRY:
             wait = (decision.until or 0.0) - self._context.clock()
             if wait > min(_LONGEST_WAIT_IN_RUN, self._context.config.wait_seconds):

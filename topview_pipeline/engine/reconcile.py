@@ -84,22 +84,32 @@ async def reconcile(
     stages: Mapping[str, Stage],
     who: str,
     seconds: float = LONGEST_SECONDS,
+    settle: bool = True,
     in_ledger: InLedger = _in_place,
 ) -> Report:
-    """Settle the unknown rows that Topview's credit log settles. Without any nothing is asked.
+    """Read Topview's credit log, if there are unknown rows, and settle those that it settles.
 
     Args:
         who: for the rows' events.
         seconds: the longest that Topview is waited for.
+        settle: False: only the look is noted.
         in_ledger: calls the ledger; see `Context.in_ledger`.
     """
     clock = asyncio.get_running_loop().time
     give_up = clock() + seconds
-    more: Any = {"stages": stages, "who": who, "seconds": seconds, "in_ledger": in_ledger}
-    report = await look(client, ledger, rules, **more)
+    rows = await in_ledger(ledger.unknowns.rows)
+    if not rows:
+        return Report()
+    paid = [row for row in rows if not stages[row.stage].free]
+    log, trouble = CreditLog(is_whole=True), None
+    if paid:
+        since = min(row.reserved_at for row in paid) - LEAD_IN_SECONDS
+        log, trouble = await _read(client, since, seconds)
+    of = ledger, rules, stages, who, client.is_own_key
+    findings = await in_ledger(_judged, rows, paid, log, *of)
     moved: dict[TaskState, list[Task]] = {TaskState.PENDING: [], TaskState.VOID: []}
     left = []
-    for finding in report.findings:
+    for finding in findings if settle else ():
         settled: Task | Finding = finding
         try:
             if isinstance(finding.verdict, Adopt):
@@ -114,31 +124,7 @@ async def reconcile(
         else:
             moved[settled.state].append(settled)
     adopted, voided = map(tuple, moved.values())
-    return replace(report, adopted=adopted, voided=voided, left=tuple(left))
-
-
-async def look(
-    client: TopviewClient,
-    ledger: Ledger,
-    rules: Rules,
-    *,
-    stages: Mapping[str, Stage],
-    who: str,
-    seconds: float = LONGEST_SECONDS,
-    in_ledger: InLedger = _in_place,
-) -> Report:
-    """Read the credit log and judge each unknown row. It notes that, and no more."""
-    rows = await in_ledger(ledger.unknowns.rows)
-    if not rows:
-        return Report()
-    paid = [row for row in rows if not stages[row.stage].free]
-    log, trouble = CreditLog(is_whole=True), None
-    if paid:
-        since = min(row.reserved_at for row in paid) - LEAD_IN_SECONDS
-        log, trouble = await _read(client, since, seconds)
-    of = ledger, rules, stages, who, client.is_own_key
-    findings = await in_ledger(_judged, rows, paid, log, *of)
-    return Report(findings=tuple(findings), trouble=trouble, asked=bool(paid))
+    return Report(tuple(findings), adopted, voided, tuple(left), trouble, asked=bool(paid))
 
 
 def _judged(

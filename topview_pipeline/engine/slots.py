@@ -7,7 +7,6 @@ and does not ask while the answer is known.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar
 
 from topview_pipeline.engine.context import Context, until_set
-from topview_pipeline.ledger import IllegalMove, NoSlot, Reservation, ReserveAnswer, Reserved, Task
+from topview_pipeline.ledger import NoSlot, Reservation, ReserveAnswer, Reserved, Task
 
 T = TypeVar("T")
 Chain = tuple[str, ...]
@@ -131,9 +130,7 @@ class Slots:
     async def void_unsent(self, task: Task) -> None:
         """Give back a reserved row that will not be sent."""
         why = "the run was stopped before the POST"
-        with contextlib.suppress(IllegalMove):  # moved meanwhile
-            void = self._context.ledger.tasks.void
-            await self._context.in_ledger(void, task.id, why=why, who=self._context.worker)
+        await self._context.moved(self._context.ledger.tasks.void, task, why=why)
         self._context.activity.changed.set()
         self.freed()
 

@@ -269,40 +269,33 @@ class Submitter:
 
     async def _not_accepted(self, task: Task, error: SubmitError) -> None:
         """Move the row as the error's class says (design: errors decide)."""
-        timing = self._context.timing
+        tasks, timing, why = self._context.ledger.tasks, self._context.timing, str(error)
         if isinstance(error, Ambiguous):
-            await self._unknown(task, str(error))
+            await self._unknown(task, why)
         elif isinstance(error, Rejected):
-            await self._reject(task, error)
+            more = {"code": error.code, "retryable": False, "not_before": None}
+            if not await self._end(tasks.failed, task, message=why, **more):
+                # Taken for unknown meanwhile, as it was as old as a submit can be. It was refused
+                # all the same: void, it is sent once more and refused once more.
+                await self._end(tasks.void, task, why=why)
         elif isinstance(error, UpstreamGone):
-            await self._void(task, error)
+            await self._end(tasks.void, task, why=why)
             raise error
         elif isinstance(error, AccountError):
             self._gate.close(error)
-            await self._void(task, error)
-        elif isinstance(error, NotSent):
-            self.trouble = str(error)
-            await self._void(task, error)
-            self._slots.back_off(self._network_wait)
-            self._network_wait = min(self._network_wait * 2, _LONGEST_WAIT_SECONDS)
-        elif isinstance(error, Refused):
-            self.trouble = str(error)
-            await self._void(task, error)
-            wait = timing.busy if error.retry_after is None else error.retry_after
-            self._slots.back_off(max(wait, timing.network))
+            await self._end(tasks.void, task, why=why)
+        elif isinstance(error, (NotSent, Refused)):
+            self.trouble = why
+            await self._end(tasks.void, task, why=why)
+            wait = self._network_wait
+            if isinstance(error, Refused):
+                wait = timing.busy if error.retry_after is None else error.retry_after
+                wait = max(wait, timing.network)
+            else:
+                self._network_wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+            self._slots.back_off(wait)
         else:
             raise TypeError(f"no rule for {type(error).__name__} at submit") from error
-
-    async def _reject(self, task: Task, error: Rejected) -> None:
-        failed, why = self._context.ledger.tasks.failed, str(error)
-        more = {"code": error.code, "retryable": False, "not_before": None}
-        if not await self._end(failed, task, message=why, **more):
-            # Taken for unknown meanwhile, as it was as old as a submit can be. It was refused all
-            # the same: void, it is sent once more and refused once more.
-            await self._void(task, error)
-
-    async def _void(self, task: Task, error: SubmitError) -> None:
-        await self._end(self._context.ledger.tasks.void, task, why=str(error))
 
     async def _unknown(self, task: Task, why: str) -> None:
         await self._end(self._context.ledger.tasks.unknown, task, why=why)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from topview_pipeline.ledger.database import Part
 from topview_pipeline.ledger.schema import task
-from topview_pipeline.ledger.task_row import OverLimit, Priced, Reservation, TaskState
+from topview_pipeline.ledger.task_row import OverLimit, Priced, TaskState
 from topview_pipeline.text import counted
 
 _DAY_SECONDS: Final = 86_400.0
@@ -55,7 +55,7 @@ class Budget(Part):
     def today(self) -> Spent:
         """The credits of this UTC day."""
         with self._db.read() as connection:
-            return _spent_today(connection, self._account, self._db.now(connection))
+            return spent_today(connection, self._account, self._db.now(connection))
 
     def dearest(self) -> float:
         """The highest estimate of the newest tasks; 0 without one."""
@@ -67,23 +67,6 @@ class Budget(Part):
 def midnight_after(now: float) -> float:
     """The next UTC midnight, in seconds since the epoch."""
     return now - now % _DAY_SECONDS + _DAY_SECONDS
-
-
-def over_limit(
-    connection: sa.Connection,
-    account: str,
-    wanted: Reservation,
-    credits_a_day: float | None,
-    now: float,
-) -> OverLimit | None:
-    """The limit, the account's or the run's, that forbids to send a task now."""
-    return limit_reached(
-        wanted,
-        credits_a_day,
-        now,
-        today=lambda: _spent_today(connection, account, now).total,
-        by_run=lambda: _spent_by_run(connection, account, wanted.root_run_id),
-    )
 
 
 def limit_reached(
@@ -132,12 +115,14 @@ def _numbers(wanted: Priced, of: str, spent: float, limit: float) -> str:
     )
 
 
-def _spent_today(connection: sa.Connection, account: str, now: float) -> Spent:
+def spent_today(connection: sa.Connection, account: str, now: float) -> Spent:
+    """The credits of this UTC day, within a transaction."""
     today = task.c.booked_at >= midnight_after(now) - _DAY_SECONDS
     return Spent(_sum(connection, account, today), _sum(connection, account, *_not_booked()))
 
 
-def _spent_by_run(connection: sa.Connection, account: str, root_run_id: str) -> float:
+def spent_by_run(connection: sa.Connection, account: str, root_run_id: str) -> float:
+    """The credits of a root run, within a transaction."""
     of_run = task.c.root_run_id == root_run_id
     booked = _sum(connection, account, of_run, task.c.booked_at.is_not(None))
     return booked + _sum(connection, account, of_run, *_not_booked())

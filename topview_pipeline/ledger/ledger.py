@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from topview_pipeline.ledger.budget import Budget
 from topview_pipeline.ledger.catalogue_state import CatalogueState, Retired
 from topview_pipeline.ledger.database import Database, append_event
-from topview_pipeline.ledger.files import FileHashTable, Uploads
 from topview_pipeline.ledger.history import History
+from topview_pipeline.ledger.known_files import FileHashTable, Uploads
 from topview_pipeline.ledger.reviews import Reviews
 from topview_pipeline.ledger.schema import account, task, task_event
 from topview_pipeline.ledger.tasks import Tasks

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from topview_pipeline.ledger.budget import over_limit
+from topview_pipeline.ledger.budget import limit_reached, spent_by_run, spent_today
 from topview_pipeline.ledger.database import append_event
 from topview_pipeline.ledger.reviews import reviews_of
 from topview_pipeline.ledger.schema import task, worker
@@ -57,7 +57,13 @@ def reserve(
         of = connection, account, pipeline, wanted.product_id
         if reviews_of(*of, {fingerprint}).get(fingerprint, NO_REVIEW) != review:
             return Decided()
-    over = over_limit(connection, account, wanted, credits_a_day, now)
+    over = limit_reached(
+        wanted,
+        credits_a_day,
+        now,
+        today=lambda: spent_today(connection, account, now).total,
+        by_run=lambda: spent_by_run(connection, account, wanted.root_run_id),
+    )
     if over is not None:
         return over
     taken = slots_taken(connection, account, now)

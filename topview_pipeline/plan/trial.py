@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from topview_pipeline.catalogue import Product
+from topview_pipeline.catalogue import InputFiles, Product
 from topview_pipeline.engine.events import FIXES, HoldReason
-from topview_pipeline.engine.inputs import Files, ProductInputs, Reader
+from topview_pipeline.engine.inputs import ProductInputs, Reader
 from topview_pipeline.ledger import OverLimit, Priced, limit_reached
 from topview_pipeline.plan.plan import Outcome, PlannedStage
 from topview_pipeline.prices import Estimate
@@ -77,7 +77,7 @@ class _Prover:
 async def prove(
     planned: Sequence[PlannedStage],
     products: Mapping[str, Product],
-    files: Files,
+    files: InputFiles,
     lists: ProofLists,
     *,
     longest_seconds: float,
