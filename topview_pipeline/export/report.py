@@ -319,10 +319,7 @@ def _image_in(video: Task | None, scene: Task | None) -> Artifact | None:
 
 
 class _Rows:
-    """The rows that products stand on, and those that these were made from.
-
-    A row names the one it was made from by data version. A newer one may have followed since.
-    """
+    """The rows that products stand on, and those that these were made from, by data version."""
 
     def __init__(self, ledger: Ledger, stages: Mapping[str, Stage]) -> None:
         self._tasks = ledger.tasks
