@@ -225,7 +225,7 @@ def _catalogue_of(
 def _one_of_each(
     found: Mapping[str, list[tuple[int, Product | None]]], unit: str
 ) -> tuple[dict[str, Product], list[RowProblem], list[str]]:
-    """Products by id, rows that contradict each other (none is made), and notes on repeated ones."""
+    """Products by id, rows that contradict each other (none is made), and notes on repeats."""
     products: dict[str, Product] = {}
     problems, notes = [], []
     for product_id, rows in found.items():

@@ -178,7 +178,7 @@ class TopviewClient:
         return Submitted.model_validate(answer.result)  # classify() proved that it fits
 
     async def query(self, endpoint: Endpoint, task_id: str) -> Any:
-        """Ask once how far a task is, with URLs signed afresh. A QueryError's class says what to do."""
+        """Ask once how far a task is. Each query signs its URLs afresh. Raises QueryError."""
         path, model = _ENDPOINTS[endpoint]
         call = Call(Phase.QUERY, f"querying {endpoint} task {task_id}")
         answer = await self._get(call, f"{path}/query", {"taskId": task_id})
