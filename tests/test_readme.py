@@ -84,7 +84,7 @@ RUN_ELSEWHERE = {
     "catalogue.md python": "tests/catalogue/test_catalogue.py",
     "costs.md python": "tests/engine/test_scene_judge.py",
     "downstream.md python": "tests/scenarios/test_dagster_dev.py",
-    "testing.md python": "tests/test_testing.py",
+    "testing.md python": "tests/test_public_api.py",
     "buckets.md json": "tests/s3.py",
 }
 """Snippets that another test takes from the page, by its name and their language."""

@@ -1,4 +1,4 @@
-"""Secrets in URLs and logs, foreign text that commands a terminal, and floods of similar lines."""
+"""Secrets in URLs and logs, text that commands a terminal, floods of similar lines, errors."""
 
 import base64
 import logging
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from topview_pipeline.errors import PipelineError
 from topview_pipeline.text import (
     FirstOfEach,
     bare_url,
@@ -116,3 +117,19 @@ def test_a_stream_is_cut_to_five_of_each_kind_and_a_hundred_in_all() -> None:
     assert [few.admit(f"row {number}") for number in range(7)] == [True] * 5 + [False] * 2
     assert few.admit("another")
     assert sum(few.admit("y" * number) for number in range(1, 300)) == 94
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            PipelineError("the disk is full", "/data", "Free space."),
+            "/data: the disk is full. Free space.",
+        ),
+        (PipelineError("no such stage.", fix="Use scene."), "no such stage. Use scene."),
+        (PipelineError("gone", "https://host.test/a"), "https://host.test/a: gone"),
+        (PipelineError("the ledger is locked"), "the ledger is locked"),
+    ],
+)
+def test_the_message_says_where_what_and_how_to_fix_it(error: PipelineError, sentence: str) -> None:
+    assert str(error) == sentence

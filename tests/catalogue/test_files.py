@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 from upath import UPath
 
+from tests.catalogue.conftest import FileServer
 from tests.catalogue.samples import jsonl, only, row
-from tests.catalogue.server import FileServer
 from topview_pipeline.catalogue import (
     InputError,
     InputFiles,

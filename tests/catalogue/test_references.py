@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from tests.catalogue.server import FileServer
+from tests.catalogue.conftest import FileServer
 from topview_pipeline.catalogue import InputError, references
 from topview_pipeline.catalogue.references import (
     local_path,

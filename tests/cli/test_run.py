@@ -13,7 +13,7 @@ import pytest
 import requests
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
-from tests.catalogue.server import FileServer, serving
+from tests.catalogue.conftest import FileServer, serving
 from tests.cli.conftest import Project, ProjectOf, wait_for
 from topview_pipeline.ledger import TaskState
 

@@ -25,7 +25,7 @@ import dagster as dg
 import httpx
 import pytest
 
-from tests.catalogue.server import FileServer, serving
+from tests.catalogue.conftest import FileServer, serving
 from tests.cli.conftest import Project, ProjectOf, unsigned, wait_for
 from topview_pipeline.defs.dagster_private import has_daemon
 from topview_pipeline.ledger import Ledger, TaskState

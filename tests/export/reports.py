@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from tests.engine.world import product
+from topview_pipeline.engine.gate import under_review
 from topview_pipeline.export import ProductReport
 from topview_pipeline.export.report import SceneReport, StageReport, Status
 from topview_pipeline.ledger import Task, TaskState
@@ -65,5 +67,6 @@ def product_report(
         SceneReport(1, first, has_face=True, is_chosen=False, is_used=True),
         SceneReport(2, second, has_face=False, is_chosen=False, is_used=False),
     )
-    described = product(product_id, **{"image": None, **changes})
-    return ProductReport(product_id, described, stages, rows, scenes, first, seconds=225.0)
+    described, about = product(product_id, **{"image": None, **changes}), under_review(rows, STAGES)
+    report = ProductReport(product_id, described, stages, rows, scenes, first, seconds=225.0)
+    return report if about is None else replace(report, decides_about=about[1])

@@ -1,4 +1,4 @@
-"""Clips that a player plays: size, length, picture, captions and sound."""
+"""Clips that a player plays: size, length, picture, captions and sound; and tiny media."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ from hashlib import sha256
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import av
@@ -21,11 +22,12 @@ from PIL import Image
 from topview_pipeline.sandbox.kinds import MODES
 from topview_pipeline.sandbox.media import video
 from topview_pipeline.sandbox.media.captions import captions_for
-from topview_pipeline.sandbox.media.engine import MediaError, Video, VideoInputs
+from topview_pipeline.sandbox.media.engine import MediaError, Scene, SceneInputs, Video, VideoInputs
 from topview_pipeline.sandbox.media.real import RealMedia
 from topview_pipeline.sandbox.media.speech import natural_seconds, timed, words_of
+from topview_pipeline.sandbox.media.tiny import TinyMedia
 
-from .conftest import encoded, tone
+from .conftest import encoded, picture, tone
 
 _MAKES_IT_TOO = """
 import sys
@@ -259,3 +261,43 @@ def test_any_script_gives_captions_inside_the_frame_one_after_the_other(
         assert caption.top + rows <= 854
         assert caption.start < caption.end
     assert all(one.end <= following.start for one, following in pairwise(captions))
+
+
+# Tiny media are small, but valid files of the sizes that they name.
+
+TINY = TinyMedia()
+
+
+def tiny_scenes(seed: int) -> list[Scene]:
+    cutout, template = TINY.cutout(picture()).png, picture(1, "JPEG")
+    given: Any = {"location": None, "prompt": "", "face": None, "count": 2, "seed": seed}
+    return TINY.scenes(SceneInputs(cutout=cutout, template=template, **given))
+
+
+def tiny_video(mode: str, seed: int) -> Video:
+    scene = picture()
+    given: Any = {"scene": scene, "mode": mode, "text": "x", "audio": None, "seed": seed}
+    return TINY.video(VideoInputs(caption_id="", **given))
+
+
+def test_every_task_has_bytes_of_its_own_and_the_same_task_the_same() -> None:
+    assert len({scene.png for seed in range(20) for scene in tiny_scenes(seed)}) == 40
+    assert tiny_scenes(3) == tiny_scenes(3)
+    assert tiny_video("pro", 1).mp4 != tiny_video("pro", 2).mp4
+    assert TINY.cutout(picture(1)).png != TINY.cutout(picture(2)).png
+
+
+def test_the_last_of_several_scenes_sometimes_has_no_face() -> None:
+    assert {tiny_scenes(seed)[1].face_existence for seed in range(40)} == {True, False}
+    assert all(tiny_scenes(seed)[0].face_existence for seed in range(40))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_videos_play(mode: str) -> None:
+    clip = tiny_video(mode, 1)
+    with av.open(BytesIO(clip.mp4), "r") as container:
+        assert {stream.type for stream in container.streams} == {"video", "audio"}
+        assert container.streams.video[0].codec_context.name == "h264"
+        assert container.duration == clip.seconds * av.time_base
+        assert sum(1 for _ in container.decode(video=0)) == 4
+    assert Image.open(BytesIO(clip.cover_jpg)).format == "JPEG"

@@ -64,10 +64,8 @@ def open_source(setting: str) -> Source:
 
     Args:
         setting: Path, http(s) or fsspec URL of a file; or `python:module:attribute`, which names a
-            CatalogueSource, or a class or function that makes one without arguments.
-
-    Raises:
-        CatalogueError: The import path leads to none.
+            CatalogueSource, or a class or function that makes one without arguments; else it raises
+            CatalogueError.
     """
     if not setting.startswith(PYTHON_SOURCE):
         return CatalogueFile(setting)
@@ -126,9 +124,7 @@ def read_catalogue(source: Source | str, defaults: CatalogueDefaults) -> Catalog
     """Read the catalogue of a source, or of the file at a path, http(s) or fsspec URL.
 
     A bad row is no error: it is in `problems`, and the others go on. `defaults` fill empty cells.
-
-    Raises:
-        CatalogueError: There is none to work with, or it keeps changing while it is read.
+    Raises CatalogueError: there is none to work with, or it keeps changing while it is read.
     """
     if isinstance(source, str):
         source = CatalogueFile(source)
@@ -229,10 +225,7 @@ def _catalogue_of(
 def _one_of_each(
     found: Mapping[str, list[tuple[int, Product | None]]], unit: str
 ) -> tuple[dict[str, Product], list[RowProblem], list[str]]:
-    """Products by id, rows that contradict each other, and notes on rows that are given twice.
-
-    Of rows that contradict each other none is made: which one to pay for is not guessed.
-    """
+    """Products by id, rows that contradict each other (none is made), and notes on repeats."""
     products: dict[str, Product] = {}
     problems, notes = [], []
     for product_id, rows in found.items():

@@ -89,8 +89,7 @@ outside, and the next look at the same source does not begin another one beside 
 def within(seconds: float, where: str, look: Callable[[], _T]) -> _T:
     """The result of `look`, which reads the source `where`, or its exception.
 
-    Raises:
-        CatalogueError: It takes longer than `seconds`, or an earlier one still hangs.
+    Raises CatalogueError: it takes longer than `seconds`, or an earlier one still hangs.
     """
     fix = "Check that its server or disk answers, then try again."
     if where in _hanging and not _hanging[where].done():

@@ -99,11 +99,7 @@ class Gallery:
     dagster: str | None = None
 
     def write(self, folder: Path, name: str = GALLERY_FILE) -> Path:
-        """Write the page, whole or not at all, and its thumbnails into a folder.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
+        """Write the page, whole or not at all, and its thumbnails into a folder. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         page = folder / name
         there = write_thumbs(dict(self._thumbs()), folder)

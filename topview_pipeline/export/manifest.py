@@ -71,14 +71,11 @@ class Published:
 def publish_manifest(
     report: Report, store: Store, account: str, *, pipeline: str, media_url: str | None
 ) -> Published:
-    """List the videos that may be exported, and write the list.
+    """List the videos that may be exported, and write the list. Raises StoreError.
 
     Args:
         pipeline: whose products these are; each has its own files.
         media_url: below which a shop finds the store's files; None: the store's own addresses.
-
-    Raises:
-        StoreError: the store does not answer or cannot be written.
     """
     folder = f"{account}/manifest"
     if pipeline != DEFAULT_NAME:

@@ -87,7 +87,7 @@ class ProductReport:
         scene: the image in its video, which an older scene may have given.
         seconds: that the rows behind it ran at Topview; None when that is not known of one.
         row_problem: why its row in the catalogue cannot be used.
-        review: a person's decision about `decides_about`.
+        decides_about: the result that a person decides about; `review`: that decision.
     """
 
     product_id: str
@@ -98,15 +98,8 @@ class ProductReport:
     scene: Artifact | None = None
     seconds: float | None = None
     row_problem: str | None = None
+    decides_about: Task | None = None
     review: Review = NO_REVIEW
-
-    @property
-    def decides_about(self) -> Task | None:
-        """The result that a person decides about."""
-        return _under_review(
-            {key: stage.task for key, stage in self.stages.items() if stage.task is not None},
-            [stage.stage for stage in self.stages.values()],
-        )
 
     @property
     def status(self) -> Status:
@@ -240,7 +233,8 @@ class _Builder:
         tasks = {key: stage.task for key, stage in stages.items() if stage.task is not None}
         video = tasks.get(VIDEO.key)
         behind = tasks if video is None else self._rows.behind(video)
-        decides = _under_review(tasks, list(self._stages.values()))
+        found = under_review(tasks, tuple(self._stages.values()))
+        decides = None if found is None else found[1]
         key = product_id, "" if decides is None else decides.fingerprint
         return ProductReport(
             product_id=product_id,
@@ -251,6 +245,7 @@ class _Builder:
             scene=_image_in(video, behind.get(SCENE.key)),
             seconds=self._seconds(behind.values()),
             row_problem=row_problem,
+            decides_about=decides,
             review=self._reviews.get(key, NO_REVIEW),
         )
 
@@ -315,11 +310,6 @@ class _Builder:
         return sum(spans) if rows and len(spans) == len(rows) else None
 
 
-def _under_review(made: Mapping[str, Task], stages: Sequence[Stage]) -> Task | None:
-    found = under_review(made, tuple(stages))
-    return None if found is None else found[1]
-
-
 def _image_in(video: Task | None, scene: Task | None) -> Artifact | None:
     """The file of the scene's image that a video was made from; None if it was another scene's."""
     if video is None or scene is None:
@@ -329,10 +319,7 @@ def _image_in(video: Task | None, scene: Task | None) -> Artifact | None:
 
 
 class _Rows:
-    """The rows that products stand on, and those that these were made from.
-
-    A row names the one it was made from by data version. A newer one may have followed since.
-    """
+    """The rows that products stand on, and those that these were made from, by data version."""
 
     def __init__(self, ledger: Ledger, stages: Mapping[str, Stage]) -> None:
         self._tasks = ledger.tasks

@@ -42,10 +42,7 @@ Opener = Callable[[], AbstractContextManager[Path]]
 
 
 def photo_thumb(ref: str | None) -> tuple[str, Opener] | None:
-    """The name of a photo's thumbnail, and the photo; a changed file has another name.
-
-    None without a file on this machine.
-    """
+    """The name of a thumbnail, another one for a changed file, and the photo; None for a URL."""
     path = None if ref is None else local_path(ref)
     if path is None:
         return None
@@ -59,20 +56,14 @@ def photo_thumb(ref: str | None) -> tuple[str, Opener] | None:
 
 
 def photo_url(ref: str | None) -> str | None:
-    """The address of a photo that a browser reaches by itself.
-
-    Not one with a query: that may be a signature, and a page is passed on.
-    """
+    """A photo's address for browsers; none with a query: that may be a signature."""
     parts = urlsplit(ref or "")
     is_plain = parts.scheme in ("http", "https") and not (parts.query or parts.username)
     return ref if is_plain else None
 
 
 def stored_thumb(picture: Artifact, store: Store) -> tuple[str, Opener]:
-    """The name of a stored picture's thumbnail, and the picture.
-
-    The page names the picture too: a part of that name costs it nothing.
-    """
+    """The name of a stored picture's thumbnail, a part of the picture's own, and the picture."""
     path = PurePosixPath(picture.path)
     name = f"{path.parent.name[:20]}-{path.stem}.webp"
     return name.translate(_UNSAFE), partial(store.local_copy, picture)
@@ -81,10 +72,8 @@ def stored_thumb(picture: Artifact, store: Store) -> tuple[str, Opener]:
 def write_thumbs(wanted: Mapping[str, Opener], folder: Path) -> frozenset[str]:
     """Make the thumbnails that are missing; the names of those that are there.
 
-    A picture that cannot be read has none, and when the time is over neither has the rest.
-
-    Raises:
-        OSError: the folder cannot be written.
+    A picture that cannot be read has none, and when the time is over neither has the rest. Raises
+    OSError: the folder cannot be written.
     """
     target = folder / THUMBS
     target.mkdir(parents=True, exist_ok=True)

@@ -59,9 +59,7 @@ class Watched:
 def watch(media: Media) -> Watched:
     """Read a video to its end: some 3 s of CPU for two minutes of 1080p.
 
-    Raises:
-        MediaDamagedError: It is no video, or what was decoded of it is damaged.
-        MediaUnreadError: The machine could not read it, or its FFmpeg lacks a filter.
+    Raises MediaError, of its kinds MediaUnreadError also if the machine's FFmpeg lacks a filter.
     """
     with opened_video(media) as container:
         video = container.streams.video[0]

@@ -92,10 +92,7 @@ def seconds_of(container: InputContainer) -> float:
 
 
 def is_stand_in(texts: Mapping[Any, Any]) -> bool:
-    """True if a file's own texts say that it only stands in for media, as in a rehearsal.
-
-    The sandbox's tiny media carry the comment `stand-in`. There is nothing to see in them.
-    """
+    """True if a file says that it only stands in for media, as the sandbox's tiny ones do."""
     return any(str(name).lower() == "comment" and text == _STAND_IN for name, text in texts.items())
 
 

@@ -178,10 +178,7 @@ class TopviewClient:
         return Submitted.model_validate(answer.result)  # classify() proved that it fits
 
     async def query(self, endpoint: Endpoint, task_id: str) -> Any:
-        """Ask once how far a task is: the endpoint's result. Every query signs its URLs afresh.
-
-        The class of a QueryError says what to do.
-        """
+        """Ask once how far a task is. Each query signs its URLs afresh. Raises QueryError."""
         path, model = _ENDPOINTS[endpoint]
         call = Call(Phase.QUERY, f"querying {endpoint} task {task_id}")
         answer = await self._get(call, f"{path}/query", {"taskId": task_id})
@@ -213,10 +210,8 @@ class TopviewClient:
     async def credit_log(self, *, start: datetime) -> AsyncIterator[CreditLogEntry]:
         """Yield every charge not before `start`; the log is whole when the iteration ends.
 
-        Entries can come twice when the log grows meanwhile, so go by their task id.
-
-        Raises:
-            QueryError: The rest could not be read.
+        Entries can come twice when the log grows meanwhile, so go by their task id. Raises
+        QueryError: the rest could not be read.
         """
         call = Call(Phase.READ, "reading the credit log")
         params = {"startTime": start.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")}
@@ -255,14 +250,10 @@ class TopviewClient:
     # Files
 
     async def upload(self, data: bytes, *, format: str) -> str:  # noqa: A002 (Topview's own word)
-        """Upload a file and return its file id: credential, PUT to storage, check.
+        """Upload a whole file and return its file id: credential, PUT to storage, check.
 
-        Args:
-            data: The whole file.
-            format: png jpg jpeg bmp webp mp3 wav m4a mp4 avi mov.
-
-        Raises:
-            UploadError: Its class says what to do.
+        `format` is png jpg jpeg bmp webp mp3 wav m4a mp4 avi or mov. The class of an UploadError
+        says what to do.
         """
         doing = f"uploading {len(data)} bytes of {format}"
         call, params = Call(Phase.UPLOAD, doing), {"format": format, **self._upload_params}

@@ -87,10 +87,7 @@ def _presentable(message: object, hide: Collection[str]) -> str:
 
 
 def _read_retry_after(value: str, date: datetime | None) -> float | None:
-    """Return the seconds of a Retry-After header, at most one hour; None when it is unreadable.
-
-    A time counts from the answer's own `date`, so that this machine's clock does not matter.
-    """
+    """Return the seconds of a Retry-After header, at most one hour; a time counts from `date`."""
     if value.isascii() and value.isdigit():
         seconds = float(value)
     elif date is not None and (when := _http_date(value)) is not None:
@@ -210,11 +207,7 @@ def classify(call: Call, answer: Answer) -> errors.TopviewError | None:
 
 
 def parse_result(call: Call, result: object, model: type[_Model]) -> _Model:
-    """Read the result of a good envelope, or an entry of its list.
-
-    Raises:
-        TopviewError: It is not as documented; it may be the next time.
-    """
+    """Read the result of a good envelope, or an entry of its list; else raise a TopviewError."""
     try:
         return model.model_validate(result)
     except ValidationError as error:

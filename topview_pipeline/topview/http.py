@@ -199,8 +199,7 @@ async def _opened(
 def _announced_length(response: httpx.Response, doing: str) -> int | None:
     """Return Content-Length; None for a chunked body, which has its own end mark.
 
-    Raises:
-        Incomplete: The body ends with the connection: a cut one could not be told from a whole one.
+    Raises Incomplete for one that ends with the connection: a cut one would look whole.
     """
     length = response.headers.get("content-length", "")
     if length.isascii() and length.isdigit():
