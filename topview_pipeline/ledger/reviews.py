@@ -75,8 +75,7 @@ class Reviews(Part):
 
     @property
     def _mine(self) -> sa.Select[Any]:
-        of_pipeline = review.c.account == self._account, review.c.pipeline == self._pipeline
-        return sa.select(review).where(*of_pipeline)
+        return sa.select(review).where(*self._of_pipeline(review))
 
     def _task_ids(
         self, connection: sa.Connection, decisions: Mapping[Key, Review]

@@ -383,8 +383,8 @@ class Tasks(Part):
                 connection.execute(_update(task_id), {"quality": dict(quality)})
             newest, of_stage = sa.func.max(task_event.c.id), task.c.stage == row.stage
             reports = self._reports([newest], task_event.c.product_id == product_id, of_stage)
-            mine = task.c.account == self._account, self._is_own, task.c.product_id == product_id
-            tried = sa.select(task.c.id).where(*mine, of_stage)
+            mine = *self._of_pipeline(task), task.c.product_id == product_id, of_stage
+            tried = sa.select(task.c.id).where(*mine)
             attempts = sa.select(newest).where(
                 task_event.c.what == "reserved", task_event.c.task_id.in_(tried)
             )
@@ -442,8 +442,7 @@ class Tasks(Part):
     def _reports(self, columns: Iterable[Any], *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
         """Select from the reports of the pipeline's products, each with its row."""
         query = sa.select(*columns).join_from(task_event, task, _OF_EVENT)
-        of_pipeline = task_event.c.account == self._account, task_event.c.pipeline == self._pipeline
-        return query.where(*of_pipeline, task_event.c.what == _REPORTED, *which)
+        return query.where(*self._of_pipeline(task_event), task_event.c.what == _REPORTED, *which)
 
 
 def _update(task_id: int) -> sa.Update:
