@@ -51,7 +51,6 @@ class Reader:
         )
 
     async def sha256(self, ref: str) -> str:
-        """The hash of the file's bytes."""
         found: str = await self._read(ref, partial(self._files.sha256, ref))
         return found
 
@@ -61,8 +60,6 @@ class Reader:
         return found
 
     async def seconds(self, ref: str) -> float:
-        """The length of a recording."""
-
         def length() -> float:
             return audio_seconds(self._files.read(ref, kind="audio").data, shown(ref))
 

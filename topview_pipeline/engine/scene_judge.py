@@ -106,7 +106,6 @@ class SceneJudge:
 
 
 def is_judged(verdict: Verdict) -> bool:
-    """A judge has seen the scene."""
     return _JUDGED in verdict.numbers
 
 

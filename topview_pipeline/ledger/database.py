@@ -188,7 +188,6 @@ class Part:
         return list(map(schema.task_of, self._db.rows(self._query(*which))))
 
     def _read(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Task]:
-        """`_select` within a transaction."""
         return list(map(schema.task_of, connection.execute(self._query(*which))))
 
     def _query(self, *which: sa.ColumnElement[bool]) -> sa.Select[Any]:

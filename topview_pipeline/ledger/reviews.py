@@ -22,7 +22,6 @@ class Reviews(Part):
     """The decisions of one pipeline. A new result has another fingerprint, and none of them."""
 
     def of(self, product_id: str, fingerprint: str) -> Review:
-        """The decision about a result."""
         with self._db.read() as connection:
             of = connection, self._account, self._pipeline, product_id
             return reviews_of(*of, {fingerprint}).get(fingerprint, NO_REVIEW)

@@ -113,7 +113,6 @@ class Tasks(Part):
         return self._select(task.c.state.in_(states), self._is_own)
 
     def slots_taken(self) -> int:
-        """The rows that hold a slot now: reserved, pending, and unknown until their deadline."""
         with self._db.read() as connection:
             return slots_taken(connection, self._account, self._db.now())
 
