@@ -36,32 +36,13 @@ _PATIENCE: Final = 5
 """Answers of the same hopeless kind before the product is held and a person may look."""
 _LARGEST_BYTES: Final = {"image": 64 * 2**20, "video": 2 * 2**30}
 
-TIMES: Final = (
-    "queued_at",
-    "reserved_at",
-    "pending_at",
-    "succeeded_at",
-    "stored_at",
-    "deadline_at",
+_TIMES: Final = tuple(Times.model_fields)
+_COPIED: Final = tuple(
+    name
+    for name in ResultRecord.model_fields
+    if name in Task.__dataclass_fields__ and name not in ("result", "artifacts")
 )
-COPIED: Final = (
-    "pipeline",
-    "product_id",
-    "stage",
-    "work",
-    "generation",
-    "fingerprint",
-    "attempt",
-    "topview_task_id",
-    "request",
-    "inputs",
-    "mode",
-    "seconds",
-    "estimate",
-    "run_id",
-    "root_run_id",
-)
-"""Columns of a row that the store's record keeps under the same name."""
+"""Columns of a row that the store's record keeps under the same name, as they are."""
 
 Query = Callable[[Task], Awaitable[TaskResult | None]]
 """Asks Topview once; None is no usable answer."""
@@ -165,14 +146,14 @@ class Downloader:
         return task
 
     def _record(self, row: Task, result: TaskResult, artifacts: list[Artifact]) -> ResultRecord:
-        times = {name: getattr(row, name) for name in TIMES}
+        times = {name: getattr(row, name) for name in _TIMES}
         return ResultRecord(
             account=self._context.ledger.account,
             credits=row.cost_credits,
             times=Times(**{**times, "stored_at": self._context.clock()}),
             result=self._context.by_key[row.stage].kept(result),
             artifacts=tuple(artifacts),
-            **{name: getattr(row, name) for name in COPIED},
+            **{name: getattr(row, name) for name in _COPIED},
         )
 
     async def _download(self, file: Download, folder: str) -> Artifact | None:
@@ -208,8 +189,8 @@ class Downloader:
 def row_of(record: ResultRecord) -> dict[str, Any]:
     """The columns of a stored row, from the record that the store keeps of it."""
     return {
-        **{name: getattr(record, name) for name in COPIED},
-        **{name: getattr(record.times, name) for name in TIMES},
+        **{name: getattr(record, name) for name in _COPIED},
+        **{name: getattr(record.times, name) for name in _TIMES},
         "cost_credits": record.credits,
         "result": record.result,
         "artifacts": [artifact.to_json() for artifact in record.artifacts],
