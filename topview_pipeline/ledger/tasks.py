@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -28,10 +28,10 @@ from topview_pipeline.ledger.task_row import (
     NO_REVIEW,
     Reservation,
     ReserveAnswer,
-    Review,
     Task,
     TaskGlance,
     TaskState,
+    ToDecide,
 )
 from topview_pipeline.ledger.workers import OTHER, is_newest, without_worker
 
@@ -51,22 +51,6 @@ Json = Mapping[str, Any]
 
 class IllegalMove(LedgerError):
     """A row is not where the caller believed it to be, or the move is not in the table of moves."""
-
-
-class ToDecide(NamedTuple):
-    """What a work item is decided by.
-
-    Attributes:
-        rows: all rows of the work, the oldest first.
-        review: the decision about the product's result that goes in.
-        again: the generations of which a person asked for another result.
-        last_made: number of the row that the product's stage uses, where more than one is live.
-    """
-
-    rows: Sequence[Task]
-    review: Review = NO_REVIEW
-    again: frozenset[int] = frozenset()
-    last_made: int | None = None
 
 
 class Tasks(Part):
