@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.gateway import Late
-from tests.engine.world import DAY, HOUR, Outcome, World, everything, fates, product
+from tests.engine.world import CUT_OUT, DAY, HOUR, Outcome, World, everything, fates, product
 from topview_pipeline.engine import Held, HoldReason
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.stages.stage import Download
@@ -19,7 +19,6 @@ from topview_pipeline.store import Store, StoreError
 from topview_pipeline.topview.client import TopviewClient
 from topview_pipeline.topview.errors import TooLarge
 
-CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
 STORAGE = "/aigc.s3/"
 
 

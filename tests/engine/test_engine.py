@@ -11,6 +11,7 @@ from tests.engine.gateway import Late, status
 from tests.engine.world import (
     ALL_FAULTS,
     ALL_STAGES,
+    CUT_OUT,
     HOUR,
     World,
     everything,
@@ -23,7 +24,6 @@ from topview_pipeline.engine.product_run import ProductRun
 from topview_pipeline.engine.submit import Submitter
 from topview_pipeline.ledger import Review, TaskState
 
-CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
 RUINS = ("empty_cutout", "no_product", "no_face")
 DELAYS_ONLY = ("busy", "http429", "slow_query", "nourl", "cut_download", "notfound_grace")
 

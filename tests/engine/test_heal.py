@@ -9,13 +9,11 @@ import pytest
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.gateway import envelope
-from tests.engine.world import DAY, HOUR, World, everything, fates, product
+from tests.engine.world import CUT_OUT, DAY, HOUR, World, everything, fates, product
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import Held, HoldReason
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.store import StoreError
-
-CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
 
 
 def backup_of(world: World) -> bytes:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.gateway import status
-from tests.engine.world import DAY, HOUR, World, everything, fates, product
+from tests.engine.world import CUT_OUT, DAY, HOUR, World, everything, fates, product
 from topview_pipeline.engine import Failed, Held, HoldReason, Made
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.store import StoreError
-
-CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
 
 
 def test_what_a_run_left_pending_is_brought_home_and_nothing_new_is_sent(world: World) -> None:

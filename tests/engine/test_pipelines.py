@@ -13,6 +13,7 @@ from tests.engine.test_heal import lose_ledger
 from tests.engine.test_reconcile import lose
 from tests.engine.world import (
     ALL_STAGES,
+    CUT_OUT,
     DAY,
     Death,
     World,
@@ -23,7 +24,6 @@ from tests.engine.world import (
 from topview_pipeline.engine import Made
 from topview_pipeline.ledger import DEAD_AFTER_SECONDS, Ledger, TaskState
 
-CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
 AB = [product(name) for name in "ab"]
 
 

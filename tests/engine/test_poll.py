@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import Any
 
 import pytest
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.gateway import Raw, envelope, status
-from tests.engine.world import DAY, HOUR, World, everything, fates, holds, product
+from tests.engine.world import CUT_OUT, DAY, HOUR, World, everything, fates, holds, product
 from topview_pipeline.engine import HoldReason
 from topview_pipeline.ledger import TaskState
-
-CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
 
 
 @pytest.mark.parametrize(

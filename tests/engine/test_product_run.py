@@ -8,13 +8,12 @@ import pytest
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.gateway import status
-from tests.engine.world import DAY, HOUR, Outcome, World, everything, fates, product
+from tests.engine.world import CUT_OUT, DAY, HOUR, Outcome, World, everything, fates, product
 from topview_pipeline.engine import Failed, Held, HoldReason, Made
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.prices import PriceList
 from topview_pipeline.settings import DEFAULT_PRICES
 
-CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
 SCENE: dict[str, Any] = {"stages": ["replacedImages"]}
 DONE = {("a", "bgRemovedImage"): "made"}
 

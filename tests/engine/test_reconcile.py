@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.gateway import Late, Raw
-from tests.engine.world import HOUR, World, everything, fates, product
+from tests.engine.world import CUT_OUT, HOUR, World, everything, fates, product
 from topview_pipeline.engine import Held
 from topview_pipeline.engine.judge import Leave, Rules
 from topview_pipeline.engine.reconcile import Report, reconcile
@@ -18,7 +16,6 @@ from topview_pipeline.sandbox.config import Contract, Date
 SCENE_DEADLINE = 1200.0
 A_MOMENT = 300.0
 """Longer than the lost task runs."""
-CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
 LOG = "/user/credit/logs"
 
 

@@ -36,11 +36,6 @@ def _decide(world: World, decision: ReviewDecision, stage: str = SCENE) -> None:
     world.ledger.reviews.decide({key: Review(None, decision)}, who="ann", why="seen")
 
 
-def _paid(world: World) -> tuple[int, int]:
-    succeeded = world.counters()["succeeded"]
-    return succeeded.get("image_replace", 0), succeeded.get("image2Video", 0)
-
-
 def _hold(world: World, **options: Any) -> Held:
     (hold,) = holds(world.run([product("a")], **options))
     assert hold.reason is HoldReason.REVIEW
@@ -105,7 +100,7 @@ def test_a_scene_that_failed_its_check_is_animated_only_where_nothing_is_checked
 ) -> None:
     world.set_faults(no_product=1.0)
     events = world.run([product("a")], **changes)
-    assert _paid(world) == (1, videos)
+    assert world.paid() == (1, videos)
     if not videos:
         (hold,) = holds(events)
         assert "the scene failed its check: Every scene is one flat colour." in hold.what
@@ -115,7 +110,7 @@ def test_a_scene_that_failed_its_check_is_animated_only_where_nothing_is_checked
 def test_no_scene_is_bought_of_an_empty_cut_out_until_a_person_lets_it_pass(world: World) -> None:
     world.set_faults(empty_cutout=1.0)
     assert "the cut-out is empty" in _hold(world).what.lower()
-    assert _paid(world) == (0, 0)
+    assert world.paid() == (0, 0)
     _decide(world, "approved", "bgRemovedImage")
     assert fates(world.run([product("a")])) == everything("made", "a")
 
@@ -145,14 +140,14 @@ def test_an_approved_scene_goes_on_and_another_one_waits_again(world: World) -> 
     assert fates(world.run([product("a")], **approve)) == everything("made", "a")
     other = product("a", image_edit_prompt="On a table.")
     assert fates(world.run([other], **approve)) == HELD_AT_THE_VIDEO
-    assert _paid(world) == (2, 1)
+    assert world.paid() == (2, 1)
 
 
 def test_what_is_made_is_reused_whatever_the_gate_and_a_person_say(world: World) -> None:
     assert fates(world.run([product("a")])) == everything("made", "a")
     _decide(world, "rejected")
     assert fates(world.run([product("a")], gate="approve")) == everything("made", "a")
-    assert _paid(world) == (1, 1)
+    assert world.paid() == (1, 1)
 
 
 @pytest.mark.parametrize("gate", ["off", "quality", "approve"])
@@ -163,7 +158,7 @@ def test_a_rejected_scene_is_held_and_one_asked_for_again_is_made_once(
     _decide(world, "rejected")
     assert "a person rejected the scene" in _hold(world, gate=gate).what
     _decide(world, "again")
-    assert _paid(world) == (1, 0), "nothing is spent by deciding"
+    assert world.paid() == (1, 0), "nothing is spent by deciding"
     assert "asked for another" in _hold(world, gate=gate, stages=[VIDEO]).what
     for _ in range(2):
         events = world.run([product("a")], gate=gate)
@@ -195,7 +190,7 @@ def test_a_decision_counts_that_is_made_while_the_product_waits_for_a_slot(
 
     waits, events = world.clock.run(both())
     assert fates(events)[waits, VIDEO] == ("made" if image else "held")
-    assert _paid(world) == (2, videos)
+    assert world.paid() == (2, videos)
     assert images_sent(world) == [1, image][:videos]
 
 
@@ -209,7 +204,7 @@ def test_another_scene_that_fails_is_tried_again_and_is_not_a_third_one(world: W
     scenes = [row for row in world.rows() if row.stage == SCENE]
     assert {row.generation for row in scenes} == {0, 1}
     assert scenes[-1].state is TaskState.STORED
-    assert _paid(world) == (2, 0)
+    assert world.paid() == (2, 0)
 
 
 RUINED = {"empty_cutout": 0.15, "no_product": 0.35, "no_face": 0.2}

@@ -9,13 +9,10 @@ import httpx
 import pytest
 
 from tests.engine.gateway import Late, Raw, Spoiled, envelope
-from tests.engine.world import HOUR, World, everything, fates, holds, product
+from tests.engine.world import CUT_OUT, HOUR, World, everything, fates, holds, product
 from topview_pipeline.engine import Failed, HoldReason
 from topview_pipeline.ledger import LedgerUnavailable, TaskState
 from topview_pipeline.topview.errors import NotTopview
-
-CUT_OUT: dict[str, Any] = {"stages": ["bgRemovedImage"]}
-
 
 # The account is refused.
 

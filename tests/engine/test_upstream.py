@@ -31,12 +31,6 @@ def _generations(world: World) -> list[int]:
     return [row.generation for row in _rows(world, "replacedImages")]
 
 
-def _paid(world: World) -> tuple[int, int]:
-    """Scenes and videos that Topview made."""
-    succeeded = world.counters()["succeeded"]
-    return succeeded.get("image_replace", 0), succeeded.get("image2Video", 0)
-
-
 def _failed(events: list[Outcome]) -> Failed:
     return next(event for event in events if isinstance(event, Failed))
 
@@ -74,11 +68,11 @@ def test_a_dead_scene_is_made_again_where_it_was_asked_for(forgetful: World) -> 
     events = forgetful.run([changed], **BOTH)
     made = [event.stage for event in events if isinstance(event, Made)]
     assert made == ["replacedImages", "replacedImages", "finishedVideo"]
-    assert (_generations(forgetful), _paid(forgetful)) == ([0, 1], (2, 2))
+    assert (_generations(forgetful), forgetful.paid()) == ([0, 1], (2, 2))
     assert {path: path.read_bytes() for path in before} == before
     # The same again costs nothing.
     assert fates(forgetful.run([changed])) == everything("made", "a")
-    assert _paid(forgetful) == (2, 2)
+    assert forgetful.paid() == (2, 2)
     forgetful.assert_nothing_lost()
 
 
@@ -88,9 +82,9 @@ def test_a_video_alone_fails_and_names_the_command_that_makes_both(forgetful: Wo
     assert "no longer knows the scene of this product" in failed.what
     command = "run --product a --stage replacedImages --stage finishedVideo"
     assert failed.fix == f"remake both: topview-pipeline {command}"
-    assert _paid(forgetful) == (1, 1)
+    assert forgetful.paid() == (1, 1)
     assert fates(forgetful.run([changed], **BOTH)) == BOTH_MADE
-    assert _paid(forgetful) == (2, 2)
+    assert forgetful.paid() == (2, 2)
 
 
 def test_a_scene_that_dies_again_is_not_made_a_third_time_in_one_run(world: World) -> None:
@@ -111,7 +105,7 @@ def test_a_scene_that_dies_again_is_not_made_a_third_time_in_one_run(world: Worl
     events = world.run(pair)
     failed = [(event.product_id, event.stage) for event in events if isinstance(event, Failed)]
     assert sorted(failed) == [("a", "finishedVideo"), ("b", "finishedVideo")]
-    assert _paid(world) == (2, 0)
+    assert world.paid() == (2, 0)
 
 
 @pytest.mark.parametrize("how", ["one run", "one after the other", "at once"])
@@ -127,7 +121,7 @@ def test_products_that_share_a_dead_scene_share_the_new_one(forgetful: World, ho
     else:
         runs = [forgetful.run([a], **BOTH), forgetful.run([b], **BOTH)]
     assert {fate for run in runs for fate in fates(run).values()} == {"made"}
-    assert _paid(forgetful) == (2, 3)
+    assert forgetful.paid() == (2, 3)
 
 
 @pytest.mark.parametrize("why", ["forgotten", "forced"])
@@ -143,10 +137,10 @@ def test_a_new_scene_of_one_product_costs_no_new_video_of_another(
     again = replace(first, script="Other words.") if why == "forgotten" else first
     forgetful.run([again], force=why == "forced", **BOTH)
     assert _generations(forgetful) == [0, 1]
-    paid = _paid(forgetful)
+    paid = forgetful.paid()
     assert fates(forgetful.run([second])) == everything("made", second.product_id)
     assert fates(forgetful.run([again])) == everything("made", again.product_id)
-    assert _paid(forgetful) == paid
+    assert forgetful.paid() == paid
 
 
 @pytest.mark.slow
@@ -156,7 +150,7 @@ def test_no_kill_while_a_scene_is_made_again_pays_twice_or_loses_anything(
 ) -> None:
     for write in range(1, 60):
         changed = _video_of_a_dead_scene(forgetful, name=f"p{write}")
-        paid = _paid(forgetful)
+        paid = forgetful.paid()
         died = forgetful.kill_at(write, [changed], after_commit=after_commit, **BOTH)
         forgetful.resume([changed])
         fate = fates(forgetful.run([changed], **BOTH))
@@ -165,7 +159,7 @@ def test_no_kill_while_a_scene_is_made_again_pays_twice_or_loses_anything(
         # Died between the reservation and the answer: only Topview can tell.
         assert {fate[changed.product_id, stage] for stage in lost} <= {"held"}
         assert lost or set(fate.values()) == {"made"}
-        assert all(now - before <= 1 for now, before in zip(_paid(forgetful), paid, strict=True))
+        assert all(now - before <= 1 for now, before in zip(forgetful.paid(), paid, strict=True))
         forgetful.later(3 * HOUR)
         if not died:
             break
@@ -186,14 +180,14 @@ def test_odd_answers_do_not_have_a_living_scene_paid_again(
     events = world.run([product("a", script="Other words.")], **BOTH)
     assert fates(events) == BOTH_MADE | {("a", "finishedVideo"): fate}
     assert [event.reason for event in events if isinstance(event, Held)] == reasons
-    assert (_generations(world), _paid(world)) == ([0], (1, 1))
+    assert (_generations(world), world.paid()) == ([0], (1, 1))
 
 
 def test_a_voice_that_topview_does_not_know_is_not_the_images_fault(forgetful: World) -> None:
     changed = replace(_video_of_a_dead_scene(forgetful), voice_id=NO_SUCH_ID)
     events = forgetful.run([changed], **BOTH, unknown_ids="fail")
     assert f"no voice {NO_SUCH_ID}" in _failed(events).what
-    assert _paid(forgetful) == (1, 1)
+    assert forgetful.paid() == (1, 1)
 
 
 # A person prefers another image: only the video is made, and paid, again.
@@ -224,7 +218,7 @@ def test_a_persons_choice_decides_which_image_speaks(
         world.ledger.reviews.choose("a", scene.fingerprint, image, who="ann", why="prettier")
         versions.append(_script_version(world.run([one])))
     assert images_sent(world) == sent
-    assert _paid(world) == (1, len(sent))
+    assert world.paid() == (1, len(sent))
     # The data version of the script says so, and only where it changed something.
     assert len(set(versions)) == len(sent)
 
@@ -235,7 +229,7 @@ def test_an_image_chosen_of_a_dead_scene_does_not_count_for_the_new_one(forgetfu
     forgetful.ledger.reviews.choose("a", scene.fingerprint, 2, who="ann", why="her hand")
     assert fates(forgetful.run([changed], **BOTH)) == BOTH_MADE
     assert images_sent(forgetful) == [1, 1]
-    assert _paid(forgetful) == (2, 2)
+    assert forgetful.paid() == (2, 2)
 
 
 # No scene is paid for when its video could not succeed.

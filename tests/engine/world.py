@@ -59,6 +59,7 @@ DEFAULTS: Mapping[str, Any] = PipelineConfig.from_environment({}).__dict__
 HOUR = 3600.0
 DAY = 24 * HOUR
 ALL_STAGES = tuple(stage.key for stage in STAGES)
+CUT_OUT: dict[str, Any] = {"stages": ALL_STAGES[:1]}
 
 
 def product(product_id: str, **changes: Any) -> Product:
@@ -443,6 +444,11 @@ class World:
     def submits(self) -> int:
         """How many submits reached the sandbox, whatever became of them."""
         return sum(self.counters()["submits"].values())
+
+    def paid(self) -> tuple[int, int]:
+        """Scenes and videos that Topview made."""
+        succeeded = self.counters()["succeeded"]
+        return succeeded.get("image_replace", 0), succeeded.get("image2Video", 0)
 
     def set_faults(self, **probabilities: float) -> None:
         """Replace the sandbox's faults; none named: calm."""

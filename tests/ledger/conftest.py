@@ -76,6 +76,23 @@ def ledger(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
     opened.close()
 
 
+@pytest.fixture
+def other(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
+    """The same database, as another account sees it."""
+    opened = open_at(ledger_url, clock, uid="other")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def acme(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
+    """The same account, as another pipeline sees it, whose worker "other" is alive."""
+    opened = open_at(ledger_url, clock, pipeline="acme")
+    opened.workers.start("other", run_id="their run")
+    yield opened
+    opened.close()
+
+
 def reservation(product_id: str = "a", **changes: Any) -> Reservation:
     """The task that the worker "me" wants to submit for a product."""
     work = changes.get("work", f"work of {product_id}")

@@ -37,17 +37,13 @@ def test_a_catalogue_is_held_until_it_is_accepted(ledger: Ledger, clock: Clock) 
 
 
 def test_pipelines_and_accounts_have_catalogues_of_their_own(
-    ledger: Ledger, ledger_url: str, clock: Clock
+    ledger: Ledger, other: Ledger, acme: Ledger
 ) -> None:
     ledger.catalogue.accept(products=["a"])
-    for other in (
-        open_at(ledger_url, clock, pipeline="shop 2"),
-        open_at(ledger_url, clock, uid="other"),
-    ):
-        assert other.catalogue.products() == set()
-        other.catalogue.accept(products=["b"])
-        other.catalogue.hold("it is empty")
-        other.close()
+    for of in (acme, other):
+        assert of.catalogue.products() == set()
+        of.catalogue.accept(products=["b"])
+        of.catalogue.hold("it is empty")
     assert (ledger.catalogue.products(), ledger.catalogue.held()) == ({"a"}, None)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.ledger.conftest import UID, Clock, open_at, reserve
+from tests.ledger.conftest import UID, Clock, reserve
 from topview_pipeline.ledger import Ledger, account_id
 
 REAL = "https://api.topview.ai"
@@ -40,29 +40,21 @@ def test_an_account_keeps_its_id_for_ever(ledger: Ledger) -> None:
     assert ledger.account == account_id(REAL, UID) == "fd4325cc530625cc"
 
 
-def test_the_store_is_remembered_for_each_account(
-    ledger: Ledger, ledger_url: str, clock: Clock
-) -> None:
+def test_the_store_is_remembered_for_each_account(ledger: Ledger, other: Ledger) -> None:
     assert ledger.store_id() is None
     ledger.remember_store("store-1", who="run")
     ledger.remember_store("store-1", who="run")
     ledger.remember_store("store-2", who="ann")
-    other = open_at(ledger_url, clock, uid="other")
     assert (ledger.store_id(), other.store_id()) == ("store-2", None)
-    other.close()
 
 
-def test_a_person_makes_a_known_store_the_pipelines_too(
-    ledger: Ledger, ledger_url: str, clock: Clock
-) -> None:
+def test_a_person_makes_a_known_store_the_pipelines_too(ledger: Ledger, acme: Ledger) -> None:
     """After a loss another pipeline began: the pair is no news, and this pipeline's is lost."""
-    acme = open_at(ledger_url, clock, pipeline="acme")
     assert not acme.knows_pipeline()
     ledger.remember_store("store-1", who="first run")
     assert (ledger.knows_pipeline(), acme.knows_pipeline()) == (True, False)
     acme.remember_store("store-1", who="ann")
     assert acme.knows_pipeline()
-    acme.close()
 
 
 def test_an_empty_ledger_says_so(ledger: Ledger, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from tests.ledger.conftest import (
     Clock,
     ask,
     bring,
-    open_at,
     reserve,
     row_in,
 )
@@ -32,15 +31,6 @@ from topview_pipeline.ledger.health import health
 from topview_pipeline.prices import CostSeen
 
 THEIRS = {"worker": "other", "work": "their work"}
-
-
-@pytest.fixture
-def acme(ledger: Ledger, ledger_url: str, clock: Clock) -> Iterator[Ledger]:
-    """The ledger as another pipeline sees it, in which its worker "other" is alive."""
-    opened = open_at(ledger_url, clock, pipeline="acme")
-    opened.workers.start("other", run_id="their run")
-    yield opened
-    opened.close()
 
 
 def stored(ledger: Ledger, **changes: Any) -> Task:

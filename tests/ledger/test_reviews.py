@@ -1,6 +1,6 @@
 """A person's preference among the images of a result."""
 
-from tests.ledger.conftest import Clock, ask, open_at, row_in
+from tests.ledger.conftest import ask, row_in
 from topview_pipeline.ledger import (
     NO_REVIEW,
     Decided,
@@ -32,14 +32,10 @@ def test_the_newest_choice_counts_and_the_row_remembers_every_one(ledger: Ledger
     assert ledger.tasks.last_made("a", scene.stage) is None, "a choice reports nothing"
 
 
-def test_a_scene_that_the_ledger_lost_may_be_chosen_from(
-    ledger: Ledger, ledger_url: str, clock: Clock
-) -> None:
+def test_a_scene_that_the_ledger_lost_may_be_chosen_from(ledger: Ledger, other: Ledger) -> None:
     ledger.reviews.choose("a", "unknown", 2, who="ann", why="")
     assert ledger.reviews.of("a", "unknown").image == 2
-    other = open_at(ledger_url, clock, uid="other")
     assert other.reviews.all() == {}
-    other.close()
 
 
 def test_nothing_is_reserved_of_a_result_that_a_person_decided_about_meanwhile(

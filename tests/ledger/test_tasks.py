@@ -118,12 +118,9 @@ def test_an_answer_that_comes_after_all_goes_to_the_worker_that_waited(
     assert late.error_message is None
 
 
-def test_rows_of_another_account_are_not_seen_and_not_moved(
-    ledger: Ledger, ledger_url: str, clock: Clock
-) -> None:
+def test_rows_of_another_account_are_not_seen_and_not_moved(ledger: Ledger, other: Ledger) -> None:
     row = row_in(ledger, TaskState.UNKNOWN)
     ledger.uploads.remember("hash", "file-1", format="png")
-    other = open_at(ledger_url, clock, uid="other")
     for touch in (MOVES["void"], MOVES["accepted"], lambda _, n: other.tasks.adopt(n, worker="x")):
         with pytest.raises(LedgerError, match=f"task row {row.id}: .*no such row"):
             touch(other, row.id)
@@ -132,7 +129,6 @@ def test_rows_of_another_account_are_not_seen_and_not_moved(
     assert other.uploads.find("hash") is None
     assert not other.has_tasks()
     assert ledger.tasks.get(row.id) == row
-    other.close()
 
 
 # Workers and their rows.

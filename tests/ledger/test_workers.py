@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.ledger.conftest import Clock, open_at, row_in
+from tests.ledger.conftest import Clock, row_in
 from topview_pipeline.ledger import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, Ledger, TaskState
 
 
@@ -28,12 +28,10 @@ def test_a_silent_worker_is_dead_also_when_the_clock_was_set_back(
     assert ledger.workers.run_is_dead("run") != is_alive
 
 
-def test_nobody_and_strangers_are_not_alive(ledger: Ledger, ledger_url: str, clock: Clock) -> None:
-    other = open_at(ledger_url, clock, uid="other")
+def test_nobody_and_strangers_are_not_alive(ledger: Ledger, other: Ledger) -> None:
     assert not ledger.workers.is_alive(None)
     assert not ledger.workers.is_alive("never started")
     assert other.workers.alive() == set()
-    other.close()
 
 
 def test_a_worker_that_ends_leaves_its_rows_to_the_next_at_once(ledger: Ledger) -> None:

@@ -255,7 +255,6 @@ class Context:
             return await self.in_ledger(self.ledger.tasks.get, task.id)
 
     def emit(self, event: Event) -> None:
-        """Report an event."""
         if isinstance(event, Made):
             self._reported.add(event.task.id)
         self.events.put_nowait(event)

@@ -36,32 +36,13 @@ _PATIENCE: Final = 5
 """Answers of the same hopeless kind before the product is held and a person may look."""
 _LARGEST_BYTES: Final = {"image": 64 * 2**20, "video": 2 * 2**30}
 
-TIMES: Final = (
-    "queued_at",
-    "reserved_at",
-    "pending_at",
-    "succeeded_at",
-    "stored_at",
-    "deadline_at",
+_TIMES: Final = tuple(Times.model_fields)
+_COPIED: Final = tuple(
+    name
+    for name in ResultRecord.model_fields
+    if name in Task.__dataclass_fields__ and name not in ("result", "artifacts")
 )
-COPIED: Final = (
-    "pipeline",
-    "product_id",
-    "stage",
-    "work",
-    "generation",
-    "fingerprint",
-    "attempt",
-    "topview_task_id",
-    "request",
-    "inputs",
-    "mode",
-    "seconds",
-    "estimate",
-    "run_id",
-    "root_run_id",
-)
-"""Columns of a row that the store's record keeps under the same name."""
+"""Columns of a row that the store's record keeps under the same name, as they are."""
 
 Query = Callable[[Task], Awaitable[TaskResult | None]]
 """Asks Topview once; None is no usable answer."""
@@ -104,18 +85,22 @@ class Downloader:
         fresh = result is not None
         while True:
             if result is None:
-                result = await self._ask(task)
+                with self._context.activity.asking():
+                    found = await self._query(task)
+                if found is not None and found.status is TaskStatus.SUCCESS:
+                    result = found
                 fresh = result is not None
             try:
                 return await self._try(task, result)
             except _NotYetError as error:
                 hopeless += error.hopeless
                 if hopeless >= _PATIENCE:
-                    raise self._held(task, error.reason) from error
+                    raise _held(self._context, error.reason, task) from error
                 # Only Topview's own fresh word ends a paid result; no answer proves nothing, and
                 # our own limits and rules are not Topview's word.
                 said = fresh and not error.url_is_good and not error.hopeless
-                if (said or self._is_denied(task)) and self._is_out_of_reach(task):
+                age = self._context.clock() - (task.succeeded_at or task.reserved_at)
+                if (said or self._is_denied(task)) and age > KEPT_AT_TOPVIEW_SECONDS:
                     why = "finished more than 7 days ago and Topview no longer gives it"
                     expired = self._context.ledger.tasks.expired
                     return await self._context.moved(expired, task, why=f"{why}: {error.reason}")
@@ -123,11 +108,6 @@ class Downloader:
                 fresh = False
             await asyncio.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
-
-    async def _ask(self, task: Task) -> TaskResult | None:
-        with self._context.activity.asking():
-            result = await self._query(task)
-        return result if result is not None and result.status is TaskStatus.SUCCESS else None
 
     async def _try(self, task: Task, result: TaskResult | None) -> Task:
         stage = self._context.by_key[task.stage]
@@ -143,15 +123,7 @@ class Downloader:
         except (TooLarge, WrongType, ForbiddenUrl) as error:
             raise _NotYetError(str(error), hopeless=True) from error
         except StoreError as error:
-            raise self._held(task, str(error)) from error
-
-    def _held(self, task: Task, what: str) -> ProductHeldError:
-        until = self._context.clock() + _AGAIN_SECONDS
-        return ProductHeldError(HoldReason.DOWNLOAD, what, until=until, task=task)
-
-    def _is_out_of_reach(self, task: Task) -> bool:
-        finished = task.succeeded_at or task.reserved_at
-        return self._context.clock() - finished > KEPT_AT_TOPVIEW_SECONDS
+            raise _held(self._context, str(error), task) from error
 
     async def _bring(self, task: Task, result: TaskResult, files: tuple[Download, ...]) -> Task:
         context = self._context
@@ -174,14 +146,14 @@ class Downloader:
         return task
 
     def _record(self, row: Task, result: TaskResult, artifacts: list[Artifact]) -> ResultRecord:
-        times = {name: getattr(row, name) for name in TIMES}
+        times = {name: getattr(row, name) for name in _TIMES}
         return ResultRecord(
             account=self._context.ledger.account,
             credits=row.cost_credits,
             times=Times(**{**times, "stored_at": self._context.clock()}),
             result=self._context.by_key[row.stage].kept(result),
             artifacts=tuple(artifacts),
-            **{name: getattr(row, name) for name in COPIED},
+            **{name: getattr(row, name) for name in _COPIED},
         )
 
     async def _download(self, file: Download, folder: str) -> Artifact | None:
@@ -217,8 +189,8 @@ class Downloader:
 def row_of(record: ResultRecord) -> dict[str, Any]:
     """The columns of a stored row, from the record that the store keeps of it."""
     return {
-        **{name: getattr(record, name) for name in COPIED},
-        **{name: getattr(record.times, name) for name in TIMES},
+        **{name: getattr(record, name) for name in _COPIED},
+        **{name: getattr(record.times, name) for name in _TIMES},
         "cost_credits": record.credits,
         "result": record.result,
         "artifacts": [artifact.to_json() for artifact in record.artifacts],
@@ -235,7 +207,7 @@ async def has_files(context: Context, row: Task) -> bool:
             [await context.offload(context.store.has, one) for one in artifacts]
         )
     except StoreError as error:
-        raise _trouble(context, error, row) from error
+        raise _held(context, str(error), row) from error
 
 
 async def heal(
@@ -254,7 +226,7 @@ async def heal(
         try:
             record = await context.offload(context.store.find, context.ledger.account, fingerprint)
         except StoreError as error:
-            raise _trouble(context, error) from error
+            raise _held(context, str(error)) from error
         generation += 1
         if record == "passed over":
             continue
@@ -264,6 +236,6 @@ async def heal(
         found = True
 
 
-def _trouble(context: Context, error: StoreError, row: Task | None = None) -> ProductHeldError:
+def _held(context: Context, what: str, row: Task | None = None) -> ProductHeldError:
     until = context.clock() + _AGAIN_SECONDS
-    return ProductHeldError(HoldReason.DOWNLOAD, str(error), until=until, task=row)
+    return ProductHeldError(HoldReason.DOWNLOAD, what, until=until, task=row)

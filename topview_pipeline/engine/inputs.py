@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from topview_pipeline.catalogue import InputError, InputFile, InputFiles, Product, audio_seconds
 from topview_pipeline.catalogue.references import host_of, shown
@@ -23,6 +23,7 @@ from topview_pipeline.catalogue.threads import (
 )
 from topview_pipeline.stages import Inputs, PreconditionError, ProofLists, Stage
 
+T = TypeVar("T")
 Offload = Callable[..., Awaitable[Any]]
 """Runs a blocking call elsewhere: `asyncio.to_thread`; tests run it in place."""
 _LONGEST_SECONDS: Final = 90.0
@@ -51,29 +52,23 @@ class Reader:
         )
 
     async def sha256(self, ref: str) -> str:
-        """The hash of the file's bytes."""
-        found: str = await self._read(ref, partial(self._files.sha256, ref))
-        return found
+        return await self._read(ref, partial(self._files.sha256, ref))
 
     async def content(self, ref: str, kind: Literal["image", "audio"]) -> InputFile:
         """The file's bytes, proved to be a picture or a recording that Topview takes."""
-        found: InputFile = await self._read(ref, partial(self._files.read, ref, kind=kind))
-        return found
+        return await self._read(ref, partial(self._files.read, ref, kind=kind))
 
     async def seconds(self, ref: str) -> float:
-        """The length of a recording."""
-
         def length() -> float:
             return audio_seconds(self._files.read(ref, kind="audio").data, shown(ref))
 
-        found: float = await self._read(ref, length)
-        return found
+        return await self._read(ref, length)
 
-    async def _read(self, ref: str, call: Callable[[], Any]) -> Any:
+    async def _read(self, ref: str, call: Callable[[], T]) -> T:
         host = host_of(ref)
         async with self._threads if host else nullcontext():
             async with self._of_host[host], self._remote if host else nullcontext():
-                reading = asyncio.ensure_future(self._apart(call))
+                reading: asyncio.Future[T] = asyncio.ensure_future(self._apart(call))
                 await asyncio.wait({reading}, timeout=SLOW_SECONDS)
             try:
                 await asyncio.wait({reading}, timeout=_LONGEST_SECONDS)

@@ -99,7 +99,6 @@ class ProductRun:
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """Keys of the stages still to go."""
         return tuple(stage.key for stage in self.left)
 
     def wants(self, row: Task) -> bool:

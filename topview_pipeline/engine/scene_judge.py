@@ -107,7 +107,6 @@ class SceneJudge:
 
 
 def is_judged(verdict: Verdict) -> bool:
-    """A judge has seen the scene."""
     return _JUDGED in verdict.numbers
 
 

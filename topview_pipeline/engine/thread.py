@@ -69,7 +69,6 @@ class EngineThread:
         self._thread.start()
 
     def put(self, work: ProductWork) -> None:
-        """Let a product start."""
         self._call(self._queue.put_nowait, work)
 
     def no_more(self) -> None:

@@ -25,9 +25,10 @@ from topview_pipeline.ledger.task_row import (
     Task,
     TaskGlance,
     TaskState,
+    ToDecide,
     Tried,
 )
-from topview_pipeline.ledger.tasks import IllegalMove, ToDecide
+from topview_pipeline.ledger.tasks import IllegalMove
 from topview_pipeline.ledger.workers import (
     ASK_OVERDUE_SECONDS,
     ATTEMPTS_BY_ITSELF,

@@ -53,7 +53,6 @@ class Budget(Part):
     """The spending of one account."""
 
     def today(self) -> Spent:
-        """The credits of this UTC day."""
         with self._db.read() as connection:
             return spent_today(connection, self._account, self._db.now(connection))
 
@@ -129,7 +128,6 @@ def spent_by_run(connection: sa.Connection, account: str, root_run_id: str) -> f
 
 
 def _not_booked() -> tuple[sa.ColumnElement[bool], ...]:
-    """Rows that are sent, or perhaps sent, and not booked."""
     return task.c.state.in_(_ON_ITS_WAY), task.c.booked_at.is_(None)
 
 

@@ -72,7 +72,7 @@ class CatalogueState(Part):
             new = [self._key | {"product_id": id_} for id_ in set(products) - known.keys()]
             if new:
                 connection.execute(catalogue_product.insert(), new)
-            mine = catalogue_state.update().where(*self._mine(catalogue_state))
+            mine = catalogue_state.update().where(*self._of_pipeline(catalogue_state))
             connection.execute(mine.values(held=None, held_at=None))
         return left
 
@@ -86,7 +86,7 @@ class CatalogueState(Part):
         """Why the catalogue is not accepted, and when that was last seen."""
         query = sa.select(catalogue_state.c.held, catalogue_state.c.held_at)
         is_held = catalogue_state.c.held.is_not(None)
-        found = self._db.rows(query.where(*self._mine(catalogue_state), is_held))
+        found = self._db.rows(query.where(*self._of_pipeline(catalogue_state), is_held))
         return (found[0].held, found[0].held_at) if found else None
 
     def check_source(self, source: str | None) -> None:
@@ -105,7 +105,7 @@ class CatalogueState(Part):
 
     def _check_source(self, connection: sa.Connection, source: str | None, now: float) -> None:
         columns = catalogue_state.c.source, catalogue_state.c.ticked_at
-        query = sa.select(*columns).where(*self._mine(catalogue_state))
+        query = sa.select(*columns).where(*self._of_pipeline(catalogue_state))
         for theirs, ticked_at in connection.execute(query):
             mine = without_queries(source or theirs or "")
             if theirs in (None, mine) or abs(now - ticked_at) > LIVING_SECONDS:
@@ -122,19 +122,16 @@ class CatalogueState(Part):
 
     def _known(self, connection: sa.Connection) -> dict[str, float | None]:
         query = sa.select(catalogue_product.c.product_id, catalogue_product.c.left_at)
-        rows = connection.execute(query.where(*self._mine(catalogue_product)))
+        rows = connection.execute(query.where(*self._of_pipeline(catalogue_product)))
         return {row.product_id: row.left_at for row in rows}
 
     def _mark(
         self, connection: sa.Connection, products: Collection[str], *, left_at: float | None
     ) -> None:
-        mine = catalogue_product.update().where(*self._mine(catalogue_product))
+        mine = catalogue_product.update().where(*self._of_pipeline(catalogue_product))
         for some in portions(sorted(products)):
             theirs = mine.where(catalogue_product.c.product_id.in_(some))
             connection.execute(theirs.values(left_at=left_at))
-
-    def _mine(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-        return [table.c[name] == value for name, value in self._key.items()]
 
 
 class Retired(Part):
@@ -143,7 +140,9 @@ class Retired(Part):
     def before(self, seconds: float) -> list[str]:
         """The products that left the catalogue more than so many seconds ago."""
         left = catalogue_product.c.left_at < self._db.now() - seconds
-        query = sa.select(catalogue_product.c.product_id).where(*self._of(catalogue_product), left)
+        query = sa.select(catalogue_product.c.product_id).where(
+            *self._of_pipeline(catalogue_product), left
+        )
         return sorted(row.product_id for row in self._db.rows(query))
 
     def tasks(self, product_id: str) -> list[Task]:
@@ -163,7 +162,7 @@ class Retired(Part):
         ids = [row.id for row in rows]
         with self._db.write(lock=self._account) as connection:
             for table in (catalogue_product, review):
-                mine = *self._of(table), table.c.product_id == product_id
+                mine = *self._of_pipeline(table), table.c.product_id == product_id
                 connection.execute(table.delete().where(*mine))
             if ids:
                 files = [name for row in rows for name in _texts(row.request)]
@@ -174,9 +173,6 @@ class Retired(Part):
             now = self._db.now(connection)
             detail = {"product": product_id, "rows": len(ids), "why": why}
             append_event(connection, self._account, now, "purged", who, detail)
-
-    def _of(self, table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
-        return table.c.account == self._account, table.c.pipeline == self._pipeline
 
 
 def is_on_its_way(row: Task) -> bool:

@@ -181,11 +181,13 @@ class Part:
         self._pipeline = pipeline
         self._is_own = schema.task.c.pipeline == pipeline
 
+    def _of_pipeline(self, table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
+        return table.c.account == self._account, table.c.pipeline == self._pipeline
+
     def _select(self, *which: sa.ColumnElement[bool]) -> list[Task]:
         return list(map(schema.task_of, self._db.rows(self._query(*which))))
 
     def _read(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Task]:
-        """`_select` within a transaction."""
         return list(map(schema.task_of, connection.execute(self._query(*which))))
 
     def _query(self, *which: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -72,7 +72,7 @@ class History(Part):
 
         With the unknown ones come those of pipelines that were renamed or removed.
         """
-        mine = task.c.pipeline == self._pipeline
+        mine = self._is_own
         if TaskState.UNKNOWN in states:
             forsaken = is_forsaken(self._account, self._db.now())
             mine = sa.or_(mine, sa.and_(task.c.state == TaskState.UNKNOWN, forsaken))
@@ -104,23 +104,21 @@ class History(Part):
         same = [newer.c[name] == task.c[name] for name in ("account", "pipeline", "product_id")]
         same += [newer.c.stage == task.c.stage, newer.c.state != TaskState.VOID]
         gone = sa.select(catalogue_product.c.product_id).where(
-            catalogue_product.c.account == self._account,
-            catalogue_product.c.pipeline == self._pipeline,
-            catalogue_product.c.left_at.is_not(None),
+            *self._of_pipeline(catalogue_product), catalogue_product.c.left_at.is_not(None)
         )
         query = sa.select(
             *(task.c[name] for name in Tried._fields[:-2]),
             task.c.reported_at.is_not(None),
             ~sa.exists().where(*same, newer.c.id > task.c.id) & task.c.product_id.not_in(gone),
         )
-        mine = task.c.account == self._account, task.c.pipeline == self._pipeline, is_counted
+        mine = *self._of_pipeline(task), is_counted
         which = task.c.recipe.is_not(None) if recipe is None else task.c.recipe == recipe
         return list(map(Tried._make, self._db.rows(query.where(*mine, which).order_by(task.c.id))))
 
     def decisions(self) -> dict[str, list[TaskEvent]]:
         """People's decisions about the pipeline's products, the oldest first, by product id."""
-        which = task_event.c.account == self._account, task_event.c.pipeline == self._pipeline
-        query = sa.select(task_event).where(*which, task_event.c.what.in_(_DECISIONS))
+        mine = *self._of_pipeline(task_event), task_event.c.what.in_(_DECISIONS)
+        query = sa.select(task_event).where(*mine)
         found: dict[str, list[TaskEvent]] = {}
         for row in self._db.rows(query.order_by(task_event.c.id)):
             event = TaskEvent(row.at, row.what, row.who, row.detail or {})
@@ -132,8 +130,8 @@ class History(Part):
         booked = task.c.cost_credits
         recent = sa.case((task.c.booked_at >= since, booked), else_=0.0)
         query = sa.select(task.c.product_id, sa.func.sum(booked), sa.func.sum(recent))
-        which = task.c.account == self._account, task.c.pipeline == self._pipeline
-        rows = self._db.rows(query.where(*which, booked > 0).group_by(task.c.product_id))
+        mine = *self._of_pipeline(task), booked > 0
+        rows = self._db.rows(query.where(*mine).group_by(task.c.product_id))
         return {product_id: (in_all, recent) for product_id, in_all, recent in rows}
 
     def refused(self, stage: str) -> Sequence[sa.Row[Any]]:
@@ -142,11 +140,10 @@ class History(Part):
         What a person approved is not refused. Scenes without a face are among them, marked by
         `is_faceless`: they are refused for some products only.
         """
-        of_pipeline = review.c.account == self._account, review.c.pipeline == self._pipeline
 
         def decided(*words: str) -> sa.ColumnElement[bool]:
             which = sa.select(review.c.fingerprint).where(
-                *of_pipeline, review.c.decision.in_(words)
+                *self._of_pipeline(review), review.c.decision.in_(words)
             )
             return task.c.fingerprint.in_(which)
 
@@ -157,8 +154,7 @@ class History(Part):
         is_faceless = sa.and_(faces[0] == faces[1], is_open)
         columns = task.c.product_id, task.c.mode, task.c.request, task.c.cost_credits
         query = sa.select(*columns, sa.not_(is_refused).label("is_faceless")).where(
-            task.c.account == self._account,
-            task.c.pipeline == self._pipeline,
+            *self._of_pipeline(task),
             task.c.stage == stage,
             task.c.state == TaskState.STORED,
             sa.or_(is_refused, is_faceless),

@@ -82,7 +82,6 @@ class Ledger:
 
     @property
     def is_remote(self) -> bool:
-        """A server is asked, which may take milliseconds."""
         return self._database.is_remote
 
     def now(self) -> float:

@@ -22,7 +22,6 @@ class Reviews(Part):
     """The decisions of one pipeline. A new result has another fingerprint, and none of them."""
 
     def of(self, product_id: str, fingerprint: str) -> Review:
-        """The decision about a result."""
         with self._db.read() as connection:
             of = connection, self._account, self._pipeline, product_id
             return reviews_of(*of, {fingerprint}).get(fingerprint, NO_REVIEW)
@@ -75,8 +74,7 @@ class Reviews(Part):
 
     @property
     def _mine(self) -> sa.Select[Any]:
-        of_pipeline = review.c.account == self._account, review.c.pipeline == self._pipeline
-        return sa.select(review).where(*of_pipeline)
+        return sa.select(review).where(*self._of_pipeline(review))
 
     def _task_ids(
         self, connection: sa.Connection, decisions: Mapping[Key, Review]

@@ -132,6 +132,22 @@ class Review:
 NO_REVIEW: Final = Review()
 
 
+class ToDecide(NamedTuple):
+    """What a work item is decided by.
+
+    Attributes:
+        rows: all rows of the work, the oldest first.
+        review: the decision about the product's result that goes in.
+        again: the generations of which a person asked for another result.
+        last_made: number of the row that the product's stage uses, where more than one is live.
+    """
+
+    rows: Sequence[Task]
+    review: Review = NO_REVIEW
+    again: frozenset[int] = frozenset()
+    last_made: int | None = None
+
+
 class Tried(NamedTuple):
     """A task with a recipe, by which others wait for it.
 

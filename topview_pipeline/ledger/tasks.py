@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -28,10 +28,10 @@ from topview_pipeline.ledger.task_row import (
     NO_REVIEW,
     Reservation,
     ReserveAnswer,
-    Review,
     Task,
     TaskGlance,
     TaskState,
+    ToDecide,
 )
 from topview_pipeline.ledger.workers import OTHER, is_newest, without_worker
 
@@ -51,22 +51,6 @@ Json = Mapping[str, Any]
 
 class IllegalMove(LedgerError):
     """A row is not where the caller believed it to be, or the move is not in the table of moves."""
-
-
-class ToDecide(NamedTuple):
-    """What a work item is decided by.
-
-    Attributes:
-        rows: all rows of the work, the oldest first.
-        review: the decision about the product's result that goes in.
-        again: the generations of which a person asked for another result.
-        last_made: number of the row that the product's stage uses, where more than one is live.
-    """
-
-    rows: Sequence[Task]
-    review: Review = NO_REVIEW
-    again: frozenset[int] = frozenset()
-    last_made: int | None = None
 
 
 class Tasks(Part):
@@ -113,7 +97,6 @@ class Tasks(Part):
         return self._select(task.c.state.in_(states), self._is_own)
 
     def slots_taken(self) -> int:
-        """The rows that hold a slot now: reserved, pending, and unknown until their deadline."""
         with self._db.read() as connection:
             return slots_taken(connection, self._account, self._db.now())
 
@@ -383,8 +366,8 @@ class Tasks(Part):
                 connection.execute(_update(task_id), {"quality": dict(quality)})
             newest, of_stage = sa.func.max(task_event.c.id), task.c.stage == row.stage
             reports = self._reports([newest], task_event.c.product_id == product_id, of_stage)
-            mine = task.c.account == self._account, self._is_own, task.c.product_id == product_id
-            tried = sa.select(task.c.id).where(*mine, of_stage)
+            mine = *self._of_pipeline(task), task.c.product_id == product_id, of_stage
+            tried = sa.select(task.c.id).where(*mine)
             attempts = sa.select(newest).where(
                 task_event.c.what == "reserved", task_event.c.task_id.in_(tried)
             )
@@ -442,8 +425,7 @@ class Tasks(Part):
     def _reports(self, columns: Iterable[Any], *which: sa.ColumnElement[bool]) -> sa.Select[Any]:
         """Select from the reports of the pipeline's products, each with its row."""
         query = sa.select(*columns).join_from(task_event, task, _OF_EVENT)
-        of_pipeline = task_event.c.account == self._account, task_event.c.pipeline == self._pipeline
-        return query.where(*of_pipeline, task_event.c.what == _REPORTED, *which)
+        return query.where(*self._of_pipeline(task_event), task_event.c.what == _REPORTED, *which)
 
 
 def _update(task_id: int) -> sa.Update:

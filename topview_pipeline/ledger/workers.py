@@ -65,9 +65,7 @@ class Workers(Part):
     def run_is_dead(self, run_id: str) -> bool:
         """True if a run of the pipeline had a worker that died, and none that lives."""
         query = sa.select(is_recent(self._db.now()).label("lives")).where(
-            worker.c.account == self._account,
-            worker.c.pipeline == self._pipeline,
-            worker.c.run_id == run_id,
+            *self._of_pipeline(worker), worker.c.run_id == run_id
         )
         workers = self._db.rows(query)
         return bool(workers) and not any(row.lives for row in workers)

@@ -47,7 +47,6 @@ class SceneImage:
 
     @property
     def file_name(self) -> str:
-        """Its name in the store."""
         return f"scene_{self.number}.png"
 
 
@@ -134,7 +133,6 @@ class Scenes(Stage):
     async def prove(
         self, product: Product, lists: ProofLists, recorded: float | None = None
     ) -> None:
-        """Look the avatar up."""
         await lists.check("avatar", product.avatar_id)
 
     def files(self, item: WorkItem) -> tuple[FileNeeded, ...]:

@@ -137,7 +137,6 @@ class StoredFile:
         return self.store.read_bytes(self.artifact)
 
     def local_copy(self) -> AbstractContextManager[Path]:
-        """A local file to read: the file itself, or a copy that is removed at the end."""
         return self.store.local_copy(self.artifact)
 
 
@@ -336,7 +335,6 @@ class Stage(ABC):
 
 
 def present(values: Json) -> Inputs:
-    """Inputs of these values without the absent ones."""
     return Inputs({name: value for name, value in values.items() if value is not None})
 
 

@@ -57,7 +57,6 @@ class Artifact:
     media_type: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as it stands in the ledger and in the record."""
         return dataclasses.asdict(self)
 
     @classmethod
