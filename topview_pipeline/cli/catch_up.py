@@ -92,7 +92,7 @@ def catch_up(
         config["loggers"] = loggers((log_level or "critical").upper())
         with open_instance() as instance, topview.ledger() as ledger:
             pair(instance, ledger, topview)
-            bad_rows = say_problems(console, catalogue, products)
+            bad_rows = len({one.line for one in say_problems(console, catalogue, products)})
             watcher.ledger = ledger
             sign.now(READING_FILES)
             with stop.calling(topview.stop, lambda: report_stopped(instance, run_id)):
