@@ -108,9 +108,7 @@ def test_a_catalogue_of_nothing_starts_nothing(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_without_dagster_home_one_is_chosen_and_said_and_its_yaml_is_kept(
-    project: Project,
-) -> None:
+def test_without_dagster_home_one_is_chosen_and_said_and_its_yaml_is_kept(project: Project) -> None:
     project.products(1)
 
     ran = project.run(*FREE, DAGSTER_HOME="")
