@@ -101,7 +101,7 @@ def test_the_dagster_yaml_we_write_does_what_it_says(project: Project) -> None:
         limits = instance.get_concurrency_config().run_queue_config
         assert limits is not None
         assert limits.tag_concurrency_limits == [
-            {"key": "dagster/backfill", "value": {"applyLimitPerUniqueValue": True}, "limit": 2},
+            {"key": "dagster/backfill", "value": {"applyLimitPerUniqueValue": True}, "limit": 2}
         ]
         assert not instance.telemetry_enabled
         assert not instance.nux_enabled

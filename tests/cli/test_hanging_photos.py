@@ -46,10 +46,7 @@ def silent_server() -> Iterator[SilentServer]:
 @SLOW
 @pytest.mark.parametrize("hosts", [1, 100])
 def test_photos_that_hang_hold_up_their_own_products_only(
-    project: Project,
-    silent_server: SilentServer,
-    monkeypatch: pytest.MonkeyPatch,
-    hosts: int,
+    project: Project, silent_server: SilentServer, monkeypatch: pytest.MonkeyPatch, hosts: int
 ) -> None:
     """All products waited for two minutes on one such photo, and for 50 on a hundred.
 
@@ -93,10 +90,7 @@ def test_photos_that_hang_hold_up_their_own_products_only(
 
 @SLOW
 def test_a_plan_says_what_hangs_and_what_it_waits_for(
-    project: Project,
-    invoke: Invoke,
-    silent_server: SilentServer,
-    monkeypatch: pytest.MonkeyPatch,
+    project: Project, invoke: Invoke, silent_server: SilentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(references, "_SILENT_SECONDS", 2.0)
     url = f"{silent_server()}/a.png?signature=s3cret"

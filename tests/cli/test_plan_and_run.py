@@ -238,8 +238,7 @@ def fates_of_run(events: list[Any]) -> tuple[Fates, dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "situation",
-    [pytest.param(name, marks=() if name in QUICK else SLOW) for name in SITUATIONS],
+    "situation", [pytest.param(name, marks=() if name in QUICK else SLOW) for name in SITUATIONS]
 )
 def test_plan_and_run_say_the_same(project: Project, invoke: Invoke, situation: str) -> None:
     build, options, changes = SITUATIONS[situation]

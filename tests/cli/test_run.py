@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socketserver
 import sqlite3
-import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -127,9 +125,7 @@ def test_a_catalogue_of_nothing_starts_nothing(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_without_dagster_home_one_is_chosen_and_said_and_its_yaml_is_kept(
-    project: Project,
-) -> None:
+def test_without_dagster_home_one_is_chosen_and_said_and_its_yaml_is_kept(project: Project) -> None:
     project.products(1)
 
     ran = project.run(*FREE, DAGSTER_HOME="")
@@ -277,14 +273,8 @@ def test_a_run_for_dagster_finds_the_code_location_of_a_server(
     assert (sent["repository_location_name"] is None) == (name is None)
 
 
-class _Cut(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        self.request.recv(65536)
-
-
-@pytest.mark.parametrize("trouble", ["cut off", "too slow"])
 def test_a_dagster_that_does_not_answer_may_have_the_run(
-    project: Project, monkeypatch: pytest.MonkeyPatch, trouble: str
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person who reads "not taken" launches it once more."""
 
@@ -292,13 +282,9 @@ def test_a_dagster_that_does_not_answer_may_have_the_run(
         error: Any = DagsterGraphQLClientError
         raise error("a whole query") from requests.ReadTimeout("timed out")
 
-    if trouble == "too slow":
-        monkeypatch.setattr(DagsterGraphQLClient, "submit_job_execution", slow)
+    monkeypatch.setattr(DagsterGraphQLClient, "submit_job_execution", slow)
     project.products(1)
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Cut) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        said = project.refused("run", "--launch", f"http://127.0.0.1:{server.server_address[1]}")
-        server.shutdown()
-    assert "Dagster gave no answer" in said
+    said = project.refused("run", "--launch")
+    assert "or its answer was lost (timed out)" in said
     assert "look at its runs before you launch again" in said
     assert "query" not in said

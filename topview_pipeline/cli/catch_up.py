@@ -92,7 +92,7 @@ def catch_up(
         config["loggers"] = loggers((log_level or "critical").upper())
         with open_instance() as instance, topview.ledger() as ledger:
             pair(instance, ledger, topview)
-            bad_rows = say_problems(console, catalogue, products)
+            bad_rows = len({one.line for one in say_problems(console, catalogue, products)})
             watcher.ledger = ledger
             sign.now(READING_FILES)
             with stop.calling(topview.stop, lambda: report_stopped(instance, run_id)):
@@ -148,31 +148,14 @@ def submit(url: str, wanted: Mapping[str, Any], *, as_json: bool) -> None:
             )
     except DagsterGraphQLClientError as error:
         reason = one_line(str(error.__cause__ or error))[:MOST_REASON]
-        what = f"Dagster did not take the run ({reason})"
-        fix = "Name the address of your Dagster UI: --launch http://HOST:PORT"
-        if _may_have_arrived(error):
-            what = f"Dagster gave no answer ({reason})"
-            fix = "It may have the run: look at its runs before you launch again."
+        what = f"Dagster did not take the run, or its answer was lost ({reason})"
+        fix = "Is this your Dagster UI? Then look at its runs before you launch again."
         raise CannotStart(what, url, fix) from error
     address = f"{url}/runs/{run_id}"
     if as_json:
         say_json({"event": "launched", "run_id": run_id, "url": address})
     else:
         say(f"Dagster has the run {run_id} in its queue: {address}")
-
-
-def _may_have_arrived(error: BaseException | None) -> bool:
-    """True for a request that was cut off, or not answered in time, after a connection."""
-    import requests
-    from urllib3.exceptions import ProtocolError
-
-    while error is not None:
-        if isinstance(error, requests.ReadTimeout | requests.exceptions.ChunkedEncodingError):
-            return True
-        if isinstance(error, requests.ConnectionError):
-            return any(isinstance(one, ProtocolError) for one in error.args)
-        error = error.__cause__
-    return False
 
 
 def _execute(

@@ -84,10 +84,7 @@ def ui(context: click.Context, port: int | None) -> None:
     home = DemoHome.here()
     home.enter_again()
     prepare_home()
-    if port is not None and free_port(port) != port:
-        fix = "Stop what uses it, or name another one with --port."
-        raise CannotStart(f"port {port} is in use", fix=fix)
-    port = port or free_port(3000)
+    port = usable_port(port, 3000)
     workspace = project_root() / "workspace.yaml"
     if not workspace.is_file():
         workspace = home.folder / "workspace.yaml"
@@ -214,11 +211,12 @@ class DemoHome:
             if may_answer:
                 yield
                 return
-            raise CannotStart(
-                f"port {port}, which the demo's sandbox always has, is in use. If another demo or "
-                "`make ui` is running, stop it first; if it is another program's, remove the "
-                f"folder {self.folder} and make the demo again."
+            what = f"port {port}, which the demo's sandbox always has, is in use"
+            fix = (
+                "If another demo or `make ui` is running, stop it first; if it is another "
+                f"program's, remove the folder {self.folder} and make the demo again."
             )
+            raise CannotStart(what, fix=fix)
         state = self.folder / "sandbox"
         config = SandboxConfig(speed=SANDBOX_SPEED, concurrency=SLOTS, state_dir=state)
         with ExitStack() as stack:
@@ -242,3 +240,11 @@ def free_port(wanted: int = 0) -> int:
             return port
     except OSError:
         return free_port()
+
+
+def usable_port(given: int | None, otherwise: int = 0) -> int:
+    """The port that was given, else the other one, else any that is free."""
+    if given and free_port(given) != given:
+        fix = "Stop what uses it, or name another one with --port."
+        raise CannotStart(f"port {given} is in use", fix=fix)
+    return given or free_port(otherwise)

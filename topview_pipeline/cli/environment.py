@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from topview_pipeline.catalogue import Catalogue
+    from topview_pipeline.catalogue.rows import RowProblem
     from topview_pipeline.topview.client import TopviewClient
 
 T = TypeVar("T")
@@ -192,8 +193,10 @@ def usable_catalogue(
     return catalogue
 
 
-def say_problems(console: Console, catalogue: Catalogue, products: Sequence[str]) -> int:
-    """Name the bad rows of these products (none: of all), and return how many there are."""
+def say_problems(
+    console: Console, catalogue: Catalogue, products: Sequence[str]
+) -> list[RowProblem]:
+    """Name the bad rows of these products (none: of all), and return their problems."""
     problems = [
         problem
         for problem in catalogue.problems
@@ -206,7 +209,7 @@ def say_problems(console: Console, catalogue: Catalogue, products: Sequence[str]
     if len(problems) > _SHOWN_PROBLEMS:
         more = counted(len(problems) - _SHOWN_PROBLEMS, "more bad row")
         say(f"... and {more}", console, style="yellow")
-    return len({problem.line for problem in problems})
+    return problems
 
 
 def prepare_home() -> None:

@@ -110,14 +110,9 @@ def file_names(product_ids: Iterable[str]) -> dict[str, str]:
 
 def _copy(store: Store, video: Artifact, target: Path) -> bool:
     """Copy a video, whole or not at all; False when the file is this video already."""
-    if target.is_file() and target.stat().st_size == video.size:
-        with target.open("rb") as file:
-            # hashlib.file_digest is of Python 3.11.
-            digest = hashlib.sha256()
-            while block := file.read(1 << 20):
-                digest.update(block)
-        if digest.hexdigest() == video.sha256:
-            return False
+    is_like_it = target.is_file() and target.stat().st_size == video.size
+    if is_like_it and hashlib.sha256(target.read_bytes()).hexdigest() == video.sha256:
+        return False
     partial = target.with_name(f".{target.name}.part")
     try:
         with store.local_copy(video) as source:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import click
+from dagster import DagsterInstance
 from rich.console import Console
 
 from topview_pipeline.catalogue import Catalogue, InputFiles, check_gone
@@ -47,6 +48,7 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.run import pair
 from topview_pipeline.engine.context import Estimator
 from topview_pipeline.engine.scene_judge import open_judge
+from topview_pipeline.errors import PipelineError
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.ledger.health import trouble_of
 from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
@@ -143,46 +145,27 @@ def plan(
         credits_left = account.remain_credit
     with open_instance() as instance, topview.ledger() as ledger:
         pair(instance, ledger, topview, write=False)
-        has_bad_rows = say_problems(console, catalogue, products) > 0
+        problems = say_problems(console, catalogue, products)
         check_gone(
             ledger.catalogue.products(),
             catalogue.product_ids,
             accept_change=config.accept_change,
             where=catalogue.source,
         )
-        files = topview.files(ledger)
-        sign.now(READING_FILES)
-        canary = topview.config.canary if config.canary is None else config.canary
-        failing: set[str] = set()
-        while True:
-            planned, left, not_accepted = plan_run(
-                instance,
-                topview,
-                ledger,
-                catalogue,
-                config,
-                files=files,
-                patience=_PATIENCE_SECONDS,
-                failing=failing,
-            )
-            proved, notes = _proved(topview, catalogue, files, planned)
-            more = {name for name, _ in proved.failures} - failing
-            if not (canary and more):
-                break
-            failing |= more  # the next products take their places
-        refusal = _not_ready(topview) or not_accepted
-        found = _tried(topview, ledger, planned, proved, config.credit_limit)
-        refused = refused_scenes(topview.config, ledger, catalogue)
-        found = replace(found, notes=notes, credits_left=credits_left, left=left, refused=refused)
+        found, not_accepted = _tried(instance, topview, ledger, catalogue, config)
+    found = replace(found, credits_left=credits_left)
+    refusal = _not_ready(topview) or not_accepted
+    code = found.exit_code(bad_rows=bool(problems))
     if as_json:
-        code = found.exit_code(bad_rows=has_bad_rows)
-        code = code if refusal is None else NOTHING_COULD_START
-        say_json(_document(found, catalogue, products, code))
+        ends_with = code if refusal is None else NOTHING_COULD_START
+        document = _document(found) | {"bad_rows": [asdict(one) for one in problems]}
+        notes = [*catalogue.warnings, *found.notes]
+        say_json(document | {"notes": notes, "exit_code": ends_with})
     else:
         say_plan(console, found, show_all=show_all, quiet=quiet)
     if refusal is not None:
         raise refusal
-    context.exit(found.exit_code(bad_rows=has_bad_rows))
+    context.exit(code)
 
 
 def _not_ready(topview: TopviewResource) -> SettingsError | None:
@@ -192,6 +175,53 @@ def _not_ready(topview: TopviewResource) -> SettingsError | None:
     except SettingsError as error:
         return error
     return None
+
+
+def _tried(
+    instance: DagsterInstance,
+    topview: TopviewResource,
+    ledger: Ledger,
+    catalogue: Catalogue,
+    config: CatchUpConfig,
+) -> tuple[Plan, PipelineError | None]:
+    """The plan once it has met what a run meets, and why a run may not carry it out."""
+    settings, files = topview.config, topview.files(ledger)
+    sign.now(READING_FILES)
+    canary = settings.canary if config.canary is None else config.canary
+    failing: set[str] = set()
+    while True:
+        planned, left, not_accepted = plan_run(
+            instance,
+            topview,
+            ledger,
+            catalogue,
+            config,
+            files=files,
+            patience=_PATIENCE_SECONDS,
+            failing=failing,
+        )
+        proved, notes = _proved(topview, catalogue, files, planned)
+        more = {name for name, _ in proved.failures} - failing
+        if not (canary and more):
+            break
+        failing |= more  # the next products take their places
+    estimate = Estimator(ledger, settings.prices)
+    limits = Limits(
+        a_day=settings.credit_limit,
+        of_run=config.credit_limit,
+        spent=ledger.budget.today().total,
+        now=ledger.now(),
+        slots=settings.slots,
+    )
+    planned = within_limits(as_proved(planned, proved, estimate), limits, estimate)
+    coming = forecast_plan(settings, planned, ledger)
+    rows = ledger.tasks.of_ids(one.row for one in planned if one.row is not None)
+    words = {number: trouble_of(row) for number, row in rows.items()}
+    for place, one in enumerate(planned):
+        if trouble := words.get(one.row or 0):
+            planned[place] = replace(one, reason=trouble[0], fix=trouble[1])
+    refused = refused_scenes(settings, ledger, catalogue)
+    return Plan(planned, coming, notes, left=left, refused=refused), not_accepted
 
 
 def _proved(
@@ -232,34 +262,6 @@ def _proved(
             f"{', '.join(proved.left[:3])}. A run checks them before it pays."
         )
     return proved, notes
-
-
-def _tried(
-    topview: TopviewResource,
-    ledger: Ledger,
-    planned: Sequence[PlannedStage],
-    proved: Proved,
-    credit_limit: float | None,
-) -> Plan:
-    """The plan once it has met what a run meets."""
-    config = topview.config
-    estimate = Estimator(ledger, config.prices)
-    planned = as_proved(planned, proved, estimate)
-    limits = Limits(
-        a_day=config.credit_limit,
-        of_run=credit_limit,
-        spent=ledger.budget.today().total,
-        now=ledger.now(),
-        slots=config.slots,
-    )
-    planned = within_limits(planned, limits, estimate)
-    coming = forecast_plan(config, planned, ledger)
-    rows = ledger.tasks.of_ids(one.row for one in planned if one.row is not None)
-    words = {number: trouble_of(row) for number, row in rows.items()}
-    for place, one in enumerate(planned):
-        if trouble := words.get(one.row or 0):
-            planned[place] = replace(one, reason=trouble[0], fix=trouble[1])
-    return Plan(planned, coming)
 
 
 def say_plan(console: Console, found: Plan, *, show_all: bool, quiet: bool = False) -> None:
@@ -324,9 +326,7 @@ def _stage_row(stage: StageForecast) -> tuple[str, str, str, str, str]:
     return stage.stage, str(stage.products), str(stage.tasks), price, why
 
 
-def _document(
-    found: Plan, catalogue: Catalogue, products: Sequence[str], exit_code: int
-) -> dict[str, Any]:
+def _document(found: Plan) -> dict[str, Any]:
     """The plan for another program: rows, sums and troubles."""
     coming = found.coming
     return {
@@ -350,11 +350,4 @@ def _document(
             }
             for one in found.troubles
         ],
-        "bad_rows": [
-            asdict(one)
-            for one in catalogue.problems
-            if not products or one.product_id is None or one.product_id in products
-        ],
-        "notes": [*catalogue.warnings, *found.notes],
-        "exit_code": exit_code,
     }

@@ -17,14 +17,7 @@ from rich.table import Table
 
 from topview_pipeline.catalogue import Catalogue
 from topview_pipeline.catalogue.references import shown
-from topview_pipeline.cli.console import (
-    SOME_FAILED,
-    SOME_PENDING,
-    in_credits,
-    say,
-    say_rows,
-    span,
-)
+from topview_pipeline.cli.console import SOME_FAILED, SOME_PENDING, in_credits, say, say_rows, span
 from topview_pipeline.defs.events import Planned
 from topview_pipeline.defs.failures import Entry, Trouble, entries_of, not_finished, trouble_of
 from topview_pipeline.engine import Failed, Held, Made, Observed, Warned

@@ -19,12 +19,7 @@ from topview_pipeline.cli.console import (
     say_rows,
 )
 from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
-from topview_pipeline.cli.options import (
-    complete_product,
-    gate_option,
-    ids_in,
-    why_option,
-)
+from topview_pipeline.cli.options import complete_product, gate_option, ids_in, why_option
 from topview_pipeline.defs.data_versions import materialized_versions
 from topview_pipeline.defs.decisions import Decisions, after_choice, choose_scene, decide, waiting
 from topview_pipeline.settings import Gate

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from topview_pipeline.cli.console import CannotStart
-from topview_pipeline.cli.demo import free_port
+from topview_pipeline.cli.demo import usable_port
 from topview_pipeline.sandbox.api.faults import FAULTS
 from topview_pipeline.setting_types import project_root
 
@@ -67,10 +67,7 @@ def sandbox(
     try:
         more |= _settings(contract, strict)
         config = SandboxConfig(faults=dict(map(_fault, faults)), state_dir=state_dir, **more)
-        if port and free_port(port) != port:
-            fix = "Stop what uses it, or name another one with --port."
-            raise CannotStart(f"port {port} is in use", fix=fix)
-        port = port or free_port()
+        port = usable_port(port)
         account = (os.environ.get("TOPVIEW_UID"), os.environ.get("TOPVIEW_API_KEY"))
         if is_own and (config.uid, config.api_key) == account:
             click.echo(f"The settings of {project_root()} use it.")
