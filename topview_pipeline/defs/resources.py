@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -92,10 +92,8 @@ class TopviewResource:
             pipeline=config.name,
             migrate=config.migrate,
         )
-        try:
+        with closing(ledger):
             yield ledger
-        finally:
-            ledger.close()
 
     def catalogue(self, *, run_id: str | None = None, seconds: float = 300.0) -> Catalogue:
         """Read the catalogue, in at most so many seconds.
