@@ -1,4 +1,4 @@
-"""What ours is compared with: the script that one would write without the pipeline.
+"""The baseline: the script that one would write without the pipeline.
 
 asyncio and httpx alone: a semaphore (first in, first out), fixed polling, uploads before a slot is
 taken and downloads after it is given back. It remembers nothing and retries nothing.

@@ -1,4 +1,4 @@
-"""What earlier runs would have left, written into the databases: `python -m benchmarks.history`.
+"""The traces of earlier runs, written into the databases: `python -m benchmarks.history`.
 
 Making 20,000 products would take hours, and a look at them does not see how they came to be. The
 first product's events in Dagster are its own; the other products' are copies under their names.
@@ -23,7 +23,7 @@ from topview_pipeline.definitions import topview
 from topview_pipeline.defs.catalogue_sync import accept_catalogue
 from topview_pipeline.defs.dagster_private import DATA_VERSION_TAG
 from topview_pipeline.defs.data_versions import observation
-from topview_pipeline.defs.run import pair
+from topview_pipeline.defs.run import check_ready
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.ledger.schema import task, task_event
 from topview_pipeline.stages import CUT_OUT, SCENE, STAGES, Upstream, data_version, fingerprint_of
@@ -31,7 +31,7 @@ from topview_pipeline.store import Artifact
 
 _BATCH: Final = 5000
 _SETTLED_SECONDS: Final = 3600.0
-"""How old the catalogue's files are: a hash of one changed just now is not remembered."""
+"""Age of the catalogue's files: a hash of one changed just now is not remembered."""
 _NOW: Final = time.time()
 _RUN: Final = "11111111-1111-4111-8111-111111111111"
 _COMMON: Final[Mapping[str, Any]] = {
@@ -159,7 +159,7 @@ def _copy_last_event(instance: dg.DagsterInstance, versions: Mapping[str, str]) 
 def main(spec: dict[str, Any]) -> None:
     """Write what the spec names, for the pipeline and the instance of the environment."""
     with topview.ledger() as ledger, dg.DagsterInstance.get() as instance:
-        pair(instance, ledger, topview)
+        check_ready(instance, ledger, topview)
         if spec:
             write_rows(ledger.account, list(unfinished(**spec)))
             return

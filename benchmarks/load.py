@@ -58,7 +58,7 @@ class NotCleanError(RuntimeError):
 
 
 def counters(topview: Running, *, products: int) -> Mapping[str, Any]:
-    """What the sandbox saw of a run that has ended.
+    """The sandbox's counters of a run that has ended.
 
     Raises:
         NotCleanError: it is not exactly one finished and downloaded task per product and kind.
@@ -75,7 +75,7 @@ def counters(topview: Running, *, products: int) -> Mapping[str, Any]:
 def environment(home: Path, products: int, topview: Running | None = None) -> dict[str, str]:
     """A catalogue, an empty DAGSTER_HOME, and the settings of a pipeline on them.
 
-    The settings of whoever runs the bench count for nothing.
+    The settings of the shell count for nothing.
 
     Args:
         home: a folder that does not exist yet.

@@ -1,7 +1,7 @@
 """The engine alone, without Dagster, as `python -m benchmarks.ours SPEC`.
 
 Real ledger, store and sockets, and the engine in its own thread, as under Dagster. What Dagster
-does with an event is left out; what the ledger is told of it is not.
+does with an event is left out; what is written into the ledger is not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long it takes to know the hashes of photos behind URLs: never read, asked again, trusted.
+"""Time to know the hashes of photos behind URLs: never read, asked again, trusted.
 
 The server answers each request after 40 ms, and keeps connections alive.
 """

@@ -163,7 +163,7 @@ def backfill(folder: Path, sizes: Sizes, notes: list[str]) -> Iterator[Row]:
 
 
 def growth(folder: Path, sizes: Sizes, notes: list[str]) -> Iterator[Row]:
-    """Whether time and memory grow in a straight line."""
+    """Growth of time and memory: in a straight line, or worse."""
     costs = []
     for products in sizes.growth:
         _say(f"growth: {products} products")
@@ -278,7 +278,7 @@ def ticks(folder: Path, sizes: Sizes, notes: list[str]) -> Iterator[Row]:
 
 
 def loading(_folder: Path, _sizes: Sizes, notes: list[str]) -> Iterator[Row]:
-    """What the code location adds to Dagster's own import."""
+    """Time that the code location adds to Dagster's own import."""
     _say("imports")
     dagster, definitions = import_seconds("dagster", "topview_pipeline.definitions")
     beyond = "code location loads beyond dagster; import dagster"

@@ -104,7 +104,7 @@ class Servers:
         return str(make_url(self.dagster_url).database)
 
     def requests(self) -> dict[str, Any]:
-        """What reached the S3 server: `requests` by kind, and what its policy `refused`."""
+        """Calls of the S3 server: `requests` by kind, and those that its policy `refused`."""
         found: dict[str, Any] = httpx.get(f"{self.s3_url}/_requests", trust_env=False).json()
         return found
 

@@ -1,4 +1,4 @@
-"""How well the account's slots are used: ours against the bare script, in rounds.
+"""Use of the account's slots: ours against the bare script, in rounds.
 
 Busy is the integral of unfinished tasks over time, from the first task's acceptance to the last
 one's end, as a share of all slots over that time. All make the same tasks with the same durations,

@@ -11,7 +11,7 @@ _HEAD: Final = ("measured", "ours", "against", "ratio", "target", "")
 
 @dataclass(frozen=True)
 class Goal:
-    """What a number should be: at least so much, at most so much, or both."""
+    """The aim for a number: at least so much, at most so much, or both."""
 
     least: float | None = None
     most: float | None = None

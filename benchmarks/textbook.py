@@ -1,4 +1,4 @@
-"""What ours is compared with: the same videos as three plain Dagster assets, a code location.
+"""The textbook: the same videos as three plain Dagster assets, a code location.
 
 Written as Dagster's own documents have it: an asset for each stage, partitioned by product, a
 resource for the API, values handed on by the IO manager, Dagster's default executor, one run for

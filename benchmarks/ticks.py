@@ -1,4 +1,4 @@
-"""How long a look takes at a large ledger or catalogue: a sensor's tick, a plan, a sync.
+"""Time of a look at a large ledger or catalogue: a sensor's tick, a plan, a sync.
 
 The worlds that are looked at are written straight into the databases.
 """

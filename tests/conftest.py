@@ -1,4 +1,4 @@
-"""What tests of several rooms share."""
+"""Settings and fixtures that tests of several rooms share."""
 
 import os
 import signal

@@ -40,6 +40,8 @@ ISLAND = "sandbox"
 SHARED = {"check", "errors", "events", "plan", "run", "gallery", "ledger", "probe", "tasks"}
 """Events are the engine's and Dagster's; a command is named as what it shows."""
 
+_QUESTIONS = {"What", "Whether", "How", "Who", "Whoever", "Whose", "Which"}
+
 
 def room_of(path: Path) -> str:
     return path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
@@ -136,6 +138,32 @@ def test_a_package_is_known_to_few_rooms(package: str, rooms: set[str]) -> None:
         if any(name.split(".")[0].startswith(package) for name in imported(path))
     }
     assert users <= rooms
+
+
+def test_only_the_command_line_the_location_and_the_settings_read_the_environment() -> None:
+    """A setting that is read further down would be one more pipeline's, or nobody's."""
+    readers = {
+        room_of(path)
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+    }
+    assert readers <= {"cli", "definitions", "settings", "testing"}
+
+
+def test_a_docstring_begins_with_a_noun_or_a_verb() -> None:
+    """Design: words. Which question it answers is for its reader to find out."""
+    folders = (ROOT / name for name in (PACKAGE, "tests", "benchmarks", "deploy"))
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value.value[:40]}"
+        for path in sorted(path for folder in folders for path in folder.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        and node.value.value.split(" ")[0] in _QUESTIONS
+    ]
+    assert wrong == []
 
 
 def test_no_module_reads_more_than_names_or_starts_anything_when_imported() -> None:

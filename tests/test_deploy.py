@@ -80,7 +80,7 @@ CHART: dict[str, Any] = {
     "telemetry": {"enabled": bool},
     "additionalInstanceConfig": dict,
 }
-"""What the chart's own schema has (helm/dagster/schema in Dagster's repository), of what we set."""
+"""Fields of the chart's own schema (helm/dagster/schema in Dagster's repository) that we set."""
 USER_DEPLOYMENT = {
     *("name", "image", "dagsterApiGrpcArgs", "port", "includeConfigInLaunchedRuns", "envSecrets"),
     *("env", "resources", "podSecurityContext", "securityContext", "volumes", "volumeMounts"),

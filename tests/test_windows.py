@@ -78,7 +78,7 @@ def _calls(method: ast.FunctionDef) -> set[str]:
 
 
 def named(pattern: re.Pattern[str], *cells: int) -> set[str]:
-    """What these cells of all rows name."""
+    """The names in these cells of all rows."""
     found = [match for row in rows() for cell in cells for match in pattern.findall(row[cell])]
     return {match if isinstance(match, str) else " → ".join(match) for match in found}
 

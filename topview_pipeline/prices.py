@@ -107,7 +107,7 @@ class PriceList:
 
 @dataclass(frozen=True)
 class Probed:
-    """What `topview-pipeline probe` saw: prices, and the seconds of a task by its kind."""
+    """The findings of `topview-pipeline probe`: prices, and the seconds of a task by its kind."""
 
     path: str
     prices: Mapping[str, Price]

@@ -176,7 +176,7 @@ def test_a_source_that_breaks_off_in_the_middle_is_no_catalogue() -> None:
 
 
 def test_a_source_without_rows_is_no_catalogue() -> None:
-    """A database that is being loaded anew, or the wrong one: nobody has left the shop."""
+    """A database that is being loaded, or the wrong one: nobody has left the shop."""
     with pytest.raises(CatalogueError, match="it has no products"):
         read_catalogue(Rows(), NO_DEFAULTS)
 

@@ -32,7 +32,7 @@ def probe(project: Project, *arguments: str, code: int = 0) -> str:
 
 
 def contract_of(project: Project) -> dict[str, Any]:
-    """What the probe wrote."""
+    """The file that the probe wrote."""
     found: dict[str, Any] = json.loads((project.folder / "contract.json").read_text())
     return found
 

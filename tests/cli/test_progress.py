@@ -262,7 +262,7 @@ def test_a_product_that_shares_anothers_task_was_sent(state: TaskState) -> None:
 
 
 def watched(as_json: bool, capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
-    """What a watcher prints each second of two minutes, of which the last 80 s have a plan."""
+    """The lines of a watcher, each second of two minutes, of which the last 80 s have a plan."""
     now = 0.0
     topview = TopviewResource(PipelineConfig())
     console = Console(width=200)

@@ -100,7 +100,7 @@ def test_good_rows_go_on_beside_bad_ones(project: Project) -> None:
 def test_what_cannot_start_is_one_sentence_and_exit_2(
     project: Project, arguments: tuple[str, ...], changes: dict[str, str], said: str
 ) -> None:
-    """What `check` finds, too, is tested there."""
+    """Troubles that `check` finds, too, are tested there."""
     project.products(1)
     assert said in project.refused("run", *arguments, **changes)
 

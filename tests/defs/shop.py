@@ -202,7 +202,7 @@ class Shop(ProductRows):
         return f"worker of {run_id}"
 
     def accepted(self) -> dict[str, int]:
-        """How many tasks Topview accepted, by kind."""
+        """Numbers of tasks that Topview accepted, by kind."""
         return dict(self.control.counters()["accepted"])
 
 

@@ -1,4 +1,4 @@
-"""Alerts: somebody is told of money that is stuck, once, and not while the receiver is down."""
+"""Alerts: somebody learns of money that is stuck, once, and not while the receiver is down."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_ledger_that_cannot_be_read_is_an_alert_and_no_check(
 def test_a_store_that_is_down_is_not_called_a_lost_ledger(
     account: Account, receiver: Receiver, now: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What to do about a lost ledger, done in an outage, makes the ledger forget its store."""
+    """The fix for a lost ledger, done in an outage, makes the ledger forget its store."""
 
     def down(*_: Any) -> Any:
         raise StoreError("the bucket does not answer", "s3://b", "Wait.")

@@ -121,7 +121,7 @@ class Account:
         return {one.check_name: one for one in result.get_asset_check_evaluations()}
 
     def tick(self) -> dict[str, bool] | str:
-        """Whether each check passed that the sensor reports, or why it reports none."""
+        """True for each reported check that passed, or why the sensor reports none."""
         context = dg.build_sensor_context(
             instance=self.instance, cursor=self.cursor, definitions=self.defs
         )
@@ -296,7 +296,7 @@ def test_everything_is_reported_again_after_hours_or_when_the_clock_was_set_back
 
 
 def out_of_date(shop: Shop, cursor: str | None) -> tuple[dg.AssetCheckEvaluation | None, str]:
-    """What a tick of the sensor reports of the check, and its cursor."""
+    """The sensor's report of the check in one tick, and its cursor."""
     with dg.build_sensor_context(instance=shop.instance, cursor=cursor) as context:
         answer: Any = health_checks_sensor(shop.topview())(context)
         events = [] if isinstance(answer, dg.SkipReason) else answer.asset_events

@@ -1,4 +1,4 @@
-"""What a product costs the servers of ledger and store, which may be milliseconds away."""
+"""A product's calls of the servers of ledger and store, which may be milliseconds away."""
 
 from __future__ import annotations
 

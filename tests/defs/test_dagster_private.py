@@ -1,4 +1,4 @@
-"""What is relied on of Dagster's private modules, and that it is used in one place only."""
+"""The private parts of Dagster that we rely on, and that they are used in one place only."""
 
 from __future__ import annotations
 

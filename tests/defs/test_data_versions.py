@@ -173,7 +173,7 @@ def test_a_choice_makes_exactly_the_video_stale_until_it_is_made_again(shop: Sho
     shop.run_job("sync_products")
     assert shop.stale("mug") == shop.stale("shoe") == {}
 
-    choose(shop, "mug", 1)  # Dagster was not told; the video is in the store
+    choose(shop, "mug", 1)  # Dagster has no event; the video is in the store
     assert made(shop.catch_up()) == [("finishedVideo", "mug")]
     assert shop.accepted() == paid
     assert shop.stale("mug") == {}

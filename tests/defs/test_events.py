@@ -210,7 +210,7 @@ def test_a_scene_that_topview_forgot_is_made_again_and_nothing_is_stale(shop: Sh
 def test_each_event_of_a_run_is_a_line_for_a_log_collector(
     shop: Shop, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Which product, which task, which run: a person would search for it in prose."""
+    """Product, task and run as fields: a person would search for them in prose."""
     shop.settings["TOPVIEW_LOG_FORMAT"] = "json"
     shop.add("mug")
     shop.add("bad", image="no-such.png")

@@ -1,4 +1,4 @@
-"""What every producing run has in common: its ledger and store, its order, its events."""
+"""Every producing run: its ledger and store, its order, its events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RUNS: dict[str, Run] = {
     "sync": lambda shop: shop.run_job(SYNC_PRODUCTS),
 }
 MAKERS, READERS = {"catch_up", "materialize", "resume"}, {"catch_up", "materialize", "sync"}
-PAIRED = [*sorted(MAKERS), "manifest"]
+CHECKED = [*sorted(MAKERS), "manifest"]
 """They need a ledger that is the store's."""
 
 
@@ -56,7 +56,7 @@ def test_a_lost_ledger_stops_every_run_until_it_is_adopted(finished: Shop) -> No
     accepted = finished.accepted()
     for file in (finished.folder / "home").glob("ledger.db*"):
         file.unlink()
-    for name in PAIRED:
+    for name in CHECKED:
         assert "the store has results of this account" in refused(RUNS[name](finished))
     assert finished.accepted() == accepted
     assert finished.rows_in() == []
@@ -79,7 +79,7 @@ def test_a_new_home_beside_materializations_of_this_account_is_refused(finished:
     assert "Dagster has materializations" not in refused(finished.catch_up())
 
 
-@pytest.mark.parametrize("run", PAIRED)
+@pytest.mark.parametrize("run", CHECKED)
 def test_an_unmounted_store_stops_every_run_and_stays_empty(finished: Shop, run: str) -> None:
     accepted, rows = finished.accepted(), finished.rows_in()
     finished.store.rename(finished.store.with_name("the disk"))

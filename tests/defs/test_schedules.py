@@ -13,7 +13,7 @@ from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
 
 
 def tonight(shop: Shop, day: int = 28) -> dg.RunRequest | str:
-    """What the schedule asks for now, or why it does not."""
+    """The schedule's request now, or why there is none."""
     schedule = shop.definitions().resolve_schedule_def("nightly_catch_up")
     at = datetime(2026, 11, day, 2, tzinfo=timezone.utc)
     context: Any = dg.build_schedule_context(scheduled_execution_time=at)

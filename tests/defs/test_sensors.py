@@ -254,7 +254,7 @@ def test_a_setting_that_cannot_be_used_is_one_sentence_in_the_tick(
 
 @dataclass
 class Tick:
-    """What one tick said, observed and remembers."""
+    """One tick: its message, its observations, its cursor."""
 
     said: str
     observed: list[tuple[str, str | None]]

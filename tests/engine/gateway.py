@@ -65,7 +65,7 @@ class Gateway:
         self._rules.clear()
 
     def count(self, ending: str) -> int:
-        """How many calls had a path with this ending."""
+        """Number of calls that had a path with this ending."""
         return sum(path.endswith(ending) for path in self.calls)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -67,7 +67,7 @@ def test_those_that_go_first_are_sent_first(world: World) -> None:
 
 
 def test_a_photo_that_answers_late_does_not_go_past_those_that_go_first(world: World) -> None:
-    """Without a recipe in its row no later run would count it either."""
+    """Without a canary group in its row no later run would count it either."""
     read = world.files.sha256
     failed: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Whole runs: every fault, runs that overlap, wait times, a person's stop, and calls that hang."""
+"""Runs as a whole: every fault, runs that overlap, wait times, a person's stop, calls that hang."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def lose_ledger(world: World, backup: bytes | None = None) -> None:
 def known_rows(world: World) -> list[dict[str, Any]]:
     """The stored rows, without what only their own ledger can know."""
     own = {"id", "worker", "reported_at", "last_query_at", "credit_limit", "stored_at"}
-    own |= {"recipe", "booked_at"}  # when the query saw the end; the record has the end
+    own |= {"canary_group", "booked_at"}  # when the query saw the end; the record has the end
     rows = [asdict(row) for row in world.rows(TaskState.STORED)]
     kept = [{name: value for name, value in row.items() if name not in own} for row in rows]
     return sorted(kept, key=lambda row: str(row["topview_task_id"]))

@@ -1,4 +1,4 @@
-"""Tasks whose run is gone come home by whoever comes next, and are named when they end badly."""
+"""Tasks whose run is gone come home by the next run, and are named when they end badly."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_a_video_of_the_image_that_failed_is_not_bought_because_its_column_names
 
 
 def test_a_persons_choice_is_heard_where_the_column_cannot_be_followed(world: World) -> None:
-    """The video fails in every run else, and Dagster hears of two scripts in each of them."""
+    """The video fails in every run else, and Dagster gets two scripts in each of them."""
     one = product("a", **PLACED, chosen_image=5)
     assert fates(world.run([one]))["a", VIDEO] == "failed"
     world.ledger.reviews.choose("a", _row(world, SCENE).fingerprint, 2, who="ann", why="art")

@@ -75,7 +75,7 @@ def test_a_scene_made_alone_is_judged_as_well(world: World) -> None:
 def test_an_outage_of_the_store_is_no_verdict_that_lasts(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the judge says would stand beside it for ever, and buy the video of a flat scene."""
+    """The judge's word would stand beside it for ever, and buy the video of a flat scene."""
     world.set_faults(no_product=1.0)
 
     def away(*_: Any) -> Any:

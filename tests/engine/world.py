@@ -143,7 +143,7 @@ class Death:
 
 
 class FarLedger:
-    """A ledger's server that takes its time: whoever asks it in the event loop stops all others.
+    """A ledger's server that takes its time: a call of it in the event loop stops all others.
 
     Args:
         seconds: until it has answered; it acts half-way. 0: SQLite, which is asked in place.
@@ -170,7 +170,7 @@ class FarLedger:
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
-        """What the block asks does not run in the loop."""
+        """Calls of the block do not run in the loop."""
         self._elsewhere += 1
         try:
             yield
@@ -415,7 +415,7 @@ class World:
         return events
 
     def _check_observed(self, made: Made, pipeline: str) -> None:
-        """What it was made from was observed before; else it would be stale at once.
+        """Its inputs were observed before; else it would be stale at once.
 
         An orphan is the pipeline's own: the event names one of its products.
         """
@@ -442,7 +442,7 @@ class World:
         return counters
 
     def submits(self) -> int:
-        """How many submits reached the sandbox, whatever became of them."""
+        """Number of submits that reached the sandbox, whatever became of them."""
         return sum(self.counters()["submits"].values())
 
     def paid(self) -> tuple[int, int]:
@@ -467,7 +467,7 @@ class World:
         assert counters["slots"]["peak"] <= self.settings.concurrency
 
     def assert_nothing_lost(self) -> None:
-        """What Topview finished is in the store, but for lost answers: those are named."""
+        """All that Topview finished is in the store, but for lost answers: those are named."""
         unknown = self.rows(TaskState.UNKNOWN)
         assert len(self.counters()["orphan_tasks"]) <= len(unknown)
         assert self.rows(TaskState.SUCCEEDED, TaskState.RESERVED) == []
@@ -482,7 +482,7 @@ def client_of(server: Any, *, uid: str, api_key: str) -> TopviewClient:
 
 
 def _lasting(quality: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """What `defs` keeps of a verdict: one without a version is measured again."""
+    """A verdict as `defs` keeps it: one without a version is measured again."""
     return None if Verdict.from_json(quality) is None else quality
 
 

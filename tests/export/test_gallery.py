@@ -74,7 +74,7 @@ def gallery(*products: ProductReport, **options: Any) -> Gallery:
 
 
 def record(one: ProductReport, **options: Any) -> dict[str, Any]:
-    """What the page shows of one product."""
+    """The page's fields of one product."""
     (found,) = gallery(one, **options).data(frozenset())["products"]
     return dict(found)
 

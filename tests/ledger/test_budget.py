@@ -113,7 +113,7 @@ def test_a_runs_limit_counts_the_rows_of_its_root_run(ledger: Ledger) -> None:
     assert (refused.of, refused.until) == ("run", None)
     assert "run run 6 of 10" in refused.detail
     again = ask(ledger, "b", run_id="2", root_run_id="run", estimate=5.0, credit_limit=10.0)
-    over(again)  # executing the run again does not begin its limit anew
+    over(again)  # executing the run again does not begin its limit again
     assert isinstance(ask(ledger, "b", estimate=4.0, credit_limit=10.0), Reserved)
 
 

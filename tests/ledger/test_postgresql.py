@@ -1,4 +1,4 @@
-"""What only a server does to a ledger: it is away, it forgets us, it waits, and it has a clock."""
+"""A ledger on a server: it is away, it forgets us, it waits, and it has a clock."""
 
 import sys
 import threading

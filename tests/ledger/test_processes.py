@@ -183,12 +183,12 @@ def test_an_empty_database_opened_by_all_at_once_is_one_ledger(crew: Crew, new_u
     ledger.close()
 
 
-def _hold_the_lock(url: str, told: Any) -> None:
+def _hold_the_lock(url: str, pipe: Any) -> None:
     ledger = open_at(url)
     with ledger._database.write(lock=ledger.account) as connection:
         connection.execute(task.update().values(worker="killed"))
-        told.send("within")
-        told.recv()  # never comes
+        pipe.send("within")
+        pipe.recv()  # never comes
 
 
 def test_a_process_killed_within_a_transaction_keeps_no_lock_and_no_change(

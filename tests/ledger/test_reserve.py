@@ -63,10 +63,10 @@ def test_a_row_that_came_while_a_product_waited_for_its_slot_is_decided_on_first
 
 def test_a_canary_of_another_run_that_came_meanwhile_is_counted_first(ledger: Ledger) -> None:
     """Runs that begin at the same moment would send as many canaries each."""
-    other = reserve(ledger, "other", recipe="kitchen", run_id="another run")
-    reserve(ledger, "third", recipe="bath")
-    assert ask(ledger, recipe="kitchen", seen_of_recipe=0) == AlreadyLive(other.id)
-    assert isinstance(ask(ledger, recipe="kitchen", seen_of_recipe=other.id), Reserved)
+    other = reserve(ledger, "other", canary_group="kitchen", run_id="another run")
+    reserve(ledger, "third", canary_group="bath")
+    assert ask(ledger, canary_group="kitchen", seen_of_group=0) == AlreadyLive(other.id)
+    assert isinstance(ask(ledger, canary_group="kitchen", seen_of_group=other.id), Reserved)
     assert [row.product_id for row in ledger.history.tried("kitchen")] == ["other", "a"]
 
 

@@ -23,8 +23,8 @@ def test_the_newest_choice_counts_and_the_row_remembers_every_one(ledger: Ledger
         ("a", scene.fingerprint): Review(3, "approved"),
         ("b", scene.fingerprint): Review(1, "approved"),
     }
-    told = [event for event in ledger.history.events(scene.id) if event.what == "chosen"]
-    assert [(event.who, event.detail["image"]) for event in told] == [
+    chosen = [event for event in ledger.history.events(scene.id) if event.what == "chosen"]
+    assert [(event.who, event.detail["image"]) for event in chosen] == [
         ("ann", 2),
         ("bob", 3),
         ("bob", 1),

@@ -35,7 +35,7 @@ def everything_a_product_asks(ledger: Ledger) -> None:
 
 
 def reads_all(detail: str) -> bool:
-    """Whether a step looks at every row, or at one stage's or pipeline's, of a growing table."""
+    """True if a step looks at every row, or at one stage's or pipeline's, of a growing table."""
     grows = any(word.startswith(("task", "other")) for word in detail.split()[1:2])
     found_by = detail.partition("(")[2]
     of_a_stage = found_by.startswith("account=? AND stage=?")

@@ -40,7 +40,7 @@ def test_all_rows_arrive_on_the_other_database_and_come_back(
 
 
 def test_a_ledger_at_work_is_not_copied(new_url: str, tmp_path: Path) -> None:
-    """What the run submits meanwhile would be unknown to the copy, and paid again."""
+    """Tasks that the run submits meanwhile would be unknown to the copy, and paid again."""
     ledger = open_at(new_url)
     ledger.workers.start("me", run_id="0123456789")
     target = f"sqlite:///{tmp_path}/target.db"

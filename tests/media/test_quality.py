@@ -1,4 +1,4 @@
-"""What no customer should see, what a person should look at, and a verdict that is kept."""
+"""Pictures and videos that no customer should see, or a person should look at; kept verdicts."""
 
 import json
 import struct

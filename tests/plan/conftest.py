@@ -89,7 +89,7 @@ class Situation:
             self.materialized[one.product_id, stage.key] = data_version(row.fingerprint)
 
     def set_state(self, stage: Stage, state: TaskState) -> None:
-        """What became of the mug's stored row."""
+        """The end of the mug's stored row."""
         row = self.made["mug", stage.key]
         self.rows[row.work] = [row._replace(state=state)]
 

@@ -1,4 +1,4 @@
-"""What a plan says for every situation a product can be in, and how much of it a limit takes."""
+"""The plan for every situation a product can be in, and how much of it a limit takes."""
 
 from __future__ import annotations
 

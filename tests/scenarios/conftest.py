@@ -104,7 +104,7 @@ class Workshop:
         return [(name, stage) for name, stage in map(json.loads, lines)]
 
     def submits(self) -> int:
-        """How many submits reached Topview, whatever became of them."""
+        """Number of submits that reached Topview, whatever became of them."""
         return sum(self.sandbox.counters()["submits"].values())
 
     def assert_nothing_paid_twice_nor_lost(self) -> None:

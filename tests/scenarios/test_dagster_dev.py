@@ -104,7 +104,7 @@ def all_ended(shop: Shop, *jobs: str) -> Callable[[], bool]:
 def test_all_then_the_failed_one_then_again_and_a_range_by_every_button_and_command(
     shop: Shop, dev: DagsterDev
 ) -> None:
-    """One run for all; the statuses are exact; what exists is free, whoever asks for it again.
+    """One run for all; the statuses are exact; what exists is free to ask for again.
 
     The user's asset in the backfill is made of every video and of no other.
     """

@@ -78,7 +78,7 @@ def test_no_secret_is_written_or_said(
 def test_no_password_of_a_setting_is_written_or_said(
     bad_day: BadDay, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What cannot be reached is named without them, causes in the tracebacks included."""
+    """A server out of reach is named without them, causes in the tracebacks included."""
     nowhere = f"shop:{quote(PASSWORD)}@127.0.0.1:9"
     with caplog.at_level(logging.DEBUG):
         for name, value in (

@@ -141,7 +141,7 @@ def _stores(workshop: Workshop, rows: int, process: BaseProcess) -> bool:
 def _reasons(
     workshop: Workshop, ledger: Ledger, products: Sequence[Product], ends: Fates
 ) -> Counter[str]:
-    """How many products ended how; each reason is proven to be the product's own."""
+    """Numbers of products by how they ended; each reason is proven to be the product's own."""
     at_topview = {task["id"]: task["status"] for task in workshop.sandbox.tasks()}
     events = set(workshop.events())
     rows = ledger.tasks.in_state(tuple(TaskState))

@@ -97,7 +97,7 @@ WINDOWS: Final[Mapping[str, Window]] = {
 
 @dataclass(frozen=True)
 class End:
-    """How and where a process ends.
+    """The signal by which a process ends, and the place.
 
     Attributes:
         window: its name.
@@ -137,7 +137,7 @@ class _Ender:
             return
         self._ended = True
         os.kill(os.getpid(), self._end.by)
-        # SIGTERM: the main thread obeys it, and this one goes on only when it has begun to.
+        # SIGTERM: the main thread handles it, and this one goes on only when it has begun to.
         if threading.current_thread() is not threading.main_thread():
             self._stop_was_asked.wait(_STOPPED_WITHIN_SECONDS)
 

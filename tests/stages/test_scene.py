@@ -1,4 +1,4 @@
-"""What is sent for a cut-out and a scene: manual and auto, template and avatar."""
+"""Requests for a cut-out and a scene: manual and auto, template and avatar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which image becomes the video, what is proven before a scene is paid for, and dead images."""
+"""The image that becomes the video, proofs before a scene is paid for, and dead images."""
 
 from __future__ import annotations
 

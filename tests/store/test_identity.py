@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.store.conftest import path_of
-from topview_pipeline.store import LostLedger, OtherStore, Store, check_pair
+from topview_pipeline.store import LostLedger, OtherStore, Store, check_identity
 from topview_pipeline.store.store import MARKER_NAME
 
 
@@ -64,7 +64,7 @@ def test_only_a_ledger_and_a_store_that_belong_together_go_on(
     expected: bool | type[Exception],
 ) -> None:
     def check() -> bool:
-        return check_pair(
+        return check_identity(
             remembered=remembered,
             found=found,
             ledger_is_empty=is_empty,

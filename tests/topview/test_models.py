@@ -90,7 +90,7 @@ def test_an_example_answer_keeps_every_field(
 
 
 def test_fields_that_no_model_knows_are_kept_and_not_shown() -> None:
-    """What was paid for is kept as it came; an unknown field may be a signed URL."""
+    """A paid answer is kept as it came; an unknown field may be a signed URL."""
     new = {"subtitles": {"url": signed("a.srt"), "lines": [1, None]}}
     answer = {**VIDEO, **new, "aiAvatar": {**VIDEO["aiAvatar"], **new}}
     read = Image2VideoResult.model_validate(answer)

@@ -88,7 +88,7 @@ def open_source(setting: str) -> Source:
 
 
 def imported(setting: str) -> Any:
-    """What `python:module:attribute` names, in the project folder or the environment."""
+    """The object that `python:module:attribute` names, in the project folder or the environment."""
     module, _, attribute = setting.removeprefix(PYTHON_SOURCE).partition(":")
     root = str(project_root())
     if root not in sys.path:

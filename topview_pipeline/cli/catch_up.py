@@ -49,7 +49,7 @@ from topview_pipeline.defs.dagster_private import (
     report_stopping,
 )
 from topview_pipeline.defs.jobs import CATCH_UP, catch_up_config
-from topview_pipeline.defs.run import STOPPED, pair
+from topview_pipeline.defs.run import STOPPED, check_ready
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.stages import stages_named
 from topview_pipeline.stop import stop
@@ -91,7 +91,7 @@ def catch_up(
         config = catch_up_config(**wanted)
         config["loggers"] = loggers((log_level or "critical").upper())
         with open_instance() as instance, topview.ledger() as ledger:
-            pair(instance, ledger, topview)
+            check_ready(instance, ledger, topview)
             bad_rows = len({one.line for one in say_problems(console, catalogue, products)})
             watcher.ledger = ledger
             sign.now(READING_FILES)

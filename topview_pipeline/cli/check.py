@@ -28,7 +28,7 @@ from topview_pipeline.cli.environment import call_topview, open_instance, pipeli
 from topview_pipeline.cli.options import json_option
 from topview_pipeline.defs.instance import missing_settings
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.defs.run import pair
+from topview_pipeline.defs.run import check_ready
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.setting_types import project_root
@@ -182,7 +182,7 @@ def _store(topview: TopviewResource) -> str:
 def _ledger(topview: TopviewResource, instance: list[DagsterInstance]) -> str:
     with topview.ledger() as ledger:
         for one in instance:
-            pair(one, ledger, topview, write=False)
+            check_ready(one, ledger, topview, write=False)
         is_new = "" if ledger.has_tasks() else ", no task yet"
         return f"{ledger.where}{is_new}"
 

@@ -1,4 +1,4 @@
-"""How commands speak: exit codes, errors as one sentence, and text that steers no terminal.
+"""The words of commands: exit codes, errors as one sentence, and text that steers no terminal.
 
 An output that cannot be written ends no command: a run that pays goes on behind `| head`.
 

@@ -262,7 +262,7 @@ class _Judge:
             self.switches |= {"booked_as": named, "log_iso": is_iso}
 
     def _log_date(self) -> str | None:
-        """The moment that dates a charge: creation or success; None when it cannot be told."""
+        """The moment that dates a charge: creation or success; None when nothing shows it."""
         skews = [one.skew for one in self.seen.exchanges if one.skew is not None]
         skew = statistics.median(skews) if skews else 0.0
         found = set()

@@ -31,7 +31,7 @@ _MOVED: Final = (
 
 @click.group()
 def ledger() -> None:
-    """Pair the ledger with its store, make its tables, copy it to another database."""
+    """Make the ledger know its store, make its tables, copy it to another database."""
 
 
 @ledger.command()
@@ -45,9 +45,9 @@ def adopt(yes: bool) -> None:
     topview = pipeline()
     store = topview.store
     with topview.ledger() as ledger:
-        is_paired = (found := store.identity()) is not None and found == ledger.store_id()
-        if is_paired and ledger.knows_pipeline():
-            say("Ledger and store are paired: there is nothing to do.")
+        is_known = (found := store.identity()) is not None and found == ledger.store_id()
+        if is_known and ledger.knows_pipeline():
+            say("The ledger knows this store: there is nothing to do.")
             return
         has_results, has_tasks = store.has_results(ledger.account), ledger.has_tasks()
         has = {True: "has", False: "has no"}
@@ -55,10 +55,10 @@ def adopt(yes: bool) -> None:
         say(f"The store {store.location} {has[has_results]} results of this account.")
         if has_tasks and not ledger.knows_pipeline():
             say(f"The ledger has no tasks of the pipeline {ledger.pipeline}.")
-        say(_MOVED if has_tasks and not is_paired else _LOST)
+        say(_MOVED if has_tasks and not is_known else _LOST)
         ask("The ledger will remember this store.", yes=yes)
         adopt_store(ledger, store, who=person())
-    say("Ledger and store are paired now.")
+    say("The ledger knows this store now.")
 
 
 @ledger.command()

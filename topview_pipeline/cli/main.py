@@ -19,7 +19,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "run": "Bring the catalogue up to date.",
     "plan": "Show what a run would make, why, and for how much.",
     "tasks": "Show submitted tasks, and settle lost answers.",
-    "ledger": "Pair the ledger with its store, make its tables, copy it.",
+    "ledger": "Make the ledger know its store, make its tables, copy it.",
     "review": "Decide which scenes become videos, for many products at once.",
     "choose": "Choose the scene that becomes a product's video.",
     "export": "Copy the finished videos to a folder.",

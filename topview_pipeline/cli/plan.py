@@ -45,7 +45,7 @@ from topview_pipeline.cli.progress import (
 from topview_pipeline.cli.run import run
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.defs.run import pair
+from topview_pipeline.defs.run import check_ready
 from topview_pipeline.engine.context import Estimator
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.errors import PipelineError
@@ -144,7 +144,7 @@ def plan(
         account = call_topview(topview, lambda client: client.check_account())
         credits_left = account.remain_credit
     with open_instance() as instance, topview.ledger() as ledger:
-        pair(instance, ledger, topview, write=False)
+        check_ready(instance, ledger, topview, write=False)
         problems = say_problems(console, catalogue, products)
         check_gone(
             ledger.catalogue.products(),

@@ -36,7 +36,7 @@ from topview_pipeline.cli.demo import sample_catalogue
 from topview_pipeline.cli.environment import call_topview, open_instance, pipeline
 from topview_pipeline.cli.findings import DIFFERENT, NOT_SEEN, document
 from topview_pipeline.cli.options import Credits
-from topview_pipeline.defs.run import pair
+from topview_pipeline.defs.run import check_ready
 from topview_pipeline.engine import Context, Engine, Failed, Held, Made, ProductWork, RunInfo
 from topview_pipeline.ledger import LIVE, Ledger, TaskState
 from topview_pipeline.settings import CatalogueDefaults
@@ -63,7 +63,7 @@ _MANUAL_FROM: Final = 10.0
 """From this limit on the scene has a location, and two images: until it is booked, nobody knows
 what an image costs."""
 _LOG_SECONDS: Final = 30.0
-"""How long a charge may take to come into the credit log."""
+"""Longest time that a charge takes to come into the credit log."""
 
 
 @click.command()
@@ -91,7 +91,7 @@ def probe(context: click.Context, spend: float | None, out: Path) -> None:
     before = _earlier(out, topview.config.base_url)
     call_topview(topview, lambda client: client.check_account())
     with open_instance() as instance, topview.ledger() as ledger:
-        pair(instance, ledger, topview)
+        check_ready(instance, ledger, topview)
         probing = _Probe(topview, ledger, spend or 0.0)
         asyncio.run(probing.run())
     now = datetime.now(timezone.utc)
@@ -108,7 +108,7 @@ def probe(context: click.Context, spend: float | None, out: Path) -> None:
 
 
 def _earlier(out: Path, base_url: str) -> Mapping[str, Any]:
-    """What the file says already, of the same Topview."""
+    """The file's earlier findings, of the same Topview."""
     try:
         found = json.loads(out.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -31,7 +31,7 @@ Phase = Literal["done", "running", "reading", "queued", "later", "held", "failed
 """reading waits for its photos and other files, queued for a slot of the account, and later for the
 stage before it."""
 Phases = dict[str, Counter[Phase]]
-"""How many products are in each phase, by stage."""
+"""Numbers of products in each phase, by stage."""
 Key = tuple[str, str]
 """(product, stage)."""
 Said = tuple[str | None, dict[str, object] | None]

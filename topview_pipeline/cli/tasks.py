@@ -47,7 +47,7 @@ from topview_pipeline.topview.client import TopviewClient
 from topview_pipeline.topview.errors import TaskUnknown, TopviewError
 
 _LOOK_SECONDS: Final = 120.0
-"""How long a person waits for the credit log."""
+"""Longest time that a person waits for the credit log."""
 _MOST_VALUE: Final = 300
 """Characters of one value of a request."""
 _MOST_CANDIDATES: Final = 10
@@ -394,7 +394,7 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
 
 
 def _credits_of(task: Task) -> str:
-    """What it cost, or with a ~ what it may cost."""
+    """Its cost, or with a ~ its estimate."""
     if task.cost_credits is not None:
         return f"{round(task.cost_credits, 2):g}"
     return "-" if task.estimate is None else f"~{round(task.estimate, 2):g}"

@@ -190,7 +190,7 @@ def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
     )
     def publish(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         from topview_pipeline.defs.catalogue_sync import check_catalogue
-        from topview_pipeline.defs.run import pair
+        from topview_pipeline.defs.run import check_ready
         from topview_pipeline.engine.check import verdict_of
         from topview_pipeline.export import build_report, publish_manifest
         from topview_pipeline.export.manifest import COLUMNS
@@ -200,7 +200,7 @@ def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
             catalogue = topview.catalogue()
             # Half a catalogue and an unmounted store both look like a shop that is to be emptied.
             check_catalogue(topview, catalogue)
-            pair(context.instance, ledger, topview)
+            check_ready(context.instance, ledger, topview)
             report = build_report(catalogue, ledger, STAGES)
             if config.checks:
                 unmeasured = report.unmeasured()

@@ -247,10 +247,10 @@ def forgettable(
     media: bool,
 ) -> tuple[dict[str, list[Task]], list[str]]:
     """The products that go, each with the rows that go with it, and those that stay."""
-    from topview_pipeline.defs.run import pair
+    from topview_pipeline.defs.run import check_ready
     from topview_pipeline.ledger.catalogue_state import is_on_its_way
 
-    pair(instance, ledger, topview, write=False)
+    check_ready(instance, ledger, topview, write=False)
     going: dict[str, list[Task]] = {}
     staying: list[str] = []
     for product in ledger.retired.before(days * _DAY_SECONDS):

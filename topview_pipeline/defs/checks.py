@@ -138,7 +138,7 @@ def problem_metadata(catalogue: "Catalogue") -> dict[str, Any]:
 
 
 def _measured(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
-    """What was measured in words, and what is allowed where that depends on the product."""
+    """The measurements in words, and the limits where they depend on the product."""
     shortest, longest = (verdict.numbers.get(f"{end}_seconds") for end in ("shortest", "longest"))
     limits = "" if shortest is None or longest is None else f"{shortest:.1f} to {longest:.1f}"
     for name, value in verdict.numbers.items():

@@ -176,7 +176,7 @@ def report_planned(
 def checked_materialization(
     record: dg.EventLogRecord,
 ) -> AssetCheckEvaluationTargetMaterializationData:
-    """What ties a check's result to the materialization that was checked."""
+    """The tie of a check's result to the materialization that was checked."""
     return AssetCheckEvaluationTargetMaterializationData(
         storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
     )

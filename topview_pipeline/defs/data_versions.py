@@ -275,7 +275,7 @@ class Sources:
         return observation(key, product_id, version, **shown)
 
     def _before(self, key: dg.AssetKey, product_id: str) -> dict[str, str] | None:
-        """What the last observation showed; None when it showed nothing."""
+        """The values of the last observation; None when it showed nothing."""
         events = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[product_id])
         for record in self._instance.fetch_observations(events, limit=1).records:
             seen = record.asset_observation
@@ -301,7 +301,7 @@ def inputs_in_words(stage: Stage, product: Product) -> dict[str, str]:
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """What differs, from what to what; a file may have new content under its old name."""
+    """The differences, from what to what; a file may have new content under its old name."""
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     found = [(name, before.get(name, "-"), after.get(name, "-")) for name in names]
     return found or [("content of a file", "same name", "same name")]

@@ -83,7 +83,7 @@ def entries_of(troubles: Iterable[Trouble]) -> list[Entry]:
 
 
 def not_finished(entries: Sequence[Entry]) -> Iterator[str]:
-    """How many products were not finished; then a line for each cause of one or many of them."""
+    """The number of products not finished; then a line for each cause of one or many of them."""
     counts = Counter(entry.cause.outcome for entry in entries)
     if counts:
         outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))

@@ -251,18 +251,18 @@ def _wrong(error: PipelineError | None) -> "Answer":
 def _answers(
     instance: dg.DagsterInstance, topview: TopviewResource, ledger: "Ledger"
 ) -> "dict[str, Answer]":
-    from topview_pipeline.defs.run import check_paired
+    from topview_pipeline.defs.run import check_store
     from topview_pipeline.ledger.health import health
 
     stages = [stage.key for stage in STAGES] if topview.config.checks else []
     answers = health(ledger, credits_a_day=topview.config.credit_limit, stages=stages)
     try:
-        check_paired(instance, ledger, topview)
-        pair = {LEDGER_LOST: _wrong(None)}
+        check_store(instance, ledger, topview)
+        found = {LEDGER_LOST: _wrong(None)}
     except (LostLedger, OtherStore) as error:
-        pair = {LEDGER_LOST: _wrong(error)}
+        found = {LEDGER_LOST: _wrong(error)}
     except StoreError as error:
-        pair = {_STORE_UNREADABLE: _wrong(error)}
+        found = {_STORE_UNREADABLE: _wrong(error)}
     worded = topview.outline.worded
 
     def case(one: "Case") -> "Case":
@@ -270,7 +270,7 @@ def _answers(
 
     return {
         name: replace(answer, fix=worded(answer.fix), sample=tuple(map(case, answer.sample)))
-        for name, answer in (pair | answers).items()
+        for name, answer in (found | answers).items()
     }
 
 

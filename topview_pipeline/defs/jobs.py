@@ -51,7 +51,7 @@ GateName = Enum("GateName", {name: name for name in GATES}, type=str)  # type: i
 
 
 class CatchUpConfig(dg.Config):
-    """What to catch up. Without anything: all products of the catalogue, all stages."""
+    """Products and stages to catch up; by default all of the catalogue, and all stages."""
 
     products: list[str] = Field(
         default=[], description="Product ids; none means the whole catalogue."
@@ -131,7 +131,7 @@ def plan_catch_up(
     from topview_pipeline.defs import catalogue_sync
     from topview_pipeline.defs.events import Planned
     from topview_pipeline.defs.metadata import forecast_metadata, plan_table
-    from topview_pipeline.defs.run import pair
+    from topview_pipeline.defs.run import check_ready
     from topview_pipeline.plan import forecast_plan
 
     contradiction = config.contradiction()
@@ -140,7 +140,7 @@ def plan_catch_up(
     with plain_errors(topview.outline), topview.ledger() as ledger:
         check_credit_limit(config.credit_limit)
         # Before the plan is written into a store that is only a mount point.
-        pair(context.instance, ledger, topview, write=False)
+        check_ready(context.instance, ledger, topview, write=False)
         catalogue = topview.catalogue(run_id=context.run.run_id)
         counts = catalogue_sync.log_problems(context.log, catalogue)
         catalogue_sync.accept_catalogue(

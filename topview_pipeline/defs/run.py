@@ -35,7 +35,7 @@ from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.ledger import Ledger, Task, TaskState
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import STAGES, Stage
-from topview_pipeline.store import Artifact, StoreError, check_pair
+from topview_pipeline.store import Artifact, StoreError, check_identity
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
@@ -154,9 +154,9 @@ class Production:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[None]:
-        """Open the ledger, paired with its store before anything is written; show the outcome."""
+        """Open the ledger, check that all is ready before anything is written; show the outcome."""
         with self._topview.ledger() as ledger:
-            pair(self._context.instance, ledger, self._topview, self._stages.values())
+            check_ready(self._context.instance, ledger, self._topview, self._stages.values())
             self._ledger = ledger
             self._reporter = Reporter(
                 self._context, self._topview, ledger, self._stages, result_for=self._result_for
@@ -260,7 +260,7 @@ class Production:
         return context_of
 
 
-def pair(
+def check_ready(
     instance: dg.DagsterInstance,
     ledger: Ledger,
     topview: TopviewResource,
@@ -276,7 +276,7 @@ def pair(
     check_durable(instance, topview.config)
     ledger.catalogue.check_source(topview.config.catalogue)
     check_alone(instance, topview.outline)
-    is_new = check_paired(instance, ledger, topview, stages)
+    is_new = check_store(instance, ledger, topview, stages)
     topview.store.check_writable(ledger.account)
     if write and (is_new or not ledger.knows_pipeline()):
         identity = topview.store.identity(create=True)
@@ -284,18 +284,18 @@ def pair(
             ledger.remember_store(identity, who="first run")
 
 
-def check_paired(
+def check_store(
     instance: dg.DagsterInstance,
     ledger: Ledger,
     topview: TopviewResource,
     stages: Iterable[Stage] = STAGES,
 ) -> bool:
-    """Check that ledger, store and Dagster belong together; True for a new pair. One read.
+    """Check that ledger, store and Dagster belong together; True for a new store. One read.
 
     Raises StoreError if one of them was lost or replaced.
     """
     store = topview.store
-    return check_pair(
+    return check_identity(
         remembered=ledger.store_id(),
         found=store.identity(),
         ledger_is_empty=not ledger.has_tasks(),

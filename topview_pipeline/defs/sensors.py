@@ -125,7 +125,7 @@ def skipped(topview: TopviewResource, error: PipelineError, also: str = "") -> d
 
 
 def _reason(error: PipelineError) -> str:
-    """What to do and what is wrong, in this order: the UI cuts a long reason at its end."""
+    """The fix and the trouble, in this order: the UI cuts a long reason at its end."""
     why = str(PipelineError(error.what, error.where))
     return f"{error.fix} Why: {why}" if error.fix else why
 
@@ -133,7 +133,7 @@ def _reason(error: PipelineError) -> str:
 def _finish(
     context: dg.SensorEvaluationContext, topview: TopviewResource, ledger: "Ledger"
 ) -> dg.RunRequest | dg.SkipReason:
-    from topview_pipeline.defs.run import check_paired, pair
+    from topview_pipeline.defs.run import check_ready, check_store
 
     ledger.catalogue.tick(topview.config.catalogue)
     report_dead_runs(context.instance, ledger)
@@ -141,10 +141,10 @@ def _finish(
     orphans, retries = ledger.orphans.all(), ledger.orphans.retries_due()
     found = f"{counted(len(orphans), 'task')} to collect, {len(retries)} to try again"
     if not orphans and not retries:
-        check_paired(context.instance, ledger, topview)  # a lost ledger has nothing to finish
+        check_store(context.instance, ledger, topview)  # a lost ledger has nothing to finish
         return dg.SkipReason("there is nothing to finish")
     # With a store that is not this ledger's, no run could continue.
-    pair(context.instance, ledger, topview, write=False)
+    check_ready(context.instance, ledger, topview, write=False)
     busy = running_jobs(context.instance, topview.outline, RESUME_TASKS, most=1)
     if busy:
         return dg.SkipReason(f"run {busy[0]} works on it: {found}")
@@ -163,7 +163,7 @@ def _finish(
 
 
 _advised: Final[set[str]] = set()
-"""What was logged: a process says once what an instance lacks."""
+"""Lines that were logged: a process says once what an instance lacks."""
 
 
 def _advise(instance: dg.DagsterInstance, outline: Outline) -> None:
@@ -277,7 +277,7 @@ class LastLook:
         return self.place if self.is_more and version == self.version else 0
 
     def is_enough(self, version: str | None, *, now: float) -> bool:
-        """Nothing can have changed since, as far as can be told without reading.
+        """Nothing can have changed since, as far as is known without reading.
 
         A clock that was set back ends the wait.
         """

@@ -26,7 +26,7 @@ from topview_pipeline.ledger import HEARTBEAT_SECONDS, LedgerUnavailable, Task, 
 from topview_pipeline.ledger.health import trouble_of
 
 _LOOK_SECONDS: Final = 30.0
-"""How often a run short of slots looks for orphans: they hold slots until they are queried."""
+"""Interval of looks for orphans while slots are short: they hold slots until they are queried."""
 _SETTLE_SECONDS: Final = 0.5
 """A wait time of 0 still lets what is ready fill the free slots."""
 _PACE_SECONDS: Final = 0.01

@@ -34,7 +34,7 @@ class HoldReason(str, Enum):
     REVIEW = "review"
     """A result failed its check, or waits for a person's approval, before more is paid for it."""
     CANARY = "canary"
-    """Others of its recipe go first."""
+    """Others of its canary group go first."""
     WAITING = "waiting"
     """The run's wait time is over: for a slot, a task or an answer."""
     UPSTREAM = "upstream"

@@ -1,9 +1,9 @@
 """The gate before a stage, pure: the engine asks it before a new task, the plan for thousands.
 
 First what its check or a person says of the result that it is made from; then the canaries: of the
-products that share a recipe a few go first, the others wait for them. Who went is in the ledger:
-each row names its recipe, and no row is reserved beside one of the recipe that the decision did not
-know.
+products that share a canary group (template, place, prompt and mode) a few go first, the others
+wait for them. Who went is in the ledger: each row names its canary group, and no row is reserved
+beside one of its group that the decision did not know.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ReviewRules:
     Attributes:
         pipeline: the pipeline's gate; a row's own overrides it, `of_run` overrides both.
         checks: results are measured; if not, no verdict holds anything.
-        canary: so many products of each recipe go first; 0: all go.
+        canary: so many products of each canary group go first; 0: all go.
         when_no_face: with fail, a scene without a face is refused for a mode that needs one.
     """
 
@@ -150,7 +150,7 @@ def shared_stages(stage: Stage, stages: Sequence[Stage]) -> list[Stage]:
     return [] if stage.free else [one for one in until if one.shares_source]
 
 
-def recipe_of(
+def canary_group_of(
     product: Product, stage: Stage, shared: Sequence[Stage], inputs_of: Callable[[Stage], Inputs]
 ) -> str | None:
     """Name of what a product's task shares with other products'; None when that is nothing."""
@@ -176,7 +176,7 @@ class Turn(NamedTuple):
     Attributes:
         hold: why it is not made; None: it is.
         may_end: the hold may end in this run: one of those that go first has not ended.
-        seen: the newest row of the recipe, of a product that goes first; see `Reservation`.
+        seen: the newest row of the canary group, of a product that goes first; see `Reservation`.
     """
 
     hold: Hold | None = None
@@ -186,14 +186,14 @@ class Turn(NamedTuple):
 
 @dataclass
 class _Group:
-    """The products of one recipe.
+    """The products of one canary group.
 
     Attributes:
         passed: those whose result had passed before the run: as many as go first, at most.
         rejected: those with a result that a person had rejected, or a video that failed its check.
         is_sorted: what was there before the run is in these two.
         line: the run's, in its order, until they end the stage.
-        placed: those with a row of the recipe that holds a place, when it was last read.
+        placed: those with a row of the canary group that holds a place, when it was last read.
         awaited: those that others in line wait for.
         full: why the others wait, once those that go first have ended the stage in this run.
     """
@@ -213,7 +213,7 @@ class _Group:
 
 @dataclass
 class Canaries:
-    """The first products of each recipe, in one run or plan.
+    """The first products of each canary group, in one run or plan.
 
     A place is free again when its product fails for good; for the next run also when it left the
     catalogue or goes another way, when a person rejected its result, or its video failed its check.
@@ -221,7 +221,7 @@ class Canaries:
 
     Attributes:
         rules: with the number of the first.
-        tried: gives the tasks of a recipe that are not void, the oldest first; see `asks`.
+        tried: gives the tasks of a canary group that are not void, the oldest first; see `asks`.
         review_of: gives the decision about a product's result, by its fingerprint.
     """
 
@@ -234,40 +234,40 @@ class Canaries:
         """There are canaries, and the product's gate is not off."""
         return self.rules.canary > 0 and self.rules.gate_of(product) != "off"
 
-    def asks(self, product: Product, recipe: str) -> bool:
-        """Tells whether `turn` will ask for the tasks of the recipe as they are now."""
-        group = self._group(product, recipe)
+    def asks(self, product: Product, canary_group: str) -> bool:
+        """Tells whether `turn` will ask for the tasks of the canary group as they are now."""
+        group = self._group(product, canary_group)
         is_open = group.full is None and len(group.passed) < self.rules.canary
         known = group.is_sorted and (not is_open or group.has(product.product_id))
         return self.holds(product) and not known
 
-    def join(self, product: Product, recipe: str, number: float = inf) -> None:
+    def join(self, product: Product, canary_group: str, number: float = inf) -> None:
         """Stand in line: places are given by number, that of the product in its run; late: last."""
-        self._group(product, recipe).line.setdefault(product.product_id, number)
+        self._group(product, canary_group).line.setdefault(product.product_id, number)
 
-    def leave(self, product: Product, recipe: str) -> bool:
+    def leave(self, product: Product, canary_group: str) -> bool:
         """Leave the line, at the end of the stage; tells whether others waited for that."""
-        group = self._group(product, recipe)
+        group = self._group(product, canary_group)
         group.line.pop(product.product_id, None)
         return product.product_id in group.awaited
 
     def turn(
-        self, product: Product, stage: Stage, recipe: str | None, before: Before | None = None
+        self, product: Product, stage: Stage, canary_group: str | None, before: Before | None = None
     ) -> Turn:
         """Ask for a new task: first what is said of the result before, then who goes first."""
         needed = None if before is None else self.rules.needed(product, *before)
-        if needed is not None or recipe is None or not self.holds(product):
+        if needed is not None or canary_group is None or not self.holds(product):
             return Turn(needed)
-        self.join(product, recipe)
-        group, name = self._group(product, recipe), product.product_id
+        self.join(product, canary_group)
+        group, name = self._group(product, canary_group), product.product_id
         if not group.is_sorted:
-            self._sort_all(product, stage, recipe, group)
+            self._sort_all(product, stage, canary_group, group)
         places = self.rules.canary - len(group.passed)
         if places <= 0 or group.has(name):
             return Turn()
         if group.full is not None:
             return Turn(group.full)
-        rows = self.tried(recipe)
+        rows = self.tried(canary_group)
         group.placed = _with_place(rows)
         if not group.has(name):
             first = sorted(group.placed - group.passed - group.rejected)
@@ -298,12 +298,12 @@ class Canaries:
             HoldReason.CANARY,
         )
 
-    def _group(self, product: Product, recipe: str) -> _Group:
-        return self._groups.setdefault((recipe, self.rules.gate_of(product)), _Group())
+    def _group(self, product: Product, canary_group: str) -> _Group:
+        return self._groups.setdefault((canary_group, self.rules.gate_of(product)), _Group())
 
-    def _sort_all(self, product: Product, stage: Stage, recipe: str, group: _Group) -> None:
+    def _sort_all(self, product: Product, stage: Stage, canary_group: str, group: _Group) -> None:
         group.is_sorted = True
-        for row in _newest(self.tried(recipe)):
+        for row in _newest(self.tried(canary_group)):
             if len(group.passed) < self.rules.canary:
                 self._sort(row, replace(product, product_id=row.product_id), stage, group)
 

@@ -18,7 +18,7 @@ from topview_pipeline.engine.gate import (
     Canaries,
     Hold,
     ReviewRules,
-    recipe_of,
+    canary_group_of,
     shared_stages,
 )
 from topview_pipeline.engine.inputs import ProductInputs
@@ -36,14 +36,16 @@ class Turns:
         self._decided: Mapping[tuple[str, str], Review] | None = None
         self._tried: dict[str, Sequence[Tried]] = {}
         rules = ReviewRules.of(context.config, context.run.gate, context.run.canary)
-        self.canaries = Canaries(rules, lambda recipe: self._tried[recipe], self.review_of)
+        self.canaries = Canaries(
+            rules, lambda canary_group: self._tried[canary_group], self.review_of
+        )
         self.judge = None if context.judge is None else SceneJudge(context, context.judge)
         self.numbers = count()
         """Of the products, as the run takes them up: files are read in no certain order."""
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        """By recipe: set when one ends that others wait for."""
+        """By canary_group: set when one ends that others wait for."""
         self.left: Counter[str] = Counter()
-        """By recipe: how often one left its line."""
+        """By canary_group: how often one left its line."""
 
     async def begin(self) -> None:
         """Read people's decisions, before the first product goes on."""
@@ -55,13 +57,15 @@ class Turns:
         """A person's word on a result, as it was when the run began."""
         return (self._decided or {}).get((product_id, fingerprint), NO_REVIEW)
 
-    async def look(self, product: Product, recipe: str) -> None:
-        """Read the tasks of a recipe, if the product's turn will ask for them."""
+    async def look(self, product: Product, canary_group: str) -> None:
+        """Read the tasks of a canary group, if the product's turn will ask for them."""
         tried = self._context.ledger.history.tried
-        while self.canaries.asks(product, recipe):
-            before = self.left[recipe]
-            self._tried[recipe] = await self._context.look(tried, recipe)
-            if self.left[recipe] == before:  # else one that has left is not among them, perhaps
+        while self.canaries.asks(product, canary_group):
+            before = self.left[canary_group]
+            self._tried[canary_group] = await self._context.look(tried, canary_group)
+            if (
+                self.left[canary_group] == before
+            ):  # else one that has left is not among them, perhaps
                 return
 
 
@@ -76,23 +80,23 @@ class ProductGate:
         self._product = product
         self._inputs = inputs
         self._number = next(turns.numbers)
-        self._recipes: dict[str, str | None] = {}
+        self._canary_groups: dict[str, str | None] = {}
         self.waits: Hold | None = None
         """For those that go first, in this run."""
         self.seen: int | None = None
-        """The newest row of its recipe that its turn knew; see `Reservation`."""
+        """The newest row of its canary group that its turn knew; see `Reservation`."""
 
     async def begin(self, chain: Sequence[Stage]) -> None:
-        """Stand in line with those of its recipes, in the order in which products begin."""
+        """Stand in line with those of its canary groups, in the order in which products begin."""
         await self._turns.begin()
         if self._turns.canaries.holds(self._product):
             for stage in chain:
-                if recipe := await self.recipe(stage):
-                    self._turns.canaries.join(self._product, recipe, self._number)
+                if canary_group := await self.canary_group(stage):
+                    self._turns.canaries.join(self._product, canary_group, self._number)
 
-    async def recipe(self, stage: Stage) -> str | None:
+    async def canary_group(self, stage: Stage) -> str | None:
         """Name of what a task of the stage shares with other products'; None: nothing known."""
-        if stage.key not in self._recipes:
+        if stage.key not in self._canary_groups:
             shared = shared_stages(stage, self._context.stages)
             if not self._turns.canaries.holds(self._product):
                 # Nothing is read for it: it is only kept for later runs.
@@ -103,9 +107,9 @@ class ProductGate:
                     found[one.key] = await self._inputs.of(one)
             if len(found) < len(shared):
                 return None  # a server that answers later may yet say it
-            recipe = recipe_of(self._product, stage, shared, lambda one: found[one.key])
-            self._recipes[stage.key] = recipe
-        return self._recipes[stage.key]
+            canary_group = canary_group_of(self._product, stage, shared, lambda one: found[one.key])
+            self._canary_groups[stage.key] = canary_group
+        return self._canary_groups[stage.key]
 
     async def pass_(self, item: WorkItem, made: Task | None, review: Review) -> None:
         """Wait for a turn. Raises ProductHeldError where no new task is made of the result, or yet.
@@ -113,7 +117,7 @@ class ProductGate:
         Args:
             made: the result that it is made from; `review` is a person's word on that.
         """
-        recipe, before = await self.recipe(item.stage), None
+        canary_group, before = await self.canary_group(item.stage), None
         if made is not None:
             before = Before(
                 self._context.by_key[made.stage],
@@ -122,27 +126,30 @@ class ProductGate:
                 None if item.chosen is None else item.chosen.number,
             )
         while True:
-            if recipe is not None:
-                await self._turns.look(self._product, recipe)
+            if canary_group is not None:
+                await self._turns.look(self._product, canary_group)
             hold, may_end, self.seen = self._turns.canaries.turn(
-                self._product, item.stage, recipe, before
+                self._product, item.stage, canary_group, before
             )
             self.waits = hold
             if hold is None:
                 return
-            if recipe is None or not may_end:
+            if canary_group is None or not may_end:
                 about = made if hold.reason is HoldReason.REVIEW else None
                 raise ProductHeldError(hold.reason, hold.what, task=about, fix=hold.fix)
-            await self._turns.ended[recipe].wait()
+            await self._turns.ended[canary_group].wait()
 
     def leave(self, stage: Stage | None = None) -> None:
         """Leave the line of a stage that is made, or all lines."""
-        for key, recipe in self._recipes.items():
-            if recipe is None or (stage is not None and stage.key != key):
+        for key, canary_group in self._canary_groups.items():
+            if canary_group is None or (stage is not None and stage.key != key):
                 continue
-            self._turns.left[recipe] += 1
-            if self._turns.canaries.leave(self._product, recipe) and recipe in self._turns.ended:
-                self._turns.ended.pop(recipe).set()
+            self._turns.left[canary_group] += 1
+            if (
+                self._turns.canaries.leave(self._product, canary_group)
+                and canary_group in self._turns.ended
+            ):
+                self._turns.ended.pop(canary_group).set()
 
     async def measured(self, task: Task, before: Task | None) -> Task:
         """The stored row, made from `before`, with its verdict where checks are on."""

@@ -382,8 +382,8 @@ class ProductRun:
             queued_at=self._queued_at,
             deadline_seconds=self._context.deadline(stage),
             seen=max((row.id for row in rows), default=0),
-            recipe=await self._gate.recipe(stage),
-            seen_of_recipe=self._gate.seen,
+            canary_group=await self._gate.canary_group(stage),
+            seen_of_group=self._gate.seen,
             made_of=None if made_of is None else (made_of.fingerprint, self._review),
         )
 

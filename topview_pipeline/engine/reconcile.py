@@ -38,7 +38,7 @@ from topview_pipeline.topview.models import TaskStatus
 R = TypeVar("R")
 InLedger = Callable[..., Awaitable[Any]]
 LONGEST_SECONDS: Final = 60.0
-"""How long one look may take at Topview, unless the caller says otherwise."""
+"""Longest time of one look at Topview, unless the caller says otherwise."""
 _LONGEST_IN_RUN: Final = 20.0
 """Products wait for the first look of a run, and the run's end for the last one."""
 _JUST_NOW_SECONDS: Final = 60.0

@@ -23,7 +23,7 @@ Chain = tuple[str, ...]
 _TAIL_CHAINS: Final = 1.5
 """The tail begins when the work left fills all slots for less than this many longest chains."""
 _LOOK_AGAIN_SECONDS: Final = 1.0
-"""How often a run short of slots looks whether another process freed one."""
+"""Interval at which a run short of slots looks whether another process freed one."""
 
 
 class WaitingLine(Generic[T]):

@@ -145,7 +145,7 @@ class Gallery:
         }
 
     def _record(self, one: ProductReport, thumbs: frozenset[str]) -> dict[str, Any]:
-        """What the page shows of a product; what is empty is left out."""
+        """The fields of a product on the page; empty ones are left out."""
         past = self.past.get(one.product_id, NO_PAST)
         wait = self.waiting.get(one.product_id)
         notes = list(_notes(one))
@@ -269,7 +269,7 @@ def _notes(product: ProductReport) -> Iterator[list[str]]:
 
 
 def _warnings(product: ProductReport) -> Iterator[str]:
-    """What a check of the video, or of what it was made from, wants a person to look at."""
+    """Points of the video, or of what it was made from, that a person should look at."""
     for key, row in product.behind.items():
         quality = row.quality or {}
         if quality.get("outcome") == Outcome.DOUBTFUL.value:

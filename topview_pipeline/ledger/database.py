@@ -25,7 +25,7 @@ from topview_pipeline.ledger import schema
 from topview_pipeline.ledger.task_row import Task
 
 LOCK_WAIT_SECONDS: Final = 30.0
-"""How long a writer waits for another one."""
+"""Longest time that a writer waits for another one."""
 _STATEMENT_SECONDS: Final = 60.0
 _IDLE_SECONDS: Final = 60.0
 """After this the server ends the session of a machine that vanished inside a transaction."""

@@ -40,14 +40,14 @@ class History(Part):
     """Looks back at the tasks of one account; `page` at those of one pipeline."""
 
     def states(self) -> dict[tuple[str, str, str], int]:
-        """How many tasks of the account there are by pipeline, stage and state."""
+        """Numbers of the account's tasks by pipeline, stage and state."""
         columns = task.c.pipeline, task.c.stage, task.c.state
         query = sa.select(*columns, sa.func.count()).where(task.c.account == self._account)
         rows = self._db.rows(query.group_by(*columns).order_by(*columns))
         return {(pipeline, stage, state.value): count for pipeline, stage, state, count in rows}
 
     def failures(self) -> dict[tuple[str, str], int]:
-        """How many attempts of the account failed by stage and Topview's code."""
+        """Numbers of the account's failed attempts by stage and Topview's code."""
         columns = task.c.stage, sa.func.coalesce(task.c.error_code, "none")
         failed = task.c.account == self._account, task.c.state == TaskState.FAILED
         query = sa.select(*columns, sa.func.count()).where(*failed)
@@ -55,7 +55,7 @@ class History(Part):
         return {(stage, code): count for stage, code, count in rows}
 
     def oldest_pending_seconds(self) -> float:
-        """How long ago the oldest task was accepted that Topview works on; 0 without one."""
+        """Age, since its acceptance, of the oldest task that Topview works on; 0 without one."""
         pending = task.c.account == self._account, task.c.state == TaskState.PENDING
         at = self._db.scalar(sa.select(sa.func.min(task.c.pending_at)).where(*pending))
         return 0.0 if at is None else max(self._db.now() - at, 0.0)
@@ -98,8 +98,8 @@ class History(Part):
         rows = self._db.rows(sa.select(task_event).where(*mine).order_by(task_event.c.id))
         return [TaskEvent(row.at, row.what, row.who, row.detail or {}) for row in rows]
 
-    def tried(self, recipe: str | None = None) -> list[Tried]:
-        """The pipeline's tasks of a recipe, or of all that have one, the oldest first."""
+    def tried(self, canary_group: str | None = None) -> list[Tried]:
+        """The pipeline's tasks of a canary group, or of all that have one, the oldest first."""
         newer, is_counted = task.alias(), task.c.state != TaskState.VOID
         same = [newer.c[name] == task.c[name] for name in ("account", "pipeline", "product_id")]
         same += [newer.c.stage == task.c.stage, newer.c.state != TaskState.VOID]
@@ -112,7 +112,11 @@ class History(Part):
             ~sa.exists().where(*same, newer.c.id > task.c.id) & task.c.product_id.not_in(gone),
         )
         mine = *self._of_pipeline(task), is_counted
-        which = task.c.recipe.is_not(None) if recipe is None else task.c.recipe == recipe
+        which = (
+            task.c.canary_group.is_not(None)
+            if canary_group is None
+            else task.c.canary_group == canary_group
+        )
         return list(map(Tried._make, self._db.rows(query.where(*mine, which).order_by(task.c.id))))
 
     def decisions(self) -> dict[str, list[TaskEvent]]:

@@ -101,7 +101,7 @@ class Ledger:
             connection.execute(account.update().where(mine).values(store_id=store_id))
             now, of = self._database.now(connection), (self.pipeline, None)
             detail = {"store": store_id, "before": before, "why": why}
-            append_event(connection, self.account, now, "paired", who, detail, product=of)
+            append_event(connection, self.account, now, "store remembered", who, detail, product=of)
 
     def has_tasks(self) -> bool:
         query = sa.select(task.c.id).where(task.c.account == self.account).limit(1)

@@ -47,9 +47,9 @@ def reserve(
     """Insert the row that must exist before the POST, if no live row, limit or slot forbids it."""
     live = _live_id(connection, account, wanted.fingerprint)
     live = live or _newer_id(connection, account, task.c.work == wanted.work, wanted.seen)
-    of_recipe = (task.c.recipe == wanted.recipe) & (task.c.pipeline == pipeline)
-    of_recipe &= task.c.run_id != wanted.run_id  # its own run counts them as it begins them
-    live = live or _newer_id(connection, account, of_recipe, wanted.seen_of_recipe)
+    of_group = (task.c.canary_group == wanted.canary_group) & (task.c.pipeline == pipeline)
+    of_group &= task.c.run_id != wanted.run_id  # its own run counts them as it begins them
+    live = live or _newer_id(connection, account, of_group, wanted.seen_of_group)
     if live is not None:
         return AlreadyLive(live)
     if wanted.made_of is not None:
@@ -76,7 +76,7 @@ def reserve(
     values["reserved_at"] = now
     values["deadline_at"] = now + values.pop("deadline_seconds")
     source = values.pop("estimate_source")
-    del values["seen"], values["seen_of_recipe"], values["made_of"]
+    del values["seen"], values["seen_of_group"], values["made_of"]
     row = _insert(connection, account, values)
     detail = {"run": wanted.run_id, "estimate": wanted.estimate, "estimate_source": source}
     append_event(connection, account, now, "reserved", wanted.worker, detail, task_id=row.id)

@@ -93,7 +93,7 @@ task = sa.Table(
     sa.Column("worker", sa.String(64)),
     sa.Column("topview_task_id", sa.Text),
     sa.Column("mode", sa.String(32)),
-    sa.Column("recipe", sa.String(64)),
+    sa.Column("canary_group", sa.String(64)),
     sa.Column("seconds", sa.Float),
     sa.Column("credit_limit", sa.Float),
     sa.Column("estimate", sa.Float),
@@ -121,7 +121,7 @@ task = sa.Table(
     sa.Index("task_by_work", "account", "work"),
     sa.Index("task_by_product", "account", "pipeline", "product_id", "stage"),
     sa.Index("task_by_stage", "account", "stage"),
-    _partial("task_by_recipe", "account", "recipe", where="recipe IS NOT NULL"),
+    _partial("task_by_canary_group", "account", "canary_group", where="canary_group IS NOT NULL"),
     sa.Index("task_by_state", "account", "state", "pipeline", "reported_at"),
     _partial("task_by_worker", "account", "worker", where="worker IS NOT NULL"),
     # With the credits in them, so that adding up a day or a run reads no row.

@@ -68,7 +68,7 @@ class Task:
         work: hash of everything that shapes the output; `fingerprint` is that with the generation.
         attempt: from 1, among the rows of the fingerprint.
         worker: who works on the row now; None when nobody does.
-        recipe: name of what it shares with other products' tasks; see `engine.gate`.
+        canary_group: name of what it shares with other products' tasks; see `engine.gate`.
         seconds: of speech that it was sent with, for what is paid by the second.
         credit_limit: the credits that its root run may spend; None without a limit.
         cost_credits: what Topview booked; None while (or when) Topview named no price.
@@ -95,7 +95,7 @@ class Task:
     worker: str | None = None
     topview_task_id: str | None = None
     mode: str | None = None
-    recipe: str | None = None
+    canary_group: str | None = None
     seconds: float | None = None
     credit_limit: float | None = None
     estimate: float | None = None
@@ -133,7 +133,7 @@ NO_REVIEW: Final = Review()
 
 
 class ToDecide(NamedTuple):
-    """What a work item is decided by.
+    """The rows by which a work item is decided.
 
     Attributes:
         rows: all rows of the work, the oldest first.
@@ -149,7 +149,7 @@ class ToDecide(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """A task with a recipe, by which others wait for it.
+    """A task with a canary group, by which others wait for it.
 
     Attributes:
         is_reported: Dagster has an event of it.
@@ -157,7 +157,7 @@ class Tried(NamedTuple):
     """
 
     id: int
-    recipe: str
+    canary_group: str
     product_id: str
     fingerprint: str
     state: TaskState
@@ -217,7 +217,7 @@ class Reservation(Priced):
         queued_at: when it began to wait for a slot.
         deadline_seconds: the longest that Topview may take for it.
         seen: the newest row of the work that the decision to submit knew; 0 without one.
-        seen_of_recipe: likewise of its recipe; None: others of it do not matter.
+        seen_of_group: likewise of its canary group; None: others of it do not matter.
         made_of: fingerprint of the result that goes in, and a person's decision about that when the
             request was made.
     """
@@ -235,8 +235,8 @@ class Reservation(Priced):
     queued_at: float
     deadline_seconds: float
     seen: int | None = None
-    recipe: str | None = None
-    seen_of_recipe: int | None = None
+    canary_group: str | None = None
+    seen_of_group: int | None = None
     made_of: tuple[str, Review] | None = None
 
 
@@ -249,7 +249,7 @@ class Reserved:
 
 @dataclass(frozen=True)
 class AlreadyLive:
-    """There is a live row of this fingerprint, or a newer one of its work or recipe."""
+    """There is a live row of this fingerprint, or a newer one of its work or canary group."""
 
     task_id: int
 

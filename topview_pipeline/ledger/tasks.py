@@ -68,7 +68,7 @@ class Tasks(Part):
         return {row.id: row for rows in some for row in rows}
 
     def to_decide(self, work: str, product_id: str, made_of: str | None) -> ToDecide:
-        """What a product's work item, made of the result of this fingerprint, is decided by."""
+        """The same for a product whose work item is made of the result of this fingerprint."""
         if made_of is None and not self._select(task.c.work == work):
             return ToDecide([])
         with self._db.read() as connection:
@@ -121,7 +121,7 @@ class Tasks(Part):
         return self._select(self._is_own, task.c.state.in_(_UNMADE), newest, ~reported)
 
     def last_made(self, product_id: str, stage: str) -> Task | None:
-        """The row that a product's stage uses, even if its inputs changed, whoever paid."""
+        """The row that a product's stage uses, even if its inputs changed or another paid."""
         with self._db.read() as connection:
             return self._last_made(connection, product_id, stage)
 

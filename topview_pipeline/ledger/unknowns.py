@@ -17,7 +17,7 @@ from topview_pipeline.ledger.task_row import Task, TaskState
 from topview_pipeline.ledger.tasks import Tasks
 
 RECONCILE_SECONDS: Final = 600.0
-"""How often Topview's credit log is read while there are unknown rows and no run works."""
+"""Interval at which Topview's credit log is read while there are unknown rows and no run works."""
 _LOOKED: Final = "looked_for"
 
 

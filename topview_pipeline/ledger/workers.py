@@ -15,13 +15,13 @@ from topview_pipeline.ledger.schema import task, worker
 from topview_pipeline.ledger.task_row import Task, TaskState
 
 HEARTBEAT_SECONDS: Final = 10.0
-"""How often a worker beats."""
+"""Interval of a worker's heartbeats."""
 DEAD_AFTER_SECONDS: Final = 30.0
 """Without a heartbeat for so long a worker counts as dead."""
 _FORGOTTEN_SECONDS: Final = 7 * 86_400.0
 """So long the row of a worker that died says that its run did not end properly."""
 ASK_OVERDUE_SECONDS: Final = 3600.0
-"""How often Topview is asked about an overdue task."""
+"""Interval at which Topview is asked about an overdue task."""
 ATTEMPTS_BY_ITSELF: Final = 3
 """Attempts at one fingerprint before a person is asked."""
 _RETRIED_SECONDS: Final = 86400.0

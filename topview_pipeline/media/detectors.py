@@ -40,7 +40,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Watched:
-    """What was found in a video."""
+    """The findings in a video."""
 
     texts: dict[str, str]  # the file's own, by name
     width: int

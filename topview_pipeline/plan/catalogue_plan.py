@@ -136,10 +136,10 @@ def load_known(
     last_made = cache(lambda: ledger.tasks.last_made_all(results_of=read, verdicts_of=before))
 
     @cache
-    def by_recipe() -> Mapping[str, Sequence[Tried]]:
+    def by_canary_group() -> Mapping[str, Sequence[Tried]]:
         found: defaultdict[str, list[Tried]] = defaultdict(list)
         for row in ledger.history.tried():
-            found[row.recipe].append(row)
+            found[row.canary_group].append(row)
         return found
 
     return Known(
@@ -153,7 +153,7 @@ def load_known(
         last_made_ids=ledger.tasks.last_made_ids(),
         last_made=lambda product_id, stage: last_made().get((product_id, stage)),
         estimate=Estimator(ledger, prices),
-        tried=lambda recipe: by_recipe().get(recipe, ()),
+        tried=lambda canary_group: by_canary_group().get(canary_group, ()),
     )
 
 

@@ -22,7 +22,13 @@ from topview_pipeline.engine.decide import (
     why_not_forced,
 )
 from topview_pipeline.engine.events import HoldReason
-from topview_pipeline.engine.gate import Before, Canaries, ReviewRules, recipe_of, shared_stages
+from topview_pipeline.engine.gate import (
+    Before,
+    Canaries,
+    ReviewRules,
+    canary_group_of,
+    shared_stages,
+)
 from topview_pipeline.ledger import NO_REVIEW, Review, TaskGlance, TaskState, Tried
 from topview_pipeline.prices import Estimate
 from topview_pipeline.stages import (
@@ -359,14 +365,16 @@ class Planner:
         """The verdict on a new task, after the gate before it."""
         if not verdict.pays or verdict.outcome is not None:
             return verdict
-        row, before, recipe = upstream.row, None, None
+        row, before, canary_group = upstream.row, None, None
         if stage.upstream is not None:
             quality, review = None if row is None else row.quality, self._review_of(product, row)
             before = Before(BY_KEY[stage.upstream], quality, review, image)
         if product.product_id not in self.failing and self._canaries.holds(product):
             shared = shared_stages(stage, STAGES)
-            recipe = recipe_of(product, stage, shared, lambda one: self.inputs_of(one, product))
-        hold = self._canaries.turn(product, stage, recipe, before).hold
+            canary_group = canary_group_of(
+                product, stage, shared, lambda one: self.inputs_of(one, product)
+            )
+        hold = self._canaries.turn(product, stage, canary_group, before).hold
         if hold is None:
             return verdict
         about = row.id if row is not None and hold.reason is HoldReason.REVIEW else None

@@ -40,7 +40,7 @@ Sleep = Callable[[float], Awaitable[None]]
 Ids = Collection[str]
 Json = Mapping[str, Any]
 WhenNoFace = Literal["fail", "avatar2"]
-"""What becomes of a scene without a face: the product fails, or its video is sent as avatar2."""
+"""The end of a scene without a face: the product fails, or its video is sent as avatar2."""
 FileKind = Literal["image", "audio"]
 
 

@@ -46,7 +46,7 @@ _FACELESS_MODE: Final = "avatar2"
 """The only mode that takes an image without a face (docs: pa2_image2video_submit_task)."""
 _QUESTIONS: Final = 5
 _DENIALS: Final = 3
-"""How often in a row Topview must deny an image: a live scene taken for dead is paid again."""
+"""Times in a row that Topview must deny an image: a live scene taken for dead is paid again."""
 
 
 class NoFaceError(PreconditionError):

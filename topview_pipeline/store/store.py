@@ -77,7 +77,7 @@ class Times(BaseModel, frozen=True):
 
 
 class ResultRecord(BaseModel, frozen=True):
-    """What a result is: enough to make the ledger's row again. Unknown fields are ignored."""
+    """The record of a result: enough to make the ledger's row again. Unknown fields are ignored."""
 
     account: str
     pipeline: str  # whose product this is

@@ -17,7 +17,7 @@ GIVEN = {
     "acme": dg.AutomationCondition.eager().ignore(SOURCES),
     "zeta": dg.AutomationCondition.on_cron("@hourly").ignore(SOURCES),
 }
-"""What a colleague who knows nothing of credits puts on the three assets of a brand."""
+"""A policy that a colleague who knows nothing of credits puts on the three assets of a brand."""
 MADE = ("bgRemovedImage", "replacedImages", "finishedVideo")
 
 

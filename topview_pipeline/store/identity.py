@@ -1,4 +1,4 @@
-"""The pair of a ledger and its store: they know each other by the store's id.
+"""The identity of a store: ledger and store know each other by its id.
 
 A directory that is not mounted, or another bucket, has none or another one.
 """
@@ -21,7 +21,7 @@ class OtherStore(StoreError):
     """The store is not the one that the ledger's results lie in."""
 
 
-def check_pair(
+def check_identity(
     *,
     remembered: str | None,
     found: str | None,
@@ -32,7 +32,7 @@ def check_pair(
     store: str,
     ledger: str,
 ) -> bool:
-    """Return True for a new pair, whose ledger shall remember `Store.identity(create=True)`.
+    """Return True for a new store, whose ledger shall remember `Store.identity(create=True)`.
 
     False: they know each other. An empty ledger beside a full store would pay for all of it again,
     and a store that is not mounted looks like one whose files are gone. Dagster's history goes by
