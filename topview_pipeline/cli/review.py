@@ -75,7 +75,7 @@ def review(
         try:
             text = None if listed is None else listed.read()
         except UnicodeError as error:
-            raise CannotStart("it is not UTF-8 text", "the list") from error
+            raise CannotStart("it is not UTF-8 text", listed.name) from error
         decisions = Decisions.of(**given) if text is None else Decisions.listed(text.split("\n"))
         with topview.ledger() as ledger:
             decide(topview, ledger, decisions, who=person(), why=why)
