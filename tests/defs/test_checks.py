@@ -375,3 +375,7 @@ def test_execute_all_measures_what_is_stored_and_names_each_product(shop: Shop) 
             {("mug", row.fingerprint): Review(None, "approved")}, who="me", why="it is a watch"
         )
         assert health(ledger, credits_a_day=None, stages=ASSETS)["products_to_look_at"].count == 0
+
+
+def test_one_check_can_be_run_alone(account: Account) -> None:
+    assert list(account.evaluated("tasks_unknown")) == ["tasks_unknown"]

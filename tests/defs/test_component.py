@@ -101,6 +101,8 @@ def config_of(defs: dg.Definitions, name: str = "acme") -> PipelineConfig:
         ({"prices": {"cake": 1}}, "prices", "'cake=1.0' names no kind of task"),
         ({"store": "memory://x"}, "store", "Name a folder, or a bucket"),
         ({"name": "{{ env.NO_NAME }}"}, "name", "the variable NO_NAME is not set"),
+        ({"account": "{{ env.NO_ACCOUNT }}"}, "account", "the variable NO_ACCOUNT is not set"),
+        ({"nightly": "0 2 * * *"}, "nightly", "it is a text and must be a mapping"),
     ],
 )
 def test_a_wrong_value_stops_the_load_with_file_key_and_fix(
@@ -245,6 +247,16 @@ def test_what_two_pipelines_cannot_share_or_must_share_is_refused_with_both_file
     assert said.startswith(f"{key} in ")
     assert "acme/defs.yaml and " in said
     assert "zeta/defs.yaml: " in said
+
+
+def test_pipelines_of_two_accounts_may_have_all_of_their_own(load: Load) -> None:
+    accounts = ({"uid": name, "api_key": "k"} for name in ("one", "two"))
+    acme, zeta = (
+        brand(name, account=account, home=name)
+        for name, account in zip("az", accounts, strict=True)
+    )
+    defs = load(acme=acme, zeta=zeta)
+    assert {*(defs.resources or {})} >= {"a_topview", "z_topview"}
 
 
 def test_relative_paths_are_seen_from_the_root_of_the_project(load: Load, tmp_path: Path) -> None:

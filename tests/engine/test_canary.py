@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.engine.gateway import envelope
-from tests.engine.world import ALL_STAGES, World, everything, fates, holds, product
+from tests.engine.world import ALL_STAGES, HOUR, World, everything, fates, holds, product
 from tests.stages.fakes import PLAIN
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine import HoldReason
@@ -127,6 +127,17 @@ def test_where_scenes_are_approved_the_others_wait_for_a_person(world: World) ->
     _review(world, "approved", "p1")
     assert _waiting(_run(world, gate="approve")) == []
     assert _went(world) == [one.product_id for one in PRODUCTS]
+
+
+def test_a_scene_that_a_run_brings_home_lets_the_others_go_in_the_next(world: World) -> None:
+    """One that asks after it is stored would else be paid in the same run, unseen by a person."""
+    first = PRODUCTS[:1]
+    _run(world, first, stages=ALL_STAGES[:1])
+    _run(world, first, stages=[SCENE], wait_seconds=0.0)
+    world.later(HOUR)
+    events = _run(world, PRODUCTS[:2], canary=1, stages=ALL_STAGES[:2])
+    assert ("p0", SCENE) in fates(events)
+    assert (_went(world), _waiting(events)) == (["p0"], ["p1"])
 
 
 def test_a_refused_photo_does_not_block_the_others_for_ever(world: World) -> None:

@@ -382,3 +382,9 @@ def test_a_result_that_only_the_store_knows_becomes_a_row_free(
 def test_a_live_row_stays_as_it_is_whatever_the_store_has(ledger: Ledger, state: TaskState) -> None:
     row = row_in(ledger, state)
     assert ledger.tasks.heal(record_of(row)) == row
+
+
+def test_a_row_let_go_by_somebody_else_stays(ledger: Ledger) -> None:
+    row = row_in(ledger, TaskState.PENDING)
+    ledger.tasks.release(row.id, worker="other")
+    assert ledger.tasks.get(row.id).worker == "me"

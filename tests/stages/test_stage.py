@@ -226,3 +226,8 @@ def test_a_video_may_have_no_cover(store: Store, names: list[str]) -> None:
     assert value.video.read() == b"bytes of video.mp4"
     assert (value.cover is not None) == ("cover.jpg" in names)
     assert value.mode == "pro"
+
+
+def test_a_video_is_whole_without_its_cover() -> None:
+    files = VIDEO.downloads(_video(aiAvatar=COVER)) or ()
+    assert [file.required for file in files] == [True, False]

@@ -336,3 +336,16 @@ def test_only_three_denials_in_a_row_end_an_image(
         assert asyncio.run(asked) is is_gone
     assert slept == waits
     assert set(fake.calls) == {"query scene-task"}
+
+
+def test_a_script_is_spoken_in_the_mode_of_the_image() -> None:
+    item = _item((True, True), choice=2, mode="pro")
+    assert VIDEO.files(item) == ()
+    assert _wire(item) == {
+        "replaceProductTaskImageId": "image-2",
+        "mode": "pro",
+        "scriptMode": "text",
+        "ttsText": "Hello.",
+        "voiceId": "voice",
+        "captionId": "caption",
+    }

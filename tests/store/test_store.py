@@ -246,3 +246,8 @@ def test_a_place_that_became_another_one_or_none_is_not_an_empty_store(
     bucket.write_json(MARKER_NAME, {"store_id": "another"})
     with pytest.raises(StoreError, match="no longer the store"):
         bucket.has(artifact)
+
+
+def test_a_file_is_never_kept_outside_of_the_store(local: Store) -> None:
+    with pytest.raises(StoreError, match="leads out"):
+        keep(local, name="../../../../../x.png")

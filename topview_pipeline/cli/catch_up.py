@@ -103,8 +103,8 @@ def catch_up(
                 if left is None and not progress.was_planned:
                     raise CannotStart("\n".join(ended.failures))
                 code = stop.code or progress.exit_code(bad_rows=bad_rows > 0)
-                refused = refused_scenes(topview.config, ledger, catalogue)
                 say_outcome(console, progress, quiet=quiet)
+                refused = refused_scenes(topview.config, ledger, catalogue)
                 if not quiet:
                     say_refused(console, refused)
                 for line in left.lines(has_daemon=has_daemon(instance)) if left else ():

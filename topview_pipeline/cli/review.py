@@ -72,11 +72,7 @@ def review(
         fix = "Write the other decisions into the list."
         raise CannotStart("--from cannot go with other decisions", fix=fix)
     if listed is not None or any(given.values()):
-        try:
-            text = None if listed is None else listed.read()
-        except UnicodeError as error:
-            raise CannotStart("it is not UTF-8 text", listed.name) from error
-        decisions = Decisions.of(**given) if text is None else Decisions.listed(text.split("\n"))
+        decisions = Decisions.of(**given) if listed is None else _listed(listed)
         with topview.ledger() as ledger:
             decide(topview, ledger, decisions, who=person(), why=why)
         say(f"{decisions.summary or 'Nothing decided'}. To go on: {program()} run")
@@ -135,3 +131,10 @@ def choose(product: str, image: int, why: str) -> None:
         cost = "a price not known yet" if price is None else in_credits(price)
         say(f"To make its video from it, for about {cost}, run:")
         say(f"  {run} {VIDEO.key}")
+
+
+def _listed(file: TextIO) -> Decisions:
+    try:
+        return Decisions.listed(file.read().split("\n"))
+    except UnicodeError as error:
+        raise CannotStart("it is not UTF-8 text", file.name) from error

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from topview_pipeline.defs.checks import problem_metadata
-from topview_pipeline.defs.data_versions import Sources, Versions, materialized_versions
+from topview_pipeline.defs.dagster_private import materialized_partitions
+from topview_pipeline.defs.data_versions import Sources, Versions
 from topview_pipeline.stages import STAGES, Inputs, Stage
 from topview_pipeline.text import in_few_lines
 
@@ -154,7 +155,7 @@ def changed_inputs(
     from topview_pipeline.catalogue import InputError
 
     outline = topview.outline
-    made = materialized_versions(instance, outline, catalogue.products, stages)
+    made = {stage: materialized_partitions(instance, outline.key(stage.key)) for stage in stages}
     files = topview.files(ledger, offline=is_over is not None)
     chosen = _choices_over(ledger)
     looked, versions = InputChanges(), {}
@@ -168,7 +169,7 @@ def changed_inputs(
             (stage, product)
             for product in products[place : place + step]
             for stage in stages
-            if (product.product_id, stage.key) in made
+            if product.product_id in made[stage]
         ]
         refs = {ref for _, product in pairs for ref in product.files}
         hash_of = files.hashes(refs, patience=_PATIENCE_SECONDS).sha256

@@ -25,7 +25,7 @@ from typing_extensions import Self
 from topview_pipeline.defs.outline import Outline
 from topview_pipeline.defs.pipeline import Claim, check_apart, definitions_of
 from topview_pipeline.defs.resources import TopviewResource
-from topview_pipeline.setting_types import SettingsError
+from topview_pipeline.setting_types import SettingsError, explained
 from topview_pipeline.settings import CatalogueDefaults, Deadlines, Gate, PipelineConfig, spelled
 
 _FIELDS: Final = {
@@ -203,11 +203,21 @@ class TopviewCatalogue(dg.Component, _Attributes, dg.Resolvable):  # type: ignor
         unset: dict[str, str] = {}
         given = _resolved(context, model.model_dump(exclude_unset=True), "", unset)
         file = _file(context)
-        if "name" in unset:
-            raise _unset_variable("name", unset["name"], file)
-        component = cls.model_validate(given)
-        component._unset, component._file = unset, file
-        return cast(Self, component)
+        for key in ("name", *_GROUPS):
+            if key in unset:
+                raise _unset_variable(key, unset[key], file)
+        for key in _GROUPS:
+            if isinstance(given.get(key), str):
+                fix = "Write its keys below it, each with a value."
+                raise SettingsError("it is a text and must be a mapping", _where(key, file), fix)
+        try:
+            component = cls.model_validate(given)
+        except ValidationError as error:  # it holds the values
+            explanation = explained(error, lambda *place: _where(_path(place), file))
+        else:
+            component._unset, component._file = unset, file
+            return cast(Self, component)
+        raise explanation
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         root = context.project_root
@@ -292,6 +302,11 @@ def _file(context: dg.ResolutionContext) -> str:
     path = Path(tree.position.filename)
     root = path.parent if loading is None else Path(loading.project_root)
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _path(place: tuple[str, ...]) -> str:
+    """Return a YAML path without pydantic's names of what it tried there."""
+    return ".".join(part for part in place if "[" not in part and part != "str")
 
 
 def _where(key: str, file: str) -> str:

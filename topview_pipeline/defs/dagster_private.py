@@ -278,6 +278,11 @@ def open_without_compute_logs(home: str) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_ref(ref)
 
 
+def materialized_partitions(instance: dg.DagsterInstance, asset: dg.AssetKey) -> set[str]:
+    """The partitions that were ever materialized."""
+    return instance.get_materialized_partitions(asset)
+
+
 def latest_tags(
     instance: dg.DagsterInstance,
     asset: dg.AssetKey,

@@ -241,6 +241,10 @@ class Canaries:
         known = group.is_sorted and (not is_open or group.has(product.product_id))
         return self.holds(product) and not known
 
+    def is_sorted(self, product: Product, canary_group: str) -> bool:
+        """Tells whether `sort` was called for the group."""
+        return self._group(product, canary_group).is_sorted
+
     def join(self, product: Product, canary_group: str, number: float = inf) -> None:
         """Stand in line: places are given by number, that of the product in its run; late: last."""
         self._group(product, canary_group).line.setdefault(product.product_id, number)
@@ -260,8 +264,7 @@ class Canaries:
             return Turn(needed)
         self.join(product, canary_group)
         group, name = self._group(product, canary_group), product.product_id
-        if not group.is_sorted:
-            self._sort_all(product, stage, canary_group, group)
+        self.sort(product, stage, canary_group)
         places = self.rules.canary - len(group.passed)
         if places <= 0 or group.has(name):
             return Turn()
@@ -301,7 +304,11 @@ class Canaries:
     def _group(self, product: Product, canary_group: str) -> _Group:
         return self._groups.setdefault((canary_group, self.rules.gate_of(product)), _Group())
 
-    def _sort_all(self, product: Product, stage: Stage, canary_group: str, group: _Group) -> None:
+    def sort(self, product: Product, stage: Stage, canary_group: str) -> None:
+        """Take what is there now for what was there before the run; once for each group."""
+        group = self._group(product, canary_group)
+        if group.is_sorted:
+            return
         group.is_sorted = True
         for row in _newest(self.tried(canary_group)):
             if len(group.passed) < self.rules.canary:

@@ -57,6 +57,14 @@ class Turns:
         """A person's word on a result, as it was when the run began."""
         return (self._decided or {}).get((product_id, fingerprint), NO_REVIEW)
 
+    async def begin_group(self, product: Product, stage: Stage, canary_group: str) -> None:
+        """Read who passed before the run: what it brings home itself counts for the next one."""
+        if not self.canaries.is_sorted(product, canary_group):
+            tried = self._context.ledger.history.tried
+            rows = await self._context.look(tried, canary_group)
+            self._tried.setdefault(canary_group, rows)
+            self.canaries.sort(product, stage, canary_group)
+
     async def look(self, product: Product, canary_group: str) -> None:
         """Read the tasks of a canary group, if the product's turn will ask for them."""
         tried = self._context.ledger.history.tried
@@ -92,6 +100,7 @@ class ProductGate:
         if self._turns.canaries.holds(self._product):
             for stage in chain:
                 if canary_group := await self.canary_group(stage):
+                    await self._turns.begin_group(self._product, stage, canary_group)
                     self._turns.canaries.join(self._product, canary_group, self._number)
 
     async def canary_group(self, stage: Stage) -> str | None:
