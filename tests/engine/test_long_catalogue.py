@@ -15,10 +15,7 @@ MEDIANS = {"remove_background": 10.0, "image_replace": 20.0, "image2Video": 32.0
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_short_runs_keep_the_slots_busy(tmp_path: Path) -> None:
-    """A process that waits for days is in the way of every upgrade; idle slots are lost time.
-
-    A run here is four chains long, so that its end weighs; the bench has the size of production.
-    """
+    """A process that waits for days is in the way of every upgrade; idle slots are lost time."""
     found = []
     for size, at_once in ((PRODUCTS, 1), (RUN_SIZE, 2)):
         folder = tmp_path / str(size)
@@ -29,5 +26,5 @@ def test_short_runs_keep_the_slots_busy(tmp_path: Path) -> None:
         )
     endless, ticks = found
     assert endless.lost == ticks.lost == 0, "lost, or paid twice"
-    assert endless.seconds / ticks.seconds >= 0.85, found
-    assert ticks.longest < endless.longest / 2
+    assert endless.seconds / ticks.seconds >= 0.97, found
+    assert ticks.longest < endless.longest * 0.6

@@ -65,6 +65,12 @@ class Workers(Part):
         """True if the worker that a row names is still at work; None is nobody."""
         return worker_id in self.alive()
 
+    def living_runs(self) -> list[str]:
+        """The runs of the pipeline that are at work."""
+        mine = worker.c.account == self._account, worker.c.pipeline == self._pipeline
+        query = sa.select(worker.c.run_id).where(*mine, is_recent(self._db.now()))
+        return [row.run_id for row in self._db.rows(query)]
+
     def run_is_dead(self, run_id: str) -> bool:
         """True if a run of the pipeline had a worker that died.
 
