@@ -1,7 +1,8 @@
 """A catalogue of days in short runs, or in one: `python -m benchmarks.long_catalogue SPEC`.
 
 Simulated: engine, ledger, store and sandbox are real, and the clock jumps. Each tick of the
-schedule starts a run over the first products that are not made, while fewer than two are at work.
+schedule starts a run over the first products that are neither made nor another run's, while fewer
+than two are at work.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def simulate(
     _without_fsync(world.ledger._database.engine)
     held, most, longest = 0, 0, 0.0
     made: set[str] = set()
+    taken: set[str] = set()
     memory: list[float] = []
 
     async def run() -> None:
@@ -82,13 +84,16 @@ def simulate(
         began = world.clock()
         await asyncio.sleep(start_seconds)
         made.update(row.product_id for row in world.ledger._database.rows(_MADE))
-        left = [one for one in catalogue if one.product_id not in made][:size]
+        left = [one for one in catalogue if one.product_id not in made | taken][:size]
+        mine = {one.product_id for one in left}
+        taken.update(mine)
         held += len(left)
         most = max(most, held)
         await world.run_async(left, occasion="today")
         held -= len(left)
         longest = max(longest, world.clock() - began)
-        made.update(one.product_id for one in left)
+        taken.difference_update(mine)
+        made.update(mine)
 
     async def ticks() -> None:
         runs: list[asyncio.Task[None]] = []

@@ -66,6 +66,22 @@ def test_ticks_of_a_day_share_its_limit_and_go_on_with_what_is_left(shop: Shop) 
 
 
 @pytest.mark.slow
+def test_a_tick_leaves_the_products_of_a_living_run_to_it(shop: Shop) -> None:
+    """Two runs that wait for the same products leave the slots empty at the end of both."""
+    shop.add(*FIVE[:4])
+    shop.settings |= {"TOPVIEW_NIGHTLY_CREDIT_LIMIT": "50", "TOPVIEW_RUN_SIZE": "2"}
+    with shop.ledger() as ledger:
+        plan = {"wanted": [(FIVE[0], ["finishedVideo"])]}
+        shop.topview().store.write_json(f"{ledger.account}/plans/other.json", plan)
+        ledger.workers.start("of the other", run_id="other")
+        ticked(shop, 28)
+        assert shop.materialized("finishedVideo") == set(FIVE[1:3])
+        ledger.workers.end("of the other")
+    ticked(shop, 28)
+    assert shop.materialized("finishedVideo") == set(FIVE[:4])
+
+
+@pytest.mark.slow
 def test_what_fails_too_often_is_tried_once_a_day_and_does_not_keep_others_from_being_made(
     shop: Shop,
 ) -> None:

@@ -10,6 +10,7 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.stages import BY_KEY
 
 if TYPE_CHECKING:
+    from topview_pipeline.ledger import Ledger
     from topview_pipeline.stages import StageResult
 
 
@@ -78,8 +79,18 @@ class KeptPlans(dg.IOManager):
         return plan
 
     def _key(self, run_id: str) -> str:
-        from topview_pipeline.ledger import account_id
+        return _plan_key(self._topview, run_id)
 
-        config = self._topview.config
-        account = account_id(config.base_url, config.require_uid())
-        return f"{account}/plans/{run_id}.json"
+
+def planned_elsewhere(topview: TopviewResource, ledger: "Ledger") -> set[str]:
+    """The products that living runs of the pipeline are to make; most wait there for a slot."""
+    runs = ledger.workers.living_runs()
+    plans = [topview.store.read_json(_plan_key(topview, run_id)) for run_id in runs]
+    return {name for plan in plans if plan is not None for name, _ in plan["wanted"]}
+
+
+def _plan_key(topview: TopviewResource, run_id: str) -> str:
+    from topview_pipeline.ledger import account_id
+
+    account = account_id(topview.config.base_url, topview.config.require_uid())
+    return f"{account}/plans/{run_id}.json"

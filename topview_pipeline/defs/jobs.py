@@ -22,7 +22,7 @@ from pydantic import Field
 from topview_pipeline.defs.assets import CREDIT_LIMIT, check_credit_limit
 from topview_pipeline.defs.decision_jobs import DECISIONS, decision_job
 from topview_pipeline.defs.failures import failure, mark_failed, plain_errors
-from topview_pipeline.defs.io_manager import KeptPlans
+from topview_pipeline.defs.io_manager import KeptPlans, planned_elsewhere
 from topview_pipeline.defs.outline import OCCASION_TAG, Outline
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.errors import PipelineError
@@ -225,8 +225,12 @@ def plan_run(
     wanted = first_products(planned, config.limit)
     # A second forced run would pay for the first products again, and never come to the rest.
     size = None if config.limit or config.force else topview.config.run_size
-    of_run = first_products(wanted, size)
-    left = len({one.product_id for one in wanted[len(of_run) :] if one.moves})
+    free = wanted
+    if occasion and size is not None:  # two runs with the same products are no faster than one
+        others = planned_elsewhere(topview, ledger)
+        free = [one for one in wanted if one.product_id not in others]
+    of_run = first_products(free, size)
+    left = len({one.product_id for one in free[len(of_run) :] if one.moves})
     if config.is_guarded:
         # A person who asked to remake them has named them.
         named = {one.product_id for one in planned if one.reason == ASKED_AGAIN}
@@ -253,7 +257,7 @@ def produce(
     from topview_pipeline.defs.run import Production
 
     if not plan["wanted"]:
-        context.log.info("Everything is up to date.")
+        context.log.info("Nothing is left to do for this run.")
         yield dg.Output(None, metadata=planned_against_real(plan["planned"], _NOTHING))
         return
     began = time.monotonic()

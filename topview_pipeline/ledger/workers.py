@@ -62,6 +62,12 @@ class Workers(Part):
     def is_alive(self, worker_id: str | None) -> bool:
         return worker_id in self.alive()
 
+    def living_runs(self) -> list[str]:
+        """The runs of the pipeline that are at work."""
+        mine = worker.c.account == self._account, worker.c.pipeline == self._pipeline
+        query = sa.select(worker.c.run_id).where(*mine, is_recent(self._db.now()))
+        return [row.run_id for row in self._db.rows(query)]
+
     def run_is_dead(self, run_id: str) -> bool:
         """True if a run of the pipeline had a worker that died, and none that lives."""
         query = sa.select(is_recent(self._db.now()).label("lives")).where(
