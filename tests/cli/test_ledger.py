@@ -142,7 +142,7 @@ def parsed(text: str) -> dict[str, dict[tuple[str, ...], float]]:
 def test_the_numbers_of_the_ledger_in_open_metrics(home: Path) -> None:
     ran = CliRunner().invoke(main, ["metrics"])
     assert ran.exit_code == 0, ran.output
-    found = parsed(ran.output)
+    found = parsed(ran.stdout)
     states = {labels[2]: count for labels, count in found["topview_tasks"].items()}
     assert states == {state.value: 1.0 for state in TaskState}
     assert found["topview_attempts_failed_total"] == {("1", "replacedImages"): 1.0}
