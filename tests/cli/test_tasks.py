@@ -186,12 +186,12 @@ def test_show_without_a_key_shows_all_but_the_candidates(ledger: Ledger, tasks: 
 def test_the_list_says_how_many_more_there_are(ledger: Ledger, tasks: Tasks) -> None:
     for number in range(4):
         lose(ledger, f"p{number}", estimate=2.0)
-    lines = tasks("list", "--limit", "3").output.splitlines()
+    lines = tasks("list", "--limit", "3").stdout.splitlines()
     assert [line.split()[1] for line in lines[1:4]] == ["p3", "p2", "p1"]
     assert "~2" in lines[1]
     assert lines[-1] == "... and 1 older row; --limit shows more"
     assert "no such task row" in tasks("list", "--product", "nobody").output
-    assert len(tasks("list", "--product", "p2").output.splitlines()) == 2
+    assert len(tasks("list", "--product", "p2").stdout.splitlines()) == 2
 
 
 def test_programs_read_the_rows_as_json(ledger: Ledger, tasks: Tasks) -> None:
