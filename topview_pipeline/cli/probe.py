@@ -1,6 +1,6 @@
 """`topview-pipeline probe`: asks the configured Topview how it really answers.
 
-What it pays for goes through the ledger and the engine, as all work does. `contract` judges what
+What it pays for goes through the ledger and the engine, as all work does. `findings` judges what
 was seen.
 """
 

@@ -28,7 +28,6 @@ _WORDS: Final = ("approve", "reject", "choose", "again")
 _KEYS: Final = tuple(stage.key for stage in STAGES)
 _REVIEWED: Final = next(stage for stage in STAGES if stage.is_reviewed)
 _NEXT: Final = next(stage for stage in STAGES if stage.upstream == _REVIEWED.key)  # made from it
-Made = Mapping[str, TaskGlance]
 
 
 class ReviewError(PipelineError):

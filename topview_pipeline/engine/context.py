@@ -78,7 +78,7 @@ class Timing:
     retry: float = 30.0
     """Before the second attempt after a failed task; doubles with each."""
     busy: float = 30.0
-    """After 4007, 5003 and 429 without Retry-After (Topview's advice, section 3)."""
+    """After 4007, 5003 and 429 without Retry-After (Topview's own advice)."""
     network: float = 2.0
     """First wait after a connection that could not be made, or a download that broke."""
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from topview_pipeline.engine.context import Context
 from topview_pipeline.engine.events import HoldReason, ProductHeldError
 from topview_pipeline.ledger import Task, TaskState
+from topview_pipeline.ledger.health import KEPT_AT_TOPVIEW_SECONDS
 from topview_pipeline.stages import Download, WorkItem, fingerprint_of
 from topview_pipeline.store import Artifact, ResultRecord, StoreError, Times
 from topview_pipeline.topview.errors import (
@@ -26,8 +27,6 @@ from topview_pipeline.topview.errors import (
 )
 from topview_pipeline.topview.models import TaskResult, TaskStatus
 
-KEPT_AT_TOPVIEW_SECONDS: Final = 7 * 86400.0
-"""Topview keeps results so long (its page on concurrency); a URL's 24 h are its signature's."""
 _AGAIN_SECONDS: Final = 600.0
 _LONGEST_WAIT_SECONDS: Final = 60.0
 _LONGEST_GAP: Final = 3

@@ -1,4 +1,4 @@
-"""The gate before a stage, pure: the engine asks it before a new task, the plan for thousands.
+"""The gate before a stage: the engine asks it before a new task, the plan for thousands.
 
 First what its check or a person says of the result that it is made from; then the canaries: of the
 products that share a canary group (template, place, prompt and mode) a few go first, the others

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from topview_pipeline.engine.context import Context
-from topview_pipeline.engine.download import KEPT_AT_TOPVIEW_SECONDS, Downloader
+from topview_pipeline.engine.download import Downloader
 from topview_pipeline.engine.events import ProductHeldError
 from topview_pipeline.engine.slots import Slots
 from topview_pipeline.engine.submit import AccountGate
 from topview_pipeline.ledger import Task, TaskState
+from topview_pipeline.ledger.health import KEPT_AT_TOPVIEW_SECONDS
 from topview_pipeline.text import without_queries
 from topview_pipeline.topview.errors import AccountError, QueryError, TaskUnknown
 from topview_pipeline.topview.models import TaskResult, TaskStatus

@@ -43,9 +43,9 @@ class Turns:
         self.numbers = count()
         """Of the products, as the run takes them up: files are read in no certain order."""
         self.ended: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        """By canary_group: set when one ends that others wait for."""
+        """By canary group: set when one ends that others wait for."""
         self.left: Counter[str] = Counter()
-        """By canary_group: how often one left its line."""
+        """By canary group: how often one left its line."""
 
     async def begin(self) -> None:
         """Read people's decisions, before the first product goes on."""

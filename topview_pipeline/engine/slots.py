@@ -129,7 +129,7 @@ class Slots:
 
     async def void_unsent(self, task: Task) -> None:
         """Give back a reserved row that will not be sent."""
-        why = "the run was stopped before the POST"
+        why = "it was not sent: the run was stopped, or the account refused"
         await self._context.moved(self._context.ledger.tasks.void, task, why=why)
         self._context.activity.changed.set()
         self.freed()

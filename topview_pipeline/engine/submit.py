@@ -268,7 +268,7 @@ class Submitter:
         ) from error
 
     async def _not_accepted(self, task: Task, error: SubmitError) -> None:
-        """Move the row as the error's class says (design: errors decide)."""
+        """Move the row as the error's class says; see `topview.errors`."""
         tasks, timing, why = self._context.ledger.tasks, self._context.timing, str(error)
         if isinstance(error, Ambiguous):
             await self._unknown(task, why)

@@ -18,9 +18,10 @@ from topview_pipeline.ledger.workers import ATTEMPTS_BY_ITSELF
 from topview_pipeline.media import Outcome, Verdict
 
 MOST_SHOWN: Final = 20
-EXPIRING_AFTER_SECONDS: Final = 3 * 86400.0
-"""Topview keeps a result seven days: this leaves four to collect it."""
-_KEPT_SECONDS: Final = 7 * 86400.0
+KEPT_AT_TOPVIEW_SECONDS: Final = 7 * 86400.0
+"""Topview keeps results so long (its page on concurrency); a URL's 24 h are its signature's."""
+EXPIRING_AFTER_SECONDS: Final = KEPT_AT_TOPVIEW_SECONDS - 4 * 86400.0
+"""Four days are left to collect it."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _expiring(ledger: Ledger, unmade: Iterable[Task]) -> Answer:
             row.product_id,
             row.stage,
             f"finished {_minute(at)} and not in the store; Topview keeps it until "
-            f"{_minute(at + _KEPT_SECONDS)}",
+            f"{_minute(at + KEPT_AT_TOPVIEW_SECONDS)}",
             "run it again; the run's messages say why the download fails",
             row.topview_task_id or "",
         )

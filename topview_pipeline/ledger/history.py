@@ -37,7 +37,7 @@ class TaskEvent:
 
 
 class History(Part):
-    """Looks back at the tasks of one account; `page` at those of one pipeline."""
+    """Looks back at the tasks of one account, or of one of its pipelines."""
 
     def states(self) -> dict[tuple[str, str, str], int]:
         """Numbers of the account's tasks by pipeline, stage and state."""

@@ -68,7 +68,11 @@ class Tasks(Part):
         return {row.id: row for rows in some for row in rows}
 
     def to_decide(self, work: str, product_id: str, made_of: str | None) -> ToDecide:
-        """The same for a product whose work item is made of the result of this fingerprint."""
+        """All that decides about a work item of a product.
+
+        Args:
+            made_of: fingerprint of the result that it is made from.
+        """
         if made_of is None and not self._select(task.c.work == work):
             return ToDecide([])
         with self._db.read() as connection:

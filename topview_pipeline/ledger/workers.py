@@ -93,7 +93,7 @@ def is_recent(now: float) -> sa.ColumnElement[bool]:
 
 
 class Orphans(Part):
-    """The orphans of an account, and of one of its pipelines. The oldest come first."""
+    """The orphans of an account, and of one of its pipelines."""
 
     def all(self) -> list[Task]:
         """The rows without a living worker whose results the pipeline has to collect.
@@ -101,9 +101,8 @@ class Orphans(Part):
         Its own; and those at Topview of a pipeline that was renamed or removed: its sensor has not
         ticked for a day, and nobody has collected them in that time.
 
-        The most urgent first: those at Topview or finished there (the earliest is the soonest out
-        of reach), stored ones that Dagster has no event of, and overdue ones not asked about for
-        an hour.
+        They are at Topview or finished there, stored without an event of Dagster's, or overdue and
+        not asked about for an hour. Those that ended first come first: they are out of reach first.
         """
         asked = sa.func.coalesce(task.c.last_query_at, task.c.reserved_at)
         with self._db.read() as connection:

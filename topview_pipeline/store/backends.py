@@ -1,7 +1,7 @@
 """Places for a store's files: a directory of this machine, or what fsspec reaches.
 
 Every failure is a StoreError in words that a person can act on. Not here: names, hashes and what
-stands in the files (`store`, `records`).
+stands in the files (`store`).
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ValidationError
 from topview_pipeline.store.backends import Backend, StoreError, explained, open_backend
 
 INDEX: Final = "index"  # the folder of an account that finds its results by fingerprint
-RESERVED: Final = frozenset({INDEX, "gallery", "manifest", "plans", "runs"})
+RESERVED: Final = frozenset({INDEX, "gallery", "manifest", "plans"})
 """Folders of an account that are no product's."""
 
 _READABLE: Final = 64  # characters kept of an id; with its hash a name stays far below 255

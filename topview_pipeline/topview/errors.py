@@ -1,14 +1,14 @@
 """The errors of Topview. The class of an error is the decision what to do about it.
 
     TopviewError
-    ├── SubmitError                 raised by submit_*
+    ├── SubmitError                 raised by `submit`
     │   ├── NotSent                 nothing was created: send it again, with backoff
     │   ├── Refused                 nothing was created: wait (`retry_after`), send it again
     │   ├── UpstreamGone            an id of ours in the request is dead: renew it, send once more
     │   ├── Rejected                the request's own fault: final until someone fixes it
     │   ├── Ambiguous               the answer was lost, it may be paid: never send it again
     │   └── AccountError
-    ├── QueryError                  raised by query_* and the other reads
+    ├── QueryError                  raised by `query` and the other reads
     │   ├── Unavailable             no usable answer: ask again (`retry_after`)
     │   ├── TaskUnknown             Topview does not know the task (yet): no failure
     │   ├── QueryRejected           Topview answered another code: asking again will not help

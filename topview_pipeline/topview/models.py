@@ -239,7 +239,7 @@ class CreditDetail(_Result):
 
 
 class CreditLogEntry(_Result):
-    """One charge. `date` is when the task succeeded; `api_key` is never shown."""
+    """One charge. `date` is when the task was created or succeeded; `api_key` is never shown."""
 
     task_id: OptionalId = None
     task_type: Text = None
