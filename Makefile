@@ -33,7 +33,7 @@ lint: $(VENV)/dev-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# At most 10 minutes on two idle cores; bench-full has the sizes of the targets and takes hours.
+# Some 15 minutes on two idle cores; bench-full has the sizes of the targets and takes hours.
 bench: $(VENV)/dev-ready
 	$(BIN)/python -m benchmarks
 
