@@ -1,6 +1,6 @@
 """`python -m benchmarks`: measure everything and print one table. It wants an idle machine.
 
-`make bench` takes at most ten minutes on two cores; `make bench-full` (`--full`) takes hours.
+`make bench` takes some 15 minutes on two cores; `make bench-full` (`--full`) takes hours.
 """
 
 from __future__ import annotations
