@@ -50,6 +50,11 @@ _BACKFILL: Final = """mutation ($params: LaunchBackfillParams!) {
     ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
   }
 }"""
+_CANCEL: Final = """mutation ($id: String!) {
+  cancelPartitionBackfill(backfillId: $id) {
+    __typename ... on PythonError { message }
+  }
+}"""
 _REEXECUTE: Final = """mutation ($params: ReexecutionParams!) {
   launchRunReexecution(reexecutionParams: $params) {
     ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
@@ -269,16 +274,30 @@ class DagsterDev:
         answer = self.graphql(_BACKFILL, params=params)["launchPartitionBackfill"]
         return str(answer["backfillId"])
 
+    def cancel(self, backfill_id: str) -> None:
+        """Press Cancel until the backfill is canceled.
+
+        The daemon reads a backfill, changes it and writes it back every time it looks. A Cancel
+        between the two is lost, and a person presses it again.
+        """
+
+        def is_canceled() -> bool:
+            if (status := self._status(backfill_id)) is BulkActionStatus.REQUESTED:
+                answer = self.graphql(_CANCEL, id=backfill_id)["cancelPartitionBackfill"]
+                assert answer["__typename"] == "CancelBackfillSuccess", answer
+            return status is BulkActionStatus.CANCELED
+
+        self.until(is_canceled)
+
     def ended(self, backfill_id: str) -> BulkActionStatus:
         """A backfill's status once the daemon has nothing more to do for it."""
+        self.until(lambda: self._status(backfill_id) not in _UNFINISHED)
+        return self._status(backfill_id)
 
-        def status() -> BulkActionStatus:
-            found = self.instance.get_backfill(backfill_id)
-            assert found is not None
-            return found.status
-
-        self.until(lambda: status() not in _UNFINISHED)
-        return status()
+    def _status(self, backfill_id: str) -> BulkActionStatus:
+        found = self.instance.get_backfill(backfill_id)
+        assert found is not None
+        return found.status
 
     def runs_of(self, backfill_id: str) -> list[dg.DagsterRun]:
         """A backfill's runs."""
