@@ -1,6 +1,6 @@
-"""Buckets of Google and Azure, over servers that only some machines have.
+"""Buckets of Google and Azure, over local servers; Azure's is on few machines:
 
-    pip install gcsfs adlfs gcp-storage-emulator; npm install azurite
+    pip install adlfs; npm install azurite
 
 Not seen here: gRPC and a refusal to overwrite of Google's, which its emulator does not know.
 """
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gcp_storage_emulator.server import create_server
 
 from tests.store.conftest import FINGERPRINT, keep, record_of
 from topview_pipeline.store import Store, StoreError
@@ -31,10 +32,8 @@ def free_port() -> int:
 
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    pytest.importorskip("gcsfs")
-    emulator = pytest.importorskip("gcp_storage_emulator.server")
     port = free_port()
-    server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
     server.start()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # asks by gRPC
