@@ -95,8 +95,14 @@ def test_in_a_range_it_is_skipped_and_its_own_run_makes_it(shop: Shop) -> None:
 
 @pytest.mark.slow
 def test_several_products_are_a_mapping_without_those_that_may_miss(shop: Shop) -> None:
-    shop.add("mug", "shoe", "bag")
-    shop.catch_up(products=["mug", "shoe"])
+    """A shop's first product is a mapping too."""
+    shop.add("mug")
+    shop.catch_up()
+    assert shop.materialize(None, assets=["overview"]).success
+    assert list(seen["overview"]) == ["mug"]
+
+    shop.add("shoe", "bag")
+    shop.catch_up(products=["shoe"])
 
     refused = shop.materialize(None, assets=["overview"])
     allowed = shop.materialize(None, assets=["gallery"])

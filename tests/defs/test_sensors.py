@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 import types
 from dataclasses import dataclass
 from typing import Any
@@ -60,9 +61,10 @@ class Daemon:
         self._shop = shop
         self.cursor: str | None = None
 
-    def tick(self) -> dg.RunRequest | str:
+    def tick(self, *, after_seconds: float = 60.0) -> dg.RunRequest | str:
         """The request, or why there is none."""
         context = dg.build_sensor_context(instance=self._shop.instance, cursor=self.cursor)
+        context._last_tick_completion_time = time.time() - after_seconds
         with context:
             answer: Any = pending_task_sensor(self._shop.topview())(context)
             self.cursor = context.cursor
@@ -163,6 +165,39 @@ def test_a_run_whose_process_died_is_reported_so_that_dagster_starts_it_again(
     daemon.tick()
     assert shop.status_of(dead) == becomes
     assert shop.status_of(living) == shop.status_of(theirs) == "STARTED"
+
+
+def test_a_run_without_a_worker_keeps_the_others_waiting_for_half_an_hour_at_most(
+    shop: Shop, daemon: Daemon, monkeypatch: Patch
+) -> None:
+    """Its machine was cut off before it had one: paid results waited until Topview threw them away.
+
+    Another project's run may take longer.
+    """
+    shop.add("mug")
+    shop.leave_pending()
+    runs = [shop.begin_run("NOT_STARTED", job) for job in (RESUME_TASKS, "theirs")]
+    for run in runs:
+        started = dg.DagsterEvent(event_type_value="PIPELINE_START", job_name=run.job_name)
+        shop.instance.report_dagster_event(started, run.run_id)
+    assert "works on it" in str(daemon.tick())
+
+    late = time.time() + 2000.0
+    monkeypatch.setattr(sensors.time, "time", lambda: late)
+    assert isinstance(daemon.tick(), dg.RunRequest)
+    assert [shop.status_of(run) for run in runs] == ["FAILURE", "STARTED"]
+
+
+def test_a_run_on_a_laptop_that_slept_is_not_started_a_second_time(
+    shop: Shop, daemon: Daemon
+) -> None:
+    """After the night heartbeats are old, and the sensor may tick before the run beats again."""
+    run = shop.begin_run("STARTED")
+    shop.kill_worker_of(run.run_id)
+    daemon.tick(after_seconds=3600.0)
+    assert shop.status_of(run) == "STARTED"
+    daemon.tick(after_seconds=60.0)
+    assert shop.status_of(run) == "FAILURE"
 
 
 def test_a_submit_that_died_with_its_worker_is_named_unknown(shop: Shop, daemon: Daemon) -> None:

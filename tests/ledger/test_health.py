@@ -110,19 +110,22 @@ def test_a_paid_result_that_is_not_brought_home_is_seen_in_time(
 ) -> None:
     """Topview throws it away after seven days."""
     row = row_in(ledger, TaskState.SUCCEEDED, "red mug")
+    forgotten = row_in(ledger, TaskState.PENDING, "hat")
     clock.now += 2 * DAY
     assert ask(ledger) == {}
     clock.now += 2 * DAY
     answer = ask(ledger)["results_about_to_expire"]
-    (case,) = answer.sample
+    case, pending = answer.sample
     assert (case.product, case.task_id) == ("red mug", row.topview_task_id)
+    assert (pending.product, pending.task_id) == ("hat", forgotten.topview_task_id)
+    assert "nobody has asked" in pending.what
     assert "Topview keeps it until 2027-01-22" in case.what
     assert "pending_task_sensor" in answer.fix
 
     ledger.tasks.expired(row.id, why="gone", who="me")
 
     answer = ask(ledger)["results_about_to_expire"]
-    (case,) = answer.sample
+    case, _ = answer.sample
     assert "run --force --product 'red mug' --stage replacedImages" in case.fix
     assert "force" in answer.fix
 

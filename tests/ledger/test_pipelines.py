@@ -135,8 +135,8 @@ def test_a_run_of_another_pipeline_is_not_called_dead(
     ledger: Ledger, acme: Ledger, clock: Clock
 ) -> None:
     clock.now += DEAD_AFTER_SECONDS + 1.0
-    assert acme.workers.run_is_dead("their run")
-    assert not ledger.workers.run_is_dead("their run")
+    assert acme.workers.runs() == {"their run": False}
+    assert "their run" not in ledger.workers.runs()
 
 
 # A row that both stand on.

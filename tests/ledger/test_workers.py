@@ -25,7 +25,7 @@ def test_a_silent_worker_is_dead_also_when_the_clock_was_set_back(
     clock.now += direction * seconds
     assert ledger.workers.is_alive("me") == is_alive
     assert ledger.workers.alive() == ({"me"} if is_alive else set())
-    assert ledger.workers.run_is_dead("run") != is_alive
+    assert ledger.workers.runs() == {"run": is_alive}
 
 
 def test_nobody_and_strangers_are_not_alive(ledger: Ledger, other: Ledger) -> None:
@@ -43,24 +43,21 @@ def test_a_worker_that_ends_leaves_its_rows_to_the_next_at_once(ledger: Ledger) 
     ledger.workers.end("me")  # a second goodbye harms nobody
 
 
-def test_a_run_that_ended_or_has_not_begun_is_not_dead(ledger: Ledger, clock: Clock) -> None:
-    assert not ledger.workers.run_is_dead("not begun")
+def test_a_run_that_ended_or_has_not_begun_is_not_dead(ledger: Ledger) -> None:
     ledger.workers.end("me")
-    clock.now += 3600.0
-    assert not ledger.workers.run_is_dead("run")
+    assert ledger.workers.runs() == {}
 
 
 def test_a_run_lives_while_one_of_its_workers_does(ledger: Ledger, clock: Clock) -> None:
     clock.now += 3600.0
     ledger.workers.start("restarted", run_id="run")
-    assert not ledger.workers.run_is_dead("run")
+    assert ledger.workers.runs() == {"run": True}
 
 
 def test_the_row_of_a_worker_that_died_is_removed_some_time(ledger: Ledger, clock: Clock) -> None:
     clock.now += 6 * 86_400.0
     ledger.workers.start("other", run_id="later")
-    assert ledger.workers.run_is_dead("run")
+    assert ledger.workers.runs() == {"run": False, "later": True}
     clock.now += 2 * 86_400.0
     ledger.workers.start("third", run_id="later still")
-    assert not ledger.workers.run_is_dead("run")
-    assert ledger.workers.run_is_dead("later")
+    assert ledger.workers.runs() == {"later": False, "later still": True}

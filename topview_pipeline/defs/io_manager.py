@@ -1,7 +1,7 @@
 """The I/O managers: results as typed values for your own assets, and the kept plan of a run."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import dagster as dg
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 class TopviewResults(dg.IOManager):
     """Loads `bgRemovedImage`, `replacedImages` and `finishedVideo`; the engine writes the store.
 
-    An input of one partition is a value, one of several a mapping by product id. As with Dagster's
-    own file I/O managers, `metadata={"allow_missing_partitions": True}` on the input leaves out of
-    the mapping what has nothing stored.
+    An input of several partitions is a mapping by product id, and so is one of a single partition
+    that is annotated as a mapping; else that is a value. As with Dagster's own file I/O managers,
+    `metadata={"allow_missing_partitions": True}` on the input leaves out of the mapping what has
+    nothing stored.
     """
 
     def __init__(self, topview: TopviewResource) -> None:
@@ -45,14 +46,16 @@ class TopviewResults(dg.IOManager):
             if task is not None
         }
         missing = [name for name in product_ids if name not in values]
+        expected = context.dagster_type.typing_type
+        is_mapping = len(product_ids) > 1 or issubclass(get_origin(expected) or object, Mapping)
         may_miss = bool((context.definition_metadata or {}).get("allow_missing_partitions"))
-        if missing and not (may_miss and len(product_ids) > 1):
+        if missing and not (may_miss and is_mapping):
             raise dg.Failure(
                 f"the store of this account has no {stage.key} of {', '.join(missing)}; "
                 "materialize it first",
                 allow_retries=False,
             )
-        return values[product_ids[0]] if len(product_ids) == 1 else values
+        return values if is_mapping else values[product_ids[0]]
 
 
 class KeptPlans(dg.IOManager):
@@ -84,8 +87,8 @@ class KeptPlans(dg.IOManager):
 
 def planned_elsewhere(topview: TopviewResource, ledger: "Ledger") -> set[str]:
     """The products that living runs of the pipeline are to make; most wait there for a slot."""
-    runs = ledger.workers.living_runs()
-    plans = [topview.store.read_json(_plan_key(topview, run_id)) for run_id in runs]
+    living = [run_id for run_id, lives in ledger.workers.runs().items() if lives]
+    plans = [topview.store.read_json(_plan_key(topview, run_id)) for run_id in living]
     return {name for plan in plans if plan is not None for name, _ in plan["wanted"]}
 
 

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from topview_pipeline.defs.checks import CATALOGUE_ROWS, rows_result
 from topview_pipeline.defs.dagster_private import report_died
 from topview_pipeline.defs.instance import advice, check_alone
-from topview_pipeline.defs.jobs import RESUME_TASKS
+from topview_pipeline.defs.jobs import CATCH_UP, RESUME_TASKS
 from topview_pipeline.defs.outline import (
     CATALOGUE_SENSOR,
     PENDING_TASK_SENSOR,
@@ -28,7 +28,7 @@ from topview_pipeline.defs.outline import (
 )
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.stages import STAGES
+from topview_pipeline.stages import BY_KEY, STAGES
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
@@ -134,11 +134,17 @@ def _finish(
     context: dg.SensorEvaluationContext, topview: TopviewResource, ledger: "Ledger"
 ) -> dg.RunRequest | dg.SkipReason:
     from topview_pipeline.defs.run import check_ready, check_store
+    from topview_pipeline.ledger import LIVING_SECONDS
 
     ledger.catalogue.tick(topview.config.catalogue)
-    report_dead_runs(context.instance, ledger)
+    # The heartbeats of a machine that slept are old, until its runs have beaten again.
+    before = context.last_tick_completion_time
+    if before is None or time.time() - before < LIVING_SECONDS:
+        report_dead_runs(context.instance, topview.outline, ledger)
     _reconcile(context, topview, ledger)
-    orphans, retries = ledger.orphans.all(), ledger.orphans.retries_due()
+    # A newer release on the same account may have more stages.
+    orphans = [row for row in ledger.orphans.all() if row.stage in BY_KEY]
+    retries = [row for row in ledger.orphans.retries_due() if row.stage in BY_KEY]
     found = f"{counted(len(orphans), 'task')} to collect, {len(retries)} to try again"
     if not orphans and not retries:
         check_store(context.instance, ledger, topview)  # a lost ledger has nothing to finish
@@ -174,14 +180,25 @@ def _advise(instance: dg.DagsterInstance, outline: Outline) -> None:
         logging.getLogger("dagster").warning(lacks)
 
 
-def report_dead_runs(instance: dg.DagsterInstance, ledger: "Ledger") -> None:
+def report_dead_runs(instance: dg.DagsterInstance, outline: Outline, ledger: "Ledger") -> None:
     """Report runs whose worker died: Dagster's run retries start them again.
 
-    Under the default launcher a run stays STARTED for ever when its code server died with it.
+    Under the default launcher a run stays STARTED for ever when its code server died with it. One
+    that had no worker yet, or none any more, is known by its age: it would keep others waiting.
     """
+    runs, now = ledger.workers.runs(), time.time()
     for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_AT_WORK)):
-        if ledger.workers.run_is_dead(record.dagster_run.run_id):
-            report_died(instance, record.dagster_run)
+        run = record.dagster_run
+        is_ours = run.tags.get(PIPELINE_TAG) == outline.name and run.job_name in map(
+            outline.of, (CATCH_UP, RESUME_TASKS)
+        )
+        is_old = now - (record.start_time or now) > _WITHOUT_WORKER_SECONDS
+        if not runs.get(run.run_id, not (is_ours and is_old)):
+            report_died(instance, run)
+
+
+_WITHOUT_WORKER_SECONDS: Final = 1800.0
+"""A run plans in a few minutes, and ends in seconds once its worker ended."""
 
 
 _AT_WORK: Final = [
@@ -220,7 +237,6 @@ def _reconcile(
 
     from topview_pipeline.engine.judge import Rules
     from topview_pipeline.engine.reconcile import Report, reconcile
-    from topview_pipeline.stages import BY_KEY
     from topview_pipeline.topview.http import DEFAULT_TIMEOUTS
 
     who = PENDING_TASK_SENSOR

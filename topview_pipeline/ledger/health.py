@@ -115,7 +115,7 @@ def trouble_of(row: Task) -> tuple[str, str] | None:
             "up before",
         ),
         TaskState.EXPIRED: (
-            "it was finished at Topview and can no longer be downloaded",
+            "it was sent, and its result can no longer be had from Topview",
             f"topview-pipeline run --force --product {shlex.quote(row.product_id)} "
             f"--stage {row.stage}, which pays again",
         ),
@@ -123,7 +123,7 @@ def trouble_of(row: Task) -> tuple[str, str] | None:
 
 
 def _expiring(ledger: Ledger, unmade: Iterable[Task]) -> Answer:
-    """The results that are out of reach, then those that soon will be."""
+    """The results that are out of reach, then those that soon will be, or that nobody asks for."""
     now = ledger.now()
     gone = [_case(row) for row in unmade if row.state is TaskState.EXPIRED]
     soon = [
@@ -131,12 +131,23 @@ def _expiring(ledger: Ledger, unmade: Iterable[Task]) -> Answer:
             row.product_id,
             row.stage,
             f"finished {_minute(at)} and not in the store; Topview keeps it until "
-            f"{_minute(at + KEPT_AT_TOPVIEW_SECONDS)}",
+            f"{_minute(at + KEPT_AT_TOPVIEW_SECONDS)} at the latest",
             "run it again; the run's messages say why the download fails",
             row.topview_task_id or "",
         )
         for row in ledger.tasks.in_state([TaskState.SUCCEEDED])
         if now - (at := row.succeeded_at or now) > EXPIRING_AFTER_SECONDS
+    ]
+    soon += [
+        Case(
+            row.product_id,
+            row.stage,
+            f"submitted {_minute(at)}, and nobody has asked Topview for it since its deadline",
+            "run it again, or look why no run collects it",
+            row.topview_task_id or "",
+        )
+        for row in ledger.tasks.in_state([TaskState.PENDING])
+        if now - (at := row.pending_at or now) > EXPIRING_AFTER_SECONDS
     ]
     fixes = ["let the pending_task_sensor run, and look at the store"] if soon else []
     fixes += ["what Topview no longer has, only --force remakes, and pays again"] if gone else []

@@ -62,19 +62,13 @@ class Workers(Part):
     def is_alive(self, worker_id: str | None) -> bool:
         return worker_id in self.alive()
 
-    def living_runs(self) -> list[str]:
-        """The runs of the pipeline that are at work."""
-        mine = worker.c.account == self._account, worker.c.pipeline == self._pipeline
-        query = sa.select(worker.c.run_id).where(*mine, is_recent(self._db.now()))
-        return [row.run_id for row in self._db.rows(query)]
-
-    def run_is_dead(self, run_id: str) -> bool:
-        """True if a run of the pipeline had a worker that died, and none that lives."""
-        query = sa.select(is_recent(self._db.now()).label("lives")).where(
-            *self._of_pipeline(worker), worker.c.run_id == run_id
-        )
-        workers = self._db.rows(query)
-        return bool(workers) and not any(row.lives for row in workers)
+    def runs(self) -> dict[str, bool]:
+        """The pipeline's runs that have a worker or had one that died: True while one lives."""
+        lives = sa.func.max(sa.case((is_recent(self._db.now()), 1), else_=0)).label("lives")
+        query = sa.select(worker.c.run_id, lives).where(*self._of_pipeline(worker))
+        return {
+            row.run_id: bool(row.lives) for row in self._db.rows(query.group_by(worker.c.run_id))
+        }
 
 
 def living(account: str, now: float) -> sa.Select[tuple[str]]:
