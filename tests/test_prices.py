@@ -108,7 +108,7 @@ NOTHING = CostSeen()
     ("kind", "mode", "seconds", "seen", "expected"),
     [
         ("image_replace", "auto", None, CostSeen(4.0), Estimate(4.0, SEEN, 1.0)),
-        ("image_replace", "auto", None, CostSeen(0.0, average=0.0), Estimate(0.0, SEEN, 0.0)),
+        ("image_replace", "auto", None, CostSeen(0.0, average=0.0), Estimate(1.0, "a list", 1.0)),
         ("image_replace", "auto", None, NOTHING, Estimate(1.0, "a list", 1.0)),
         ("image2video", "avatar2", 5.0, CostSeen(9.0, 0.8), Estimate(4.0, SEEN, 2.0)),  # at once
         ("image2video", "avatar2", 5.0, CostSeen(0.4, 0.1), Estimate(2.0, "a list", 2.0)),

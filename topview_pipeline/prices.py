@@ -227,10 +227,11 @@ def estimate(
     if free:
         return Estimate(0.0, "it is free", 0.0)
     price, listed = prices.find(kind, mode), prices.of(kind, mode, seconds)
-    likely = seen.average_of(mode, seconds)
+    # 0 says nothing of what is paid: Topview also answers it before it has booked.
+    likely = seen.average_of(mode, seconds) or None
     if likely is None:
         likely = prices.of(kind, mode, seconds if usual is None else usual)
-    cost = seen.of(mode, seconds)
+    cost = seen.of(mode, seconds) or None
     is_by_speech = seconds is not None and mode not in FIXED_SECONDS
     if cost is not None and (listed is None or cost >= listed or not is_by_speech):
         likely = cost if likely is None else likely

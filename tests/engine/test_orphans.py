@@ -9,6 +9,7 @@ from tests.engine.gateway import status
 from tests.engine.world import CUT_OUT, DAY, HOUR, World, everything, fates, product
 from topview_pipeline.engine import Failed, Held, HoldReason, Made
 from topview_pipeline.ledger import TaskState
+from topview_pipeline.ledger.schema import task
 from topview_pipeline.store import StoreError
 
 
@@ -55,6 +56,19 @@ def test_an_orphan_that_is_overdue_and_then_expires_is_named_each_time(world: Wo
     assert isinstance(event, Failed)
     assert "force" in event.fix
     assert [row.state for row in world.rows()] == [TaskState.EXPIRED]
+
+
+@pytest.mark.parametrize("state", [TaskState.PENDING, TaskState.UNKNOWN])
+def test_a_row_of_a_newer_releases_stage_stops_nobody(world: World, state: TaskState) -> None:
+    """A release with a fourth stage was rolled back, or another host has it already."""
+    world.run([product("a")], wait_seconds=0.0)
+    with world.ledger._database.write() as connection:
+        of_newer = {"stage": "upscaledVideo", "state": state, "worker": None}
+        connection.execute(task.update().values(**of_newer))
+    assert world.resume() == []
+    assert fates(world.run([product("b")])) == everything("made", "b")
+    (row,) = world.rows(state)
+    assert row.stage == "upscaledVideo"
 
 
 def test_an_orphan_that_cannot_be_stored_now_is_held_and_tried_again(

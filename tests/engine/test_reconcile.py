@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.conftest import MakeWorld
 from tests.engine.gateway import Late, Raw
-from tests.engine.world import CUT_OUT, HOUR, World, everything, fates, product
+from tests.engine.world import CUT_OUT, HOUR, MEDIANS, World, everything, fates, product
 from topview_pipeline.engine import Held
 from topview_pipeline.engine.judge import Leave, Rules
 from topview_pipeline.engine.reconcile import Report, reconcile
@@ -153,6 +153,25 @@ def test_what_was_never_charged_is_void_after_two_deadlines_and_made(world: Worl
     assert (event.what, event.who) == ("void", "sensor")
     assert "read to its end" in event.detail["why"]
     assert fates(world.run([product("a")])) == everything("made", "a")
+    world.assert_nothing_paid_twice()
+
+
+def test_a_short_deadline_in_the_settings_does_not_make_a_running_task_void(
+    make_world: MakeWorld,
+) -> None:
+    """The log lists finished tasks only: what still runs at Topview is not in it."""
+    short = {"deadline_seconds": {"image_replace": 60.0}}
+    world = make_world(medians=MEDIANS | {"image_replace": 300.0}, config=short)
+    world.run([product("a")], **CUT_OUT)
+    world.set_faults(drop_submit=1.0)
+    world.run([product("a")])
+    world.set_faults()
+    look(world)
+    world.later(125.0)
+    assert look(world).voided == ()
+    world.run([product("a")])
+    world.later(HOUR)
+    world.run([product("a")])
     world.assert_nothing_paid_twice()
 
 

@@ -182,7 +182,8 @@ class Engine:
             if context.stopping:
                 break
             wanted = any(product.wants(row) for product in self._products.values())
-            if wanted or poller.is_polling(row.id):
+            # A newer release on the same account may have more stages.
+            if wanted or poller.is_polling(row.id) or row.stage not in context.by_key:
                 continue
             adopt = context.ledger.tasks.adopt
             mine = await context.in_ledger(adopt, row.id, worker=context.worker)

@@ -231,7 +231,9 @@ class _Judge:
             reason = "this machine's clock and Topview's differ, or Topview does not tell its time"
             return Leave((f"not in the credit log, but {reason}",), waits=True)
         first = self._books.first_looks.get(row.id, looked)
-        backoff = self._rules.deadlines * (row.deadline_at - row.reserved_at)
+        # The log lists finished tasks, and a deadline in the settings may be shorter than a task.
+        usual = self._stages[row.stage].deadline_seconds
+        backoff = self._rules.deadlines * max(row.deadline_at - row.reserved_at, usual)
         if looked - first < backoff:
             return Leave((f"not in the credit log yet; waits until {_utc(first + backoff)}",), True)
         return Void(
