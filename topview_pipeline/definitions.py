@@ -35,3 +35,5 @@ if any(path.name not in ("__init__.py", "__pycache__") for path in _mine.iterdir
     with suppress(PipelineError):
         topview.claim = Claim.of(topview.config)
     defs = dg.Definitions.merge(defs, dg.load_from_defs_folder(path_within_project=_mine))
+if defs.executor is None:  # else each run of a backfill has a second process, for its only step
+    defs = dg.Definitions.merge(defs, dg.Definitions(executor=dg.in_process_executor))

@@ -107,6 +107,8 @@ def test_a_backfill_takes_200_products_a_run_and_one_step_makes_them_all() -> No
 
 def test_the_jobs_run_in_one_process_and_are_started_again_after_a_crash_only() -> None:
     assert {job.name for job in defs.jobs or []} == set(JOBS)
+    of_backfills = defs.resolve_implicit_global_asset_job_def()
+    assert of_backfills.executor_def is dg.in_process_executor
     for name, ops in JOBS.items():
         job = defs.resolve_job_def(name)
         assert list(job.graph.node_dict) == ops
