@@ -17,6 +17,7 @@ import yaml
 from topview_pipeline.cli import main
 from topview_pipeline.defs.instance import DAGSTER_YAML, missing_settings
 from topview_pipeline.settings import VARIABLES, PipelineConfig
+from topview_pipeline.topview.http import DEFAULT_TIMEOUTS
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -249,7 +250,10 @@ def test_kubernetes_takes_the_pods_that_dagster_makes_of_the_values() -> None:
         {mount.name for mount in container.volume_mounts} == volumes == {"tmp", "dagster-storage"}
     )
     assert container.security_context.read_only_root_filesystem
-    assert (pod.security_context.run_as_user, pod.termination_grace_period_seconds) == (10001, 180)
+    grace = pod.termination_grace_period_seconds
+    assert (pod.security_context.run_as_user, grace) == (10001, 180)
+    seconds = float(code["env"]["TOPVIEW_SHUTDOWN_SECONDS"])
+    assert DEFAULT_TIMEOUTS.submit.whole <= seconds < grace, "else an answer is lost at its end"
     assert [source.secret_ref.name for source in container.env_from] == ["topview"]
 
 
