@@ -205,9 +205,13 @@ def test_all_variables_arrive_together_as_plain_values(project: Path, read: Read
         ("NAME", "two words", "'two words' is no name for Dagster. Use letters, digits and _."),
         ("NAME", "acme/de", "no name for Dagster"),
         ("KEY_PREFIX", "acme//de", "'' is no part of an asset key"),
-        ("OWNERS", "content", "'content' is no owner. Use an e-mail address, or team:content"),
-        ("NIGHTLY_CRON", "at two", "'at two' is no cron schedule"),
-        ("NIGHTLY_TIMEZONE", "Berlin", "'Berlin' is no time zone. Use a name such as Europe/Ber"),
+        ("OWNERS", "content", "'content' is not an owner. Use an e-mail address, or team:content"),
+        ("NIGHTLY_CRON", "at two", "'at two' is not a cron schedule"),
+        (
+            "NIGHTLY_TIMEZONE",
+            "Berlin",
+            "'Berlin' is not a time zone. Use a name such as Europe/Ber",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_used_is_explained_and_never_quoted_when_secret(

@@ -92,7 +92,7 @@ def _owners(owners: object) -> object:
     for name in names:
         if not re.fullmatch(r"team:\S+|[^@\s]+@[^@\s]+\.[^@\s]+", name):
             fix = "Use an e-mail address, or team:content for a team of that name."
-            raise ValueError(f"{name!r} is no owner", fix)
+            raise ValueError(f"{name!r} is not an owner", fix)
     return names
 
 
@@ -100,7 +100,7 @@ def _cron(cron: str) -> str:
     # The full check is Dagster's, when the outline is made.
     if not re.fullmatch(r"\S+( +\S+){4}|@\w+", cron.strip()):
         fix = "Write minute, hour, day, month and weekday, such as 0 2 * * *."
-        raise ValueError(f"{cron!r} is no cron schedule", fix)
+        raise ValueError(f"{cron!r} is not a cron schedule", fix)
     return cron.strip()
 
 
@@ -108,7 +108,9 @@ def _timezone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"{name!r} is no time zone", "Use a name such as Europe/Berlin.") from None
+        raise ValueError(
+            f"{name!r} is not a time zone", "Use a name such as Europe/Berlin."
+        ) from None
     return name
 
 

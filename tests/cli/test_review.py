@@ -125,7 +125,7 @@ def test_a_decision_is_about_the_result_that_holds_the_product(
         ("approve\ta\napprove\ta", "twice for a product"),
         ("approve\ta\nagain\ta", "two decisions about 'a'"),
         ("approve\ta\nreject\tb", "line 2: a rejection needs a reason"),
-        ("allow\ta", "line 1: this is no decision"),
+        ("allow\ta", "line 1: this is not a decision"),
         ("choose\ta\t9", "no scene 9"),
     ],
 )

@@ -81,12 +81,16 @@ def config_of(defs: dg.Definitions, name: str = "acme") -> PipelineConfig:
 @pytest.mark.parametrize(
     ("more", "key", "said"),
     [
-        ({"nightly": {"cron": "often"}}, "nightly.cron", "'often' is no cron schedule"),
-        ({"nightly": {"cron": "99 2 * * *"}}, "nightly.cron", "'99 2 * * *' is no cron schedule"),
-        ({"nightly": {"timezone": "Europe/Berln"}}, "nightly.timezone", "is no time zone"),
+        ({"nightly": {"cron": "often"}}, "nightly.cron", "'often' is not a cron schedule"),
+        (
+            {"nightly": {"cron": "99 2 * * *"}},
+            "nightly.cron",
+            "'99 2 * * *' is not a cron schedule",
+        ),
+        ({"nightly": {"timezone": "Europe/Berln"}}, "nightly.timezone", "is not a time zone"),
         ({"key_prefix": ["acme/eu"]}, "key_prefix", "'acme/eu' is no part of an asset key"),
         ({"name": "ac-me"}, "name", "'ac-me' is no name"),
-        ({"owners": ["bob"]}, "owners", "'bob' is no owner"),
+        ({"owners": ["bob"]}, "owners", "'bob' is not an owner"),
         ({"account": {"uid": "u", "slots": "many"}}, "account.slots", "a whole number"),
         ({"account": {"uid": "u", "slots": 0}}, "account.slots", "at least 1"),
         ({"account": {"uid": "u", "credits_a_day": -1}}, "account.credits_a_day", "at least 0"),

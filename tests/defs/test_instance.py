@@ -75,5 +75,5 @@ def test_a_run_in_such_a_place_submits_nothing(
     monkeypatch.setattr(checks, "launches_elsewhere", lambda _: True)
     shop.settings["TOPVIEW_HOME"] = str(tmp_path / "home")
     shop.add("mug")
-    assert "the next run will not find it" in failure_of(shop.catch_up())
+    assert "will not be there for the next run" in failure_of(shop.catch_up())
     assert shop.accepted() == {}

@@ -112,9 +112,12 @@ def test_what_does_not_clash_loads_and_a_process_may_load_again(config: Pipeline
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"nightly_cron": "99 2 * * *"}, "nightly_cron: '99 2 * * *' is no cron schedule"),
-        ({"nightly_cron": "@never"}, "nightly_cron: '@never' is no cron schedule that runs. Write"),
-        ({"owners": ["a@b.c"]}, "owners: 'a@b.c' is no owner. Use an e-mail address"),
+        ({"nightly_cron": "99 2 * * *"}, "nightly_cron: '99 2 * * *' is not a cron schedule"),
+        (
+            {"nightly_cron": "@never"},
+            "nightly_cron: '@never' is not a cron schedule that runs. Write",
+        ),
+        ({"owners": ["a@b.c"]}, "owners: 'a@b.c' is not an owner. Use an e-mail address"),
     ],
 )
 def test_what_only_dagster_refuses_is_a_sentence_that_names_the_field(

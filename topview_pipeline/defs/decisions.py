@@ -90,7 +90,7 @@ class Decisions:
             word, name, detail, version, *_ = (*map(str.strip, line.split("\t")), "", "", "")
             if word not in _WORDS or not name:
                 fix = "Write approve, reject, choose or again, a tab, and the product's id."
-                raise ReviewError("this is no decision", f"line {number}", fix)
+                raise ReviewError("this is not a decision", f"line {number}", fix)
             if word == "reject" and not detail:
                 fix = "Write the reason behind the product's id, after a tab."
                 raise ReviewError("a rejection needs a reason", f"line {number}", fix)

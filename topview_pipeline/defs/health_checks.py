@@ -53,7 +53,7 @@ Posted = dict[str, tuple[str, float]]
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """A question of `ledger.health`: what a case means, and whether it stops everything.
+    """A question of `ledger.health`: what a case means, and how bad it is.
 
     Attributes:
         found: one case and several, in words after their number; of products only.

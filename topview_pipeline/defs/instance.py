@@ -115,7 +115,7 @@ def check_durable(instance: dg.DagsterInstance, config: PipelineConfig) -> None:
         is_named = bool(names & config.model_fields_set)
         if place and ((is_own and is_elsewhere) if is_named else (is_own or is_elsewhere)):
             raise SettingsError(
-                f"the {what} {place} lies where the next run will not find it, and would pay for "
+                f"the {what} {place} will not be there for the next run, which would pay for "
                 "everything again; nothing was submitted",
                 "TOPVIEW_LEDGER_URL and TOPVIEW_STORE",
                 "Let the first name a PostgreSQL database, and the second a bucket such as "

@@ -258,7 +258,7 @@ def produce(
 
     if not plan["wanted"]:
         context.log.info("Nothing is left to do for this run.")
-        yield dg.Output(None, metadata=planned_against_real(plan["planned"], _NOTHING))
+        yield dg.Output(None, metadata=planned_and_actual(plan["planned"], _NOTHING))
         return
     began = time.monotonic()
     with plain_errors(topview.outline):
@@ -282,8 +282,8 @@ def produce(
         f"{report.summary}, {counted(round(report.credits, 2), 'credit')}. "
         f"{counted(plan['left'], 'product')} left for the next run."
     )
-    real = {"tasks": report.made - report.reused, "credits": report.credits}
-    against = planned_against_real(plan["planned"], real | {"seconds": time.monotonic() - began})
+    actual = {"tasks": report.made - report.reused, "credits": report.credits}
+    against = planned_and_actual(plan["planned"], actual | {"seconds": time.monotonic() - began})
     yield _end(context, topview.outline, report, against)
 
 
@@ -297,14 +297,14 @@ def _end(
     return dg.Output(None, metadata=metadata)
 
 
-def planned_against_real(
-    planned: Mapping[str, float], real: Mapping[str, float]
+def planned_and_actual(
+    planned: Mapping[str, float], actual: Mapping[str, float]
 ) -> dict[str, dg.MetadataValue[Any]]:
     """New tasks, credits and seconds: as planned, and as they came."""
     return {
         f"topview/{name}_{what}": dg.MetadataValue.float(round(float(values[name]), 2))
         for name in _NOTHING
-        for what, values in (("planned", planned), ("real", real))
+        for what, values in (("planned", planned), ("actual", actual))
     }
 
 
@@ -322,6 +322,7 @@ def resume(
     with plain_errors(outline):
         with topview.ledger() as ledger:
             orphans, retries = ledger.orphans.all(), ledger.orphans.retries_due()
+            retries = [row for row in retries if row.stage in BY_KEY]
         try:
             catalogue = topview.catalogue() if retries else None
         except PipelineError as error:  # what is paid for is fetched all the same

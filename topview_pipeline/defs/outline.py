@@ -58,12 +58,12 @@ class Outline:
         """
         for owner in config.owners:
             fix = "Use an e-mail address, or team:content for a team of that name."
-            _check(config, "owners", f"{owner!r} is no owner", fix, owner=owner)
+            _check(config, "owners", f"{owner!r} is not an owner", fix, owner=owner)
         cron, zone = config.nightly_cron, config.nightly_timezone
         fix = "Write minute, hour, day, month and weekday, such as 0 2 * * *."
-        _check(config, "nightly_cron", f"{cron!r} is no cron schedule that runs", fix, cron=cron)
+        _check(config, "nightly_cron", f"{cron!r} is not a cron schedule that runs", fix, cron=cron)
         fix = "Use a name such as Europe/Berlin."
-        _check(config, "nightly_timezone", f"{zone!r} is no time zone", fix, zone=zone)
+        _check(config, "nightly_timezone", f"{zone!r} is not a time zone", fix, zone=zone)
         return cls(**{name: getattr(config, name) for name in FIELDS}, spelling=config.keys)
 
     def worded(self, text: str, *, defs: str | None = None) -> str:

@@ -114,7 +114,7 @@ FIXES: Mapping[HoldReason, str] = {
     "automatically",
     HoldReason.REVIEW: "see topview-pipeline review",
     HoldReason.CANARY: "run again when the first products with its template and mode have passed",
-    HoldReason.WAITING: "nothing: the pending_task_sensor or the next run continues it",
+    HoldReason.WAITING: "run it again; the pending_task_sensor collects what is at Topview already",
     HoldReason.UPSTREAM: "see the stage before it",
 }
 """Half a sentence on what to do about a hold. Of one that a row explains `trouble_of` says it."""

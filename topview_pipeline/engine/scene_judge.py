@@ -146,7 +146,7 @@ async def judged(
     if not isinstance(answer, (list, tuple)) or len(answer) != images:
         return without_judge(verdict, images, f"it did not answer with {images} verdicts")
     if not all(one is None or _is_verdict(one) for one in answer):
-        return without_judge(verdict, images, "one of its answers is no Verdict")
+        return without_judge(verdict, images, "one of its answers is not a Verdict")
     return _with(
         verdict, answer, "it has no verdict on one of the scenes" if None in answer else None
     )

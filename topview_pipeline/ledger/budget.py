@@ -90,7 +90,7 @@ def limit_reached(
     if run_limit is not None:
         spent = by_run()
         if _is_more(spent + wanted.estimate, run_limit):
-            detail = _numbers(wanted, f"run {wanted.root_run_id[:8]}", spent, run_limit)
+            detail = _numbers(wanted, f"run {wanted.root_run_id}", spent, run_limit)
             return OverLimit("run", detail, None)
     return None
 

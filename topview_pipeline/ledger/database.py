@@ -236,7 +236,7 @@ def _is_ledger(connection: sa.Connection, where: str) -> bool:
         foreign = sorted(set(inspector.get_table_names()) & set(schema.metadata.tables))
         if foreign:
             raise LedgerVersion(
-                f"it is no ledger and has a table {foreign[0]}",
+                f"it is not a ledger: it has a table {foreign[0]}",
                 where,
                 "Name a database of its own in TOPVIEW_LEDGER_URL.",
             )
@@ -247,7 +247,8 @@ def _is_ledger(connection: sa.Connection, where: str) -> bool:
         raise LedgerVersion(
             f"it has schema {found}, this program knows {schema.VERSION}",
             f"ledger {where}",
-            "Use the program that wrote it, or another TOPVIEW_LEDGER_URL.",
+            "Use the release that wrote it. Or let TOPVIEW_LEDGER_URL name a new database, and run "
+            "topview-pipeline ledger adopt: it takes in what the store has.",
         )
     return True
 
