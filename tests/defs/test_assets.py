@@ -24,11 +24,11 @@ from tests.defs.shop import (
 )
 from tests.stages.toy import Thumbnail
 from topview_pipeline.defs.assets import product_videos, source_specs
+from topview_pipeline.defs.io_manager import TopviewResults
 from topview_pipeline.defs.outline import MANIFEST
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export.manifest import COLUMNS
 from topview_pipeline.media import Outcome, Verdict
-from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stages import SCENE, STAGES
 
 
@@ -170,8 +170,27 @@ def test_a_run_holds_what_is_over_its_credit_limit(shop: Shop) -> None:
 def test_a_fourth_stage_is_one_more_source_and_one_more_asset() -> None:
     stages = (*STAGES, Thumbnail())
     assert source_specs(OUTLINE, stages)[-1].key == dg.AssetKey("productThumbnail")
-    keys = product_videos(TopviewResource(PipelineConfig()), stages).keys
+    keys = product_videos(OUTLINE, stages).keys
     assert {key.to_user_string() for key in keys} == {*ASSETS, "thumbnail"}
+
+
+def test_a_resource_that_a_test_puts_in_its_place_is_the_one_that_the_assets_use(
+    shop: Shop,
+) -> None:
+    """A developer who replaced it would have paid with the account of the real one."""
+    shop.add("mug")
+    shop.write()
+    shop.register(shop.instance)
+    other = TopviewResource(shop.config.model_copy(update={"catalogue": "elsewhere.csv"}))
+    done = dg.materialize(
+        [*source_specs(OUTLINE), product_videos(OUTLINE)],
+        instance=shop.instance,
+        partition_key="mug",
+        resources={"topview": other, "topview_results": TopviewResults(other)},
+        raise_on_error=False,
+    )
+    assert "elsewhere.csv" in failure_of(done)
+    assert shop.accepted() == {}
 
 
 # Products that left the catalogue.

@@ -73,6 +73,12 @@ class MaterializeConfig(dg.Config):
     credit_limit: float | None = CREDIT_LIMIT
 
 
+def _resource(context: dg.AssetExecutionContext, outline: Outline) -> TopviewResource:
+    """The pipeline's resource, or what a test put in its place."""
+    found: TopviewResource = getattr(context.resources, outline.of("topview"))
+    return found
+
+
 def source_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.AssetSpec]:
     """The sources: one for each stage's own inputs."""
     return [
@@ -108,15 +114,12 @@ def stage_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.A
     ]
 
 
-def product_videos(
-    topview: TopviewResource, stages: Sequence[Stage] = STAGES
-) -> dg.AssetsDefinition:
+def product_videos(outline: Outline, stages: Sequence[Stage] = STAGES) -> dg.AssetsDefinition:
     """The assets that are made, as one multi_asset.
 
     One op for all stages and any number of products: of a step for each stage, the failure of one
     product would skip the next step for all of them.
     """
-    outline = topview.outline
 
     @dg.multi_asset(
         name=outline.of("product_videos"),
@@ -125,11 +128,13 @@ def product_videos(
         partitions_def=outline.products,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(PRODUCTS_A_RUN),
+        required_resource_keys={outline.of("topview")},
     )
     def make(context: dg.AssetExecutionContext, config: MaterializeConfig) -> Iterator[Any]:
         from topview_pipeline.defs.catalogue_sync import check_catalogue
         from topview_pipeline.defs.run import Production
 
+        topview = _resource(context, outline)
         selected = {key.path[-1] for key in context.selected_asset_keys}
         keys = [stage.key for stage in stages if stage.key in selected]
         is_partitioned = context.has_partition_key or context.has_partition_key_range
@@ -159,12 +164,12 @@ def product_videos(
     return make
 
 
-def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
-    outline = topview.outline
+def video_manifest(outline: Outline) -> dg.AssetsDefinition:
     videos = outline.key(STAGES[-1].key)
 
     @dg.asset(
         key=outline.key(MANIFEST),
+        required_resource_keys={outline.of("topview")},
         deps=[dg.AssetDep(videos, partition_mapping=dg.AllPartitionMapping())],
         group_name=outline.of("published"),
         owners=outline.owners,
@@ -195,6 +200,7 @@ def video_manifest(topview: TopviewResource) -> dg.AssetsDefinition:
         from topview_pipeline.export import build_report, publish_manifest
         from topview_pipeline.export.manifest import COLUMNS
 
+        topview = _resource(context, outline)
         with plain_errors(outline), topview.ledger() as ledger:
             store, config = topview.store, topview.config
             catalogue = topview.catalogue()

@@ -53,9 +53,10 @@ def build_definitions(config: PipelineConfig) -> dg.Definitions:
 
 
 def definitions_of(topview: TopviewResource) -> dg.Definitions:
-    outline, videos = topview.outline, product_videos(topview)
+    outline = topview.outline
+    videos = product_videos(outline)
     return dg.Definitions(
-        assets=[*source_specs(outline), videos, video_manifest(topview)],
+        assets=[*source_specs(outline), videos, video_manifest(outline)],
         asset_checks=[health_checks(topview)],
         jobs=jobs(topview, _checked_selection(topview, videos)),
         schedules=[nightly_catch_up(topview)],
