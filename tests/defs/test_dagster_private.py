@@ -49,6 +49,29 @@ def test_nothing_private_of_dagster_is_used_elsewhere() -> None:
         assert list(private_uses(use)), "it would be found"
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "file"),
+    [
+        (dg.OpDefinition, "with_replaced_properties", "defs/outline.py"),
+        (dg.OpExecutionContext, "op_handle", "defs/failures.py"),
+        (dg.AssetsDefinition, "is_executable", "defs/pipeline.py"),
+        (dg.AssetsDefinition, "specs", "defs/pipeline.py"),
+        (dg.Config, "to_fields_dict", "defs/decision_jobs.py"),
+        (dg.ResolutionContext, "at_path", "defs/component.py"),
+        (dg.ResolutionContext, "scope", "defs/component.py"),
+        (dg.ResolutionContext, "source_position_tree", "defs/component.py"),
+        (dg.ComponentTree, "get_all_components", "defs/component.py"),
+        (dg.Definitions, "resolve_job_def", "cli/catch_up.py"),
+    ],
+)
+def test_methods_of_public_classes_that_dagster_does_not_promise_are_there(
+    owner: type, name: str, file: str
+) -> None:
+    """Dagster marks neither these as public nor others that do the same."""
+    assert hasattr(owner, name)
+    assert f".{name}" in (PACKAGE / file).read_text(encoding="utf-8"), "take it off this list"
+
+
 def test_the_tags_are_those_that_stored_events_carry() -> None:
     key = dg.AssetKey("versioned")
     assert private.CODE_VERSION_TAG == "dagster/code_version"

@@ -375,6 +375,8 @@ def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
     outline = topview.outline
     own = outline.own
     options: dict[str, Any] = {"executor_def": dg.in_process_executor, "tags": outline.tags}
+    # In a full queue results that are paid for go before new work.
+    first = options | {"tags": outline.tags | {"dagster/priority": "1"}}
     resources = {"topview": topview, "topview_plans": KeptPlans(topview)}
 
     @dg.job(
@@ -397,7 +399,7 @@ def jobs(topview: TopviewResource, assets: dg.AssetSelection) -> list[Any]:
         description="Finishes what was begun: collects submitted tasks, and tries failed ones "
         "again that are due. The pending_task_sensor starts it.",
         resource_defs=resources,
-        **options,
+        **first,
     )
     def resume_tasks() -> None:
         own(resume)()
