@@ -67,7 +67,7 @@ def plan_catalogue(
     with _collector_at_rest():
         made = {product_id for product_id, _ in materialized}
         old = {ref for one in chosen if one.product_id in made for ref in one.files}
-        new = {ref for one in chosen for ref in one.files} - old
+        new = {ref for one in chosen if one.product_id not in made for ref in one.files} - old
         looks = (
             files.hashes(old, patience=patience),
             # These are made in any case: the first need not wait for a look at all of them.

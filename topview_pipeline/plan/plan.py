@@ -7,7 +7,7 @@ rows, when it acts.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Final, Literal, NamedTuple
@@ -252,9 +252,10 @@ class Planner:
         pairs = zip(plans, befores, strict=True)
         looks = [self._look(stage, one.product, before) for one, before in pairs]
         rows = self.known.rows_of({look.work for look in looks if isinstance(look, WorkItem)})
+        here = self._circumstances(stage)
         for one, before, look in zip(plans, befores, looks, strict=True):
             if isinstance(look, WorkItem):
-                look = self._decided(look, rows.get(look.work, ()), before)
+                look = self._decided(look, rows.get(look.work, ()), before, here)
             self._add(one, stage, look, before)
 
     def _add(self, plan: _ProductPlan, stage: Stage, look: _Look, upstream: _Next) -> None:
@@ -305,15 +306,15 @@ class Planner:
         is_new = (product.product_id, stage.key) not in self.known.materialized
         return "new" if is_new and not (upstream.is_awaited or self.force) else upstream.missing
 
-    def _decided(self, item: WorkItem, rows: Sequence[TaskGlance], upstream: _Next) -> _Look:
+    def _decided(
+        self, item: WorkItem, rows: Sequence[TaskGlance], upstream: _Next, here: Circumstances
+    ) -> _Look:
         product, stage = item.product, item.stage
         if self.force and (found := why_not_forced(rows, _A_RUN_TO_COME)) is not None:
             return _Look(_Verdict(found[1], False, "failed", found[2]), item.mode)
 
-        def is_asked_again(generation: int) -> bool:
-            fingerprint = fingerprint_of(item.work, generation)
-            return self._review(product.product_id, fingerprint).decision == "again"
-
+        reviews = [(row.generation, self._review_of(product, row).decision) for row in rows]
+        again = {generation for generation, decision in reviews if decision == "again"}
         generation = generation_of(
             rows,
             product.product_id,
@@ -321,28 +322,27 @@ class Planner:
             force=self.force,
             root_run_id=_A_RUN_TO_COME,
             last_made=self.known.last_made_ids.get((product.product_id, stage.key)),
-            asked_again=is_asked_again,
+            again=again,
         )
         fingerprint = fingerprint_of(item.work, generation)
         rows = [row for row in rows if row.generation == generation]
-        decision = decide(rows, replace(self._circumstances, free=stage.free))
+        decision = decide(rows, here)
         verdict = self._verdict(item, fingerprint, decision, upstream)
         if upstream.is_awaited and verdict.pays:
             verdict = _Verdict(verdict.reason, pays=True, outcome=upstream.outcome)
-        elif generation and verdict.pays and is_asked_again(generation - 1):
+        elif generation and verdict.pays and generation - 1 in again:
             verdict = _Verdict(ASKED_AGAIN, pays=True)
         image = None if item.chosen is None else item.chosen.number
         verdict = self._gated(verdict, stage, product, upstream, image)
         return _Look(verdict, item.mode, fingerprint, decision.action, decision.row)
 
-    @cached_property
-    def _circumstances(self) -> Circumstances:
+    def _circumstances(self, stage: Stage) -> Circumstances:
         return Circumstances(
             now=self.known.now,
             worker="",
             occasion=self.occasion,
             explicit=True,
-            free=False,
+            free=stage.free,
             submit_seconds=float("inf"),
             is_alive=self.known.alive.__contains__,
             has_files=lambda _: True,
