@@ -35,9 +35,9 @@ from topview_pipeline.stages import (
     BY_KEY,
     STAGES,
     Inputs,
-    NoFaceError,
     PreconditionError,
     Stage,
+    UnfitResultError,
     Upstream,
     WhenNoFace,
     WorkItem,
@@ -298,7 +298,7 @@ class Planner:
             )
         except (InputError, PreconditionError) as error:
             reason = f"{error.where}: {error.what}" if error.where else error.what
-            about = row.id if row is not None and isinstance(error, NoFaceError) else None
+            about = row.id if row is not None and isinstance(error, UnfitResultError) else None
             return _Look(_Verdict(reason, False, "failed", error.fix, about), mode)
 
     def _why_after(self, upstream: _Next, product: Product, stage: Stage) -> str | None:
