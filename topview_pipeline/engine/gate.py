@@ -144,14 +144,15 @@ def shared_stages(stage: Stage, stages: Sequence[Stage]) -> list[Stage]:
     return [] if stage.free else [one for one in until if one.shares_source]
 
 
-def canary_group_of(
-    product: Product, stage: Stage, shared: Sequence[Stage], inputs_of: Callable[[Stage], Inputs]
-) -> str | None:
-    """Name of what a product's task shares with other products'; None when that is nothing."""
+def canary_group_of(product: Product, stage: Stage, shared: Mapping[Stage, Inputs]) -> str | None:
+    """Name of what a product's task shares with other products'; None when that is nothing.
+
+    `shared` has the product's inputs of each of `shared_stages`.
+    """
     if not shared:
         return None
     values = [stage.key, stage.version, *stage.traits(product)]
-    return digest([*values, *((one.version, inputs_of(one).version) for one in shared)])
+    return digest([*values, *((one.version, inputs.version) for one, inputs in shared.items())])
 
 
 class Before(NamedTuple):
