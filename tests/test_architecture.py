@@ -4,10 +4,14 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from runpy import run_path
+from typing import Any
 
 import pytest
+
+from topview_pipeline.stages import Stage
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "topview_pipeline"
@@ -39,6 +43,11 @@ EXCEPTIONS = {
 ISLAND = "sandbox"
 SHARED = {"check", "errors", "events", "plan", "run", "gallery", "ledger", "probe", "tasks"}
 """Events are the engine's and Dagster's; a command is named as what it shows."""
+
+STAGES = f"{PACKAGE}.stages"
+OWN = {f"{STAGES}.{module}" for module in ("cut_out", "scene", "video")}
+STAGELESS = {"engine", "plan", "ledger", "defs"}
+"""These rooms name no stage: they ask each by what the base class declares."""
 
 _QUESTIONS = {"What", "Whether", "How", "Who", "Whoever", "Whose", "Which"}
 
@@ -89,6 +98,26 @@ def test_imports_point_down(depth: int) -> None:
             if room_of(path) == room and rooms_imported(path) - allowed
         }
         assert wrong == {}
+
+
+def test_only_the_stages_know_what_is_one_stages_own() -> None:
+    """Else a fourth stage would be an edit of the engine."""
+    wrong = [
+        f"{path.relative_to(ROOT)}: {alias.name}"
+        for path in sources()
+        if room_of(path) in STAGELESS
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(STAGES)
+        for alias in node.names
+        if OWN & {node.module, _home(getattr(import_module(node.module or ""), alias.name))}
+    ]
+    assert wrong == []
+
+
+def _home(value: Any) -> str:
+    """The module of a stage, class or function, or of a module itself."""
+    found = type(value) if isinstance(value, Stage) else value
+    return str(getattr(found, "__module__", getattr(found, "__name__", "")))
 
 
 def test_the_sandbox_is_an_island_and_its_media_know_nothing_of_its_api() -> None:

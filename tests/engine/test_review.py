@@ -16,7 +16,7 @@ from topview_pipeline.engine import Held, HoldReason
 from topview_pipeline.engine.gate import refusal
 from topview_pipeline.ledger import Review, ReviewDecision, Task, TaskState
 from topview_pipeline.media import refused_images
-from topview_pipeline.stages import data_version, images_of
+from topview_pipeline.stages import BY_KEY, data_version
 
 PLACED: Mapping[str, Any] = {"location": QUAD, "image_edit_prompt": None}
 SCENE, VIDEO = "replacedImages", "finishedVideo"
@@ -215,7 +215,7 @@ def _assert_no_video_of_a_refused_scene(world: World) -> int:
     scenes = {data_version(row.fingerprint): row for row in world.rows() if row.stage == SCENE}
     for video in (row for row in world.rows() if row.stage == VIDEO):
         scene = scenes[video.inputs[SCENE]]
-        ids = [image.image_id for image in images_of(scene.result)]
+        ids = [image.image_id for image in BY_KEY[SCENE].images(scene.result)]
         number = ids.index((video.request or {})["replaceProductTaskImageId"]) + 1
         assert scene.quality is not None
         assert refusal(scene.quality, number) is None

@@ -19,8 +19,6 @@ from topview_pipeline.stages import (
     Stage,
     WhenNoFace,
     WorkItem,
-    check_choice,
-    image_sent,
 )
 from topview_pipeline.topview.errors import QueryError, QueryRejected, TaskUnknown, Unavailable
 from topview_pipeline.topview.models import Avatar, Caption, ImageReplaceResult, Voice
@@ -140,21 +138,11 @@ def test_a_choice_while_there_is_no_scene_counts_as_it_is() -> None:
     assert inputs.values["chosen_image"] == 1
 
 
-@pytest.mark.parametrize("image", [3, 0, -1])
-def test_a_person_can_only_choose_what_is_there(image: int) -> None:
-    check_choice("mug", 2, scene_result(True, True))
-    with pytest.raises(PreconditionError, match=f"no scene {image} of .mug.. Choose 1 or 2.$"):
-        check_choice("mug", image, scene_result(True, True))
-
-
 def test_the_image_of_a_video_is_found_again_by_its_id() -> None:
     request = {"replaceProductTaskImageId": "image-2"}
-    sent = image_sent(request, scene_result(True, False))
-    assert sent is not None
-    assert (sent.number, sent.has_face) == (2, False)
     assert VIDEO.upstream_files(request, scene_result(True, False)) == ("scene_2.png",)
-    for other in (None, {}, {"replaceProductTaskImageId": "of another scene"}):
-        assert image_sent(other, scene_result(True, False)) is None
+    for other in ({}, {"replaceProductTaskImageId": "of another scene"}):
+        assert VIDEO.upstream_files(other, scene_result(True, False)) == ()
 
 
 # The request.

@@ -139,7 +139,7 @@ class InputFiles:
         trusted = self._trusted(keys, known)
         for ref, key in keys.items():
             before = known.get(key)
-            answer = known[key][1] if key in trusted else self._without_reading(ref, before)
+            answer = known[key][1] if key in trusted else self._without_reading(ref, key, before)
             if answer is not None:
                 answers[ref] = answer
         unread = [ref for ref in keys if ref not in answers]
@@ -177,14 +177,16 @@ class InputFiles:
         of_servers = [key for ref, key in keys.items() if key in known and not is_local(ref)]
         return self._cache.learnt_within(self._trust_seconds, of_servers)
 
-    def _without_reading(self, ref: str, known: Remembered | None) -> str | InputError | None:
+    def _without_reading(
+        self, ref: str, key: str, known: Remembered | None
+    ) -> str | InputError | None:
         """Return what is known of a file as it is now; None when it has to be read."""
         if not is_local(ref):
             if ref in self._urls or not (self._offline or (known and VERSION in ref)):
                 return self._urls.get(ref)
             return known[1] if known is not None else _not_read(ref)
         try:
-            mark = file_mark(os.stat(_key(ref)))
+            mark = file_mark(os.stat(key))
         except (OSError, ValueError):
             return None  # reading says what is wrong
         return known[1] if known is not None and known[0] == mark else None

@@ -109,7 +109,7 @@ def _csv_rows(text: str, where: str) -> Iterator[Row | RowProblem]:
         except csv.Error as error:
             yield RowProblem(line, None, None, _quoting(error, line, reader.line_num))
             continue
-        if not any(cell.strip() for cell in cells):
+        if not "".join(cells).strip():
             continue
         if is_header:
             is_header = False

@@ -51,7 +51,13 @@ from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.ledger import Ledger
 from topview_pipeline.ledger.health import trouble_of
-from topview_pipeline.plan import Forecast, PlannedStage, StageForecast, forecast_plan
+from topview_pipeline.plan import (
+    Forecast,
+    PlannedStage,
+    StageForecast,
+    collector_at_rest,
+    forecast_plan,
+)
 from topview_pipeline.plan.trial import Limits, Proved, as_proved, prove, within_limits
 from topview_pipeline.setting_types import SettingsError
 from topview_pipeline.stages import ProofLists, stages_named
@@ -112,6 +118,7 @@ class Plan:
 @click.option("--all", "show_all", is_flag=True, help="Show every row, not the first ones.")
 @json_option
 @click.pass_context
+@collector_at_rest()
 def plan(
     context: click.Context,
     /,

@@ -13,7 +13,7 @@ from topview_pipeline.errors import PipelineError
 from topview_pipeline.ledger import Ledger, Review, ReviewDecision, Task, TaskGlance, TaskState
 from topview_pipeline.media import Verdict
 from topview_pipeline.plan import PlannedStage, plan_catalogue
-from topview_pipeline.stages import BY_KEY, STAGES, check_choice, images_of
+from topview_pipeline.stages import BY_KEY, STAGES
 from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def decide(
         row = row_of(name)
         if not BY_KEY[row.stage].is_reviewed:
             raise ReviewError(f"there is no scene of {name!r} to choose from", fix="Run it first.")
-        check_choice(name, image, row.result)
+        _check_choice(name, image, row)
         found[name, row.fingerprint] = Review(image, "approved")
     looked_at = decisions.versions
     changed = [name for name, now in found if not now.startswith(looked_at.get(name, ""))]
@@ -266,8 +266,15 @@ def choose_scene(
     scene = ledger.tasks.last_made(product_id, _REVIEWED.key)
     if scene is None:
         raise ReviewError(f"there is no scene of {product_id!r} yet", fix=make_it)
-    check_choice(product_id, image, scene.result)
+    _check_choice(product_id, image, scene)
     ledger.reviews.choose(product_id, scene.fingerprint, image, who=who, why=why)
+
+
+def _check_choice(product_id: str, image: int, row: TaskGlance | Task) -> None:
+    valid = [str(one.number) for one in BY_KEY[row.stage].images(row.result)]
+    if str(image) not in valid:
+        fix = f"Choose {' or '.join(valid)}."
+        raise ReviewError(f"there is no scene {image} of {product_id!r}", fix=fix)
 
 
 def after_choice(
@@ -354,7 +361,7 @@ def _made(ledger: Ledger) -> dict[str, dict[str, TaskGlance]]:
 def _verdicts(row: Task) -> tuple[tuple[str, str], ...]:
     whole = Verdict.from_json(row.quality)
     said = "not measured" if whole is None else f"{whole.outcome.value}: {whole.why}"
-    images = images_of(row.result) if BY_KEY[row.stage].is_reviewed else ()
+    images = BY_KEY[row.stage].images(row.result)
     if not images:
         return (("", said),)
     each = whole.images if whole is not None else ()

@@ -5,7 +5,7 @@ The engine acts on the decision for one item; the plan asks it for thousands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, TypeVar
@@ -101,7 +101,7 @@ def generation_of(
     force: bool,
     root_run_id: str,
     last_made: int | None = None,
-    asked_again: Callable[[int], bool] = lambda _: False,
+    again: Collection[int] = (),
 ) -> int:
     """Return the generation of a work item that a run wants.
 
@@ -113,7 +113,7 @@ def generation_of(
     Args:
         rows: all rows of the work, whatever their generation.
         last_made: the number of the row that the product's stage uses.
-        asked_again: a person asked for another result than this generation's.
+        again: the generations of which a person asked for another result.
     """
     counted = [row for row in rows if row.state is not TaskState.VOID]
     if not force:
@@ -124,8 +124,8 @@ def generation_of(
                 for row in live
                 if (row.pipeline, row.product_id) == (pipeline, product_id) or row.id == last_made
             ] or live
-        generation = max((row.generation for row in live or counted), default=0)
-        while asked_again(generation):
+        generation = max([row.generation for row in live or counted], default=0)
+        while generation in again:
             generation += 1
         return generation
     own = [row.generation for row in rows if row.root_run_id == root_run_id]
@@ -147,9 +147,9 @@ def why_not_forced(rows: Sequence[Row], root_run_id: str) -> tuple[Row, str, str
 
 def decide(rows: Sequence[Row], here: Circumstances) -> Decision[Row]:
     """Decide about one work item by all rows of its fingerprint, the oldest first."""
-    live = next((row for row in rows if row.state in LIVE), None)
-    if live is not None:
-        return _decide_live(live, here)
+    for row in rows:
+        if row.state in LIVE:
+            return _decide_live(row, here)
     ended = [row for row in rows if row.state is not TaskState.VOID]
     if not ended:
         return Decision(Action.SUBMIT)

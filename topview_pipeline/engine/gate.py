@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple
 from topview_pipeline.catalogue import Product
 from topview_pipeline.engine.events import HoldReason
 from topview_pipeline.ledger import NO_REVIEW, Review, TaskState, Tried
-from topview_pipeline.media import is_faceless, is_refused
+from topview_pipeline.media import is_refused
 from topview_pipeline.settings import Gate, PipelineConfig
-from topview_pipeline.stages import Inputs, Stage, WhenNoFace, data_version, needs_face
+from topview_pipeline.stages import Inputs, Stage, WhenNoFace, data_version
 from topview_pipeline.stages.fingerprint import digest
 
 _GIVEN_UP: Final = (TaskState.FAILED, TaskState.EXPIRED)
@@ -92,21 +92,15 @@ class ReviewRules:
         gate = self.gate_of(product)
         if gate == "off":
             return None
-        refused = self._refusal(product, quality, image) if self.checks else None
+        refused = None
+        if self.checks:
+            refused = before.unfit(product, quality, self.when_no_face) or refusal(quality, image)
         if refused is not None:
             fix = f"look at it, then {command} lets it pass, and {again}"
             return Hold(f"the {before.noun} failed its check: {refused}", fix)
         if gate == "approve" and before.is_reviewed:
             return Hold(f"the {before.noun} waits for a person", f"look at it, then {command}")
         return None
-
-    def _refusal(
-        self, product: Product, quality: Mapping[str, Any] | None, image: int | None
-    ) -> str | None:
-        is_needed = self.when_no_face == "fail" and needs_face(product.mode)
-        if is_needed and is_faceless(quality):
-            return f"no face was found, and mode {product.mode} needs one"
-        return refusal(quality, image)
 
 
 def refusal(quality: Mapping[str, Any] | None, image: int | None = None) -> str | None:
@@ -150,15 +144,15 @@ def shared_stages(stage: Stage, stages: Sequence[Stage]) -> list[Stage]:
     return [] if stage.free else [one for one in until if one.shares_source]
 
 
-def canary_group_of(
-    product: Product, stage: Stage, shared: Sequence[Stage], inputs_of: Callable[[Stage], Inputs]
-) -> str | None:
-    """Name of what a product's task shares with other products'; None when that is nothing."""
+def canary_group_of(product: Product, stage: Stage, shared: Mapping[Stage, Inputs]) -> str | None:
+    """Name of what a product's task shares with other products'; None when that is nothing.
+
+    `shared` has the product's inputs of each of `shared_stages`.
+    """
     if not shared:
         return None
-    # A scene without a face is good for one mode and refused for the others.
-    values = [stage.key, stage.version, stage.likely_mode(product), needs_face(product.mode)]
-    return digest([*values, *((one.version, inputs_of(one).version) for one in shared)])
+    values = [stage.key, stage.version, *stage.traits(product)]
+    return digest([*values, *((one.version, inputs.version) for one, inputs in shared.items())])
 
 
 class Before(NamedTuple):

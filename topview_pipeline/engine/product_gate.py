@@ -24,7 +24,7 @@ from topview_pipeline.engine.gate import (
 from topview_pipeline.engine.inputs import ProductInputs
 from topview_pipeline.engine.scene_judge import SceneJudge
 from topview_pipeline.ledger import NO_REVIEW, Review, Task, TaskState, Tried
-from topview_pipeline.stages import PreconditionError, Stage, WorkItem
+from topview_pipeline.stages import Inputs, PreconditionError, Stage, WorkItem
 
 
 class Turns:
@@ -110,14 +110,13 @@ class ProductGate:
             if not self._turns.canaries.holds(self._product):
                 # Nothing is read for it: it is only kept for later runs.
                 shared = shared if all(map(self._inputs.are_known, shared)) else []
-            found = {}
+            found: dict[Stage, Inputs] = {}
             with suppress(PreconditionError):  # it is said where it is needed
                 for one in shared:
-                    found[one.key] = await self._inputs.of(one)
+                    found[one] = await self._inputs.of(one)
             if len(found) < len(shared):
                 return None  # a server that answers later may yet say it
-            canary_group = canary_group_of(self._product, stage, shared, lambda one: found[one.key])
-            self._canary_groups[stage.key] = canary_group
+            self._canary_groups[stage.key] = canary_group_of(self._product, stage, found)
         return self._canary_groups[stage.key]
 
     async def pass_(self, item: WorkItem, made: Task | None, review: Review) -> None:

@@ -246,7 +246,7 @@ class ProductRun:
             force=self._work.force,
             root_run_id=root,
             last_made=found.last_made,
-            asked_again=found.again.__contains__,
+            again=found.again,
         )
 
     async def _circumstances(self, stage: Stage, rows: Sequence[Task]) -> Circumstances:

@@ -12,7 +12,7 @@ from topview_pipeline.engine.events import Warned
 from topview_pipeline.ledger import Task
 from topview_pipeline.media import Outcome, Verdict, unmeasured
 from topview_pipeline.setting_types import SettingsError
-from topview_pipeline.stages import data_version, images_of
+from topview_pipeline.stages import data_version
 from topview_pipeline.store import Artifact
 from topview_pipeline.text import one_line
 
@@ -69,7 +69,8 @@ class SceneJudge:
     async def verdict(
         self, product: Product, task: Task, cutout: Task | None, verdict: Verdict
     ) -> Verdict:
-        images = images_of(task.result)
+        stages = self._context.by_key
+        images = stages[task.stage].images(task.result)
 
         def ask() -> object:
             store, files = self._context.store, {}
@@ -83,7 +84,6 @@ class SceneJudge:
             if product.image is not None:
                 photo = self._context.files.read(product.image, kind="image").data
             scenes = [store.read_bytes(files[image.file_name]) for image in images]
-            stages = self._context.by_key
             name = stages[str(stages[task.stage].upstream)].main_file
             return self._judge(photo, store.read_bytes(files[name]), scenes, product)
 

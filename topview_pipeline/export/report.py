@@ -24,8 +24,6 @@ from topview_pipeline.stages import (
     Stage,
     Upstream,
     data_version,
-    image_sent,
-    images_of,
 )
 from topview_pipeline.store import Artifact
 
@@ -294,7 +292,7 @@ class _Builder:
             return ()
         chosen = self._choices.get((product_id, scene.fingerprint))
         used = _image_in(video, scene)
-        files = ((image, file_of(scene, image.file_name)) for image in images_of(scene.result))
+        files = ((image, file_of(scene, image.file_name)) for image in SCENE.images(scene.result))
         return tuple(
             SceneReport(image.number, file, image.has_face, image.number == chosen, file == used)
             for image, file in files
@@ -314,8 +312,8 @@ def _image_in(video: Task | None, scene: Task | None) -> Artifact | None:
     """The file of the scene's image that a video was made from; None if it was another scene's."""
     if video is None or scene is None:
         return None
-    image = image_sent(video.request, scene.result)
-    return None if image is None else file_of(scene, image.file_name)
+    sent = VIDEO.upstream_files(video.request or {}, scene.result or {})
+    return file_of(scene, sent[0]) if sent else None
 
 
 class _Rows:

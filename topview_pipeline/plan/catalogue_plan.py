@@ -24,6 +24,20 @@ _NEW_SECONDS: Final = 30.0
 _FIX: Final = "fix or add its row in the catalogue, then run it again"
 
 
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """Without the garbage collector: a plan over 20,000 products makes a million objects that all
+    live to its end, and searching them for cycles is a sixth of its time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@collector_at_rest()
 def plan_catalogue(
     config: PipelineConfig,
     catalogue: Catalogue,
@@ -64,41 +78,39 @@ def plan_catalogue(
         if not named or product_id in named
     ]
     of_run = stages_named(wanted)
-    with _collector_at_rest():
-        made = {product_id for product_id, _ in materialized}
-        old = {ref for one in chosen if one.product_id in made for ref in one.files}
-        new = {ref for one in chosen for ref in one.files} - old
-        looks = (
-            files.hashes(old, patience=patience),
-            # These are made in any case: the first need not wait for a look at all of them.
-            files.hashes(new, patience=patience, seconds=_NEW_SECONDS),
-        )
-        hashes = FileHashes(
-            {ref: answer for look in looks for ref, answer in look.answers.items()},
-            {ref: guess for look in looks for ref, guess in look.guesses.items()},
-        )
+    made = {product_id for product_id, _ in materialized}
+    old = {ref for one in chosen if one.product_id in made for ref in one.files}
+    new = {ref for one in chosen if one.product_id not in made for ref in one.files} - old
+    looks = (
+        files.hashes(old, patience=patience),
+        # These are made in any case: the first need not wait for a look at all of them.
+        files.hashes(new, patience=patience, seconds=_NEW_SECONDS),
+    )
+    hashes = FileHashes(
+        {ref: answer for look in looks for ref, answer in look.answers.items()},
+        {ref: guess for look in looks for ref, guess in look.guesses.items()},
+    )
 
-        def inputs_of(stage: Stage, product: Product) -> Inputs:
-            return stage.inputs(product, hashes.guess)
+    def inputs_of(stage: Stage, product: Product) -> Inputs:
+        return stage.inputs(product, hashes.guess)
 
-        def unread_of(stage: Stage, product: Product) -> str | None:
-            if not hashes.guesses:
-                return None
-            refs = stage.sources(product)
-            return next((shown(ref) for ref in refs if ref in hashes.guesses), None)
+    def unread_of(stage: Stage, product: Product) -> str | None:
+        if not hashes.guesses:
+            return None
+        refs = stage.sources(product)
+        return next((shown(ref) for ref in refs if ref in hashes.guesses), None)
 
-        planner = Planner(
-            wanted=of_run,
-            known=load_known(ledger, config.prices, materialized),
-            inputs_of=inputs_of,
-            unread_of=unread_of,
-            force=force,
-            when_no_face=config.when_no_face,
-            rules=ReviewRules.of(config, gate, canary),
-            occasion=occasion,
-            failing=failing,
-        )
-        planned = planner.plan(chosen)
+    planner = Planner(
+        wanted=of_run,
+        known=load_known(ledger, config.prices, materialized),
+        inputs_of=inputs_of,
+        unread_of=unread_of,
+        force=force,
+        rules=ReviewRules.of(config, gate, canary),
+        occasion=occasion,
+        failing=failing,
+    )
+    planned = planner.plan(chosen)
     reasons = {problem.product_id: str(problem) for problem in catalogue.problems}
     nowhere = f"it is not in the catalogue {catalogue.source}"
     unusable = [
@@ -155,16 +167,3 @@ def load_known(
         estimate=Estimator(ledger, prices),
         tried=lambda canary_group: by_canary_group().get(canary_group, ()),
     )
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Without the garbage collector: a plan over 20,000 products makes a million objects that all
-    live to its end, and searching them for cycles is a sixth of its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -6,8 +6,8 @@ rows, when it acts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Final, Literal, NamedTuple
@@ -35,11 +35,10 @@ from topview_pipeline.stages import (
     BY_KEY,
     STAGES,
     Inputs,
-    NoFaceError,
     PreconditionError,
     Stage,
+    UnfitResultError,
     Upstream,
-    WhenNoFace,
     WorkItem,
     data_version,
     fingerprint_of,
@@ -147,7 +146,6 @@ class _Verdict(NamedTuple):
 
 
 _UP_TO_DATE: Final = _Verdict(None)
-_NOT_REPORTED: Final = _Verdict("in the store, not yet reported")
 _UNKNOWN: Final = _Verdict("unknown: the submit's answer was lost", outcome="held")
 _OVERDUE: Final = _Verdict("overdue at Topview", outcome="held")
 _VERDICTS: Final[Mapping[Action, _Verdict]] = {
@@ -221,7 +219,6 @@ class Planner:
     inputs_of: Callable[[Stage, Product], Inputs]
     unread_of: Callable[[Stage, Product], str | None] = lambda *_: None
     force: bool = False
-    when_no_face: WhenNoFace = "fail"
     rules: ReviewRules = ReviewRules()  # noqa: RUF009 - it is frozen
     occasion: str = _A_RUN_TO_COME
     failing: Collection[str] = ()
@@ -231,6 +228,10 @@ class Planner:
     @cached_property
     def _canaries(self) -> Canaries:
         return Canaries(self.rules, self.known.tried, self._review)
+
+    @cached_property
+    def _asked_again(self) -> Set[tuple[str, str]]:
+        return {key for key, review in self.known.reviews.items() if review.decision == "again"}
 
     def plan(self, products: Iterable[Product]) -> list[PlannedStage]:
         """Return what is not up to date, by product and in pipeline order."""
@@ -252,9 +253,19 @@ class Planner:
         pairs = zip(plans, befores, strict=True)
         looks = [self._look(stage, one.product, before) for one, before in pairs]
         rows = self.known.rows_of({look.work for look in looks if isinstance(look, WorkItem)})
+        here = Circumstances(
+            now=self.known.now,
+            worker="",
+            occasion=self.occasion,
+            explicit=True,
+            free=stage.free,
+            submit_seconds=float("inf"),
+            is_alive=self.known.alive.__contains__,
+            has_files=lambda _: True,
+        )
         for one, before, look in zip(plans, befores, looks, strict=True):
             if isinstance(look, WorkItem):
-                look = self._decided(look, rows.get(look.work, ()), before)
+                look = self._decided(look, rows.get(look.work, ()), before, here)
             self._add(one, stage, look, before)
 
     def _add(self, plan: _ProductPlan, stage: Stage, look: _Look, upstream: _Next) -> None:
@@ -293,11 +304,11 @@ class Planner:
                 made_from,
                 account=self.known.account,
                 choice=self._review_of(product, row).image,
-                when_no_face=self.when_no_face,
+                when_no_face=self.rules.when_no_face,
             )
         except (InputError, PreconditionError) as error:
             reason = f"{error.where}: {error.what}" if error.where else error.what
-            about = row.id if row is not None and isinstance(error, NoFaceError) else None
+            about = row.id if row is not None and isinstance(error, UnfitResultError) else None
             return _Look(_Verdict(reason, False, "failed", error.fix, about), mode)
 
     def _why_after(self, upstream: _Next, product: Product, stage: Stage) -> str | None:
@@ -305,48 +316,33 @@ class Planner:
         is_new = (product.product_id, stage.key) not in self.known.materialized
         return "new" if is_new and not (upstream.is_awaited or self.force) else upstream.missing
 
-    def _decided(self, item: WorkItem, rows: Sequence[TaskGlance], upstream: _Next) -> _Look:
-        product, stage = item.product, item.stage
+    def _decided(
+        self, item: WorkItem, rows: Sequence[TaskGlance], upstream: _Next, here: Circumstances
+    ) -> _Look:
+        product, stage, name = item.product, item.stage, item.product.product_id
         if self.force and (found := why_not_forced(rows, _A_RUN_TO_COME)) is not None:
             return _Look(_Verdict(found[1], False, "failed", found[2]), item.mode)
-
-        def is_asked_again(generation: int) -> bool:
-            fingerprint = fingerprint_of(item.work, generation)
-            return self._review(product.product_id, fingerprint).decision == "again"
-
+        again = [row.generation for row in rows if (name, row.fingerprint) in self._asked_again]
         generation = generation_of(
             rows,
-            product.product_id,
+            name,
             pipeline=self.known.pipeline,
             force=self.force,
             root_run_id=_A_RUN_TO_COME,
-            last_made=self.known.last_made_ids.get((product.product_id, stage.key)),
-            asked_again=is_asked_again,
+            last_made=self.known.last_made_ids.get((name, stage.key)),
+            again=again,
         )
         fingerprint = fingerprint_of(item.work, generation)
         rows = [row for row in rows if row.generation == generation]
-        decision = decide(rows, replace(self._circumstances, free=stage.free))
+        decision = decide(rows, here)
         verdict = self._verdict(item, fingerprint, decision, upstream)
         if upstream.is_awaited and verdict.pays:
             verdict = _Verdict(verdict.reason, pays=True, outcome=upstream.outcome)
-        elif generation and verdict.pays and is_asked_again(generation - 1):
+        elif generation and verdict.pays and generation - 1 in again:
             verdict = _Verdict(ASKED_AGAIN, pays=True)
         image = None if item.chosen is None else item.chosen.number
         verdict = self._gated(verdict, stage, product, upstream, image)
         return _Look(verdict, item.mode, fingerprint, decision.action, decision.row)
-
-    @cached_property
-    def _circumstances(self) -> Circumstances:
-        return Circumstances(
-            now=self.known.now,
-            worker="",
-            occasion=self.occasion,
-            explicit=True,
-            free=False,
-            submit_seconds=float("inf"),
-            is_alive=self.known.alive.__contains__,
-            has_files=lambda _: True,
-        )
 
     def _review(self, product_id: str, fingerprint: str) -> Review:
         return self.known.reviews.get((product_id, fingerprint), NO_REVIEW)
@@ -370,10 +366,8 @@ class Planner:
             quality, review = None if row is None else row.quality, self._review_of(product, row)
             before = Before(BY_KEY[stage.upstream], quality, review, image)
         if product.product_id not in self.failing and self._canaries.holds(product):
-            shared = shared_stages(stage, STAGES)
-            canary_group = canary_group_of(
-                product, stage, shared, lambda one: self.inputs_of(one, product)
-            )
+            shared = {one: self.inputs_of(one, product) for one in shared_stages(stage, STAGES)}
+            canary_group = canary_group_of(product, stage, shared)
         hold = self._canaries.turn(product, stage, canary_group, before).hold
         if hold is None:
             return verdict
@@ -390,15 +384,14 @@ class Planner:
             last = self.known.last_made_ids.get((item.product.product_id, item.stage.key))
             is_known = decision.row is not None and decision.row.id == last
             is_reported = is_known and version == data_version(fingerprint)
-            return _UP_TO_DATE if is_reported else _NOT_REPORTED
+            return _UP_TO_DATE if is_reported else _Verdict("in the store, not yet reported")
         if decision.action is not Action.SUBMIT:
             return _VERDICTS[decision.action]
         if decision.row is not None:
             is_expired = decision.row.state is TaskState.EXPIRED
             return _Verdict("expired" if is_expired else "failed before", pays=True)
         if upstream.missing is not None:
-            reason = self._why_after(upstream, item.product, item.stage)
-            return _Verdict(reason, pays=True)
+            return _Verdict(self._why_after(upstream, item.product, item.stage), pays=True)
         if self.force:
             return _Verdict("forced", pays=True)
         return _Verdict("new" if version is None else self._what_changed(item), pays=True)

@@ -13,7 +13,7 @@ from topview_pipeline.errors import PipelineError
 from topview_pipeline.stages.cut_out import BgRemovedImage, CutOut
 from topview_pipeline.stages.fingerprint import Inputs, data_version, fingerprint_of, work_of
 from topview_pipeline.stages.proof_lists import ProofLists
-from topview_pipeline.stages.scene import ReplacedImages, Scene, Scenes, images_of
+from topview_pipeline.stages.scene import ReplacedImages, Scene, Scenes, needs_face
 from topview_pipeline.stages.stage import (
     Download,
     FileNeeded,
@@ -21,18 +21,12 @@ from topview_pipeline.stages.stage import (
     Stage,
     StageResult,
     StoredFile,
+    UnfitResultError,
     Upstream,
     WhenNoFace,
     WorkItem,
 )
-from topview_pipeline.stages.video import (
-    FinishedVideo,
-    NoFaceError,
-    Video,
-    check_choice,
-    image_sent,
-    needs_face,
-)
+from topview_pipeline.stages.video import FinishedVideo, Video
 
 CUT_OUT: Final = CutOut()
 SCENE: Final = Scenes()

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from topview_pipeline.media import is_faceless
 from topview_pipeline.stages.cut_out import CUT_OUT_FILE
 from topview_pipeline.stages.fingerprint import Inputs
 from topview_pipeline.stages.stage import (
@@ -18,6 +19,7 @@ from topview_pipeline.stages.stage import (
     Stage,
     StageResult,
     StoredFile,
+    WhenNoFace,
     WorkItem,
     all_images,
     common_fields,
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from topview_pipeline.stages.proof_lists import ProofLists
     from topview_pipeline.store import Store
     from topview_pipeline.topview import models
+
+FACELESS_MODE: Final = "avatar2"
+"""The only mode that takes an image without a face (docs: pa2_image2video_submit_task)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,11 @@ def images_of(result: Json | None) -> tuple[SceneImage, ...]:
         SceneImage(number, str(image["imageId"]), image.get("faceExistence"))
         for number, image in enumerate(images, 1)
     )
+
+
+def needs_face(mode: str) -> bool:
+    """Tells whether a video's mode takes no image without a face."""
+    return mode != FACELESS_MODE
 
 
 class Scenes(Stage):
@@ -185,6 +195,17 @@ class Scenes(Stage):
                 for image in images_of(task.result)
             ),
         )
+
+    def images(self, result: Json | None) -> tuple[SceneImage, ...]:
+        return images_of(result)
+
+    def unfit(self, product: Product, quality: Json | None, when_no_face: WhenNoFace) -> str | None:
+        if when_no_face == "fail" and needs_face(product.mode) and is_faceless(quality):
+            return f"no face was found, and mode {product.mode} needs one"
+        return None
+
+    def traits(self, product: Product) -> tuple[Any, ...]:
+        return (*super().traits(product), needs_face(product.mode))
 
     def facts(self, result: Json) -> dict[str, str]:
         words = {True: "yes", False: "no", None: "not said"}

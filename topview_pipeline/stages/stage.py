@@ -15,9 +15,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.stages.fingerprint import Inputs, data_version, work_of
@@ -48,6 +47,10 @@ class PreconditionError(PipelineError):
     """The product cannot go through the stage as it is; nothing was sent."""
 
 
+class UnfitResultError(PreconditionError):
+    """The result of the stage before does not serve the product; a person may choose another."""
+
+
 @dataclass(frozen=True)
 class Upstream:
     """The stored result of the stage before: Topview's answer as kept, and its check's verdict."""
@@ -61,8 +64,7 @@ class Upstream:
         return next((artifact for artifact in self.artifacts if artifact.name == name), None)
 
 
-@dataclass(frozen=True)
-class WorkItem:
+class WorkItem(NamedTuple):
     """One stage of one product, with everything that shapes its task but the generation.
 
     Attributes:
@@ -79,7 +81,7 @@ class WorkItem:
     mode: str | None
     chosen: SceneImage | None = None
 
-    @cached_property
+    @property
     def input_versions(self) -> Mapping[str, str]:
         """Data version by asset key of everything that it is made from."""
         versions = {self.stage.source: self.inputs.version}
@@ -319,6 +321,18 @@ class Stage(ABC):
     @abstractmethod
     def result(self, product_id: str, task: Task, store: Store) -> StageResult:
         """A stored row as a typed value, for a product that may share it with another."""
+
+    def images(self, result: Json | None) -> tuple[SceneImage, ...]:
+        """The images of a kept answer, where a person chooses one; in Topview's order, from 1."""
+        return ()
+
+    def unfit(self, product: Product, quality: Json | None, when_no_face: WhenNoFace) -> str | None:
+        """Return why a result with this verdict serves other products and not this one."""
+        return None
+
+    def traits(self, product: Product) -> tuple[Any, ...]:
+        """Everything beside the inputs in which products are alike that share a canary group."""
+        return (self.likely_mode(product),)
 
     # What people see of it
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from topview_pipeline.media import refused_images
 from topview_pipeline.prices import spoken_seconds, too_long
 from topview_pipeline.stages.fingerprint import Inputs, work_of
-from topview_pipeline.stages.scene import SceneImage, images_of
+from topview_pipeline.stages.scene import FACELESS_MODE, SceneImage, images_of, needs_face
 from topview_pipeline.stages.stage import (
     Download,
     FileNeeded,
@@ -20,6 +20,7 @@ from topview_pipeline.stages.stage import (
     Stage,
     StageResult,
     StoredFile,
+    UnfitResultError,
     Upstream,
     WhenNoFace,
     WorkItem,
@@ -42,15 +43,9 @@ if TYPE_CHECKING:
 
 VIDEO_FILE: Final = "video.mp4"
 COVER_FILE: Final = "cover.jpg"
-_FACELESS_MODE: Final = "avatar2"
-"""The only mode that takes an image without a face (docs: pa2_image2video_submit_task)."""
 _QUESTIONS: Final = 5
 _DENIALS: Final = 3
 """Times in a row that Topview must deny an image: a live scene taken for dead is paid again."""
-
-
-class NoFaceError(PreconditionError):
-    """The scene has no face, and the product's mode needs one."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +194,7 @@ class Video(Stage):
                 "Shorten it: a scene without a face is sent in that mode; or set "
                 "TOPVIEW_WHEN_NO_FACE=fail."
             )
-            _check_length(seconds, _FACELESS_MODE, is_recorded=recorded is not None, fix=fix)
+            _check_length(seconds, FACELESS_MODE, is_recorded=recorded is not None, fix=fix)
         await lists.check("voice", product.voice_id)
         await lists.check("caption", product.caption_id)
 
@@ -275,13 +270,8 @@ class Video(Stage):
         return {name: str(given[key]) for key, name in names.items() if given.get(key)}
 
     def upstream_files(self, request: Json, upstream_result: Json) -> tuple[str, ...]:
-        image = image_sent(request, upstream_result)
-        return () if image is None else (image.file_name,)
-
-
-def needs_face(mode: str) -> bool:
-    """Tells whether a mode takes no image without a face."""
-    return mode != _FACELESS_MODE
+        sent = request.get("replaceProductTaskImageId")
+        return tuple(one.file_name for one in images_of(upstream_result) if one.image_id == sent)
 
 
 def preferred_image(
@@ -305,7 +295,7 @@ def choose_image(
 ) -> tuple[SceneImage, str]:
     """The image, and the mode in which it can be sent; `mode` is the row's.
 
-    Raises PreconditionError when there is no such image, NoFaceError when this mode needs a face.
+    Raises PreconditionError when there is no such image, UnfitResultError when it needs a face.
     """
     image = preferred_image(images, wanted, refused)
     if image is None:
@@ -316,26 +306,12 @@ def choose_image(
     if image.has_face is not False:
         return image, mode
     if needs_face(mode) and when_no_face == "fail":
-        raise NoFaceError(
+        raise UnfitResultError(
             f"no face was found in the scene, and mode {mode} needs one",
             fix="Set the row's mode to avatar2, set TOPVIEW_WHEN_NO_FACE=avatar2, choose another "
             "scene, or change the scene's template or prompt.",
         )
-    return image, _FACELESS_MODE
-
-
-def check_choice(product_id: str, image: int, scene_result: Json | None) -> None:
-    """Raise PreconditionError if a person chose an image that the scene does not have."""
-    valid = [str(one.number) for one in images_of(scene_result)]
-    if str(image) not in valid:
-        fix = f"Choose {' or '.join(valid)}."
-        raise PreconditionError(f"there is no scene {image} of {product_id!r}", fix=fix)
-
-
-def image_sent(request: Json | None, scene_result: Json | None) -> SceneImage | None:
-    """The image of a scene that a video was asked for with; None when it is of another scene."""
-    sent = (request or {}).get("replaceProductTaskImageId")
-    return next((image for image in images_of(scene_result) if image.image_id == sent), None)
+    return image, FACELESS_MODE
 
 
 def _check_length(
