@@ -140,7 +140,7 @@ def plan_catch_up(
     with plain_errors(topview.outline), topview.ledger() as ledger:
         check_credit_limit(config.credit_limit)
         # Before the plan is written into a store that is only a mount point.
-        check_ready(context.instance, ledger, topview, write=False)
+        check_ready(context.instance, ledger, topview, run_id=context.run.run_id)
         catalogue = topview.catalogue(run_id=context.run.run_id)
         counts = catalogue_sync.log_problems(context.log, catalogue)
         catalogue_sync.accept_catalogue(

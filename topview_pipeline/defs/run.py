@@ -156,7 +156,13 @@ class Production:
     def _opened(self) -> Iterator[None]:
         """Open the ledger, check that all is ready before anything is written; show the outcome."""
         with self._topview.ledger() as ledger:
-            check_ready(self._context.instance, ledger, self._topview, self._stages.values())
+            check_ready(
+                self._context.instance,
+                ledger,
+                self._topview,
+                self._stages.values(),
+                run_id=self._run.run_id,
+            )
             self._ledger = ledger
             self._reporter = Reporter(
                 self._context, self._topview, ledger, self._stages, result_for=self._result_for
@@ -267,12 +273,17 @@ def check_ready(
     stages: Iterable[Stage] = STAGES,
     *,
     write: bool = True,
+    run_id: str | None = None,
 ) -> None:
     """Check that ledger, store and pipeline know each other; new ones get to know each other.
 
     Args:
         write: False: what is new stays new. The store must take a file all the same.
+        run_id: what is ready for this run in this process is not checked again. The command that
+            executes a run, its plan and its producing may each be the first there.
     """
+    if run_id is not None and topview.ready_for == run_id:
+        return
     check_durable(instance, topview.config)
     ledger.catalogue.check_source(topview.config.catalogue)
     check_alone(instance, topview.outline)
@@ -282,6 +293,7 @@ def check_ready(
         identity = topview.store.identity(create=True)
         if identity is not None:
             ledger.remember_store(identity, who="first run")
+    topview.ready_for = run_id
 
 
 def check_store(
