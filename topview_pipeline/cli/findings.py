@@ -61,10 +61,10 @@ class Finding:
 
 def findings(seen: Seen) -> dict[str, Finding]:
     """The verdict on each line of docs/sandbox.md's table, and on C1 to C20."""
-    return _Judge(seen).found
+    return _Findings(seen).found
 
 
-class _Judge:
+class _Findings:
     """Judges what a probe saw.
 
     Attributes:
@@ -331,9 +331,9 @@ def document(
     What was not seen this time stays as it was `before`, and so do the words of a verdict that
     stays: who probes again sees less on the way of what is made already.
     """
-    judge = _Judge(seen)
+    verdicts = _Findings(seen)
     earlier: Mapping[str, Any] = before.get("findings", {})
-    found = {name: vars(one) for name, one in judge.found.items()}
+    found = {name: vars(one) for name, one in verdicts.found.items()}
     kept = {
         name: earlier[name]
         if name in earlier and one["verdict"] in (NOT_SEEN, earlier[name]["verdict"])
@@ -341,7 +341,7 @@ def document(
         for name, one in found.items()
     }
     old = before.get("sandbox", {})
-    sandbox = {**old, "contract": {**old.get("contract", {}), **judge.switches}}
+    sandbox = {**old, "contract": {**old.get("contract", {}), **verdicts.switches}}
     times = {BY_KEY[key]: took for key in seen.rows if (took := seen.took(key))}
     if times:
         medians = {stage.endpoint: max(round(took, 2), 0.01) for stage, took in times.items()}
@@ -357,7 +357,7 @@ def document(
         "spent": spent,
         "findings": dict(sorted(kept.items(), key=lambda item: _order(item[0]))),
         "shapes": {**before.get("shapes", {}), **shapes(seen)},
-        "prices": {**before.get("prices", {}), **judge.prices},
+        "prices": {**before.get("prices", {}), **verdicts.prices},
         "seconds": {**before.get("seconds", {}), **seconds},
         "files": [vars(one) for one in seen.files] or before.get("files", []),
         "sandbox": sandbox,

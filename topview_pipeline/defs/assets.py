@@ -152,9 +152,9 @@ def product_videos(
             catalogue = topview.catalogue(run_id=context.run.run_id)
             check_catalogue(topview, catalogue)
             yield from production.make(dict.fromkeys(product_ids, keys), catalogue)
-        report = production.report
-        if report.troubles:
-            raise failure(report.troubles, outline=outline, made=report.made)
+        outcome = production.outcome
+        if outcome.troubles:
+            raise failure(outcome.troubles, outline=outline, made=outcome.made)
 
     return make
 

@@ -60,7 +60,7 @@ class Planned:
 
 
 @dataclass
-class Report:
+class RunOutcome:
     """Outcome of a run."""
 
     made: int = 0
@@ -110,7 +110,7 @@ class Reporter:
         self._adopted: set[str] = set()
         self._held: set[str] = set()
         self._few = FirstOfEach()
-        self.report = Report()
+        self.outcome = RunOutcome()
 
     def expect(self, products: Mapping[str, Product], rules: ReviewRules) -> None:
         """Load what Dagster knows of these products' inputs; the gate's rules are the run's."""
@@ -166,9 +166,9 @@ class Reporter:
         # From here on Dagster has the event.
         who = f"run {self._run_id}"
         self._ledger.tasks.reported(task.id, made.product_id, who=who, quality=quality)
-        self.report.made += 1
-        self.report.reused += reused
-        self.report.credits += 0.0 if reused else task.cost_credits or 0.0
+        self.outcome.made += 1
+        self.outcome.reused += reused
+        self.outcome.credits += 0.0 if reused else task.cost_credits or 0.0
 
     def _blocks(self, made: Made, verdict: Verdict) -> bool:
         """The verdict stops what others make of the result, in a run of one product."""
@@ -268,7 +268,7 @@ class Reporter:
         if isinstance(event, Held) and event.reason is HoldReason.REVIEW:
             job = self._outline.of(REVIEW_SCENES)
             trouble = replace(trouble, fix=f"{trouble.fix}; in Dagster, the job {job}")
-        self.report.troubles.append(trouble)
+        self.outcome.troubles.append(trouble)
         what = f"{trouble.stage} {trouble.outcome}: {trouble.what}"
         if self._few.admit(what):
             self._log.warning(f"{trouble.product} / {what}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import event_log_kept_open, tag_run
-from topview_pipeline.defs.events import ACCOUNT_TAG, DagsterEvent, Report, Reporter, write_line
+from topview_pipeline.defs.events import ACCOUNT_TAG, DagsterEvent, Reporter, RunOutcome, write_line
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.defs.instance import check_alone, check_durable
 from topview_pipeline.defs.outline import MANIFEST, OCCASION_TAG
@@ -83,7 +83,7 @@ class Production:
         self._result_for = result_for
         self._judge = open_judge(self._config.scene_judge)
         self._stages = {stage.key: stage for stage in stages}
-        self.report = Report()
+        self.outcome = RunOutcome()
         self._ledger: Ledger
         self._reporter: Reporter
 
@@ -96,7 +96,7 @@ class Production:
         force: bool = False,
         keep_made: Collection[str] = (),
     ) -> Iterator[DagsterEvent]:
-        """Make what is wanted; `report` says what came of it.
+        """Make what is wanted; `outcome` says what came of it.
 
         Args:
             asked, force, keep_made: see `ProductWork`; the last one is of these products.
@@ -138,8 +138,8 @@ class Production:
 
     def _show_outcome(self) -> None:
         """Say in the run's tags what it came to, and what was spent where Dagster plots it."""
-        spent, today = round(self.report.credits, 2), round(self._ledger.budget.today().booked, 2)
-        tags = {"topview/result": self.report.summary, "topview/credits": f"{spent:.2f}"}
+        spent, today = round(self.outcome.credits, 2), round(self._ledger.budget.today().booked, 2)
+        tags = {"topview/result": self.outcome.summary, "topview/credits": f"{spent:.2f}"}
         tag_run(self._context.instance, self._run.run_id, tags)
         limit = self._config.credit_limit
         of = "" if limit is None else f" of {limit:g}"
@@ -167,7 +167,7 @@ class Production:
             self._reporter = Reporter(
                 self._context, self._topview, ledger, self._stages, result_for=self._result_for
             )
-            self.report = self._reporter.report
+            self.outcome = self._reporter.outcome
             try:
                 with event_log_kept_open(self._context.instance, self._run.run_id):
                     yield
@@ -193,7 +193,7 @@ class Production:
                     continue
                 what = reasons.get(name, f"it is not in the catalogue {catalogue.source}")
                 fix = "fix or add its row in the catalogue, then run it again"
-                self.report.troubles.append(Trouble(name, key, "failed", what, fix))
+                self.outcome.troubles.append(Trouble(name, key, "failed", what, fix))
                 self._notify(Failed(name, key, what, fix))
 
     def _is_whole(self, task: Task) -> bool:
