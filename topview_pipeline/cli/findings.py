@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from topview_pipeline.cli.contract import FIELDS, QUERIES, RUNGS, Exchange, Seen, shapes
 from topview_pipeline.media.quality import SHORT_SIDES
 from topview_pipeline.prices import FIXED_SECONDS
+from topview_pipeline.sandbox.kinds import FACTS, Kind
 from topview_pipeline.settings import DEFAULT_PRICES
 from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, VIDEO
 
@@ -29,8 +30,8 @@ _WORDS: Final = {"init", "running", "success", "fail"}
 _CODES: Final = "200 401 4000 4001 4002 4003 4004 4005 4006 4007 4100 5000 5001 5003 5004 5005 6001"
 """The documented codes."""
 _OUTPUTS: Final = ("bgRemovedImagePath", "replaceProductResult", "finishedVideoUrl")
-_TYPICAL: Final = {CUT_OUT.key: 20.0, SCENE.key: 90.0, VIDEO.key: 210.0}
-_SANDBOX: Final = {CUT_OUT.key: 3.0, SCENE.key: 20.0, VIDEO.key: 45.0}
+_TYPICAL: Final = {key: stage.typical_seconds for key, stage in BY_KEY.items()}
+_SANDBOX: Final = {key: FACTS[Kind(stage.endpoint)].median_seconds for key, stage in BY_KEY.items()}
 """Seconds that a task takes: by the vendor's words, and in the sandbox."""
 _UNSEEN: Final = {
     "v3 image_replace": "the pipeline uses v2",
