@@ -60,13 +60,8 @@ class Finding:
     seen: str
 
 
-def findings(seen: Seen) -> dict[str, Finding]:
-    """The verdict on each line of docs/sandbox.md's table, and on C1 to C20."""
-    return _Findings(seen).found
-
-
-class _Findings:
-    """Judges what a probe saw.
+class Findings:
+    """The verdict on each line of docs/sandbox.md's table, and on C1 to C20.
 
     Attributes:
         found: the findings by point.
@@ -79,8 +74,12 @@ class _Findings:
         self.found = {name: Finding(NOT_SEEN, why) for name, why in _UNSEEN.items()}
         self.switches: dict[str, Any] = {}
         self.prices: dict[str, str] = {}
-        for look in (self._calls, self._tasks, self._urls, self._prices, self._log, self._shapes):
-            look()
+        self._calls()
+        self._tasks()
+        self._urls()
+        self._prices()
+        self._log()
+        self._shapes()
         self._files()
 
     def _say(self, point: str, believed: bool | None, seen: str) -> None:
@@ -332,7 +331,7 @@ def document(
     What was not seen this time stays as it was `before`, and so do the words of a verdict that
     stays: who probes again sees less on the way of what is made already.
     """
-    verdicts = _Findings(seen)
+    verdicts = Findings(seen)
     earlier: Mapping[str, Any] = before.get("findings", {})
     found = {name: vars(one) for name, one in verdicts.found.items()}
     kept = {
