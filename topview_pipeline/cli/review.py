@@ -20,7 +20,6 @@ from topview_pipeline.cli.console import (
 )
 from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
 from topview_pipeline.cli.options import complete_product, gate_option, ids_option, why_option
-from topview_pipeline.defs.data_versions import materialized_versions
 from topview_pipeline.defs.decisions import Decisions, after_choice, choose_scene, decide, waiting
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import SCENE, VIDEO
@@ -66,8 +65,7 @@ def review(
         return
     catalogue = usable_catalogue(topview, ())
     with topview.ledger() as ledger, open_instance() as instance:
-        materialized = materialized_versions(instance, topview.outline, catalogue.products)
-        found = waiting(topview, catalogue, ledger, materialized, gate=gate)
+        found = waiting(instance, topview, catalogue, ledger, gate=gate)
     if as_json:
         say_json({"waiting": [one.to_json() for one in found]})
         return

@@ -180,7 +180,7 @@ def changed_inputs(
                 looked.unreadable[product.product_id] = f"{error.where}: {error.what}"
             else:
                 versions[stage.source, product.product_id] = inputs.version
-    looked.changed = Versions(instance, outline, stages).unobserved(versions)
+    looked.changed = Versions(instance, outline).unobserved(versions)
     return looked
 
 

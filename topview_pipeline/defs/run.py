@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +34,7 @@ from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.ledger import Ledger, Task, TaskState
 from topview_pipeline.settings import Gate
-from topview_pipeline.stages import STAGES, Stage
+from topview_pipeline.stages import STAGES
 from topview_pipeline.store import Artifact, StoreError, check_identity
 from topview_pipeline.text import counted
 
@@ -70,7 +70,6 @@ class Production:
         gate: Gate | None = None,
         canary: int | None = None,
         result_for: str | None = None,
-        stages: Sequence[Stage] = STAGES,
     ) -> None:
         self._context = context
         self._topview = topview
@@ -82,7 +81,6 @@ class Production:
         self._run = RunInfo(run.run_id, root, explicit, credit_limit, gate, canary, occasion)
         self._result_for = result_for
         self._judge = open_judge(self._config.scene_judge)
-        self._stages = {stage.key: stage for stage in stages}
         self.outcome = RunOutcome()
         self._ledger: Ledger
         self._reporter: Reporter
@@ -156,16 +154,10 @@ class Production:
     def _opened(self) -> Iterator[None]:
         """Open the ledger, check that all is ready before anything is written; show the outcome."""
         with self._topview.ledger() as ledger:
-            check_ready(
-                self._context.instance,
-                ledger,
-                self._topview,
-                self._stages.values(),
-                run_id=self._run.run_id,
-            )
+            check_ready(self._context.instance, ledger, self._topview, run_id=self._run.run_id)
             self._ledger = ledger
             self._reporter = Reporter(
-                self._context, self._topview, ledger, self._stages, result_for=self._result_for
+                self._context, self._topview, ledger, result_for=self._result_for
             )
             self.outcome = self._reporter.outcome
             try:
@@ -257,7 +249,6 @@ class Production:
                 run=self._run,
                 config=self._config,
                 worker=worker,
-                stages=tuple(self._stages.values()),
                 submit_seconds=client.timeouts.submit.whole,
                 clock=lambda: time.time() + ahead,
                 judge=self._judge,
@@ -270,7 +261,6 @@ def check_ready(
     instance: dg.DagsterInstance,
     ledger: Ledger,
     topview: TopviewResource,
-    stages: Iterable[Stage] = STAGES,
     *,
     write: bool = True,
     run_id: str | None = None,
@@ -287,7 +277,7 @@ def check_ready(
     check_durable(instance, topview.config)
     ledger.catalogue.check_source(topview.config.catalogue)
     check_alone(instance, topview.outline)
-    is_new = check_store(instance, ledger, topview, stages)
+    is_new = check_store(instance, ledger, topview)
     topview.store.check_writable(ledger.account)
     if write and (is_new or not ledger.knows_pipeline()):
         identity = topview.store.identity(create=True)
@@ -296,12 +286,7 @@ def check_ready(
     topview.ready_for = run_id
 
 
-def check_store(
-    instance: dg.DagsterInstance,
-    ledger: Ledger,
-    topview: TopviewResource,
-    stages: Iterable[Stage] = STAGES,
-) -> bool:
+def check_store(instance: dg.DagsterInstance, ledger: Ledger, topview: TopviewResource) -> bool:
     """Check that ledger, store and Dagster belong together; True for a new store. One read.
 
     Raises StoreError if one of them was lost or replaced.
@@ -315,7 +300,7 @@ def check_store(
         has_results=lambda: store.has_results(ledger.account),
         has_materializations=lambda: any(
             _is_of_account(instance, topview.outline.key(stage.key), ledger.account)
-            for stage in stages
+            for stage in STAGES
         ),
         store=store.location,
         ledger=ledger.where,
