@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.cli.conftest import Project, ProjectOf, wait_for
 from topview_pipeline.cli.contract import Seen, file_facts, shape
-from topview_pipeline.cli.findings import findings
+from topview_pipeline.cli.findings import Findings
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.sandbox.config import Contract
 
@@ -131,7 +131,7 @@ def believed(probed: ProjectOf) -> dict[str, str]:
 
 
 def test_every_point_of_the_contract_gets_a_verdict() -> None:
-    names = findings(Seen())
+    names = Findings(Seen()).found
     page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
     table = page.partition("| part |")[2].partition("\n\n")[0].splitlines()[2:]
     parts = {line.split("|")[1].strip().strip("`") for line in table}

@@ -23,6 +23,7 @@ from tests.defs.shop import (
     troubles_of,
 )
 from tests.stages.toy import Thumbnail
+from topview_pipeline.defs import assets, checks
 from topview_pipeline.defs.assets import product_videos, source_specs
 from topview_pipeline.defs.io_manager import TopviewResults
 from topview_pipeline.defs.outline import MANIFEST
@@ -167,10 +168,13 @@ def test_a_run_holds_what_is_over_its_credit_limit(shop: Shop) -> None:
     assert 0 < shop.control.counters()["charged"] <= 1.5
 
 
-def test_a_fourth_stage_is_one_more_source_and_one_more_asset() -> None:
-    stages = (*STAGES, Thumbnail())
-    assert source_specs(OUTLINE, stages)[-1].key == dg.AssetKey("productThumbnail")
-    keys = product_videos(OUTLINE, stages).keys
+def test_a_fourth_stage_is_one_more_source_and_one_more_asset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (assets, checks):
+        monkeypatch.setattr(module, "STAGES", (*STAGES, Thumbnail()))
+    assert source_specs(OUTLINE)[-1].key == dg.AssetKey("productThumbnail")
+    keys = product_videos(OUTLINE).keys
     assert {key.to_user_string() for key in keys} == {*ASSETS, "thumbnail"}
 
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from tests.defs.shop import ASSETS, OUTLINE, Shop
 from tests.ledger.conftest import reserve, row_in
 from tests.stages.toy import FOUR_STAGES
+from topview_pipeline.defs import checks
 from topview_pipeline.defs.checks import CATALOGUE_ROWS, QUALITY, evaluation, product_check_specs
 from topview_pipeline.defs.health_checks import (
     HEALTH_CHECKS,
@@ -73,8 +74,11 @@ def test_a_verdict_is_shown_with_its_fix_and_what_was_measured_beside_its_limits
     ]
 
 
-def test_every_stage_has_a_check_by_product_also_a_fourth_one() -> None:
-    specs = product_check_specs(OUTLINE, FOUR_STAGES)
+def test_every_stage_has_a_check_by_product_also_a_fourth_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checks, "STAGES", FOUR_STAGES)
+    specs = product_check_specs(OUTLINE)
     assert [spec.asset_key.to_user_string() for spec in specs] == [one.key for one in FOUR_STAGES]
     assert {spec.name for spec in specs} == {QUALITY}
     assert all(spec.partitions_def == OUTLINE.products for spec in specs)

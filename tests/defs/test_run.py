@@ -133,10 +133,13 @@ def test_what_runs_already_begins_first(shop: Shop, monkeypatch: Patch) -> None:
     assert begun == ["p3", *(name for name in shop.rows if name != "p3")]
 
 
-def test_listeners_hear_all_and_the_catalogue_is_read_once(shop: Shop, monkeypatch: Patch) -> None:
+def test_listeners_hear_all_and_catalogue_and_store_are_looked_at_once(
+    shop: Shop, monkeypatch: Patch
+) -> None:
     """The command line shows progress by them."""
     heard: list[object] = []
     readings: list[object] = []
+    tries: list[str] = []
     read = catalogue.read_catalogue
 
     def counted(*given: Any) -> Any:
@@ -144,6 +147,7 @@ def test_listeners_hear_all_and_the_catalogue_is_read_once(shop: Shop, monkeypat
         return read(*given)
 
     monkeypatch.setattr(catalogue, "read_catalogue", counted)
+    monkeypatch.setattr(Store, "check_writable", lambda _, account: tries.append(account))
     shop.add("mug")
     shop.write()
     topview = shop.topview()
@@ -154,7 +158,9 @@ def test_listeners_hear_all_and_the_catalogue_is_read_once(shop: Shop, monkeypat
 
     assert isinstance(heard[0], Planned)
     assert [event.stage for event in heard if isinstance(event, Made)] == [*ASSETS]
-    assert len(readings) == 1
+    assert (len(readings), len(tries)) == (1, 1)
+    assert job.execute_in_process(instance=shop.instance).success
+    assert (len(readings), len(tries)) == (2, 2), "another run in the same process"
 
 
 @pytest.mark.parametrize("is_cut_off", [False, True])

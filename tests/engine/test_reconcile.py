@@ -8,8 +8,8 @@ from tests.engine.conftest import MakeWorld
 from tests.engine.gateway import Late, Raw
 from tests.engine.world import CUT_OUT, HOUR, MEDIANS, World, everything, fates, product
 from topview_pipeline.engine import Held
-from topview_pipeline.engine.judge import Leave, Rules
-from topview_pipeline.engine.reconcile import Report, reconcile
+from topview_pipeline.engine.credit_log import Leave, Rules
+from topview_pipeline.engine.reconcile import Reconciled, reconcile
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.sandbox.config import Contract, Date
 
@@ -34,10 +34,10 @@ def lose_uncharged(world: World) -> None:
     lose(world, "a", fail=1.0)
 
 
-def look(world: World, *, exclusive: bool = False) -> Report:
+def look(world: World, *, exclusive: bool = False) -> Reconciled:
     """A look at the log outside of a run, as the sensor does it."""
 
-    async def once() -> Report:
+    async def once() -> Reconciled:
         async with world.client() as client:
             stages = {stage.key: stage for stage in world.stages}
             rules = Rules(exclusive=exclusive)
@@ -216,7 +216,7 @@ def test_a_log_that_breaks_off_settles_nothing(world: World, page: int, status: 
 def test_a_run_without_lost_answers_never_asks_for_the_log(world: World) -> None:
     for _ in range(2):
         assert fates(world.run([product("a")])) == everything("made", "a")
-    assert look(world) == Report()
+    assert look(world) == Reconciled()
     assert world.gateway.count(LOG) == 0
 
 

@@ -16,6 +16,7 @@ from tests.ledger.conftest import (
     row_in,
 )
 from topview_pipeline.defs import decisions
+from topview_pipeline.errors import PipelineError
 from topview_pipeline.ledger import (
     DEAD_AFTER_SECONDS,
     NO_REVIEW,
@@ -180,7 +181,7 @@ def test_what_a_removed_pipeline_left_unknown_is_shown_where_it_counts(
 
     clock.now += 86_000.0
     assert shown() == [[], []], "it may be back"
-    with pytest.raises(decisions.ReviewError, match="belongs to the pipeline acme"):
+    with pytest.raises(PipelineError, match="belongs to the pipeline acme"):
         decisions.row_in(ledger, row.id, TaskState.UNKNOWN)
     clock.now += 401.0
     assert shown() == [["mug of acme"], ["mug"]]

@@ -86,12 +86,14 @@ def catch_up(
     with Watcher(topview, run_id, console, as_json=as_json, quiet=quiet, plain=is_plain) as watcher:
         catalogue = usable_catalogue(topview, products, run_id=run_id)
         open_judge(topview.config.scene_judge)
+        # The engine asks again: a run that Dagster launches has no command before it. Here a wrong
+        # key is an error that leaves no run, and the balance is known before the first task.
         account = call_topview(topview, lambda client: client.check_account())
         watcher.progress.credits_left = account.remain_credit
         config = catch_up_config(**wanted)
         config["loggers"] = loggers((log_level or "critical").upper())
         with open_instance() as instance, topview.ledger() as ledger:
-            check_ready(instance, ledger, topview)
+            check_ready(instance, ledger, topview, run_id=run_id)
             bad_rows = len({one.line for one in say_problems(console, catalogue, products)})
             watcher.ledger = ledger
             sign.now(READING_FILES)

@@ -40,7 +40,7 @@ _ENOUGH_BYTES: Final = 2e9
 
 
 @dataclass(frozen=True)
-class Finding:
+class Part:
     """One part of the surroundings: what is there, and what to do when it is not as it must be.
 
     Attributes:
@@ -69,43 +69,43 @@ def check(context: click.Context, as_json: bool) -> None:
     Exit codes: 0 ready, 1 a run could start, and a line says what to fix, 2 it could not.
     """
     with ExitStack() as opened:
-        findings = list(_findings(opened))
+        parts = list(_parts(opened))
     if as_json:
-        say_json([asdict(finding) for finding in findings])
+        say_json([asdict(part) for part in parts])
     else:
-        _say(findings)
-    if not all(finding.can_run for finding in findings):
+        _say(parts)
+    if not all(part.can_run for part in parts):
         context.exit(NOTHING_COULD_START)
-    context.exit(0 if all(finding.ok for finding in findings) else SOME_FAILED)
+    context.exit(0 if all(part.ok for part in parts) else SOME_FAILED)
 
 
-def _say(findings: list[Finding]) -> None:
+def _say(parts: list[Part]) -> None:
     console = Console()
-    width = max(len(finding.name) for finding in findings)
+    width = max(len(part.name) for part in parts)
     good, bad = "✓", "✗"
     try:
         "✓✗".encode(console.encoding)
     except (UnicodeError, LookupError):
         good, bad = "ok", "!!"
-    for finding in findings:
-        mark, style = (good, "") if finding.ok else (bad, "red")
-        say(f"{mark} {finding.name:<{width}}  {finding.what}", console, style=style)
-        for line in finding.fix.splitlines():
+    for part in parts:
+        mark, style = (good, "") if part.ok else (bad, "red")
+        say(f"{mark} {part.name:<{width}}  {part.what}", console, style=style)
+        for line in part.fix.splitlines():
             say(f"  {'':<{width}}  {line}", console)
 
 
-def _findings(opened: ExitStack) -> Iterator[Finding]:
+def _parts(opened: ExitStack) -> Iterator[Part]:
     """All parts, each looked at by itself."""
     ours, dagster = version("topview-pipeline"), version("dagster")
     versions = f"topview-pipeline {ours}, Dagster {dagster}, Python {platform.python_version()}"
-    yield Finding("versions", True, versions)
+    yield Part("versions", True, versions)
     yield _looked("settings", _settings)
     instances: list[DagsterInstance] = []
     yield _looked("dagster", lambda: _dagster(opened, instances))
     try:
         topview = pipeline()
     except PipelineError:
-        return  # the settings' finding says why
+        return  # the line of the settings says why
     yield _looked("catalogue", lambda: _catalogue(topview))
     yield _looked("account", lambda: _account(topview))
     if topview.config.uid is not None:  # both are an account's; else that line says it
@@ -115,12 +115,12 @@ def _findings(opened: ExitStack) -> Iterator[Finding]:
         yield _looked("scene judge", lambda: _judge(judge))
 
 
-def _looked(name: str, look: Callable[[], str]) -> Finding:
+def _looked(name: str, look: Callable[[], str]) -> Part:
     try:
-        return Finding(name, True, look())
+        return Part(name, True, look())
     except PipelineError as error:
         what = f"{error.where}: {error.what}" if error.where else error.what
-        return Finding(name, False, what, error.fix, can_run=isinstance(error, NotReady))
+        return Part(name, False, what, error.fix, can_run=isinstance(error, NotReady))
 
 
 def _settings() -> str:

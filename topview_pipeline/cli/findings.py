@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from topview_pipeline.cli.contract import FIELDS, QUERIES, RUNGS, Exchange, Seen, shapes
 from topview_pipeline.media.quality import SHORT_SIDES
 from topview_pipeline.prices import FIXED_SECONDS
+from topview_pipeline.sandbox.kinds import FACTS, Kind
 from topview_pipeline.settings import DEFAULT_PRICES
 from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, VIDEO
 
@@ -29,8 +30,8 @@ _WORDS: Final = {"init", "running", "success", "fail"}
 _CODES: Final = "200 401 4000 4001 4002 4003 4004 4005 4006 4007 4100 5000 5001 5003 5004 5005 6001"
 """The documented codes."""
 _OUTPUTS: Final = ("bgRemovedImagePath", "replaceProductResult", "finishedVideoUrl")
-_TYPICAL: Final = {CUT_OUT.key: 20.0, SCENE.key: 90.0, VIDEO.key: 210.0}
-_SANDBOX: Final = {CUT_OUT.key: 3.0, SCENE.key: 20.0, VIDEO.key: 45.0}
+_TYPICAL: Final = {key: stage.typical_seconds for key, stage in BY_KEY.items()}
+_SANDBOX: Final = {key: FACTS[Kind(stage.endpoint)].median_seconds for key, stage in BY_KEY.items()}
 """Seconds that a task takes: by the vendor's words, and in the sandbox."""
 _UNSEEN: Final = {
     "v3 image_replace": "the pipeline uses v2",
@@ -59,13 +60,8 @@ class Finding:
     seen: str
 
 
-def findings(seen: Seen) -> dict[str, Finding]:
-    """The verdict on each line of docs/sandbox.md's table, and on C1 to C20."""
-    return _Judge(seen).found
-
-
-class _Judge:
-    """Judges what a probe saw.
+class Findings:
+    """The verdict on each line of docs/sandbox.md's table, and on C1 to C20.
 
     Attributes:
         found: the findings by point.
@@ -78,8 +74,12 @@ class _Judge:
         self.found = {name: Finding(NOT_SEEN, why) for name, why in _UNSEEN.items()}
         self.switches: dict[str, Any] = {}
         self.prices: dict[str, str] = {}
-        for look in (self._calls, self._tasks, self._urls, self._prices, self._log, self._shapes):
-            look()
+        self._calls()
+        self._tasks()
+        self._urls()
+        self._prices()
+        self._log()
+        self._shapes()
         self._files()
 
     def _say(self, point: str, believed: bool | None, seen: str) -> None:
@@ -331,9 +331,9 @@ def document(
     What was not seen this time stays as it was `before`, and so do the words of a verdict that
     stays: who probes again sees less on the way of what is made already.
     """
-    judge = _Judge(seen)
+    verdicts = Findings(seen)
     earlier: Mapping[str, Any] = before.get("findings", {})
-    found = {name: vars(one) for name, one in judge.found.items()}
+    found = {name: vars(one) for name, one in verdicts.found.items()}
     kept = {
         name: earlier[name]
         if name in earlier and one["verdict"] in (NOT_SEEN, earlier[name]["verdict"])
@@ -341,7 +341,7 @@ def document(
         for name, one in found.items()
     }
     old = before.get("sandbox", {})
-    sandbox = {**old, "contract": {**old.get("contract", {}), **judge.switches}}
+    sandbox = {**old, "contract": {**old.get("contract", {}), **verdicts.switches}}
     times = {BY_KEY[key]: took for key in seen.rows if (took := seen.took(key))}
     if times:
         medians = {stage.endpoint: max(round(took, 2), 0.01) for stage, took in times.items()}
@@ -357,7 +357,7 @@ def document(
         "spent": spent,
         "findings": dict(sorted(kept.items(), key=lambda item: _order(item[0]))),
         "shapes": {**before.get("shapes", {}), **shapes(seen)},
-        "prices": {**before.get("prices", {}), **judge.prices},
+        "prices": {**before.get("prices", {}), **verdicts.prices},
         "seconds": {**before.get("seconds", {}), **seconds},
         "files": [vars(one) for one in seen.files] or before.get("files", []),
         "sandbox": sandbox,

@@ -19,7 +19,6 @@ import click
 from topview_pipeline.cli.console import PROGRAM, CannotStart, program, say, say_json
 from topview_pipeline.cli.environment import open_instance, pipeline
 from topview_pipeline.cli.options import gate_option, web_address
-from topview_pipeline.defs.data_versions import materialized_versions
 from topview_pipeline.defs.decisions import waiting
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export import (
@@ -143,8 +142,7 @@ def write_page(
     dagster = dagster_url and f"{dagster_url}/assets/{asset}?view=partitions&partition="
     catalogue = topview.catalogue()
     with topview.ledger() as ledger, open_instance(advise=False) as instance:
-        materialized = materialized_versions(instance, outline, catalogue.products)
-        wait = waiting(topview, catalogue, ledger, materialized, gate=gate, offline=True)
+        wait = waiting(instance, topview, catalogue, ledger, gate=gate, offline=True)
         report = build_report(catalogue, ledger, STAGES)
         page = Gallery(
             report,

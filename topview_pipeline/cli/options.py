@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import click
 
 from topview_pipeline.settings import GATES, PipelineConfig
 
+F = TypeVar("F", bound=Callable[..., Any])
 _MOST_OFFERED: Final = 200
 
 json_option: Final = click.option(
@@ -86,15 +87,19 @@ def ids_in(context: click.Context, _: click.Parameter, given: tuple[str, ...]) -
     return tuple(dict.fromkeys(found))
 
 
-products_option: Final = click.option(
-    "--product",
-    "products",
-    multiple=True,
-    metavar="ID",
-    shell_complete=complete_product,
-    callback=ids_in,
-    help="Only this product. @FILE: those in its lines; -: those of standard input. Repeatable.",
-)
+def ids_option(*names: str, text: str, metavar: str = "ID") -> Callable[[F], F]:
+    """An option that takes product ids; `text` begins its help."""
+    return click.option(
+        *names,
+        multiple=True,
+        metavar=metavar,
+        shell_complete=complete_product,
+        callback=ids_in,
+        help=f"{text} @FILE: those in its lines; -: those of standard input. Repeatable.",
+    )
+
+
+products_option: Final = ids_option("--product", "products", text="Only this product.")
 
 
 class Credits(click.FloatRange):

@@ -15,7 +15,7 @@ import click
 from dagster import DagsterInstance
 from rich.console import Console
 
-from topview_pipeline.catalogue import Catalogue, InputFiles, check_gone
+from topview_pipeline.catalogue import Catalogue, InputFiles
 from topview_pipeline.cli.console import (
     NOTHING_COULD_START,
     SOME_FAILED,
@@ -43,6 +43,7 @@ from topview_pipeline.cli.progress import (
     say_refused,
 )
 from topview_pipeline.cli.run import run
+from topview_pipeline.defs.catalogue_sync import check_losses
 from topview_pipeline.defs.jobs import CatchUpConfig, StageKey, plan_run
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.defs.run import check_ready
@@ -153,15 +154,15 @@ def plan(
     with open_instance() as instance, topview.ledger() as ledger:
         check_ready(instance, ledger, topview, write=False)
         problems = say_problems(console, catalogue, products)
-        check_gone(
-            ledger.catalogue.products(),
-            catalogue.product_ids,
-            accept_change=config.accept_change,
-            where=catalogue.source,
-        )
+        check_losses(ledger, catalogue, accept_change=config.accept_change)
         found, not_accepted = _tried(instance, topview, ledger, catalogue, config)
     found = replace(found, credits_left=credits_left)
-    refusal = _not_ready(topview) or not_accepted
+    refusal: PipelineError | None = not_accepted
+    try:
+        topview.config.require_account()
+        open_judge(topview.config.scene_judge)
+    except SettingsError as error:
+        refusal = error
     code = found.exit_code(bad_rows=bool(problems))
     if as_json:
         ends_with = code if refusal is None else NOTHING_COULD_START
@@ -173,15 +174,6 @@ def plan(
     if refusal is not None:
         raise refusal
     context.exit(code)
-
-
-def _not_ready(topview: TopviewResource) -> SettingsError | None:
-    try:
-        topview.config.require_account()
-        open_judge(topview.config.scene_judge)
-    except SettingsError as error:
-        return error
-    return None
 
 
 def _tried(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, TextIO
 
 import click
@@ -19,8 +19,7 @@ from topview_pipeline.cli.console import (
     say_rows,
 )
 from topview_pipeline.cli.environment import open_instance, pipeline, usable_catalogue
-from topview_pipeline.cli.options import complete_product, gate_option, ids_in, why_option
-from topview_pipeline.defs.data_versions import materialized_versions
+from topview_pipeline.cli.options import complete_product, gate_option, ids_option, why_option
 from topview_pipeline.defs.decisions import Decisions, after_choice, choose_scene, decide, waiting
 from topview_pipeline.settings import Gate
 from topview_pipeline.stages import SCENE, VIDEO
@@ -32,24 +31,11 @@ _NOTHING: Final = (
 )
 
 
-def _many(
-    name: str, help_text: str, metavar: str = "ID"
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return click.option(
-        name,
-        multiple=True,
-        metavar=metavar,
-        shell_complete=complete_product,
-        callback=ids_in,
-        help=f"{help_text} @FILE: those in its lines; -: those of standard input. Repeatable.",
-    )
-
-
 @click.command()
-@_many("--approve", "Approve this product's scene.")
-@_many("--reject", "Spend nothing more on this product's scene; say --why.")
-@_many("--choose", "Approve scene N of its scenes, counted from 1.", "ID=N")
-@_many("--again", "Remake its scene in the next run, and pay again.")
+@ids_option("--approve", text="Approve this product's scene.")
+@ids_option("--reject", text="Spend nothing more on this product's scene; say --why.")
+@ids_option("--choose", text="Approve scene N of its scenes, counted from 1.", metavar="ID=N")
+@ids_option("--again", text="Remake its scene in the next run, and pay again.")
 @click.option(
     "--from",
     "listed",
@@ -79,8 +65,7 @@ def review(
         return
     catalogue = usable_catalogue(topview, ())
     with topview.ledger() as ledger, open_instance() as instance:
-        materialized = materialized_versions(instance, topview.outline, catalogue.products)
-        found = waiting(topview, catalogue, ledger, materialized, gate=gate)
+        found = waiting(instance, topview, catalogue, ledger, gate=gate)
     if as_json:
         say_json({"waiting": [one.to_json() for one in found]})
         return

@@ -38,7 +38,7 @@ from topview_pipeline.cli.options import (
 from topview_pipeline.defs.decisions import name_of, row_in
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.engine import reconcile as lost_answers
-from topview_pipeline.engine.judge import Candidate, Finding, Leave, Rules
+from topview_pipeline.engine.credit_log import Candidate, Finding, Leave, Rules
 from topview_pipeline.ledger import Ledger, Task, TaskEvent, TaskState
 from topview_pipeline.stages import BY_KEY, data_version, stages_named
 from topview_pipeline.store import Artifact, StoreError, product_slug
@@ -262,7 +262,7 @@ def reconcile(context: click.Context) -> None:
 
 def _ask_credit_log(
     topview: TopviewResource, ledger: Ledger, *, settle: bool = True
-) -> lost_answers.Report:
+) -> lost_answers.Reconciled:
     rules = Rules(topview.config.account_exclusive, topview.config.unknown_deadlines)
     return call_topview(
         topview,

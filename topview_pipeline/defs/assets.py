@@ -9,7 +9,7 @@ are external assets: catalogue sensor, `sync_products` and every run report thei
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from topview_pipeline.defs.metadata import text_table
 from topview_pipeline.defs.outline import MANIFEST, Outline
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.errors import PipelineError
-from topview_pipeline.stages import STAGES, Stage
+from topview_pipeline.stages import STAGES
 
 PRODUCTS_A_RUN: Final = 200
 """Products of a backfill that share a run, so that waiting takes few processes."""
@@ -79,7 +79,7 @@ def _resource(context: dg.AssetExecutionContext, outline: Outline) -> TopviewRes
     return found
 
 
-def source_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.AssetSpec]:
+def source_specs(outline: Outline) -> list[dg.AssetSpec]:
     """The sources: one for each stage's own inputs."""
     return [
         dg.AssetSpec(
@@ -92,11 +92,11 @@ def source_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.
             description="\n\n".join([*stage.source_description.split(". ", 1), _OF_SOURCES]),
             metadata=outline.code(type(stage)),
         )
-        for stage in stages
+        for stage in STAGES
     ]
 
 
-def stage_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.AssetSpec]:
+def stage_specs(outline: Outline) -> list[dg.AssetSpec]:
     """The assets that are made: one for each stage."""
     return [
         dg.AssetSpec(
@@ -110,11 +110,11 @@ def stage_specs(outline: Outline, stages: Sequence[Stage] = STAGES) -> list[dg.A
             description=outline.worded(stage.description),
             metadata={"topview/task_kind": stage.kind, **outline.code(type(stage))},
         ).with_io_manager_key(outline.of("topview_results"))
-        for stage in stages
+        for stage in STAGES
     ]
 
 
-def product_videos(outline: Outline, stages: Sequence[Stage] = STAGES) -> dg.AssetsDefinition:
+def product_videos(outline: Outline) -> dg.AssetsDefinition:
     """The assets that are made, as one multi_asset.
 
     One op for all stages and any number of products: of a step for each stage, the failure of one
@@ -123,8 +123,8 @@ def product_videos(outline: Outline, stages: Sequence[Stage] = STAGES) -> dg.Ass
 
     @dg.multi_asset(
         name=outline.of("product_videos"),
-        specs=stage_specs(outline, stages),
-        check_specs=product_check_specs(outline, stages),
+        specs=stage_specs(outline),
+        check_specs=product_check_specs(outline),
         partitions_def=outline.products,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(PRODUCTS_A_RUN),
@@ -136,12 +136,12 @@ def product_videos(outline: Outline, stages: Sequence[Stage] = STAGES) -> dg.Ass
 
         topview = _resource(context, outline)
         selected = {key.path[-1] for key in context.selected_asset_keys}
-        keys = [stage.key for stage in stages if stage.key in selected]
+        keys = [stage.key for stage in STAGES if stage.key in selected]
         is_partitioned = context.has_partition_key or context.has_partition_key_range
         product_ids = list(context.partition_keys) if is_partitioned else []
         if not keys:
             checked = {key.asset_key.path[-1] for key in context.selected_asset_check_keys}
-            chosen = [stage for stage in stages if stage.key in checked]
+            chosen = [stage for stage in STAGES if stage.key in checked]
             with plain_errors(outline):
                 yield from measured(context, topview, chosen, product_ids or None)
             return
@@ -152,14 +152,13 @@ def product_videos(outline: Outline, stages: Sequence[Stage] = STAGES) -> dg.Ass
                 topview,
                 credit_limit=config.credit_limit,
                 result_for=product_ids[0] if len(product_ids) == 1 else None,
-                stages=stages,
             )
             catalogue = topview.catalogue(run_id=context.run.run_id)
             check_catalogue(topview, catalogue)
             yield from production.make(dict.fromkeys(product_ids, keys), catalogue)
-        report = production.report
-        if report.troubles:
-            raise failure(report.troubles, outline=outline, made=report.made)
+        outcome = production.outcome
+        if outcome.troubles:
+            raise failure(outcome.troubles, outline=outline, made=outcome.made)
 
     return make
 

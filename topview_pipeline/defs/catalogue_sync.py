@@ -52,10 +52,10 @@ def check_catalogue(topview: TopviewResource, catalogue: Catalogue) -> None:
     """Refuse a catalogue that lost too many products, until a run with `accept_change`."""
     with ledger_or_none(topview) as ledger:
         if ledger is not None:
-            _check_gone(ledger, catalogue)
+            check_losses(ledger, catalogue)
 
 
-def _check_gone(ledger: Ledger, catalogue: Catalogue, *, accept_change: bool = False) -> None:
+def check_losses(ledger: Ledger, catalogue: Catalogue, *, accept_change: bool = False) -> None:
     from topview_pipeline.catalogue import check_gone
 
     known, where = ledger.catalogue.products(), catalogue.source
@@ -80,7 +80,7 @@ def accept_catalogue(
     if ledger is None:
         return register(instance, outline, catalogue.products), ()
     try:
-        _check_gone(ledger, catalogue, accept_change=accept_change)
+        check_losses(ledger, catalogue, accept_change=accept_change)
     except ChangeNotAccepted as error:
         ledger.catalogue.hold(str(error))
         raise
@@ -180,7 +180,7 @@ def changed_inputs(
                 looked.unreadable[product.product_id] = f"{error.where}: {error.what}"
             else:
                 versions[stage.source, product.product_id] = inputs.version
-    looked.changed = Versions(instance, outline, stages).unobserved(versions)
+    looked.changed = Versions(instance, outline).unobserved(versions)
     return looked
 
 

@@ -32,9 +32,7 @@ _CONSEQUENCES: Final = (
 )
 
 
-def product_check_specs(
-    outline: Outline, stages: Sequence[Stage] = STAGES
-) -> list[dg.AssetCheckSpec]:
+def product_check_specs(outline: Outline) -> list[dg.AssetCheckSpec]:
     with warnings.catch_warnings():
         # Partitions of checks are in preview; without them the last product's result would stand
         # for all.
@@ -46,7 +44,7 @@ def product_check_specs(
                 description=outline.worded(stage.check_description + _CONSEQUENCES),
                 partitions_def=outline.products,
             )
-            for stage in stages
+            for stage in STAGES
         ]
 
 

@@ -8,7 +8,7 @@ is looked up by the version, so a change that came in between is still seen.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -52,13 +52,11 @@ def observation(
 class Versions:
     """Versions of the inputs as Dagster knows them, for the products of one run."""
 
-    def __init__(
-        self, instance: dg.DagsterInstance, outline: Outline, stages: Sequence[Stage] = STAGES
-    ) -> None:
+    def __init__(self, instance: dg.DagsterInstance, outline: Outline) -> None:
         self._instance = instance
         self._key = outline.key
-        self.sources = frozenset(stage.source for stage in stages)
-        self._inputs = self.sources | {stage.upstream for stage in stages}
+        self.sources = frozenset(stage.source for stage in STAGES)
+        self._inputs = self.sources | {stage.upstream for stage in STAGES}
         self._observed: dict[str, dict[str, str]] = {}
         self._noted: dict[str, dict[str, str]] = {}
         self._pointers: dict[tuple[str, str, str], int] = {}
@@ -200,13 +198,12 @@ def materialized_versions(
     instance: dg.DagsterInstance,
     outline: Outline,
     products: Iterable[str],
-    stages: Sequence[Stage] = STAGES,
 ) -> dict[tuple[str, str], str]:
     """The data version of each product's newest materialization, by (product, asset)."""
     wanted = frozenset(products)
     return {
         (product, stage.key): version
-        for stage in stages
+        for stage in STAGES
         for product, version in latest_tags(
             instance,
             outline.key(stage.key),
@@ -236,13 +233,12 @@ class Sources:
         products: Mapping[str, Product],
         *,
         pictures: int,
-        stages: Sequence[Stage] = STAGES,
     ) -> None:
         self._instance = instance
         self._outline = outline
         self._products = products
         self._pictures = pictures
-        self._stages = {stage.source: stage for stage in stages}
+        self._stages = {stage.source: stage for stage in STAGES}
 
     def observation(
         self, source: str, product_id: str, version: str, *, is_first: bool

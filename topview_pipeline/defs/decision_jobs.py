@@ -120,14 +120,16 @@ class SettleUnknownTask(Decision):
     )
 
     def keep(self, _: dg.OpExecutionContext, topview: TopviewResource, ledger: "Ledger") -> str:
-        from topview_pipeline.defs.decisions import adopt_task, void_task
+        from topview_pipeline.defs.decisions import adopt_task, row_in
+        from topview_pipeline.ledger import TaskState
 
         if (self.adopt is None) is not self.void:
             raise dg.Failure(
                 "Give either adopt, a Topview task id, or void: true.", allow_retries=False
             )
         if self.adopt is None:
-            void_task(ledger, self.row, who=self.who, why=self.why)
+            row_in(ledger, self.row, TaskState.UNKNOWN, TaskState.OVERDUE)
+            ledger.tasks.void(self.row, who=self.who, why=self.why)
             return f"Task row {self.row} is void."
         asyncio.run(adopt_task(topview, ledger, self.row, self.adopt, who=self.who, why=self.why))
         return f"Task row {self.row} is Topview task {self.adopt}."

@@ -30,10 +30,6 @@ _REVIEWED: Final = next(stage for stage in STAGES if stage.is_reviewed)
 _NEXT: Final = next(stage for stage in STAGES if stage.upstream == _REVIEWED.key)  # made from it
 
 
-class ReviewError(PipelineError):
-    """A decision is about nothing that is there; none is kept."""
-
-
 @dataclass(frozen=True)
 class Decisions:
     """Decisions of a person: product ids, and for `choose` an image of each.
@@ -60,18 +56,18 @@ class Decisions:
     ) -> Decisions:
         """The decisions as a person wrote them, ID=N for an image.
 
-        Raises ReviewError if a product is in two of them.
+        Raises PipelineError if a product is in two of them.
         """
         chosen: dict[str, int] = {}
         for text in choose:
             name, _, number = text.rpartition("=")
             if not (name and number.isdecimal()) or name in chosen:
-                raise ReviewError(f"{text!r} chooses no scene", fix="Write ID=N, each ID once.")
+                raise PipelineError(f"{text!r} chooses no scene", fix="Write ID=N, each ID once.")
             chosen[name] = int(number)
         named = [*dict.fromkeys(approve), *dict.fromkeys(reject), *chosen, *dict.fromkeys(again)]
         [(name, times)] = Counter(named).most_common(1) or [("", 0)]
         if times > 1:
-            raise ReviewError(f"there are two decisions about {name!r}", fix="Leave one out.")
+            raise PipelineError(f"there are two decisions about {name!r}", fix="Leave one out.")
         return cls(approve, reject, chosen, again)
 
     @classmethod
@@ -90,10 +86,10 @@ class Decisions:
             word, name, detail, version, *_ = (*map(str.strip, line.split("\t")), "", "", "")
             if word not in _WORDS or not name:
                 fix = "Write approve, reject, choose or again, a tab, and the product's id."
-                raise ReviewError("this is not a decision", f"line {number}", fix)
+                raise PipelineError("this is not a decision", f"line {number}", fix)
             if word == "reject" and not detail:
                 fix = "Write the reason behind the product's id, after a tab."
-                raise ReviewError("a rejection needs a reason", f"line {number}", fix)
+                raise PipelineError("a rejection needs a reason", f"line {number}", fix)
             found[word].append(f"{name}={detail}" if word == "choose" else name)
             if word != "choose" and detail:
                 whys[name] = detail
@@ -101,7 +97,9 @@ class Decisions:
                 versions[name] = version
         for word, names in found.items():
             if len(set(names)) < len(names):
-                raise ReviewError(f"the list says {word} twice for a product", fix="Leave one out.")
+                raise PipelineError(
+                    f"the list says {word} twice for a product", fix="Leave one out."
+                )
         return replace(cls.of(**found), whys=whys, versions=versions)
 
     @property
@@ -124,7 +122,7 @@ def decide(
     the product last made. It must be what the person looked at.
     """
     if any(not (why.strip() or decisions.whys.get(name)) for name in decisions.reject):
-        raise ReviewError(
+        raise PipelineError(
             "a rejection needs a reason", fix="Add --why TEXT (in Dagster: the field why)."
         )
     made = _made(ledger)
@@ -135,7 +133,7 @@ def decide(
         last = under_review(made.get(name, {}), STAGES)
         rows = [row for row in (held.get(name), last and last[1]) if row is not None]
         if not rows:
-            raise ReviewError(
+            raise PipelineError(
                 f"{name!r} has no result to decide about",
                 fix="Name products whose scene is made; topview-pipeline review lists what waits.",
             )
@@ -155,13 +153,15 @@ def decide(
     for name, image in (decisions.choose or {}).items():
         row = row_of(name)
         if not BY_KEY[row.stage].is_reviewed:
-            raise ReviewError(f"there is no scene of {name!r} to choose from", fix="Run it first.")
+            raise PipelineError(
+                f"there is no scene of {name!r} to choose from", fix="Run it first."
+            )
         _check_choice(name, image, row)
         found[name, row.fingerprint] = Review(image, "approved")
     looked_at = decisions.versions
     changed = [name for name, now in found if not now.startswith(looked_at.get(name, ""))]
     if changed:
-        raise ReviewError(
+        raise PipelineError(
             f"{counted(len(changed), 'result')} changed since you looked, such as {changed[0]!r}",
             fix="Load the gallery again, and look at the new one.",
         )
@@ -196,16 +196,17 @@ class Waiting:
 
 
 def waiting(
+    instance: dg.DagsterInstance,
     topview: TopviewResource,
     catalogue: Catalogue,
     ledger: Ledger,
-    materialized: Mapping[tuple[str, str], str],
     *,
     gate: Gate | None = None,
     offline: bool = False,
 ) -> list[Waiting]:
     """The products that a run with this gate would hold for a person, in the catalogue's order."""
     files = topview.files(ledger, offline=offline)
+    materialized = materialized_versions(instance, topview.outline, catalogue.products)
 
     def planned(products: Mapping[str, Product], gate: Gate | None = None) -> list[PlannedStage]:
         some = replace(catalogue, products=dict(products))
@@ -265,7 +266,7 @@ def choose_scene(
     """
     scene = ledger.tasks.last_made(product_id, _REVIEWED.key)
     if scene is None:
-        raise ReviewError(f"there is no scene of {product_id!r} yet", fix=make_it)
+        raise PipelineError(f"there is no scene of {product_id!r} yet", fix=make_it)
     _check_choice(product_id, image, scene)
     ledger.reviews.choose(product_id, scene.fingerprint, image, who=who, why=why)
 
@@ -274,7 +275,7 @@ def _check_choice(product_id: str, image: int, row: TaskGlance | Task) -> None:
     valid = [str(one.number) for one in BY_KEY[row.stage].images(row.result)]
     if str(image) not in valid:
         fix = f"Choose {' or '.join(valid)}."
-        raise ReviewError(f"there is no scene {image} of {product_id!r}", fix=fix)
+        raise PipelineError(f"there is no scene {image} of {product_id!r}", fix=fix)
 
 
 def after_choice(
@@ -307,16 +308,16 @@ def after_choice(
 def row_in(ledger: Ledger, number: int, *states: TaskState) -> Task:
     """A task row of this pipeline that is in one of these states; or an unknown one left behind.
 
-    Raises ReviewError for any other.
+    Raises PipelineError for any other.
     """
     task = ledger.tasks.get(number)
     forsaken = {row.id for row in ledger.unknowns.forsaken()}
     if task.pipeline != ledger.pipeline and number not in forsaken:
         fix = f"Decide about it there: --pipeline {task.pipeline}"
-        raise ReviewError(f"{name_of(task)} belongs to the pipeline {task.pipeline}", fix=fix)
+        raise PipelineError(f"{name_of(task)} belongs to the pipeline {task.pipeline}", fix=fix)
     if task.state not in states:
         named = " and ".join(state.value for state in states)
-        raise ReviewError(f"{name_of(task)} is {task.state.value}; this is for {named} rows only")
+        raise PipelineError(f"{name_of(task)} is {task.state.value}; this is for {named} rows only")
     return task
 
 
@@ -335,13 +336,8 @@ async def adopt_task(
         async with topview.client() as client:
             await client.query(stage.endpoint, task_id)
     except TaskUnknown as error:
-        raise ReviewError(f"Topview knows no {stage.kind} task {task_id}") from error
+        raise PipelineError(f"Topview knows no {stage.kind} task {task_id}") from error
     ledger.unknowns.adopt(number, task_id, why=why, who=who)
-
-
-def void_task(ledger: Ledger, number: int, *, who: str, why: str) -> None:
-    row_in(ledger, number, TaskState.UNKNOWN, TaskState.OVERDUE)
-    ledger.tasks.void(number, why=why, who=who)
 
 
 def adopt_store(ledger: Ledger, store: Store, *, who: str, why: str = "") -> None:

@@ -26,7 +26,7 @@ from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.ledger import Ledger, Task
 from topview_pipeline.media import Verdict
 from topview_pipeline.plan import Forecast
-from topview_pipeline.stages import Stage, data_version
+from topview_pipeline.stages import BY_KEY, data_version
 from topview_pipeline.text import FirstOfEach
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Planned:
 
 
 @dataclass
-class Report:
+class RunOutcome:
     """Outcome of a run."""
 
     made: int = 0
@@ -90,7 +90,6 @@ class Reporter:
         context: dg.OpExecutionContext | dg.AssetExecutionContext,
         topview: TopviewResource,
         ledger: Ledger,
-        stages: dict[str, Stage],
         *,
         result_for: str | None,
     ) -> None:
@@ -99,18 +98,17 @@ class Reporter:
         self._config = topview.config
         self._store = topview.store
         self._ledger = ledger
-        self._stages = stages
         self._instance = context.instance
         self._outline = topview.outline
         self._key = topview.outline.key
-        self._versions = Versions(context.instance, topview.outline, tuple(stages.values()))
+        self._versions = Versions(context.instance, topview.outline)
         self._result_for = result_for
         self._products: Mapping[str, Product] = {}
         self._yielded: set[str] = set()
         self._adopted: set[str] = set()
         self._held: set[str] = set()
         self._few = FirstOfEach()
-        self.report = Report()
+        self.outcome = RunOutcome()
 
     def expect(self, products: Mapping[str, Product], rules: ReviewRules) -> None:
         """Load what Dagster knows of these products' inputs; the gate's rules are the run's."""
@@ -120,8 +118,7 @@ class Reporter:
             self._instance,
             self._outline,
             products,
-            pictures=len(self._stages) * len(products) if self._config.previews else 0,
-            stages=tuple(self._stages.values()),
+            pictures=len(BY_KEY) * len(products) if self._config.previews else 0,
         )
 
     def dagster_events(self, event: Event) -> Iterator[DagsterEvent]:
@@ -145,8 +142,8 @@ class Reporter:
             self._versions.note({(source, event.product_id): version})
 
     def _made(self, made: Made) -> Iterator[DagsterEvent]:
-        stage = self._stages[made.stage]
-        upstream = self._stages.get(stage.upstream or "") if self._config.previews else None
+        stage = BY_KEY[made.stage]
+        upstream = BY_KEY.get(stage.upstream or "") if self._config.previews else None
         task, is_late, before = self._ledger.tasks.to_report(
             made.task.id, made.product_id, upstream.key if upstream else None
         )
@@ -166,9 +163,9 @@ class Reporter:
         # From here on Dagster has the event.
         who = f"run {self._run_id}"
         self._ledger.tasks.reported(task.id, made.product_id, who=who, quality=quality)
-        self.report.made += 1
-        self.report.reused += reused
-        self.report.credits += 0.0 if reused else task.cost_credits or 0.0
+        self.outcome.made += 1
+        self.outcome.reused += reused
+        self.outcome.credits += 0.0 if reused else task.cost_credits or 0.0
 
     def _blocks(self, made: Made, verdict: Verdict) -> bool:
         """The verdict stops what others make of the result, in a run of one product."""
@@ -176,7 +173,7 @@ class Reporter:
         if product is None or made.product_id != self._result_for:
             return False
         review = self._ledger.reviews.of(made.product_id, made.task.fingerprint)
-        stage = self._stages[made.stage]
+        stage = BY_KEY[made.stage]
         return self._rules.needed(product, stage, verdict.to_json(), review) is not None
 
     def _verdict(self, made: Made, task: Task) -> tuple[Verdict | None, Mapping[str, Any] | None]:
@@ -185,7 +182,7 @@ class Reporter:
             return None, None
         if Verdict.from_json(made.task.quality) is not None:  # the engine has measured it
             task = replace(task, quality=made.task.quality)
-        verdict, quality = measured(self._stages[made.stage], task, self._store)
+        verdict, quality = measured(BY_KEY[made.stage], task, self._store)
         if verdict.is_refused:
             self._log.warning(
                 f"{made.product_id} / {made.stage} failed its check: {verdict.why} {verdict.fix}"
@@ -202,7 +199,7 @@ class Reporter:
         reused: bool,
         duration_is_unknown: bool,
     ) -> DagsterEvent:
-        stage, gallery = self._stages[made.stage], self._config.gallery_url
+        stage, gallery = BY_KEY[made.stage], self._config.gallery_url
         metadata = made_metadata(
             stage,
             task,
@@ -238,9 +235,9 @@ class Reporter:
 
     def _preview(self, made: Made, task: Task, row: Task | None) -> Preview:
         """Its own picture, and those of the stage before (`row`) that it was chosen from."""
-        stage = self._stages[made.stage]
+        stage = BY_KEY[made.stage]
         preview = preview_of(stage, task, self._store)
-        upstream = self._stages.get(str(stage.upstream))
+        upstream = BY_KEY.get(str(stage.upstream))
         if row is None or upstream is None or not upstream.shows_all_files:
             return preview
         if data_version(row.fingerprint) != made.inputs.get(upstream.key):
@@ -268,7 +265,7 @@ class Reporter:
         if isinstance(event, Held) and event.reason is HoldReason.REVIEW:
             job = self._outline.of(REVIEW_SCENES)
             trouble = replace(trouble, fix=f"{trouble.fix}; in Dagster, the job {job}")
-        self.report.troubles.append(trouble)
+        self.outcome.troubles.append(trouble)
         what = f"{trouble.stage} {trouble.outcome}: {trouble.what}"
         if self._few.admit(what):
             self._log.warning(f"{trouble.product} / {what}")

@@ -66,23 +66,20 @@ class KeptPlans(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         with plain_errors(self._topview.outline):
-            self._topview.store.write_json(self._key(context.run_id), obj)
+            self._topview.store.write_json(_plan_key(self._topview, context.run_id), obj)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read the plan of this run, or of the run that this one continues."""
         upstream = context.upstream_output
         run_id = "" if upstream is None else upstream.run_id
         with plain_errors(self._topview.outline):
-            plan = self._topview.store.read_json(self._key(run_id))
+            plan = self._topview.store.read_json(_plan_key(self._topview, run_id))
         if plan is None:
             raise dg.Failure(
                 f"the plan of run {run_id} is not in the store; start a new run instead",
                 allow_retries=False,
             )
         return plan
-
-    def _key(self, run_id: str) -> str:
-        return _plan_key(self._topview, run_id)
 
 
 def planned_elsewhere(topview: TopviewResource, ledger: "Ledger") -> set[str]:

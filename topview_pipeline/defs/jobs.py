@@ -32,7 +32,7 @@ from topview_pipeline.text import counted
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, ChangeNotAccepted, InputFiles
-    from topview_pipeline.defs.events import Report
+    from topview_pipeline.defs.events import RunOutcome
     from topview_pipeline.ledger import Ledger
     from topview_pipeline.plan import PlannedStage
     from topview_pipeline.settings import Gate
@@ -140,7 +140,7 @@ def plan_catch_up(
     with plain_errors(topview.outline), topview.ledger() as ledger:
         check_credit_limit(config.credit_limit)
         # Before the plan is written into a store that is only a mount point.
-        check_ready(context.instance, ledger, topview, write=False)
+        check_ready(context.instance, ledger, topview, run_id=context.run.run_id)
         catalogue = topview.catalogue(run_id=context.run.run_id)
         counts = catalogue_sync.log_problems(context.log, catalogue)
         catalogue_sync.accept_catalogue(
@@ -277,23 +277,26 @@ def produce(
             force=plan["force"],
             keep_made=plan["keep_made"],
         )
-    report = production.report
+    outcome = production.outcome
     context.log.info(
-        f"{report.summary}, {counted(round(report.credits, 2), 'credit')}. "
+        f"{outcome.summary}, {counted(round(outcome.credits, 2), 'credit')}. "
         f"{counted(plan['left'], 'product')} left for the next run."
     )
-    actual = {"tasks": report.made - report.reused, "credits": report.credits}
+    actual = {"tasks": outcome.made - outcome.reused, "credits": outcome.credits}
     against = planned_and_actual(plan["planned"], actual | {"seconds": time.monotonic() - began})
-    yield _end(context, topview.outline, report, against)
+    yield _end(context, topview.outline, outcome, against)
 
 
 def _end(
-    context: dg.OpExecutionContext, outline: Outline, report: "Report", metadata: Mapping[str, Any]
+    context: dg.OpExecutionContext,
+    outline: Outline,
+    outcome: "RunOutcome",
+    metadata: Mapping[str, Any],
 ) -> dg.Output[None]:
     """The output of a producing op; fails it when anything was not made."""
-    if report.troubles:
-        mark_failed(context, outline, report.troubles)
-        raise failure(report.troubles, outline=outline, made=report.made, metadata=metadata)
+    if outcome.troubles:
+        mark_failed(context, outline, outcome.troubles)
+        raise failure(outcome.troubles, outline=outline, made=outcome.made, metadata=metadata)
     return dg.Output(None, metadata=metadata)
 
 
@@ -332,7 +335,7 @@ def resume(
             )
         production = Production(context, topview, explicit=False, wait_seconds=_LEAST_WAIT_SECONDS)
         yield from production.resume(orphans, retries, catalogue)
-    yield _end(context, outline, production.report, {})
+    yield _end(context, outline, production.outcome, {})
 
 
 @dg.op(

@@ -27,7 +27,7 @@ from topview_pipeline.defs.schedules import nightly_catch_up
 from topview_pipeline.defs.sensors import catalogue_sensor, pending_task_sensor
 from topview_pipeline.setting_types import SettingsError, database_of
 from topview_pipeline.settings import DEFAULT_NAME, PipelineConfig
-from topview_pipeline.stages import STAGES, Stage
+from topview_pipeline.stages import STAGES
 from topview_pipeline.text import is_url, origin_of
 
 if TYPE_CHECKING:
@@ -154,9 +154,7 @@ def check_apart(claims: Iterable[Claim | None]) -> None:
             raise error
 
 
-def _checked_selection(
-    topview: TopviewResource, videos: dg.AssetsDefinition, stages: Sequence[Stage] = STAGES
-) -> dg.AssetSelection:
+def _checked_selection(topview: TopviewResource, videos: dg.AssetsDefinition) -> dg.AssetSelection:
     """Select the assets that are made, and check the location when that is resolved.
 
     Args:
@@ -164,7 +162,7 @@ def _checked_selection(
     """
     outline = topview.outline
     _made[videos.node_def] = topview
-    ours = {outline.key(name) for stage in stages for name in (stage.source, stage.key)}
+    ours = {outline.key(name) for stage in STAGES for name in (stage.source, stage.key)}
 
     def look(assets: Sequence[dg.AssetsDefinition]) -> None:
         nodes = [one.node_def for one in assets if one.is_executable]
@@ -179,7 +177,7 @@ def _checked_selection(
             )
             _log.warning(outline.worded(what))
 
-    return looking_selection([outline.key(stage.key) for stage in stages], look)
+    return looking_selection([outline.key(stage.key) for stage in STAGES], look)
 
 
 def _foreign_products(

@@ -42,6 +42,8 @@ class TopviewResource:
         self.claim: Claim | None = None
         """Its part in what pipelines of one location share, as far as known when it loads."""
         self._read: tuple[str, Catalogue] | None = None
+        self.ready_for: str | None = None
+        """The run before which ledger and store were checked in this process; see `check_ready`."""
         self.listeners: list[Callable[[object], None]] = []
         """Called with the plan of a run and each event of its engine, in this process."""
         self.is_stopping = False

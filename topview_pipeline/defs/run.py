@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
 from topview_pipeline.defs.dagster_private import event_log_kept_open, tag_run
-from topview_pipeline.defs.events import ACCOUNT_TAG, DagsterEvent, Report, Reporter, write_line
+from topview_pipeline.defs.events import ACCOUNT_TAG, DagsterEvent, Reporter, RunOutcome, write_line
 from topview_pipeline.defs.failures import Trouble
 from topview_pipeline.defs.instance import check_alone, check_durable
 from topview_pipeline.defs.outline import MANIFEST, OCCASION_TAG
@@ -34,7 +34,7 @@ from topview_pipeline.engine.gate import ReviewRules
 from topview_pipeline.engine.scene_judge import open_judge
 from topview_pipeline.ledger import Ledger, Task, TaskState
 from topview_pipeline.settings import Gate
-from topview_pipeline.stages import STAGES, Stage
+from topview_pipeline.stages import STAGES
 from topview_pipeline.store import Artifact, StoreError, check_identity
 from topview_pipeline.text import counted
 
@@ -70,7 +70,6 @@ class Production:
         gate: Gate | None = None,
         canary: int | None = None,
         result_for: str | None = None,
-        stages: Sequence[Stage] = STAGES,
     ) -> None:
         self._context = context
         self._topview = topview
@@ -82,8 +81,7 @@ class Production:
         self._run = RunInfo(run.run_id, root, explicit, credit_limit, gate, canary, occasion)
         self._result_for = result_for
         self._judge = open_judge(self._config.scene_judge)
-        self._stages = {stage.key: stage for stage in stages}
-        self.report = Report()
+        self.outcome = RunOutcome()
         self._ledger: Ledger
         self._reporter: Reporter
 
@@ -96,7 +94,7 @@ class Production:
         force: bool = False,
         keep_made: Collection[str] = (),
     ) -> Iterator[DagsterEvent]:
-        """Make what is wanted; `report` says what came of it.
+        """Make what is wanted; `outcome` says what came of it.
 
         Args:
             asked, force, keep_made: see `ProductWork`; the last one is of these products.
@@ -138,8 +136,8 @@ class Production:
 
     def _show_outcome(self) -> None:
         """Say in the run's tags what it came to, and what was spent where Dagster plots it."""
-        spent, today = round(self.report.credits, 2), round(self._ledger.budget.today().booked, 2)
-        tags = {"topview/result": self.report.summary, "topview/credits": f"{spent:.2f}"}
+        spent, today = round(self.outcome.credits, 2), round(self._ledger.budget.today().booked, 2)
+        tags = {"topview/result": self.outcome.summary, "topview/credits": f"{spent:.2f}"}
         tag_run(self._context.instance, self._run.run_id, tags)
         limit = self._config.credit_limit
         of = "" if limit is None else f" of {limit:g}"
@@ -156,12 +154,12 @@ class Production:
     def _opened(self) -> Iterator[None]:
         """Open the ledger, check that all is ready before anything is written; show the outcome."""
         with self._topview.ledger() as ledger:
-            check_ready(self._context.instance, ledger, self._topview, self._stages.values())
+            check_ready(self._context.instance, ledger, self._topview, run_id=self._run.run_id)
             self._ledger = ledger
             self._reporter = Reporter(
-                self._context, self._topview, ledger, self._stages, result_for=self._result_for
+                self._context, self._topview, ledger, result_for=self._result_for
             )
-            self.report = self._reporter.report
+            self.outcome = self._reporter.outcome
             try:
                 with event_log_kept_open(self._context.instance, self._run.run_id):
                     yield
@@ -187,7 +185,7 @@ class Production:
                     continue
                 what = reasons.get(name, f"it is not in the catalogue {catalogue.source}")
                 fix = "fix or add its row in the catalogue, then run it again"
-                self.report.troubles.append(Trouble(name, key, "failed", what, fix))
+                self.outcome.troubles.append(Trouble(name, key, "failed", what, fix))
                 self._notify(Failed(name, key, what, fix))
 
     def _is_whole(self, task: Task) -> bool:
@@ -251,7 +249,6 @@ class Production:
                 run=self._run,
                 config=self._config,
                 worker=worker,
-                stages=tuple(self._stages.values()),
                 submit_seconds=client.timeouts.submit.whole,
                 clock=lambda: time.time() + ahead,
                 judge=self._judge,
@@ -264,32 +261,32 @@ def check_ready(
     instance: dg.DagsterInstance,
     ledger: Ledger,
     topview: TopviewResource,
-    stages: Iterable[Stage] = STAGES,
     *,
     write: bool = True,
+    run_id: str | None = None,
 ) -> None:
     """Check that ledger, store and pipeline know each other; new ones get to know each other.
 
     Args:
         write: False: what is new stays new. The store must take a file all the same.
+        run_id: what is ready for this run in this process is not checked again. The command that
+            executes a run, its plan and its producing may each be the first there.
     """
+    if run_id is not None and topview.ready_for == run_id:
+        return
     check_durable(instance, topview.config)
     ledger.catalogue.check_source(topview.config.catalogue)
     check_alone(instance, topview.outline)
-    is_new = check_store(instance, ledger, topview, stages)
+    is_new = check_store(instance, ledger, topview)
     topview.store.check_writable(ledger.account)
     if write and (is_new or not ledger.knows_pipeline()):
         identity = topview.store.identity(create=True)
         if identity is not None:
             ledger.remember_store(identity, who="first run")
+    topview.ready_for = run_id
 
 
-def check_store(
-    instance: dg.DagsterInstance,
-    ledger: Ledger,
-    topview: TopviewResource,
-    stages: Iterable[Stage] = STAGES,
-) -> bool:
+def check_store(instance: dg.DagsterInstance, ledger: Ledger, topview: TopviewResource) -> bool:
     """Check that ledger, store and Dagster belong together; True for a new store. One read.
 
     Raises StoreError if one of them was lost or replaced.
@@ -303,7 +300,7 @@ def check_store(
         has_results=lambda: store.has_results(ledger.account),
         has_materializations=lambda: any(
             _is_of_account(instance, topview.outline.key(stage.key), ledger.account)
-            for stage in stages
+            for stage in STAGES
         ),
         store=store.location,
         ledger=ledger.where,

@@ -4,7 +4,6 @@ It may come every few minutes, too. Then a tick starts the next run before the l
 that the slots stay full; all runs of a day have one limit, and try once more what failed too often.
 """
 
-from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -38,32 +37,27 @@ def nightly_catch_up(topview: TopviewResource) -> dg.ScheduleDefinition:
         ),
     )
     def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return _request(topview, context.instance, context.scheduled_execution_time)
+        try:
+            config = topview.config
+        except PipelineError as error:
+            return skipped(topview, error)
+        if config.nightly_credit_limit is None and config.credit_limit is None:
+            why = (
+                "Set TOPVIEW_NIGHTLY_CREDIT_LIMIT (for a night) or TOPVIEW_CREDIT_LIMIT (for a "
+                "day): no credit limit is set."
+            )
+            return dg.SkipReason(outline.worded(why))
+        name = outline.of("nightly_catch_up")
+        of_schedule = {_SCHEDULE_TAG: name}
+        living = running_jobs(context.instance, outline, CATCH_UP, most=_AT_ONCE, **of_schedule)
+        if len(living) == _AT_ONCE:
+            return dg.SkipReason(
+                f"runs {' and '.join(living)} of this schedule are queued or at work"
+            )
+        day = context.scheduled_execution_time.astimezone(ZoneInfo(outline.nightly_timezone))
+        return dg.RunRequest(
+            run_config=catch_up_config(credit_limit=config.nightly_credit_limit),
+            tags={OCCASION_TAG: f"{day:%Y%m%d}-{name}"},
+        )
 
     return start
-
-
-def _request(
-    topview: TopviewResource, instance: dg.DagsterInstance, at: datetime
-) -> dg.RunRequest | dg.SkipReason:
-    try:
-        config = topview.config
-    except PipelineError as error:
-        return skipped(topview, error)
-    if config.nightly_credit_limit is None and config.credit_limit is None:
-        why = (
-            "Set TOPVIEW_NIGHTLY_CREDIT_LIMIT (for a night) or TOPVIEW_CREDIT_LIMIT (for a day): "
-            "no credit limit is set."
-        )
-        return dg.SkipReason(topview.outline.worded(why))
-    outline = topview.outline
-    name = outline.of("nightly_catch_up")
-    of_schedule = {_SCHEDULE_TAG: name}
-    living = running_jobs(instance, outline, CATCH_UP, most=_AT_ONCE, **of_schedule)
-    if len(living) == _AT_ONCE:
-        return dg.SkipReason(f"runs {' and '.join(living)} of this schedule are queued or at work")
-    day = at.astimezone(ZoneInfo(outline.nightly_timezone))
-    return dg.RunRequest(
-        run_config=catch_up_config(credit_limit=config.nightly_credit_limit),
-        tags={OCCASION_TAG: f"{day:%Y%m%d}-{name}"},
-    )

@@ -235,8 +235,8 @@ def _reconcile(
     """Settle lost answers; trouble at Topview waits for the next look."""
     import asyncio
 
-    from topview_pipeline.engine.judge import Rules
-    from topview_pipeline.engine.reconcile import Report, reconcile
+    from topview_pipeline.engine.credit_log import Rules
+    from topview_pipeline.engine.reconcile import Reconciled, reconcile
     from topview_pipeline.topview.http import DEFAULT_TIMEOUTS
 
     who = PENDING_TASK_SENSOR
@@ -246,7 +246,7 @@ def _reconcile(
     if config.api_key is None or not ledger.unknowns.is_due(ledger.now()):
         return
 
-    async def look() -> Report:
+    async def look() -> Reconciled:
         async with topview.client() as client:
             return await reconcile(
                 client,

@@ -279,7 +279,7 @@ class ProductRun:
                 return await self._parts.poller.finish(mine, ask_now=ask_now)
             action = Action.WAIT
         if action is Action.WAIT:  # another worker has the row
-            await asyncio.sleep(min(self._context.config.poll_seconds, 1.0))
+            await asyncio.sleep(self._context.config.poll_seconds)
         elif action is Action.LOST:
             await self._context.in_ledger(tasks.mark_lost, row, who=worker)
         elif action is Action.VOID:

@@ -1,7 +1,7 @@
 """Looks for lost answers in Topview's credit log, and moves the rows that it settles.
 
-`judge.py` decides. Trouble at Topview is part of the report: it ends nothing, and it is never a
-reason to void a row.
+`credit_log.py` decides. Trouble at Topview is part of the result: it ends nothing, and it is never
+a reason to void a row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from pydantic import SecretStr
 
 from topview_pipeline.engine.context import Context
-from topview_pipeline.engine.judge import (
+from topview_pipeline.engine.credit_log import (
     CLOCKS_SECONDS,
     LEAD_IN_SECONDS,
     Adopt,
@@ -26,7 +26,7 @@ from topview_pipeline.engine.judge import (
     Leave,
     Rules,
     Void,
-    judge,
+    match_rows,
 )
 from topview_pipeline.ledger import IllegalMove, Ledger, Task, TaskState
 from topview_pipeline.stages import Stage
@@ -50,7 +50,7 @@ async def _in_place(call: Callable[..., R], *given: Any, **named: Any) -> R:
 
 
 @dataclass(frozen=True)
-class Report:
+class Reconciled:
     """The result of a look at the credit log.
 
     Attributes:
@@ -86,7 +86,7 @@ async def reconcile(
     seconds: float = LONGEST_SECONDS,
     settle: bool = True,
     in_ledger: InLedger = _in_place,
-) -> Report:
+) -> Reconciled:
     """Read Topview's credit log, if there are unknown rows, and settle those that it settles.
 
     Args:
@@ -100,14 +100,14 @@ async def reconcile(
     rows = await in_ledger(ledger.unknowns.rows)
     rows = [row for row in rows if row.stage in stages]  # a newer release may have more
     if not rows:
-        return Report()
+        return Reconciled()
     paid = [row for row in rows if not stages[row.stage].free]
     log, trouble = CreditLog(is_whole=True), None
     if paid:
         since = min(row.reserved_at for row in paid) - LEAD_IN_SECONDS
         log, trouble = await _read(client, since, seconds)
     of = ledger, rules, stages, who, client.is_own_key
-    findings = await in_ledger(_judged, rows, paid, log, *of)
+    findings = await in_ledger(_findings, rows, paid, log, *of)
     moved: dict[TaskState, list[Task]] = {TaskState.PENDING: [], TaskState.VOID: []}
     left = []
     for finding in findings if settle else ():
@@ -125,10 +125,10 @@ async def reconcile(
         else:
             moved[settled.state].append(settled)
     adopted, voided = map(tuple, moved.values())
-    return Report(tuple(findings), adopted, voided, tuple(left), trouble, asked=bool(paid))
+    return Reconciled(tuple(findings), adopted, voided, tuple(left), trouble, asked=bool(paid))
 
 
-def _judged(
+def _findings(
     rows: Sequence[Task],
     paid: Sequence[Task],
     log: CreditLog,
@@ -153,7 +153,7 @@ def _judged(
     )
     new = [row.id for row in paid if row.id not in books.first_looks]
     unknowns.note_look(new, topview_time=log.topview_time, who=who)
-    return judge(rows, log, books, rules, stages=stages, is_own_key=is_own_key, now=now)
+    return match_rows(rows, log, books, rules, stages=stages, is_own_key=is_own_key, now=now)
 
 
 async def _read(
@@ -217,7 +217,7 @@ class RunReconciler:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._report = Report()
+        self._report = Reconciled()
         self._looked_for: frozenset[int] = frozenset()
         self._looked_at: float | None = None
         self._under_way: asyncio.Task[None] | None = None
@@ -252,7 +252,7 @@ class RunReconciler:
         if not unknown or was_just_now:
             return ()
         self._looked_for = unknown
-        self._report = Report()
+        self._report = Reconciled()
         self._under_way = asyncio.create_task(self._look())
         await self._looked()
         pipeline = self._context.ledger.pipeline

@@ -104,7 +104,7 @@ class Slots:
         self.short = asyncio.Event()
         """Set when a reservation found no free slot."""
 
-    async def reserve(self, chain: Chain, reservation: Reservation) -> ReserveAnswer:
+    async def take(self, chain: Chain, reservation: Reservation) -> ReserveAnswer:
         """Wait for a turn and a slot, and reserve the row; or learn why that cannot be."""
         ticket = _Ticket(reservation)
         self.line.join(chain, ticket)
@@ -164,7 +164,7 @@ class Slots:
             chain, ticket = first
             if not ticket.answer.done():
                 try:
-                    answer = await self._context.in_ledger(self._reserve, ticket.reservation)
+                    answer = await self._context.in_ledger(self._try, ticket.reservation)
                 except Exception as error:  # noqa: BLE001 - raised in the waiting product
                     if not ticket.answer.done():
                         ticket.answer.set_exception(error)
@@ -179,10 +179,11 @@ class Slots:
             self.line.leave(chain, ticket)
         return True
 
-    def _reserve(self, wanted: Reservation) -> ReserveAnswer:
+    def _try(self, wanted: Reservation) -> ReserveAnswer:
         """Reserve it with its credits as they are known now: a task before it may teach."""
         context, config = self._context, self._context.config
         found = context.estimate(context.by_key[wanted.stage], wanted.mode, wanted.seconds)
         wanted = replace(wanted, estimate=found.credits, estimate_source=found.source)
-        reserve, limit = context.ledger.tasks.reserve, config.credit_limit
-        return reserve(wanted, slots=config.slots, credits_a_day=limit)
+        return context.ledger.tasks.reserve(
+            wanted, slots=config.slots, credits_a_day=config.credit_limit
+        )

@@ -163,7 +163,7 @@ class Submitter:
             ids = await self._uploader.ids_for(files)
             request = stage.request(item, ids.by_role)
             wanted = replace(wanted, request=request.wire())
-            answer = await self._slots.reserve(tuple(chain), wanted)
+            answer = await self._slots.take(tuple(chain), wanted)
         if isinstance(answer, (AlreadyLive, Decided, NoSlot)):
             return None
         if isinstance(answer, OverLimit):

@@ -35,7 +35,7 @@ _IN_LINE_SECONDS: Final = 5.0
 """A worker short of slots asks every second; one that has not asked for so long wants none."""
 
 
-def reserve(
+def insert_reserved(
     connection: sa.Connection,
     account: str,
     pipeline: str,
@@ -83,7 +83,9 @@ def reserve(
     return Reserved(row)
 
 
-def heal(connection: sa.Connection, account: str, record: Mapping[str, Any], now: float) -> int:
+def insert_stored(
+    connection: sa.Connection, account: str, record: Mapping[str, Any], now: float
+) -> int:
     """Insert the row of a result that the store has; its number, or that of the live row."""
     known = {name: value for name, value in record.items() if value is not None}
     live = _live_id(connection, account, known["fingerprint"])

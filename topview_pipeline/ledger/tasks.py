@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from topview_pipeline.ledger.database import LedgerError, Part, append_event
 from topview_pipeline.ledger.history import seen_late
-from topview_pipeline.ledger.reserve import heal, reserve, slots_taken
+from topview_pipeline.ledger.reserve import insert_reserved, insert_stored, slots_taken
 from topview_pipeline.ledger.reviews import reviews_of
 from topview_pipeline.ledger.schema import portions, task, task_event, task_of
 from topview_pipeline.ledger.task_row import (
@@ -180,7 +180,7 @@ class Tasks(Part):
         """
         with self._db.write(lock=self._account) as connection:
             of = self._account, self._pipeline, wanted, slots, credits_a_day
-            return reserve(connection, *of, self._db.now(connection))
+            return insert_reserved(connection, *of, self._db.now(connection))
 
     def accepted(
         self,
@@ -298,7 +298,7 @@ class Tasks(Part):
         """Insert the row of a result that the store has, as stored, unless there is a live one."""
         with self._db.write(lock=self._account) as connection:
             now = self._db.now(connection)
-            return self._get(connection, heal(connection, self._account, record, now))
+            return self._get(connection, insert_stored(connection, self._account, record, now))
 
     def _end(
         self, task_id: int, to: TaskState, why: str, who: str, detail: Json, **values: Any

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tests.engine.test_decide import row as task_row
-from topview_pipeline.engine.judge import (
+from topview_pipeline.engine.credit_log import (
     Adopt,
     CreditLog,
     Finding,
@@ -20,7 +20,7 @@ from topview_pipeline.engine.judge import (
     Leave,
     Rules,
     Void,
-    judge,
+    match_rows,
 )
 from topview_pipeline.ledger import Task, TaskState
 from topview_pipeline.stages import BY_KEY
@@ -77,7 +77,7 @@ def found(
     others: Sequence[Task] = (),
     spans: dict[str, tuple[float, float]] | None = None,
 ) -> list[Finding]:
-    return judge(
+    return match_rows(
         rows,
         CreditLog(charges, whole, topview_time),
         KnownRows(ours or {}, [*rows, *others], first_looks or {}, spans or {}),

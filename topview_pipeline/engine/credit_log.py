@@ -131,7 +131,7 @@ class _Key(Enum):
     UNCLEAR = 3
 
 
-def judge(
+def match_rows(
     rows: Sequence[Task],
     log: CreditLog,
     books: KnownRows,
@@ -141,18 +141,18 @@ def judge(
     is_own_key: Callable[[SecretStr], bool],
     now: float,
 ) -> list[Finding]:
-    """Judge each unknown row; no two rows are given the same charge.
+    """Match each unknown row with the log; no two rows are given the same charge.
 
     Args:
         is_own_key: True if a key, as the log shows it, can be ours.
         now: by the ledger's clock, in seconds since the epoch.
     """
-    judge_ = _Judge(log, books, rules, stages, is_own_key, now)
-    return [judge_.finding(row) for row in rows]
+    matching = _Matching(log, books, rules, stages, is_own_key, now)
+    return [matching.finding(row) for row in rows]
 
 
 @dataclass
-class _Judge:
+class _Matching:
     _log: CreditLog
     _books: KnownRows
     _rules: Rules
