@@ -198,13 +198,14 @@ def test_the_limits_of_run_and_day_hold_what_is_over_them(shop: Shop) -> None:
     assert shop.control.counters()["charged"] == charged
 
 
-@pytest.mark.parametrize("amount", [-1.0, float("nan"), float("inf")])
-def test_a_limit_that_would_limit_nothing_is_refused_in_one_sentence(
-    shop: Shop, amount: float
-) -> None:
+def test_a_limit_that_would_limit_nothing_is_refused_in_one_sentence(shop: Shop) -> None:
     shop.add("mug")
-    config = {"ops": {"product_videos": {"config": {"credit_limit": amount}}}}
-    for run in (shop.catch_up(credit_limit=amount), shop.materialize("mug", run_config=config)):
+    config = {"ops": {"product_videos": {"config": {"credit_limit": float("nan")}}}}
+    for amount, run in (
+        (-1.0, shop.catch_up(credit_limit=-1.0)),
+        (float("inf"), shop.catch_up(credit_limit=float("inf"))),
+        (float("nan"), shop.materialize("mug", run_config=config)),
+    ):
         said = failure_of(run)
         assert f"credit_limit in the run's config: {amount} is not an amount of credits." in said
         assert "Traceback" not in said
@@ -297,7 +298,7 @@ def fail_once(shop: Shop, **config: Any) -> None:
     shop.make_retries_due()
 
 
-@pytest.mark.parametrize("catalogue", ["/nowhere/catalogue.csv", "python:no.such:thing", ""])
+@pytest.mark.parametrize("catalogue", ["python:no.such:thing", ""])
 def test_without_a_catalogue_submitted_tasks_come_home(shop: Shop, catalogue: str) -> None:
     shop.add("mug", "bag")
     fail_once(shop, products=["bag"])
@@ -313,24 +314,22 @@ def test_without_a_catalogue_submitted_tasks_come_home(shop: Shop, catalogue: st
     assert any("are not retried" in entry.user_message for entry in logs)
 
 
-@pytest.mark.parametrize("change", ["another photo", "it left the catalogue"])
-def test_a_failed_task_that_nothing_wants_is_not_tried_again(shop: Shop, change: str) -> None:
+def test_a_failed_task_that_nothing_wants_is_not_tried_again(shop: Shop) -> None:
+    """One product has another photo by now, and one left the catalogue."""
     shop.add(*FIVE)
-    fail_once(shop, products=["mug"])
-    if change == "another photo":
-        shop.picture("photo1.png", (9, 9, 9))
-    else:
-        shop.remove("mug")
+    fail_once(shop, products=["mug", "shoe"])
+    shop.picture("photo1.png", (9, 9, 9))
+    shop.remove("shoe")
 
     result = shop.run_job(RESUME_TASKS)
 
     assert result.success
     assert made(result) == []
-    assert shop.accepted() == {"remove_background": 1}
-    if change == "another photo":
-        assert shop.catch_up(products=["mug"], stages=CUT_OUT).success
-        with shop.ledger() as ledger:
-            assert ledger.orphans.retries_due() == [], "the sensor would start a run for it"
+    assert shop.accepted() == {"remove_background": 2}
+    assert shop.catch_up(products=["mug"], stages=CUT_OUT).success
+    with shop.ledger() as ledger:
+        due = [row.product_id for row in ledger.orphans.retries_due()]
+    assert due == ["shoe"], "the sensor would start a run for the new photo's old task"
 
 
 def test_the_third_failure_is_shown_as_failed(shop: Shop, monkeypatch: Patch) -> None:
