@@ -88,7 +88,7 @@ def test_slots_taken_by_others_are_waited_for(make_world: MakeWorld, clock_set: 
 
 def test_a_run_keeps_to_fewer_slots_than_the_account_has(make_world: MakeWorld) -> None:
     world = make_world(concurrency=4)
-    world.run([product(name) for name in "abcd"], slots=2)
+    world.run([product(name) for name in "abcd"], slots=2, stages=["bgRemovedImage"])
     assert world.counters()["slots"]["peak"] == 2
 
 

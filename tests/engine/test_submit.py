@@ -18,7 +18,7 @@ from topview_pipeline.topview.errors import NotTopview
 
 
 def test_without_credits_all_products_are_held_with_one_sentence(world: World) -> None:
-    names = [f"p{number}" for number in range(20)]
+    names = [f"p{number}" for number in range(12)]
     world.run([product(name) for name in names], **CUT_OUT)
     world.control("PUT", "credits", credits=0.0)
     uploads = world.counters()["uploads"]["puts"]
@@ -29,7 +29,7 @@ def test_without_credits_all_products_are_held_with_one_sentence(world: World) -
     assert "4100" in what
     assert world.counters()["submits"]["image_replace"] <= 4
     assert world.rows(TaskState.FAILED, TaskState.UNKNOWN) == []
-    # Nor is anything prepared for the many that wait.
+    # Nor is anything prepared for the many that wait: of each two files are sent.
     assert world.counters()["uploads"]["puts"] - uploads < 16
     world.control("PUT", "credits", credits=500.0)
     assert fates(world.run(products[:3])) == everything("made", *names[:3])
