@@ -14,7 +14,7 @@ from PIL import Image
 from tests.cli.conftest import QUAD, Invoke, Project
 from tests.export.test_gallery import Page
 from tests.ledger.conftest import row_in
-from topview_pipeline.ledger import Ledger, Review, TaskState
+from topview_pipeline.ledger import Ledger, TaskState
 from topview_pipeline.ledger.schema import task, task_event
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import data_version
@@ -160,9 +160,8 @@ def test_a_list_of_the_gallery_keeps_each_reason(project: Project, invoke: Invok
         assert whys == {"a": ["too dark"], "b c": ["no lid"], "d": [""]}
 
 
-@pytest.mark.parametrize("is_pasted", [False, True], ids=["one command", "one pasted list"])
-def test_a_thousand_scenes_are_approved_at_once(
-    project: Project, invoke: Invoke, is_pasted: bool
+def test_a_thousand_scenes_are_decided_by_one_command_and_by_one_pasted_list(
+    project: Project, invoke: Invoke
 ) -> None:
     project.products(1)
     with closing(project.ledger()) as ledger:
@@ -170,13 +169,16 @@ def test_a_thousand_scenes_are_approved_at_once(
         _scene(ledger, "a")
         _copy_to(ledger, names)
         (project.folder / "good.txt").write_text("\n".join(names), encoding="utf-8")
-        lines = "".join(f"approve\t{name}\t\t{SCENE} {name}\n" for name in names)
-        options = ("--from", "-") if is_pasted else ("--approve", "@good.txt")
-        ran = invoke("review", *options, stdin=lines if is_pasted else None)
-        assert ran.exit_code == 0, ran.output
-        assert "1000 approved" in ran.output
-        approved = {(name, f"{SCENE} {name}"): Review(None, "approved") for name in names}
-        assert ledger.reviews.all() == approved
+        lines = "".join(f"again\t{name}\t\t{SCENE} {name}\n" for name in names)
+        for options, stdin, words, decision in (
+            (("--approve", "@good.txt"), None, "1000 approved", "approved"),
+            (("--from", "-"), lines, "1000 to remake", "again"),
+        ):
+            ran = invoke("review", *options, stdin=stdin)
+            assert ran.exit_code == 0, ran.output
+            assert words in ran.output
+            decided = {key: one.decision for key, one in ledger.reviews.all().items()}
+            assert decided == {(name, f"{SCENE} {name}"): decision for name in names}
 
 
 def _on_page(project: Project, invoke: Invoke, *options: str) -> list[dict[str, Any]]:
