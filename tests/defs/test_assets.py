@@ -23,15 +23,11 @@ from tests.defs.shop import (
     outcomes,
     troubles_of,
 )
-from tests.stages.toy import Thumbnail
-from topview_pipeline.defs.assets import product_videos, source_specs
 from topview_pipeline.defs.outline import MANIFEST
-from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export.manifest import COLUMNS
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.media import Outcome, Verdict
-from topview_pipeline.settings import PipelineConfig
-from topview_pipeline.stages import SCENE, STAGES
+from topview_pipeline.stages import SCENE
 
 
 def test_one_bad_product_of_a_range_fails_alone_and_a_shared_photo_is_cut_once(shop: Shop) -> None:
@@ -167,13 +163,6 @@ def test_a_run_holds_what_is_over_its_credit_limit(shop: Shop) -> None:
     assert {row["outcome"] for row in troubles_of(result)} == {"held"}
     assert "run again with a higher credit limit" in failure_of(result)
     assert 0 < shop.control.counters()["charged"] <= 1.5
-
-
-def test_a_fourth_stage_is_one_more_source_and_one_more_asset() -> None:
-    stages = (*STAGES, Thumbnail())
-    assert source_specs(OUTLINE, stages)[-1].key == dg.AssetKey("productThumbnail")
-    keys = product_videos(TopviewResource(PipelineConfig()), stages).keys
-    assert {key.to_user_string() for key in keys} == {*ASSETS, "thumbnail"}
 
 
 # Products that left the catalogue.

@@ -124,16 +124,6 @@ def test_a_kill_of_the_one_that_pays_costs_neither_a_second_task(
     dying.close()
 
 
-def test_each_resume_brings_home_its_own(world: World, acme: Ledger) -> None:
-    others = [product(name, image=f"another photo of {name}") for name in "ab"]
-    world.run(AB, wait_seconds=0.0, **CUT_OUT)
-    world.run(others, ledger=acme, wait_seconds=0.0, **CUT_OUT)
-    assert fates(world.resume(ledger=acme)) == {(name, "bgRemovedImage"): "made" for name in "ab"}
-    assert {row.pipeline for row in world.rows(TaskState.STORED)} == {"acme"}
-    assert fates(world.resume()) == {(name, "bgRemovedImage"): "made" for name in "ab"}
-    assert world.submits() == 4
-
-
 def test_what_a_removed_pipeline_left_is_brought_home_by_another(
     world: World, acme: Ledger
 ) -> None:

@@ -46,7 +46,7 @@ def test_what_is_pending_when_the_credits_end_is_finished_all_the_same(world: Wo
     world.assert_nothing_lost()
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1.0, 10.0, 40.0])
+@pytest.mark.parametrize("seconds", [0.0, 10.0, 40.0])
 def test_a_key_revoked_during_a_run_fails_no_product(world: World, seconds: float) -> None:
     products = [product(name) for name in "ab"]
     account = world.app.state.world.state.account_of(world.settings.uid)
@@ -153,9 +153,8 @@ def test_the_free_kind_is_sent_again_after_its_deadline(world: World) -> None:
     assert (counters["duplicates"], counters["repeats"]) == (0, 1)
 
 
-@pytest.mark.parametrize("body", [b"<html>gateway</html>", b'{"code":"200","result":{}}', b""])
-def test_an_answer_without_a_task_id_is_a_lost_answer(world: World, body: bytes) -> None:
-    world.gateway.on("image_replace/submit", Spoiled(body))
+def test_an_answer_without_a_task_id_is_a_lost_answer(world: World) -> None:
+    world.gateway.on("image_replace/submit", Spoiled(b'{"code":"200","result":{}}'))
     for _ in range(2):
         assert fates(world.run([product("a")]))["a", "replacedImages"] == "held"
     assert world.counters()["accepted"]["image_replace"] == 1

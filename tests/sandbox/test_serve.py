@@ -6,16 +6,16 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
+from tests.catalogue.conftest import FileServer, serving
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.testing import Sandbox, sandbox
 
@@ -106,30 +106,26 @@ def test_the_control_client_reaches_every_control(at: Opened) -> None:
         control.revoke(uid="Nobody")
 
 
+class Receiver(FileServer):
+    """Keeps the notices with the uid in their headers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.received: list[tuple[str | None, dict[str, Any]]] = []
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers["Content-Length"]))
+        self.received.append((request.headers["Topview-Uid"], json.loads(body)))
+        request.send_response(200)
+        request.end_headers()
+
+
 def test_a_notice_is_posted_when_the_task_ends(at: Opened) -> None:
-    received: list[tuple[str | None, dict[str, Any]]] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append((self.headers["Topview-Uid"], json.loads(body)))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_arguments: object) -> None:
-            """Say nothing."""
-
-    receiver = HTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=receiver.serve_forever, daemon=True).start()
-    try:
-        address = f"http://127.0.0.1:{receiver.server_port}/notice"
-        body = cutout_body(at.client, noticeUrl=address)
+    with serving(Receiver()) as receiver:
+        body = cutout_body(at.client, noticeUrl=f"{receiver.url}/notice")
         accepted = at.client.post(SUBMIT, json=body).json()["result"]
-        eventually(lambda: bool(received))
-    finally:
-        receiver.shutdown()
-        receiver.server_close()
-    uid, notice = received[0]
+        eventually(lambda: bool(receiver.received))
+    uid, notice = receiver.received[0]
     assert uid == at.control.uid
     assert notice["uuid"] == accepted["noticeUuid"]
     assert (notice["taskId"], notice["status"]) == (accepted["taskId"], "success")
@@ -139,6 +135,7 @@ def test_a_notice_is_posted_when_the_task_ends(at: Opened) -> None:
 SERVE = """
 import sys
 from pathlib import Path
+from tests.catalogue.conftest import FileServer, serving
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.serve import serve
 serve(SandboxConfig(media="tiny", state_dir=Path(sys.argv[1])), port=int(sys.argv[2]))
