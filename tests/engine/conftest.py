@@ -10,7 +10,7 @@ from tests.engine.world import World
 
 
 class MakeWorld(Protocol):
-    """Makes a World in the test's own folder; it is closed with the test."""
+    """Makes a World in the test's own folder; at its end nothing in it was paid twice."""
 
     def __call__(self, **settings: Any) -> World: ...
 
@@ -27,7 +27,10 @@ def make_world(tmp_path: Path) -> Iterator[MakeWorld]:
 
     yield make
     for world in worlds:
-        world.close()
+        try:
+            world.assert_paid_once()
+        finally:
+            world.close()
 
 
 @pytest.fixture
