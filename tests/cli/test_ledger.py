@@ -48,7 +48,8 @@ def test_an_unmounted_store_a_lost_ledger_and_a_new_store_start_nothing_by_thems
     mount = project.home / "store"
     disk = mount.rename(mount.with_name("the disk"))
     mount.mkdir()
-    assert "mounted" in project.refused("ledger", "adopt")
+    ran = project.run("ledger", "adopt")
+    assert (ran.returncode, "mounted" in ran.stdout + ran.stderr) == (2, True)
     mount.rmdir()
     disk.rename(mount)
 
