@@ -113,35 +113,33 @@ def test_a_decision_is_about_the_result_that_holds_the_product(
     ledger.close()
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (["--approve", "a", "--again", "a"], "two decisions about 'a'"),
-        (["--choose", "a"], "Write ID=N"),
-        (["--choose", "a=9"], "no scene 9"),
-        (["--reject", "a"], "Add --why"),
-        (["--approve", "a", "--approve", "nobody"], "'nobody' has no result to decide"),
-        ("approve\ta\t\tffff", "changed since you looked, such as 'a'"),
-        ("approve\ta\napprove\ta", "twice for a product"),
-        ("approve\ta\nagain\ta", "two decisions about 'a'"),
-        ("approve\ta\nreject\tb", "line 2: a rejection needs a reason"),
-        ("allow\ta", "line 1: this is no decision"),
-        ("choose\ta\t9", "no scene 9"),
-    ],
+MISTAKES: tuple[tuple[list[str] | str, str], ...] = (
+    (["--approve", "a", "--again", "a"], "two decisions about 'a'"),
+    (["--choose", "a"], "Write ID=N"),
+    (["--choose", "a=9"], "no scene 9"),
+    (["--reject", "a"], "Add --why"),
+    (["--approve", "a", "--approve", "nobody"], "'nobody' has no result to decide"),
+    ("approve\ta\t\tffff", "changed since you looked, such as 'a'"),
+    ("approve\ta\napprove\ta", "twice for a product"),
+    ("approve\ta\nagain\ta", "two decisions about 'a'"),
+    ("approve\ta\nreject\tb", "line 2: a rejection needs a reason"),
+    ("allow\ta", "line 1: this is no decision"),
+    ("choose\ta\t9", "no scene 9"),
 )
-def test_decisions_with_one_mistake_decide_nothing(
-    project: Project, invoke: Invoke, given: list[str] | str, said: str
-) -> None:
+
+
+def test_decisions_with_one_mistake_decide_nothing(project: Project, invoke: Invoke) -> None:
     """On the command line, and in a list of the gallery."""
     project.products(1)
     with closing(project.ledger()) as ledger:
         _scene(ledger, "a")
-        is_list = isinstance(given, str)
-        options = ["--from", "-"] if is_list else given
-        ran = invoke("review", *options, stdin=given if is_list else None)
-        assert ran.exit_code == 2
-        assert said in ran.output
-        assert ledger.reviews.all() == {}
+        for given, said in MISTAKES:
+            is_list = isinstance(given, str)
+            options = ["--from", "-"] if is_list else given
+            ran = invoke("review", *options, stdin=given if is_list else None)
+            assert ran.exit_code == 2, given
+            assert said in ran.output
+            assert ledger.reviews.all() == {}
 
 
 def test_a_list_of_the_gallery_keeps_each_reason(project: Project, invoke: Invoke) -> None:

@@ -105,15 +105,6 @@ def test_what_cannot_start_is_one_sentence_and_exit_2(
 
 
 @pytest.mark.slow
-def test_a_misspelt_setting_is_warned_of_with_the_nearest_name(project: Project) -> None:
-    """A misspelt limit spent money."""
-    process = project.command("run", TOPVIEW_CREDITLIMIT="1", TOPVIEW_UID="")
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "no setting TOPVIEW_CREDITLIMIT, it is ignored. Is TOPVIEW_CREDIT_LIMIT meant?" in err
-
-
-@pytest.mark.slow
 def test_a_catalogue_of_nothing_starts_nothing(project: Project) -> None:
     empty = ("", "product_id,image\n", "name,price\nbottle,3\n", "\0\1")
     misspelt = "product_id,image,scirpt\na,a.png,Hi.\n"
@@ -155,17 +146,6 @@ def _made_once(project: Project) -> Path:
     assert project.run(*FREE).returncode == 0
     project.products(2)
     return project.home / "ledger.db"
-
-
-@pytest.mark.slow
-def test_a_damaged_ledger_starts_nothing_and_is_left_as_it_is(project: Project) -> None:
-    ledger = _made_once(project)
-    content = ledger.read_bytes()
-    for damaged in (b"no database" * 100, content[:4096] + b"\xa5" * (len(content) - 4096)):
-        ledger.write_bytes(damaged)
-        (said,) = project.refused("run").splitlines()
-        assert said.startswith("topview-pipeline: ledger")
-        assert ledger.read_bytes()[:100] == damaged[:100]
 
 
 @pytest.mark.slow
