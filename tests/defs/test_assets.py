@@ -210,7 +210,7 @@ def publish(shop: Shop) -> dict[str, Any]:
 
 
 def test_the_manifest_lists_finished_videos_names_the_rest_and_needs_no_key(shop: Shop) -> None:
-    """What nobody measured, as checks were off or the ledger was healed, is measured before."""
+    """A result that nobody measured, as checks were off or the ledger healed, is measured first."""
     shop.add("mug")
     shop.add("hat", voice_id=NO_SUCH_ID)
     assert MANIFEST not in {asset for asset, _ in made(shop.catch_up())}
