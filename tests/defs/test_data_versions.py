@@ -27,6 +27,7 @@ def change(shop: Shop, product_id: str, column: str) -> None:
     shop.rows[product_id][column] = value
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::dagster.PreviewWarning")
 def test_a_change_makes_exactly_the_asset_stale_that_it_shapes(
     shop: Shop, monkeypatch: Patch
