@@ -1,14 +1,20 @@
 """Settings and fixtures that tests of several rooms share."""
 
+import asyncio
+import functools
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final
 
+import httpx
 import pytest
+import uvicorn.server
+from alembic.script import ScriptDirectory
 
 from tests.postgres import Postgres, running
 
@@ -30,6 +36,22 @@ if MEMORY.is_dir() and "TMPDIR" not in os.environ:
     _disk = os.statvfs(MEMORY)
     if _disk.f_bavail * _disk.f_frsize > _ROOM_BYTES and not _disk.f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+# Hundreds of tests start a sandbox, clients and a Dagster of their own, in this process. Each
+# client read all certificates, each Dagster its 90 migrations, and each sandbox ended 0.2 s late.
+def _impatient(seconds: float) -> Any:
+    return asyncio.sleep(min(seconds, 0.01))
+
+
+_ssl_context = functools.cache(httpx.create_ssl_context)
+for _owner, _name, _quick in (
+    (httpx, "create_ssl_context", _ssl_context),
+    (httpx._transports.default, "create_ssl_context", _ssl_context),
+    (ScriptDirectory, "from_config", functools.cache(ScriptDirectory.from_config)),
+    (uvicorn.server, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": _impatient})),
+):
+    setattr(_owner, _name, _quick)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

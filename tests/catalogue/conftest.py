@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import pytest
 
@@ -40,13 +41,18 @@ class FileServer:
         request.wfile.write(sent)
 
 
+S = TypeVar("S", bound=FileServer)
+
+
 @contextmanager
-def serving(server: FileServer) -> Iterator[FileServer]:
-    """Serve in a thread on a free port of this machine."""
+def serving(server: S) -> Iterator[S]:
+    """Serve in a thread on a free port of this machine; `answer` gets what is posted, too."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             server.answer(self)
+
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Keep the test output clean."""

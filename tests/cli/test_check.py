@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Invoke, Project, unsigned
 
 BACKFILL = "dagster/backfill"
+SLOW = pytest.mark.slow
 
 
 def test_a_project_that_is_ready_says_so_line_by_line(project: Project, invoke: Invoke) -> None:
@@ -50,7 +51,9 @@ STARTS = {"a misspelt limit", "a bad row", "a dagster.yaml that lacks"}
 """A run starts all the same."""
 
 
-@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize(
+    "case", [pytest.param(one, marks=SLOW if one == "no sandbox" else ()) for one in BAD]
+)
 def test_what_keeps_a_run_from_starting_is_one_line_and_its_fix(
     project: Project, invoke: Invoke, case: str
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.stages.fakes import row
 from topview_pipeline.cli.console import sign
 from topview_pipeline.cli.progress import Left, Progress, say_outcome, summary_of, table_of
 from topview_pipeline.cli.watcher import Watcher
@@ -27,25 +28,9 @@ from topview_pipeline.stages import STAGES
 RUN = "this run"
 KEYS = [stage.key for stage in STAGES]
 CUT_OUT, SCENE, VIDEO = KEYS
-TASK = Task(
-    id=1,
-    pipeline="topview",
-    stage=CUT_OUT,
-    product_id="mug",
-    work="w",
-    generation=0,
-    fingerprint="f",
-    attempt=1,
-    state=TaskState.STORED,
-    run_id=RUN,
-    root_run_id=RUN,
-    queued_at=0.0,
-    reserved_at=0.0,
-    deadline_at=600.0,
-    pending_at=1.0,
-    succeeded_at=4.0,
-    cost_credits=2.0,
-)
+OF_TASK = {"work": "w", "fingerprint": "f", "run_id": RUN, "root_run_id": RUN}
+TIMES = {"pending_at": 1.0, "succeeded_at": 4.0}
+TASK = row(**OF_TASK, **TIMES, stage=CUT_OUT, product_id="mug", cost_credits=2.0)
 
 
 def made(product: str = "mug", stage: str = CUT_OUT, **task: object) -> Made:

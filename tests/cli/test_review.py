@@ -14,7 +14,7 @@ from PIL import Image
 from tests.cli.conftest import QUAD, Invoke, Project
 from tests.export.test_gallery import Page
 from tests.ledger.conftest import row_in
-from topview_pipeline.ledger import Ledger, Review, TaskState
+from topview_pipeline.ledger import Ledger, TaskState
 from topview_pipeline.ledger.schema import task, task_event
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import data_version
@@ -113,35 +113,33 @@ def test_a_decision_is_about_the_result_that_holds_the_product(
     ledger.close()
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (["--approve", "a", "--again", "a"], "two decisions about 'a'"),
-        (["--choose", "a"], "Write ID=N"),
-        (["--choose", "a=9"], "no scene 9"),
-        (["--reject", "a"], "Add --why"),
-        (["--approve", "a", "--approve", "nobody"], "'nobody' has no result to decide"),
-        ("approve\ta\t\tffff", "changed since you looked, such as 'a'"),
-        ("approve\ta\napprove\ta", "twice for a product"),
-        ("approve\ta\nagain\ta", "two decisions about 'a'"),
-        ("approve\ta\nreject\tb", "line 2: a rejection needs a reason"),
-        ("allow\ta", "line 1: this is not a decision"),
-        ("choose\ta\t9", "no scene 9"),
-    ],
+MISTAKES: tuple[tuple[list[str] | str, str], ...] = (
+    (["--approve", "a", "--again", "a"], "two decisions about 'a'"),
+    (["--choose", "a"], "Write ID=N"),
+    (["--choose", "a=9"], "no scene 9"),
+    (["--reject", "a"], "Add --why"),
+    (["--approve", "a", "--approve", "nobody"], "'nobody' has no result to decide"),
+    ("approve\ta\t\tffff", "changed since you looked, such as 'a'"),
+    ("approve\ta\napprove\ta", "twice for a product"),
+    ("approve\ta\nagain\ta", "two decisions about 'a'"),
+    ("approve\ta\nreject\tb", "line 2: a rejection needs a reason"),
+    ("allow\ta", "line 1: this is not a decision"),
+    ("choose\ta\t9", "no scene 9"),
 )
-def test_decisions_with_one_mistake_decide_nothing(
-    project: Project, invoke: Invoke, given: list[str] | str, said: str
-) -> None:
+
+
+def test_decisions_with_one_mistake_decide_nothing(project: Project, invoke: Invoke) -> None:
     """On the command line, and in a list of the gallery."""
     project.products(1)
     with closing(project.ledger()) as ledger:
         _scene(ledger, "a")
-        is_list = isinstance(given, str)
-        options = ["--from", "-"] if is_list else given
-        ran = invoke("review", *options, stdin=given if is_list else None)
-        assert ran.exit_code == 2
-        assert said in ran.output
-        assert ledger.reviews.all() == {}
+        for given, said in MISTAKES:
+            is_list = isinstance(given, str)
+            options = ["--from", "-"] if is_list else given
+            ran = invoke("review", *options, stdin=given if is_list else None)
+            assert ran.exit_code == 2, given
+            assert said in ran.output
+            assert ledger.reviews.all() == {}
 
 
 def test_a_list_of_the_gallery_keeps_each_reason(project: Project, invoke: Invoke) -> None:
@@ -160,9 +158,8 @@ def test_a_list_of_the_gallery_keeps_each_reason(project: Project, invoke: Invok
         assert whys == {"a": ["too dark"], "b c": ["no lid"], "d": [""]}
 
 
-@pytest.mark.parametrize("is_pasted", [False, True], ids=["one command", "one pasted list"])
-def test_a_thousand_scenes_are_approved_at_once(
-    project: Project, invoke: Invoke, is_pasted: bool
+def test_a_thousand_scenes_are_decided_by_one_command_and_by_one_pasted_list(
+    project: Project, invoke: Invoke
 ) -> None:
     project.products(1)
     with closing(project.ledger()) as ledger:
@@ -170,13 +167,16 @@ def test_a_thousand_scenes_are_approved_at_once(
         _scene(ledger, "a")
         _copy_to(ledger, names)
         (project.folder / "good.txt").write_text("\n".join(names), encoding="utf-8")
-        lines = "".join(f"approve\t{name}\t\t{SCENE} {name}\n" for name in names)
-        options = ("--from", "-") if is_pasted else ("--approve", "@good.txt")
-        ran = invoke("review", *options, stdin=lines if is_pasted else None)
-        assert ran.exit_code == 0, ran.output
-        assert "1000 approved" in ran.output
-        approved = {(name, f"{SCENE} {name}"): Review(None, "approved") for name in names}
-        assert ledger.reviews.all() == approved
+        lines = "".join(f"again\t{name}\t\t{SCENE} {name}\n" for name in names)
+        for options, stdin, words, decision in (
+            (("--approve", "@good.txt"), None, "1000 approved", "approved"),
+            (("--from", "-"), lines, "1000 to remake", "again"),
+        ):
+            ran = invoke("review", *options, stdin=stdin)
+            assert ran.exit_code == 0, ran.output
+            assert words in ran.output
+            decided = {key: one.decision for key, one in ledger.reviews.all().items()}
+            assert decided == {(name, f"{SCENE} {name}"): decision for name in names}
 
 
 def _on_page(project: Project, invoke: Invoke, *options: str) -> list[dict[str, Any]]:

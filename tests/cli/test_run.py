@@ -12,8 +12,7 @@ import requests
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from tests.catalogue.conftest import FileServer, serving
-from tests.cli.conftest import Project, ProjectOf, wait_for
-from topview_pipeline.ledger import TaskState
+from tests.cli.conftest import Project
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -106,15 +105,6 @@ def test_what_cannot_start_is_one_sentence_and_exit_2(
 
 
 @pytest.mark.slow
-def test_a_misspelt_setting_is_warned_of_with_the_nearest_name(project: Project) -> None:
-    """A misspelt limit spent money."""
-    process = project.command("run", TOPVIEW_CREDITLIMIT="1", TOPVIEW_UID="")
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "no setting TOPVIEW_CREDITLIMIT, it is ignored. Is TOPVIEW_CREDIT_LIMIT meant?" in err
-
-
-@pytest.mark.slow
 def test_a_catalogue_of_nothing_starts_nothing(project: Project) -> None:
     empty = ("", "product_id,image\n", "name,price\nbottle,3\n", "\0\1")
     misspelt = "product_id,image,scirpt\na,a.png,Hi.\n"
@@ -141,58 +131,6 @@ def test_without_dagster_home_one_is_chosen_and_said_and_its_yaml_is_kept(projec
 
 
 @pytest.mark.slow
-def test_wait_0_submits_what_fits_and_says_3_and_the_next_run_finishes(project: Project) -> None:
-    project.products(2)
-
-    ran = project.run("run", TOPVIEW_WAIT_SECONDS="0")
-
-    assert ran.returncode == 3
-    assert "Products not finished: 2 held." in ran.stdout
-    assert project.run("run").returncode == 0
-    counters = project.sandbox.counters()
-    assert counters["duplicates"] == 0
-    assert counters["accepted"]["image2Video"] == 2
-
-
-def _pending(project: Project) -> int:
-    if not (project.home / "ledger.db").exists():
-        return 0
-    with closing(project.ledger()) as ledger:
-        return len(ledger.tasks.in_state((TaskState.PENDING,)))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-def test_kill_9_in_the_middle_then_run_again_pays_nothing_twice(
-    project_of: ProjectOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed while all slots are taken: then no submit is on its way, and nothing is unknown."""
-    project = project_of(speed=10.0, concurrency=2)
-    project.products(3)
-    slots = {"TOPVIEW_SLOTS": "2"}
-    process = project.command("run", **slots)
-
-    def both_slots_hold_scenes() -> bool:
-        counters = project.sandbox.counters()
-        scenes = counters["accepted"].get("image_replace", 0)
-        return counters["slots"]["busy"] == 2 and scenes >= 2 and _pending(project) == 2
-
-    wait_for(both_slots_hold_scenes, process)
-    process.kill()
-    process.communicate()
-
-    monkeypatch.setattr("topview_pipeline.ledger.workers.DEAD_AFTER_SECONDS", 2.0)
-    again = project.run("run", **slots)
-
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "reused at no cost" in again.stdout
-    counters = project.sandbox.counters()
-    assert counters["duplicates"] == 0
-    assert counters["orphans"] == 0
-    assert counters["succeeded"]["image2Video"] == 3
-
-
-@pytest.mark.slow
 def test_a_base_url_that_is_a_website_leaves_no_ledger(project: Project) -> None:
     project.products(1)
     with serving(FileServer()) as website:
@@ -208,17 +146,6 @@ def _made_once(project: Project) -> Path:
     assert project.run(*FREE).returncode == 0
     project.products(2)
     return project.home / "ledger.db"
-
-
-@pytest.mark.slow
-def test_a_damaged_ledger_starts_nothing_and_is_left_as_it_is(project: Project) -> None:
-    ledger = _made_once(project)
-    content = ledger.read_bytes()
-    for damaged in (b"no database" * 100, content[:4096] + b"\xa5" * (len(content) - 4096)):
-        ledger.write_bytes(damaged)
-        (said,) = project.refused("run").splitlines()
-        assert said.startswith("topview-pipeline: ledger")
-        assert ledger.read_bytes()[:100] == damaged[:100]
 
 
 @pytest.mark.slow

@@ -231,6 +231,23 @@ def observed(result: dg.ExecuteInProcessResult) -> list[tuple[str, str | None]]:
     return [one for one in found if one[1] is not None]
 
 
+Mark = tuple[str, str, "str | None", dict[str, Any]]
+
+
+def marks(result: dg.ExecuteInProcessResult) -> list[Mark]:
+    """(what, asset, product, metadata) of a run's marks."""
+    found: list[Mark] = []
+    for event in result.all_events:
+        if event.is_asset_observation:
+            seen = event.asset_observation_data.asset_observation
+            values: dict[str, Any] = {key: one.value for key, one in seen.metadata.items()}
+            what, mark, _ = (seen.description or "").partition(": ")
+            if mark and what in ("Held", "Failed", "Adopted"):
+                asset = seen.asset_key.to_user_string()
+                found.append((what.lower(), asset, seen.partition, values))
+    return found
+
+
 def _of_assets(events: Iterable[dg.DagsterEvent]) -> list[tuple[str, str | None]]:
     return [
         (str(key.to_user_string()), event.partition) for event in events if (key := event.asset_key)

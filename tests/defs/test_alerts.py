@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
+from tests.catalogue.conftest import FileServer, serving
 from tests.defs.test_checks import Account, fail
 from topview_pipeline.defs.sensors import pending_task_sensor
 from topview_pipeline.ledger import LedgerUnavailable
@@ -20,42 +20,30 @@ from topview_pipeline.ledger.health import Answer, Case
 from topview_pipeline.store import StoreError
 
 
-class Receiver(HTTPServer):
+class Receiver(FileServer):
     """Keeps what is posted to it; `status` is its answer."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self.status = 200
         self.posts: list[Any] = []
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
+        if self.status == 200:
+            self.posts.append(body)
+        request.send_response(self.status)
+        request.end_headers()
 
     def taken(self) -> list[Any]:
         posts, self.posts = self.posts, []
         return posts
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.server.status == 200:
-            self.server.posts.append(body)
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    server = Receiver()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Receiver()) as server:
+        yield server
 
 
 @pytest.fixture
@@ -67,7 +55,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def account(tmp_path: Path, receiver: Receiver) -> Iterator[Account]:
-    url = SecretStr(f"http://127.0.0.1:{receiver.server_port}/services/secret")
+    url = SecretStr(f"{receiver.url}/services/secret")
     with dg.DagsterInstance.ephemeral() as instance:
         yield Account(tmp_path, instance, alert_url=url)
 

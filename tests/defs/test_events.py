@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import dagster as dg
 import pytest
 
-from tests.defs.shop import ASSETS, CUT_OUT, REFUSED, Patch, Shop, failure_of, made, observed
+from tests.defs.shop import ASSETS, CUT_OUT, REFUSED, Patch, Shop, failure_of, made, marks, observed
 from topview_pipeline.defs.jobs import RESUME_TASKS
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.stages import VIDEO
-
-Mark = tuple[str, str, "str | None", dict[str, Any]]
-
-
-def marks(result: dg.ExecuteInProcessResult) -> list[Mark]:
-    """(what, asset, product, metadata) of a run's marks."""
-    found: list[Mark] = []
-    for event in result.all_events:
-        if event.is_asset_observation:
-            seen = event.asset_observation_data.asset_observation
-            values: dict[str, Any] = {key: one.value for key, one in seen.metadata.items()}
-            what, mark, _ = (seen.description or "").partition(": ")
-            if mark and what in ("Held", "Failed", "Adopted"):
-                asset = seen.asset_key.to_user_string()
-                found.append((what.lower(), asset, seen.partition, values))
-    return found
 
 
 @pytest.mark.slow
@@ -117,17 +100,6 @@ def test_a_product_without_a_result_says_why_as_its_check_until_it_has_one(shop:
     shop.settings["TOPVIEW_CREDIT_LIMIT"] = "0.1"
     shop.rows["mug"]["script"] = "Something else."
     assert shop.catch_up(products=["mug"]).get_asset_check_evaluations() == []
-
-
-def test_a_failed_product_says_why_at_each_stage_that_is_shown_as_failed(shop: Shop) -> None:
-    """Its page would say only that a run failed, of two hundred products."""
-    shop.add("mug")
-    shop.add("bad", **REFUSED)
-
-    found = marks(shop.materialize("mug", "bad"))
-
-    assert [mark[:3] for mark in found] == [("failed", asset, "bad") for asset in ASSETS[1:]]
-    assert "change in the catalogue what Topview refused" in found[0][3]["topview/what_to_do"]
 
 
 @pytest.mark.slow

@@ -58,10 +58,26 @@ def users_project(shop: Shop) -> None:
     shop.mine = dg.Definitions(assets=user_assets())
 
 
-def test_an_asset_in_the_same_run_goes_on_and_gets_typed_values(shop: Shop) -> None:
-    shop.add("mug")
+def test_it_is_skipped_when_the_video_failed_and_goes_on_from_what_is_stored(shop: Shop) -> None:
+    shop.add("mug", "hat", "pen", "cup", "tie")
+    shop.add("bag", **REFUSED)
+    shop.catch_up(products=["mug"])
+    shop.remove("mug")
+    assert shop.materialize("mug", assets=[*ASSETS, PAGE]).success, "it left the catalogue"
+    assert not shop.materialize("bag", assets=[*ASSETS, PAGE]).success
+    assert shop.materialized(PAGE) == {"mug"}
 
-    assert shop.materialize("mug", assets=[*ASSETS, PAGE]).success
+
+def test_in_a_range_it_is_skipped_and_a_run_of_one_product_gives_it_typed_values(
+    shop: Shop,
+) -> None:
+    shop.add("mug", "shoe")
+    assert shop.materialize("mug", "shoe", assets=[*ASSETS, PAGE]).success
+    assert shop.materialized(PAGE) == set()
+    assert shop.materialize("shoe", assets=[PAGE]).success, "its own run"
+    assert shop.materialized(PAGE) == {"shoe"}
+
+    assert shop.materialize("mug", assets=[*ASSETS, PAGE]).success, "and the same run"
 
     cutout, scenes, video = seen["page"]
     assert isinstance(cutout, BgRemovedImage)
@@ -73,24 +89,6 @@ def test_an_asset_in_the_same_run_goes_on_and_gets_typed_values(shop: Shop) -> N
     with video.video.local_copy() as path:
         assert path.read_bytes()[4:8] == b"ftyp"
     assert video.credits
-
-
-def test_it_is_skipped_when_the_video_failed_and_goes_on_from_what_is_stored(shop: Shop) -> None:
-    shop.add("mug", "hat", "pen", "cup", "tie")
-    shop.add("bag", **REFUSED)
-    shop.catch_up(products=["mug"])
-    shop.remove("mug")
-    assert shop.materialize("mug", assets=[*ASSETS, PAGE]).success, "it left the catalogue"
-    assert not shop.materialize("bag", assets=[*ASSETS, PAGE]).success
-    assert shop.materialized(PAGE) == {"mug"}
-
-
-def test_in_a_range_it_is_skipped_and_its_own_run_makes_it(shop: Shop) -> None:
-    shop.add("mug", "shoe")
-    assert shop.materialize("mug", "shoe", assets=[*ASSETS, PAGE]).success
-    assert shop.materialized(PAGE) == set()
-    assert shop.materialize("shoe", assets=[PAGE]).success
-    assert shop.materialized(PAGE) == {"shoe"}
 
 
 @pytest.mark.slow

@@ -114,18 +114,21 @@ def test_two_ticks_never_start_the_same_work_twice(shop: Shop, daemon: Daemon) -
     assert first.run_key != second.run_key, "a run key is spent for ever"
 
 
-@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTED", "SUSPENDED"])
-def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon, status: str) -> None:
+def test_it_waits_for_its_own_run_only(shop: Shop, daemon: Daemon) -> None:
     shop.add("mug")
     shop.leave_pending()
-    shop.begin_run(status, CATCH_UP)
-    shop.begin_run(status, RESUME_TASKS, pipeline="a stranger")
-    assert isinstance(daemon.tick(), dg.RunRequest)
     for ended in ("SUCCESS", "FAILURE", "CANCELED"):
         shop.begin_run(ended, RESUME_TASKS)
+    waiting = ("NOT_STARTED", "STARTED", "SUSPENDED")
+    for status in waiting:
+        shop.begin_run(status, CATCH_UP)
+        shop.begin_run(status, RESUME_TASKS, pipeline="a stranger")
+    assert isinstance(daemon.tick(), dg.RunRequest)
     assert running_jobs(shop.instance, OUTLINE, RESUME_TASKS, most=1) == []
-    run = shop.begin_run(status, RESUME_TASKS)
-    assert daemon.tick() == f"run {run.run_id} works on it: 1 task to collect, 0 to try again"
+    for status in waiting:
+        run = shop.begin_run(status, RESUME_TASKS)
+        assert daemon.tick() == f"run {run.run_id} works on it: 1 task to collect, 0 to try again"
+        shop.instance.delete_run(run.run_id)
 
 
 def test_a_failed_task_is_tried_again_when_it_is_due_for_the_run_that_paid_first(
@@ -149,21 +152,19 @@ def test_a_failed_task_is_tried_again_when_it_is_due_for_the_run_that_paid_first
     assert second.attempt == 2
 
 
-@pytest.mark.parametrize(
-    ("status", "becomes"),
-    [("STARTED", "FAILURE"), ("CANCELING", "CANCELED"), ("SUSPENDED", "SUSPENDED")],
-)
 def test_a_run_whose_process_died_is_reported_so_that_dagster_starts_it_again(
-    shop: Shop, daemon: Daemon, status: str, becomes: str
+    shop: Shop, daemon: Daemon
 ) -> None:
-    dead = shop.begin_run(status)
-    shop.kill_worker_of(dead.run_id)
+    becomes = {"STARTED": "FAILURE", "CANCELING": "CANCELED", "SUSPENDED": "SUSPENDED"}
+    dead = {status: shop.begin_run(status) for status in becomes}
+    for run in dead.values():
+        shop.kill_worker_of(run.run_id)
     living = shop.begin_run("STARTED", "__ASSET_JOB")
     with shop.ledger() as ledger:
         ledger.workers.start("alive", run_id=living.run_id)
     theirs = shop.begin_run("STARTED", "theirs")
     daemon.tick()
-    assert shop.status_of(dead) == becomes
+    assert {status: shop.status_of(run) for status, run in dead.items()} == becomes
     assert shop.status_of(living) == shop.status_of(theirs) == "STARTED"
 
 

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.engine.conftest import be_quick
 from tests.engine.world import (
     ALL_FAULTS,
     ALL_STAGES,
@@ -58,8 +57,6 @@ class BadDays(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        be_quick(self.patch)
         self.folder = Path(tempfile.mkdtemp())
         self.world = World(self.folder, concurrency=_SLOTS, forget_after=6 * HOUR)
         self.world.other(_OTHER)
@@ -226,7 +223,6 @@ class BadDays(RuleBasedStateMachine):
             self._all_comes_home()
         finally:
             self.world.close()
-            self.patch.undo()
             shutil.rmtree(self.folder)
 
     def _all_comes_home(self) -> None:

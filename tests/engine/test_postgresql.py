@@ -17,15 +17,4 @@ def test_products_go_through_all_stages_and_a_killed_run_is_gone_on_with(
     unknown = {(row.product_id, row.stage) for row in world.rows(TaskState.UNKNOWN)}
     assert {key for key, how in fate.items() if how == "held"} >= unknown
     assert unknown or fate == everything("made", *"abcd")
-    world.assert_nothing_paid_twice()
-    world.assert_nothing_lost()
-
-
-def test_two_runs_share_products_and_slots(make_world: MakeWorld, postgres: Postgres) -> None:
-    world = make_world(ledger_url=postgres.emptied(), concurrency=2)
-    products = [product(name) for name in "abc"]
-    one, other = world.run_together((products, {}), (products[1:], {}))
-    assert fates(one) == everything("made", *"abc")
-    assert fates(other) == everything("made", *"bc")
-    world.assert_nothing_paid_twice()
     world.assert_nothing_lost()

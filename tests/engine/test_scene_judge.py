@@ -7,13 +7,14 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.catalogue.conftest import FileServer, serving
 from tests.engine.test_review import PLACED, SCENE, VIDEO
 from tests.engine.test_upstream import images_sent
 from tests.engine.world import World, everything, fates, holds, product
@@ -143,7 +144,7 @@ def test_a_judge_that_is_out_of_order_does_not_hold_up_a_whole_catalogue(
             return [GOOD]
         raise TimeoutError("no answer")
 
-    names = "abcdefgh"
+    names = "abcdef"
     products = [product(name, template_image=name) for name in names]
     assert fates(world.run(products, judge=broken)) == everything("made", *names)
     assert len(asked) == len({one.product_id for one in asked}) == answers + 3
@@ -177,32 +178,19 @@ def test_a_judge_that_cannot_be_opened_is_said_before_anything_is_paid(setting: 
         open_judge(setting)
 
 
-@pytest.fixture
-def looks_url() -> Iterator[Callable[[float | None], str]]:
+class Model(FileServer):
     """A model behind a URL."""
-    servers = []
 
-    def serve(likeness: float | None) -> str:
-        class Model(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                assert body.count(b"\x89PNG") == 2
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(json.dumps({"likeness": likeness}).encode())
+    def __init__(self, likeness: float | None) -> None:
+        super().__init__()
+        self.likeness = likeness
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}/"
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers["Content-Length"]))
+        assert body.count(b"\x89PNG") == 2
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(json.dumps({"likeness": self.likeness}).encode())
 
 
 @pytest.mark.parametrize(
@@ -212,7 +200,6 @@ def test_the_example_of_the_guide_runs(
     world: World,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    looks_url: Callable[[float | None], str],
     likeness: float | None,
     outcome: str,
 ) -> None:
@@ -220,7 +207,8 @@ def test_the_example_of_the_guide_runs(
     name = f"looks_{outcome}"
     (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("LOOKS_URL", looks_url(likeness))
-    world.run([product("a")], judge=open_judge(f"python:{name}:judge"))
+    with serving(Model(likeness)) as model:
+        monkeypatch.setenv("LOOKS_URL", model.url)
+        world.run([product("a")], judge=open_judge(f"python:{name}:judge"))
     assert (_scene(world).quality or {})["outcome"] == outcome
     assert world.counters()["succeeded"].get("image2Video", 0) == (outcome != "failed")

@@ -88,7 +88,7 @@ def test_slots_taken_by_others_are_waited_for(make_world: MakeWorld, clock_set: 
 
 def test_a_run_keeps_to_fewer_slots_than_the_account_has(make_world: MakeWorld) -> None:
     world = make_world(concurrency=4)
-    world.run([product(name) for name in "abcd"], slots=2)
+    world.run([product(name) for name in "abcd"], slots=2, stages=["bgRemovedImage"])
     assert world.counters()["slots"]["peak"] == 2
 
 
@@ -103,7 +103,6 @@ def test_a_row_that_a_dead_run_reserved_frees_its_slot_in_time(make_world: MakeW
     assert world.ledger.tasks.slots_taken() == 1
     fate = fates(world.run([product("other")], wait_seconds=HOUR, **cut_out))
     assert fate == {("other", "bgRemovedImage"): "made"}
-    world.assert_nothing_paid_twice()
 
 
 @pytest.mark.slow

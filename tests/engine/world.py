@@ -466,6 +466,11 @@ class World:
         assert counters["duplicate_tasks"] == []
         assert counters["slots"]["peak"] <= self.settings.concurrency
 
+    def assert_paid_once(self) -> None:
+        """The same, at the end of every test in which nothing was forced or remade."""
+        if not any(row.generation for row in self.rows()):
+            self.assert_nothing_paid_twice()
+
     def assert_nothing_lost(self) -> None:
         """All that Topview finished is in the store, but for lost answers: those are named."""
         unknown = self.rows(TaskState.UNKNOWN)

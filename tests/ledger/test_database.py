@@ -75,13 +75,10 @@ def test_a_url_that_leads_nowhere_shows_no_password(
     assert "hunter2" not in "".join(traceback.format_exception(refused.value)) + caplog.text
 
 
-def test_a_directory_where_the_file_should_be(tmp_path: Path) -> None:
+def test_a_directory_or_a_file_that_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").mkdir()
     with pytest.raises(LedgerUnavailable, match=r"ledger\.db: unable to open"):
         open_ledger(tmp_path)
-
-
-def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("not a folder")
     with pytest.raises(LedgerUnavailable, match="cannot be opened"):
         open_ledger(tmp_path / "home")

@@ -87,31 +87,26 @@ def room() -> Photo:
     return picture
 
 
-def as_mode(mode: str) -> bytes:
-    """A picture of printers and old tools."""
-    photo = Image.open(BytesIO(photograph(box, (120, 20, 20)))).convert(mode)
-    return encoded(photo, "JPEG" if mode == "CMYK" else "PNG")
-
-
 @pytest.mark.parametrize(
-    ("photo", "least"),
+    ("colour", "paper", "least"),
     [
-        (photograph(box, (190, 40, 30), uneven((238, 238, 240))), 0.95),
-        (photograph(box, (120, 122, 124), uneven((240, 240, 240))), 0.95),
-        (photograph(box, (250, 250, 249), uneven((226, 227, 230))), 0.95),
-        (photograph(box, (25, 25, 28), uneven((90, 92, 95))), 0.95),
-        (photograph(box, (40, 110, 90), uneven((205, 170, 140))), 0.95),
-        (photograph(box, (253, 253, 253), backdrop((240, 240, 238))), 0.93),
-        (photograph(box, (30, 90, 170), room()), 0.9),
-        *((as_mode(mode), 0.9) for mode in ("CMYK", "P", "L")),
+        ((120, 122, 124), uneven((240, 240, 240)), 0.95),
+        ((250, 250, 249), uneven((226, 227, 230)), 0.95),
+        ((25, 25, 28), uneven((90, 92, 95)), 0.95),
+        ((40, 110, 90), uneven((205, 170, 140)), 0.95),
+        ((30, 90, 170), room(), 0.9),
     ],
-    ids=[
-        *("red on white", "as grey as its shadow", "white on grey", "black on grey", "on tan"),
-        *("white on near white", "on a table", "CMYK", "a palette", "grey values"),
-    ],
+    ids=["as grey as its shadow", "white on grey", "black on grey", "on tan", "on a table"],
 )
-def test_a_product_is_cut_at_its_outline_and_without_its_shadow(photo: bytes, least: float) -> None:
-    assert agreement(mask_of(ENGINE.cutout(photo)), box) > least
+def test_a_product_is_cut_at_its_outline_and_without_its_shadow(
+    colour: Colour, paper: Photo, least: float
+) -> None:
+    assert agreement(mask_of(ENGINE.cutout(photograph(box, colour, paper))), box) > least
+
+
+def test_a_picture_of_printers_is_cut_too() -> None:
+    photo = Image.open(BytesIO(photograph(box, (120, 20, 20)))).convert("CMYK")
+    assert agreement(mask_of(ENGINE.cutout(encoded(photo, "JPEG"))), box) > 0.9
 
 
 def test_the_paper_is_seen_through_the_handle_of_a_mug() -> None:
@@ -119,27 +114,6 @@ def test_the_paper_is_seen_through_the_handle_of_a_mug() -> None:
     mask = mask_of(ENGINE.cutout(photograph(mug, (200, 120, 30), ground)))
     assert not mask[150:185, 215:235].any()
     assert agreement(mask, mug) > 0.95
-
-
-def test_a_white_label_on_white_paper_stays_in_the_product() -> None:
-    cover = shape(box)[..., None]
-    picture = 255 * (1 - cover) + np.array((70, 45, 25)) * cover
-    picture[130:200, 115:205] = 255
-    picture[150:165, 130:150] = picture[150:165, 160:190] = 20  # print
-    made = ENGINE.cutout(encoded(Image.fromarray(picture.astype(np.uint8))))
-    assert mask_of(made)[135:195, 120:200].all()
-
-
-def test_both_shoes_of_a_pair_are_kept_and_dust_is_not() -> None:
-    def pair(draw: ImageDraw.ImageDraw) -> None:
-        draw.rounded_rectangle([40 * 4, 120 * 4, 140 * 4, 200 * 4], 80, fill=255)
-        draw.rounded_rectangle([180 * 4, 130 * 4, 280 * 4, 210 * 4], 80, fill=255)
-        draw.ellipse([30 * 4, 30 * 4, 36 * 4, 36 * 4], fill=255)
-
-    mask = mask_of(ENGINE.cutout(photograph(pair, (60, 70, 150))))
-    assert mask[160, 90]
-    assert mask[170, 230]
-    assert not mask[25:42, 25:42].any()
 
 
 def test_the_cut_out_is_the_photo_cropped_to_the_mask_and_the_mask_has_the_photos_size() -> None:
@@ -152,15 +126,6 @@ def test_the_cut_out_is_the_photo_cropped_to_the_mask_and_the_mask_has_the_photo
     assert (made.mask_width, made.mask_height) == (SIDE, SIDE)
     ys, xs = np.nonzero(np.asarray(mask) > 8)
     assert (int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1) == cut.size
-
-
-def test_edges_are_soft_and_carry_no_colour_of_the_paper() -> None:
-    """A dark product from white paper must not glow on a dark scene."""
-    made = ENGINE.cutout(photograph(mug, (20, 24, 60), backdrop((245, 245, 245))))
-    rgba = np.asarray(Image.open(BytesIO(made.png))).astype(int)
-    edge = (rgba[..., 3] > 30) & (rgba[..., 3] < 225)
-    assert edge.sum() > 100
-    assert rgba[edge][:, :3].mean() < 80
 
 
 def test_a_phone_photo_is_upright_before_it_is_cut() -> None:

@@ -133,13 +133,6 @@ def test_a_notice_address_is_checked(rig: Rig, url: str, code: str) -> None:
     assert rig.call("POST", "/notice/notice_url/check", params=params)["code"] == code
 
 
-def test_a_notice_goes_to_loopback_alone(rig: Rig) -> None:
-    photo, url = rig.upload(picture()), "http://notices.example/topview"
-    rig.submit(Kind.REMOVE_BACKGROUND, {"productImageFileId": photo, "noticeUrl": url})
-    rig.advance(60)
-    assert rig.counters()["notices"] == {"not_loopback": 1}
-
-
 # Lists
 
 AVATARS = "/v1/product_avatar/public_avatar/query"

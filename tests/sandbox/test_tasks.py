@@ -31,18 +31,6 @@ def test_a_task_is_init_then_running_then_success(make_rig: MakeRig, speed: floa
     assert seen == ["init", "init", "running", "running", "success"]
 
 
-def test_all_kinds_share_the_slots_and_one_more_answers_4007(make_rig: MakeRig) -> None:
-    rig = make_rig(concurrency=2)
-    scene, cutout = rig.scene_body(), {"productImageFileId": rig.upload(picture(3))}
-    for shade in range(2):
-        rig.start_cutout(shade)
-    assert rig.answer(Kind.REMOVE_BACKGROUND, cutout)["code"] == "4007"
-    assert rig.answer(Kind.IMAGE_REPLACE, scene)["code"] == "4007"
-    rig.advance(3.1)
-    assert rig.submit(Kind.IMAGE_REPLACE, scene)
-    assert rig.counters()["slots"]["peak"] == 2
-
-
 def test_a_query_of_no_task_or_under_another_kinds_path_is_refused(rig: Rig) -> None:
     for task, code in (("", "4003"), ("f00", "4004"), (rig.start_cutout(), "4004")):
         assert rig.query(Kind.IMAGE2VIDEO, task)["code"] == code
@@ -128,42 +116,6 @@ def test_what_is_no_image_and_a_task_that_fails_cost_nothing(rig: Rig) -> None:
         assert failed["errorMsg"]
     assert remaining(rig) == rig.config.credits
     assert rig.get("/user/credit/logs")["result"]["data"] == []
-
-
-def test_forgotten_ids_are_not_found_and_no_longer_named(make_rig: MakeRig) -> None:
-    rig = make_rig(forget_after=100.0)
-    photo = rig.upload(picture())
-    task = rig.submit(Kind.REMOVE_BACKGROUND, {"productImageFileId": photo})
-    cutout = rig.finish(Kind.REMOVE_BACKGROUND, task)["bgRemovedImageFileId"]
-    scene_task = rig.submit(Kind.IMAGE_REPLACE, rig.scene_body(cutout))
-    image_id = rig.finish(Kind.IMAGE_REPLACE, scene_task)["replaceProductResult"][0]["imageId"]
-    video_task = rig.submit(Kind.IMAGE2VIDEO, rig.video_body(image_id))
-    rig.finish(Kind.IMAGE2VIDEO, video_task)
-    rig.advance(101)
-    for kind, body in (
-        (Kind.REMOVE_BACKGROUND, {"productImageFileId": photo}),
-        (Kind.IMAGE_REPLACE, rig.scene_body(cutout)),
-        (Kind.IMAGE2VIDEO, rig.video_body(image_id)),
-    ):
-        assert rig.answer(kind, body)["code"] == "4004"
-    assert rig.get("/v1/upload/check", fileId=photo)["code"] == "4004"
-    gone = rig.query(Kind.IMAGE_REPLACE, scene_task)["result"]
-    assert (gone["status"], gone["replaceProductResult"]) == ("success", [])
-    assert rig.query(Kind.REMOVE_BACKGROUND, task)["result"]["bgRemovedImageFileId"] is None
-    assert rig.query(Kind.IMAGE2VIDEO, video_task)["result"]["finishedVideoUrl"]
-    # A public avatar stays.
-    avatar = rig.get("/v1/product_avatar/public_avatar/query")["result"]["data"][0]["avatarId"]
-    assert rig.scenes(templateImageFileId="", avatarId=avatar)
-
-
-def test_media_are_gone_after_their_retention(make_rig: MakeRig) -> None:
-    rig = make_rig(retention_seconds=1000.0, url_seconds=10_000)
-    task = rig.submit(Kind.IMAGE_REPLACE, rig.scene_body())
-    url = rig.finish(Kind.IMAGE_REPLACE, task)["replaceProductResult"][0]["url"]
-    rig.advance(1001)
-    gone = rig.query(Kind.IMAGE_REPLACE, task)["result"]
-    assert gone["replaceProductResult"][0]["url"] is None
-    assert rig.request("GET", url).status_code == 404
 
 
 # A state directory: a sandbox goes on where an earlier process, however it ended, was.
