@@ -234,7 +234,7 @@ def test_a_ledger_of_another_version_is_not_touched(new_url: str, version: str |
             info.delete() if version is None else info.update().values(value=version)
         )
     before = everything(new_url)
-    refused = f"ledger .*: it has schema {version}, this program knows 2. Use the program that"
+    refused = f"ledger .*: it has schema {version}, this program knows 2. Use the release that"
     with pytest.raises(LedgerVersion, match=refused):
         open_at(new_url, uid="another account")
     assert everything(new_url) == before
@@ -243,7 +243,7 @@ def test_a_ledger_of_another_version_is_not_touched(new_url: str, version: str |
 def test_another_programs_tables_are_left_alone(new_url: str) -> None:
     with connected(new_url) as connection:
         connection.exec_driver_sql("CREATE TABLE task (id INTEGER)")
-    with pytest.raises(LedgerVersion, match=r"no ledger and has a table task. Name a database"):
+    with pytest.raises(LedgerVersion, match=r"not a ledger: it has a table task. Name a database"):
         open_at(new_url)
     assert set(everything(new_url)) == {"task"}
 
