@@ -8,6 +8,7 @@ no key, and a uid only for what the ledger remembers.
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -274,6 +275,12 @@ def forget(
     why: str = "",
 ) -> None:
     """Remove the products' partitions, the decisions about them, these rows and their files."""
+    from topview_pipeline.export.thumbs import THUMBS
+
+    home = topview.config.home
+    if any(going.values()):  # copies of all pictures: those of the others are made again
+        for copies in (home / topview.outline.of("gallery") / THUMBS, home / "candidates"):
+            shutil.rmtree(copies, ignore_errors=True)
     for product, rows in going.items():
         for row in rows:
             _remove_files(topview.config.store, ledger.account, row)
