@@ -226,6 +226,7 @@ def test_every_link_of_a_page_beside_a_local_store_leads_to_a_file(tmp_path: Pat
         ("https://shop.example/mug.jpg", True),
         ("https://shop.example/mug.jpg?signature=secret", False),
         ("https://user:password@shop.example/mug.jpg", False),
+        ("https://:password@shop.example/mug.jpg", False),
         ("s3://bucket/mug.jpg", False),
         ("/nowhere/mug.jpg", False),
     ],

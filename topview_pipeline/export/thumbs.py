@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urlsplit
 
 from topview_pipeline.catalogue.references import local_path
 from topview_pipeline.errors import PipelineError
@@ -58,8 +58,8 @@ def photo_thumb(ref: str | None) -> tuple[str, Opener] | None:
 def photo_url(ref: str | None) -> str | None:
     """A photo's address for browsers; none with a query: that may be a signature."""
     parts = urlsplit(ref or "")
-    is_plain = parts.scheme in ("http", "https") and not (parts.query or parts.username)
-    return ref if is_plain else None
+    is_plain = parts.scheme in ("http", "https") and not (parts.query or "@" in parts.netloc)
+    return urldefrag(ref or "").url if is_plain else None
 
 
 def stored_thumb(picture: Artifact, store: Store) -> tuple[str, Opener]:
