@@ -390,3 +390,14 @@ def test_a_photo_with_a_version_is_asked_for_only_when_that_is_new(
     server.put("/a.png", b"two")
     assert [look("7"), look("8 b"), look("8 b")] == [sha256(b"one"), *[sha256(b"two")] * 2]
     assert server.asked.total() == 2
+
+
+def test_objects_with_a_hash_sign_in_their_keys_are_photos_of_their_own() -> None:
+    """The wrong photo was paid for."""
+    found = []
+    for name in (b"one", b"two"):
+        url = f"memory://keys/photo#{name.decode()}.png"
+        UPath(url).write_bytes(name)
+        image = only(jsonl(row(image=url, image_version="v2"))).image
+        found.append(InputFiles(None).sha256(image or ""))
+    assert found == [sha256(b"one"), sha256(b"two")]
