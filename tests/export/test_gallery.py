@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import re
 import time
 from dataclasses import replace
@@ -249,7 +250,9 @@ def bad_chunk(path: Path) -> None:
     path.write_bytes(file.getvalue().replace(b"IDAT", b"\x00\x01\x02\x03", 1))
 
 
-@pytest.mark.parametrize("make", [bomb, bad_chunk, lambda path: path.write_bytes(b"no picture")])
+@pytest.mark.parametrize(
+    "make", [bomb, bad_chunk, os.mkfifo, lambda path: path.write_bytes(b"no picture")]
+)
 def test_a_photo_that_cannot_be_read_leaves_the_page_whole(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "photo.png")
     page = gallery(product_report(image=str(tmp_path / "photo.png"))).write(tmp_path / "out")

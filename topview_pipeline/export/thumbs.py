@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,8 @@ def photo_thumb(ref: str | None) -> tuple[str, Opener] | None:
         state = path.stat()
     except OSError:
         return None
+    if not stat.S_ISREG(state.st_mode):
+        return None  # a pipe would never end
     key = f"{path}\n{state.st_mtime_ns}\n{state.st_size}"
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
     return f"{digest[:20]}.webp", lambda: nullcontext(path)
