@@ -1,7 +1,7 @@
 """References to bytes: a path, an http(s) URL or an fsspec URL (`s3://...`), as a person wrote it.
 
 Bytes are read with a limit of size and time. A mark is a short text that differs when the bytes
-do: size and time of a file, ETag or Last-Modified of a web server, an object store's own fields.
+do: size and times of a file, ETag or Last-Modified of a web server, an object store's own fields.
 Not here: the meaning of the bytes (`rows`, `files`).
 """
 
@@ -147,8 +147,8 @@ def mark_of(ref: str) -> str | None:
 
 
 def file_mark(stat: os.stat_result) -> str:
-    """The mark of a file: its size, and its time in nanoseconds."""
-    return f"{stat.st_size} {stat.st_mtime_ns}"
+    """The mark of a file: its size and times. Nobody can set the last: `cp -p` keeps the other."""
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
 
 
 def _read_file(path: Path, limit: int) -> Content:

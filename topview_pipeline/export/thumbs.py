@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urldefrag, urlsplit
 
-from topview_pipeline.catalogue.references import local_path
+from topview_pipeline.catalogue.references import file_mark, local_path
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.media.probe import MediaError, opened_image
 from topview_pipeline.store import Artifact, Store
@@ -53,7 +53,7 @@ def photo_thumb(ref: str | None) -> tuple[str, Opener] | None:
         return None
     if not stat.S_ISREG(state.st_mode):
         return None  # a pipe would never end
-    key = f"{path}\n{state.st_mtime_ns}\n{state.st_size}"
+    key = f"{path}\n{file_mark(state)}"
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
     return f"{digest[:20]}.webp", lambda: nullcontext(path)
 
