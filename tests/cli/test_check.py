@@ -13,7 +13,7 @@ from topview_pipeline.cli.main import load_settings
 from topview_pipeline.setting_types import SettingsError
 
 BACKFILL = "dagster/backfill"
-PUBLIC = {"TOPVIEW_BASE_URL": "https://topview.invalid"}
+PUBLIC: dict[str, str | None] = {"TOPVIEW_BASE_URL": "https://topview.invalid"}
 SLOW = pytest.mark.slow
 
 
