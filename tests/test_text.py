@@ -32,6 +32,7 @@ QUERIES = ("TOKEN", "TOKEN&a=b", "a[0]=TOKEN", "$key=TOKEN")
     [
         ("GET https://me:pass@host.test/a?b=c HTTP", "GET https://host.test/a?… HTTP"),
         ("ftp://me:p%40ss@host.test", "ftp://host.test"),
+        ("ftp://me:p@ss@host.test", "ftp://host.test"),
         ("b'https://host.test/a?X-Sig=1', b'x'", "b'https://host.test/a?…', b'x'"),
         (
             "no 's3.test/a?X-Sig=1' (or s3.test/x?S=S~1, why?)",

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 _QUERY: Final = re.compile(r"\?[^\s\"'<>\w]{0,9}\w[^\s\"'<>]*")  # a blank ends a question
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # two letters at least: `C:/x` is a path
-_USER: Final = re.compile(r"(?<=://)[^/?#@\s\"'<>]+@")
+_USER: Final = re.compile(r"(?<=://)[^/?#\s\"'<>]+@")
 _HTTPCORE: Final = ("connection", "http11", "http2", "proxy", "socks")
 _HTTP_LOGGERS: Final = ("httpx", *(f"httpcore.{name}" for name in _HTTPCORE))
 """All that log a URL or the headers of an answer; a filter counts for its own logger alone."""
