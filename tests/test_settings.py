@@ -145,6 +145,7 @@ def test_all_variables_arrive_together_as_plain_values(project: Path, read: Read
     assert config.require_account() == ("some", SecretStr("some"))
     assert (config.slots, config.poll_seconds, config.wait_seconds) == (12, 0.05, 0)
     assert (config.shutdown_seconds, config.trust_photos_for) == (20, 6 * 3600)
+    assert read(TRUST_PHOTOS_FOR="1d").trust_photos_for == 86_400
     assert (config.previews, config.checks, config.account_exclusive) == (False, False, True)
     assert (config.catalogue, config.store) == (SAMPLES["CATALOGUE"], SAMPLES["STORE"])
     sources = {name: price.source for name, price in config.prices.prices.items()}

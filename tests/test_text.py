@@ -24,6 +24,7 @@ from topview_pipeline.text import (
 )
 
 KEY = "tv/Key+1=="
+QUERIES = ("TOKEN", "TOKEN&a=b", "a[0]=TOKEN", "$key=TOKEN")
 
 
 @pytest.mark.parametrize(
@@ -31,11 +32,13 @@ KEY = "tv/Key+1=="
     [
         ("GET https://me:pass@host.test/a?b=c HTTP", "GET https://host.test/a?… HTTP"),
         ("ftp://me:p%40ss@host.test", "ftp://host.test"),
+        ("ftp://me:p@ss@host.test", "ftp://host.test"),
         ("b'https://host.test/a?X-Sig=1', b'x'", "b'https://host.test/a?…', b'x'"),
         (
             "no 's3.test/a?X-Sig=1' (or s3.test/x?S=S~1, why?)",
             "no 's3.test/a?…' (or s3.test/x?… why?)",
         ),
+        *((f"'https://host.test/a?{query}'", "'https://host.test/a?…'") for query in QUERIES),
         ("mail me@host.test: is it so? yes", "mail me@host.test: is it so? yes"),
     ],
 )

@@ -115,11 +115,11 @@ def _timezone(name: str) -> str:
 
 
 def _duration(text: object) -> object:
-    """Seconds of `6h`, `30m` or `45s`; anything else stays as it is."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", str(text))
+    """Seconds of `1d`, `6h`, `30m` or `45s`; anything else stays as it is."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", str(text))
     if found is None:
         return text
-    return float(found.group(1)) * {"s": 1, "m": 60, "h": 3600}[found.group(2)]
+    return float(found.group(1)) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found.group(2)]
 
 
 def _plain_url(text: str) -> str:

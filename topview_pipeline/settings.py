@@ -204,7 +204,7 @@ class PipelineConfig(BaseModel):
         "answers count as lost: kill the process only after this time.",
     )
     trust_photos_for: types.Duration = Field(
-        0, description="How long a plan trusts what it knows of a photo's URL, such as 6h or 30m."
+        0, description="How long a plan trusts what it knows of a photo's URL, such as 1d or 6h."
     )
     deadline_seconds: Mapping[str, types.Seconds] = {}
     """By kind of task; a kind that is not named has its stage's own."""

@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 # Secrets. The query of a signed URL is a password for its file.
 
-_QUERY: Final = re.compile(r"\?[\w.%~+-]+=[^\s\"'<>]*")
+_QUERY: Final = re.compile(r"\?[^\s\"'<>\w]{0,9}\w[^\s\"'<>]*")  # a blank ends a question
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # two letters at least: `C:/x` is a path
-_USER: Final = re.compile(r"(?<=://)[^/?#@\s\"'<>]+@")
+_USER: Final = re.compile(r"(?<=://)[^/?#\s\"'<>]+@")
 _HTTPCORE: Final = ("connection", "http11", "http2", "proxy", "socks")
 _HTTP_LOGGERS: Final = ("httpx", *(f"httpcore.{name}" for name in _HTTPCORE))
 """All that log a URL or the headers of an answer; a filter counts for its own logger alone."""
@@ -27,6 +27,12 @@ _HTTP_LOGGERS: Final = ("httpx", *(f"httpcore.{name}" for name in _HTTPCORE))
 def without_queries(text: str) -> str:
     """Return `text` with "?…" for the query of every URL in it, and without user and password."""
     return _QUERY.sub("?…", _USER.sub("", text))
+
+
+def reason_of(error: Exception) -> str:
+    """Return the class of a foreign exception and its first line, without secrets of URLs."""
+    line = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {without_queries(line)[:200]}"
 
 
 def bare_url(url: object) -> str:

@@ -77,6 +77,9 @@ def test_no_secret_of_an_address_is_in_what_is_said_of_it() -> None:
     with pytest.raises(CatalogueError) as caught:
         parse_catalogue(b"", address, NO_DEFAULTS)
     assert "s3cret" not in str(caught.value)
+    with pytest.raises(CatalogueError, match="did not answer") as caught:
+        within(0.01, address, lambda: threading.Event().wait(0.2))
+    assert "s3cret" not in str(caught.value)
 
 
 def test_an_id_given_twice_alike_is_one_product_and_a_note() -> None:
@@ -171,8 +174,10 @@ def test_a_database_that_is_down_is_one_sentence(database: sa.Engine) -> None:
 
 
 def test_a_source_that_breaks_off_in_the_middle_is_no_catalogue() -> None:
-    with pytest.raises(CatalogueError, match="connection lost"):
-        read_catalogue(Rows(GOOD, OSError("connection lost")), NO_DEFAULTS)
+    lost = OSError("connection lost: sql://u:s3cret@db/a?key=s3cret\nSELECT 1")
+    with pytest.raises(CatalogueError, match=r"connection lost: sql://db/a\?…\)") as caught:
+        read_catalogue(Rows(GOOD, lost), NO_DEFAULTS)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_source_without_rows_is_no_catalogue() -> None:
@@ -214,6 +219,7 @@ def own_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("own_sources")
     module.__dict__.update(made=Rows(GOOD), Class=Rows, function=lambda: Rows(GOOD))
     module.__dict__.update(broken=lambda: os.environ["NO_SUCH_URL"], number=7, nothing=lambda: None)
+    module.__dict__.update(leaky=lambda: int("sql://u:s3cret@db/a"))
     monkeypatch.setitem(sys.modules, "own_sources", module)
 
 
@@ -231,6 +237,7 @@ def test_a_source_a_class_and_a_function_are_all_taken(name: str) -> None:
         ("python:own_sources:missing", "AttributeError"),
         ("python:own_sources:broken", "KeyError"),
         ("python:own_sources:number", "TypeError"),
+        ("python:own_sources:leaky", "10: 'sql://db/a'"),
         ("python:own_sources:nothing", "NoneType is not a catalogue source"),
     ],
 )

@@ -160,6 +160,8 @@ def test_a_rotated_quad_is_a_location() -> None:
         ({"chosen_image": 2}, "2, and a prompt makes one scene; leave it empty, or give a loc"),
         ({"chosen_image": 3, "location": QUAD}, "3, and a location makes two scenes; use 1 or 2$"),
         ({"voice_id": None}, "a script needs a voice; give voice_id$"),
+        ({"image": "https://u:p@[h/a?sig=s"}, r"'https://\[h/a' is not a path or URL$"),
+        ({"image": "https://u:p@h/a?sig=s\udce9"}, "'https://h/a' is not UTF-8 text; save the"),
         ({"image": ["a.png", "b.png"]}, r"\['a.png', 'b.png'\] is not text; give one text$"),
     ],
 )

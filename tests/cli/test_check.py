@@ -9,8 +9,11 @@ import dagster as dg
 import pytest
 
 from tests.cli.conftest import Invoke, Project, unsigned
+from topview_pipeline.cli.main import load_settings
+from topview_pipeline.setting_types import SettingsError
 
 BACKFILL = "dagster/backfill"
+PUBLIC: dict[str, str | None] = {"TOPVIEW_BASE_URL": "https://topview.invalid"}
 SLOW = pytest.mark.slow
 
 
@@ -36,6 +39,8 @@ BAD: dict[str, tuple[dict[str, str | None], str, str]] = {
     "no uid": ({"TOPVIEW_UID": None}, "account", "TOPVIEW_UID"),
     "no key": ({"TOPVIEW_API_KEY": None}, "account", "TOPVIEW_API_KEY"),
     "a wrong key": ({"TOPVIEW_API_KEY": "wrong"}, "account", "refused"),
+    "no certificates": (PUBLIC | {"SSL_CERT_FILE": "/nope.pem"}, "account", "SSL_CERT_FILE"),
+    "no SOCKS": (PUBLIC | {"ALL_PROXY": "socks5://127.0.0.1:9"}, "account", "ALL_PROXY"),
     "no sandbox": ({"TOPVIEW_BASE_URL": "http://127.0.0.1:9"}, "account", "topview-pipeline sand"),
     "no judge": ({"TOPVIEW_SCENE_JUDGE": "python:nowhere:judge"}, "scene judge", "nowhere"),
     "a store that is a file": ({"TOPVIEW_STORE": "file"}, "store", "TOPVIEW_STORE"),
@@ -79,6 +84,16 @@ def test_what_keeps_a_run_from_starting_is_one_line_and_its_fix(
     assert len(found["what"]) < 500
     if case == "a bad row":
         assert f"✗ {name}" in invoke("check", **given).stdout
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_a_file_of_settings_in_another_encoding_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    (tmp_path / ".env").write_text("TOPVIEW_UID=ü\n", encoding)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"\.env: not UTF-8 text"):
+        load_settings()
 
 
 def test_a_command_says_what_an_own_dagster_yaml_lacks(project: Project, invoke: Invoke) -> None:

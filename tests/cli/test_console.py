@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,6 +83,17 @@ def test_topviews_words_steer_no_terminal_and_forge_no_line(is_terminal: bool) -
     assert not set("\x07\r\x9b") & set(text)
     assert "\x1b[31m" not in text
     assert not [line for line in text.splitlines() if line.startswith("mug finishedVideo made")]
+
+
+def test_a_slow_pipe_that_does_not_block_gets_all_of_an_output() -> None:
+    """CI runners and parents in node make such pipes; the summary was lost."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    code = "from topview_pipeline.cli.console import keep_output_going as keep; keep();"
+    code += "print('x' * 3_000_000); print('summary')"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=writer), open(reader, "rb") as pipe:
+        os.close(writer)
+        assert (len(found := pipe.read()), found[-8:]) == (3_000_009, b"summary\n")
 
 
 def test_amounts_and_times_have_a_persons_unit() -> None:

@@ -6,11 +6,12 @@ import json
 import os
 import signal
 import socket
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.cli.conftest import QUAD, Project
+from tests.cli.conftest import QUAD, Project, wait_for
 from tests.export.test_gallery import Page
 
 pytestmark = pytest.mark.slow
@@ -41,7 +42,11 @@ def test_a_served_gallery_leaves_the_page_that_is_opened_as_a_file(project: Proj
     file = project.folder / "index.html"
     before = file.read_bytes()
 
-    process = project.command("gallery", "--serve", "--no-open", "--output", ".")
+    opener, opened = project.folder / "xdg-open", project.folder / "opened"
+    opener.write_text(f'#!/bin/sh\necho "$*" >{opened}.part; mv {opened}.part {opened}\n')
+    opener.chmod(0o755)
+    path = f"{project.folder}{os.pathsep}{os.environ['PATH']}"
+    process = project.command("gallery", "--serve", "--output", ".", PATH=path, DISPLAY=":7")
     try:
         assert process.stdout is not None
         url, _, token = process.stdout.readline().split()[2].partition("#token=")
@@ -52,10 +57,16 @@ def test_a_served_gallery_leaves_the_page_that_is_opened_as_a_file(project: Proj
         mine = {"X-Gallery-Token": token}
         answer = httpx.post(f"{url}decide", content="approve\tproduct-0", headers=mine)
         assert (answer.status_code, "'product-0' has no result" in answer.text) == (409, True)
+        wait_for(opened.exists, process)
+        assert token not in opened.read_text(), "every user of the machine can read an argument"
+        page = Path(opened.read_text().strip().removeprefix("file://"))
+        assert f'url={url}#token={token}"' in page.read_text()
+        assert page.stat().st_mode & 0o077 == page.parent.stat().st_mode & 0o077 == 0
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert file.read_bytes() == before
+    assert not page.exists()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import re
 import time
 from dataclasses import replace
@@ -226,6 +227,7 @@ def test_every_link_of_a_page_beside_a_local_store_leads_to_a_file(tmp_path: Pat
         ("https://shop.example/mug.jpg", True),
         ("https://shop.example/mug.jpg?signature=secret", False),
         ("https://user:password@shop.example/mug.jpg", False),
+        ("https://:password@shop.example/mug.jpg", False),
         ("s3://bucket/mug.jpg", False),
         ("/nowhere/mug.jpg", False),
     ],
@@ -248,7 +250,9 @@ def bad_chunk(path: Path) -> None:
     path.write_bytes(file.getvalue().replace(b"IDAT", b"\x00\x01\x02\x03", 1))
 
 
-@pytest.mark.parametrize("make", [bomb, bad_chunk, lambda path: path.write_bytes(b"no picture")])
+@pytest.mark.parametrize(
+    "make", [bomb, bad_chunk, os.mkfifo, lambda path: path.write_bytes(b"no picture")]
+)
 def test_a_photo_that_cannot_be_read_leaves_the_page_whole(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "photo.png")
     page = gallery(product_report(image=str(tmp_path / "photo.png"))).write(tmp_path / "out")

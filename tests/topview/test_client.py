@@ -234,11 +234,18 @@ def test_a_log_that_cannot_be_read_is_not_taken_for_a_complete_one(
         credit_log(Replies(envelope(page)))
 
 
-def test_lists_for_checking_a_catalogue() -> None:
+def test_a_charge_of_an_unreadable_task_is_a_charge_without_a_name() -> None:
+    """Neither is the log lost, nor may it prove that nothing was charged."""
+    log = [*entries(1), {**entries(2)[0], "taskId": {"id": "t2"}}]
+    found = credit_log(Replies(envelope({"total": 2, "data": log})))
+    assert [(one.task_id, one.cost_credit) for one in found] == [("t1", 1), (None, 1)]
+
+
+def test_lists_for_checking_a_catalogue_lack_odd_entries_only() -> None:
     api = Replies(
-        envelope({"total": 2, "data": [{"voiceId": "v1"}, {"voiceId": "v2"}]}),
+        envelope({"total": 3, "data": [{"voiceId": "v1"}, {"voiceId": ""}, {"voiceId": "v2"}]}),
         envelope({"total": 1, "data": [{"voiceId": "own"}]}),
-        envelope([{"captionId": "c1", "thumbnail": "https://x.test/c1.png"}]),
+        envelope([{"captionId": "c1", "thumbnail": "https://x.test/c1.png"}, None]),
     )
 
     async def read(http: TopviewClient) -> list[list[str]]:
@@ -259,6 +266,8 @@ def test_lists_for_checking_a_catalogue() -> None:
 def test_captions_that_are_no_list_are_not_taken_for_none() -> None:
     with pytest.raises(errors.Unavailable, match="reading the captions"):
         using(client(Replies(envelope({}))), lambda http: http.captions())
+    with pytest.raises(errors.Unavailable, match="captionId: Field required"):
+        using(client(Replies(envelope([{"id": "c1"}]))), lambda http: http.captions())
 
 
 # Secrets

@@ -18,6 +18,7 @@ from topview_pipeline.catalogue.rows import CatalogueError, Row, RowProblem, exc
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.setting_types import PYTHON_SOURCE, project_root
 from topview_pipeline.settings import CatalogueDefaults
+from topview_pipeline.text import reason_of
 
 LARGEST_BYTES: Final = 64 * 2**20  # 100,000 products have some 30 MiB
 _MOST_NOTES: Final = 20
@@ -75,7 +76,7 @@ def open_source(setting: str) -> Source:
         source: object = found if is_made else found()
     except Exception as error:
         # The user's own code: no common class.
-        what = f"it cannot be opened ({type(error).__name__}: {error})"
+        what = f"it cannot be opened ({reason_of(error)})"
         fix = (
             "Write python:package.module:attribute, importable from the project folder, "
             "and what it needs."
@@ -170,8 +171,7 @@ def _named(source: Source) -> Iterator[None]:
         raise CatalogueError(error.what, error.where, error.fix) from error
     except Exception as error:
         # The user's own code: no common class.
-        line = next(iter(str(error).splitlines()), "")
-        what = f"it cannot be read ({type(error).__name__}: {line[:200]})"
+        what = f"it cannot be read ({reason_of(error)})"
         fix = "Check that it can be reached from here."
         raise CatalogueError(what, source.where, fix) from error
 

@@ -223,7 +223,7 @@ def _not_read(ref: str) -> InputError:
 
 def _is_racy(mark: str) -> bool:
     """True for a file that was changed just now: it may change again and keep size and time."""
-    return int(mark.rpartition(" ")[2]) > time.time_ns() - _RACY_NANOSECONDS
+    return abs(int(mark.split()[1]) - time.time_ns()) < _RACY_NANOSECONDS
 
 
 def _key(ref: str) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from topview_pipeline.catalogue.references import VERSION, is_local, resolved
+from topview_pipeline.catalogue.references import VERSION, is_http, is_local, resolved, shown
 from topview_pipeline.catalogue.rows import Row, RowProblem, excerpt
 from topview_pipeline.prices import spoken_seconds, too_long
 from topview_pipeline.settings import GATES, MODES, CatalogueDefaults, Gate
@@ -136,7 +136,8 @@ class _Rules:
                 self._problem("voice_id", "a script needs a voice; give voice_id")
         image, version = self.cells.get("image"), self.cells.get("image_version")
         if image is not None and version is not None and not is_local(image):
-            self.cells["image"] = f"{image.partition('#')[0]}{VERSION}{quote(version, safe='')}"
+            plain = image.partition("#")[0] if is_http(image) else image  # else part of a key
+            self.cells["image"] = f"{plain}{VERSION}{quote(version, safe='')}"
         return {
             **dict.fromkeys(COLUMNS),
             **self.cells,
@@ -162,7 +163,9 @@ class _Rules:
             return ""
         text = str(value).strip()  # an id 1234 is often a number in JSON
         if _NO_TEXT.search(text):
-            self._problem(column, f"{excerpt(text)} is not UTF-8 text; save the file as UTF-8")
+            self._problem(
+                column, f"{excerpt(shown(text))} is not UTF-8 text; save the file as UTF-8"
+            )
             return ""
         return text
 
@@ -199,8 +202,8 @@ class _Rules:
             return ref
         try:
             return resolved(ref, self._beside or "")
-        except ValueError as error:
-            self._problem(column, f"{excerpt(ref)} is not a path or URL ({error})")
+        except ValueError:  # its words may hold a password
+            self._problem(column, f"{excerpt(shown(ref))} is not a path or URL")
             return ref
 
     def _location(self) -> Location | None:

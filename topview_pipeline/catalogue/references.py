@@ -1,7 +1,7 @@
 """References to bytes: a path, an http(s) URL or an fsspec URL (`s3://...`), as a person wrote it.
 
 Bytes are read with a limit of size and time. A mark is a short text that differs when the bytes
-do: size and time of a file, ETag or Last-Modified of a web server, an object store's own fields.
+do: size and times of a file, ETag or Last-Modified of a web server, an object store's own fields.
 Not here: the meaning of the bytes (`rows`, `files`).
 """
 
@@ -84,7 +84,7 @@ def resolved(ref: str, beside: str) -> str:
     folder = _local_folder(beside) if os.path.isabs(beside) else _local_folder.__wrapped__(beside)
     if folder is not None:
         return os.path.join(folder, ref)
-    if _is_http(beside):
+    if is_http(beside):
         return urljoin(beside, ref)
     return os.path.dirname(shown(beside)) + "/" + ref
 
@@ -96,7 +96,8 @@ def _local_folder(beside: str) -> str | None:
     return None if base is None else os.path.dirname(os.path.abspath(base))
 
 
-def _is_http(ref: str) -> bool:
+def is_http(ref: str) -> bool:
+    """True for a URL of the web, in which `#` ends the address."""
     return ref[:8].lower().startswith(("http://", "https://"))
 
 
@@ -123,7 +124,7 @@ def read(ref: str, limit: int, *, known: str | None = None) -> Content:
         path = local_path(ref)
         if path is not None:
             found = _read_file(path, limit)
-        elif _is_http(ref):
+        elif is_http(ref):
             found = _read_http(ref, limit, known)
         else:
             found = _read_object(ref, limit, known)
@@ -138,7 +139,7 @@ def mark_of(ref: str) -> str | None:
         path = local_path(ref)
         if path is not None:
             return file_mark(path.stat())
-        if not _is_http(ref):
+        if not is_http(ref):
             return _object(ref)[1]
         # By GET, whose body is not read: many servers, and every signed address, refuse HEAD.
         with _http_get(ref, {}) as answer:
@@ -146,8 +147,8 @@ def mark_of(ref: str) -> str | None:
 
 
 def file_mark(stat: os.stat_result) -> str:
-    """The mark of a file: its size, and its time in nanoseconds."""
-    return f"{stat.st_size} {stat.st_mtime_ns}"
+    """The mark of a file: its size and times. Nobody can set the last: `cp -p` keeps the other."""
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
 
 
 def _read_file(path: Path, limit: int) -> Content:

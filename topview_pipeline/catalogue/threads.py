@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from topview_pipeline.catalogue.references import host_of
+from topview_pipeline.catalogue.references import host_of, shown
 from topview_pipeline.catalogue.rows import CatalogueError
 
 _T = TypeVar("_T")
@@ -93,10 +93,10 @@ def within(seconds: float, where: str, look: Callable[[], _T]) -> _T:
     """
     fix = "Check that its server or disk answers, then try again."
     if where in _hanging and not _hanging[where].done():
-        raise CatalogueError("an earlier attempt to read it still hangs", where, fix)
+        raise CatalogueError("an earlier attempt to read it still hangs", shown(where), fix)
     future = started(look)
     wait([future], seconds)
     if not future.done():
         _hanging[where] = future
-        raise CatalogueError(f"it did not answer within {seconds:g} s", where, fix)
+        raise CatalogueError(f"it did not answer within {seconds:g} s", shown(where), fix)
     return future.result()

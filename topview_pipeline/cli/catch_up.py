@@ -119,7 +119,7 @@ def catch_up(
                             say(why, console, style="red")
                 elif say_where and not quiet and (progress.made or not progress.wanted):
                     export = f"{program()} export FOLDER writes the videos under readable names"
-                    say(f"Files: {topview.config.store} ({export})", console)
+                    say(f"Files: {topview.store.location} ({export})", console)
                 if as_json:
                     document = summary_document(progress, run_id, left)
                     document["refused"] = [asdict(one) for one in refused]

@@ -14,6 +14,7 @@ import io
 import json
 import math
 import os
+import select
 import socket
 import sys
 import threading
@@ -133,7 +134,11 @@ class _Descriptor(io.RawIOBase):
         with contextlib.suppress(OSError):
             if not self._is_lost:
                 try:
-                    return os.write(self._number, data)
+                    while True:
+                        try:
+                            return os.write(self._number, data)
+                        except BlockingIOError:  # as the pipes of some CI runners: it is full
+                            select.select([], [self._number], [])
                 except OSError as error:
                     self._is_lost = True
                     if not isinstance(error, BrokenPipeError):

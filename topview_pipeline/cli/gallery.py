@@ -9,8 +9,11 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 from urllib.parse import quote
 
@@ -179,6 +182,17 @@ def _serve(
     with serving(root, port=port, gallery=served) as url:
         address = f"{url}#token={served.token}"
         say(f"{counted(len(report.products), 'product')}: {address}  (Ctrl-C ends it)")
-        if may_open:
-            _open(address)
-        threading.Event().wait()
+        with _page_to(address, served.folder) as page:
+            if may_open:
+                _open(page.as_uri())
+            threading.Event().wait()
+
+
+@contextmanager
+def _page_to(address: str, beside: Path) -> Iterator[Path]:
+    """A page of this user's own that leads there: every user can read an opener's arguments."""
+    with TemporaryDirectory(dir=beside) as folder:  # some browsers see nothing of /tmp
+        page = Path(folder) / "gallery.html"
+        page.touch(0o600)
+        page.write_text(f'<meta http-equiv="refresh" content="0;url={address}">', encoding="utf-8")
+        yield page

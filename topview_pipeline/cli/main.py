@@ -153,6 +153,10 @@ def load_settings() -> None:
     """Let the .env beside workspace.yaml set the environment."""
     from dotenv import load_dotenv
 
-    from topview_pipeline.setting_types import project_root
+    from topview_pipeline.setting_types import SettingsError, project_root
 
-    load_dotenv(project_root() / ".env", override=True)
+    file = project_root() / ".env"
+    try:
+        load_dotenv(file, override=True)
+    except ValueError as error:
+        raise SettingsError("not UTF-8 text", str(file), "Save it as UTF-8.") from error

@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from topview_pipeline.defs.outline import Outline
+from topview_pipeline.setting_types import SettingsError
+from topview_pipeline.text import reason_of
 
 if TYPE_CHECKING:
     from topview_pipeline.catalogue import Catalogue, InputFiles
@@ -80,6 +82,12 @@ class TopviewResource:
             )
         except ValueError as error:
             raise self.config.wrong("base_url", str(error), "Set it to Topview's API.") from error
+        except (OSError, ImportError) as error:  # of variables that httpx reads itself
+            is_file = isinstance(error, OSError)
+            name = "SSL_CERT_FILE or SSL_CERT_DIR" if is_file else "ALL_PROXY or HTTPS_PROXY"
+            raise SettingsError(
+                f"unusable ({reason_of(error)})", name, f"Correct {name}."
+            ) from error
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:

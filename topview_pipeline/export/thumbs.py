@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urlsplit
 
-from topview_pipeline.catalogue.references import local_path
+from topview_pipeline.catalogue.references import file_mark, local_path
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.media.probe import MediaError, opened_image
 from topview_pipeline.store import Artifact, Store
@@ -50,7 +51,9 @@ def photo_thumb(ref: str | None) -> tuple[str, Opener] | None:
         state = path.stat()
     except OSError:
         return None
-    key = f"{path}\n{state.st_mtime_ns}\n{state.st_size}"
+    if not stat.S_ISREG(state.st_mode):
+        return None  # a pipe would never end
+    key = f"{path}\n{file_mark(state)}"
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
     return f"{digest[:20]}.webp", lambda: nullcontext(path)
 
@@ -58,8 +61,8 @@ def photo_thumb(ref: str | None) -> tuple[str, Opener] | None:
 def photo_url(ref: str | None) -> str | None:
     """A photo's address for browsers; none with a query: that may be a signature."""
     parts = urlsplit(ref or "")
-    is_plain = parts.scheme in ("http", "https") and not (parts.query or parts.username)
-    return ref if is_plain else None
+    is_plain = parts.scheme in ("http", "https") and not (parts.query or "@" in parts.netloc)
+    return urldefrag(ref or "").url if is_plain else None
 
 
 def stored_thumb(picture: Artifact, store: Store) -> tuple[str, Opener]:

@@ -173,7 +173,7 @@ file_hash = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("learnt_at", sa.Float, nullable=False, index=True),
 )
-"""When this file or URL had this mark (size and time, or ETag), its bytes had this sha256."""
+"""When this file or URL had this mark (size and times, or ETag), its bytes had this sha256."""
 
 catalogue_state = sa.Table(
     "catalogue_state",

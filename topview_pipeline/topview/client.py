@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, BinaryIO, Final, Literal, TypeVar
 
 import httpx
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from topview_pipeline.text import forms_of, hide_queries_in_http_logs
 from topview_pipeline.topview.envelope import (
@@ -82,6 +83,15 @@ _ATTEMPTS: Final = 4
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _PAGE_SIZE: Final = 100
+
+
+def _readable(call: Call, entries: Sequence[object], model: type[_Model]) -> list[_Model]:
+    """Return the entries that can be read: an odd one hides no other. Raises when all are odd."""
+    found = []
+    for entry in entries:
+        with suppress(ValidationError):
+            found.append(model.model_validate(entry))
+    return found or [parse_result(call, entry, model) for entry in entries]
 
 
 class TopviewClient:
@@ -217,8 +227,8 @@ class TopviewClient:
         """
         call = Call(Phase.READ, "reading the credit log")
         params = {"startTime": start.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")}
-        async for entry in self._pages(call, "/user/credit/logs", params, CreditLogEntry):
-            yield entry
+        async for entry in self._pages(call, "/user/credit/logs", params):
+            yield parse_result(call, entry, CreditLogEntry)
 
     def is_own_key(self, shown: SecretStr) -> bool:
         """Return True when a key as the credit log shows it, perhaps as `ab****yz`, can be ours."""
@@ -236,18 +246,20 @@ class TopviewClient:
         """
         call = Call(Phase.READ, "reading the voices")
         params = {"isCustom": "true"} if custom else {}
-        return [voice async for voice in self._pages(call, "/v1/voice/query", params, Voice)]
+        voices = [one async for one in self._pages(call, "/v1/voice/query", params)]
+        return _readable(call, voices, Voice)
 
     async def captions(self) -> list[Caption]:
         """Return all caption styles. Raises QueryError."""
         call = Call(Phase.READ, "reading the captions")
-        return (await self._read(call, "/v1/caption/list", {}, Captions)).root
+        captions = await self._read(call, "/v1/caption/list", {}, Captions)
+        return _readable(call, captions.root, Caption)
 
     async def avatars(self) -> list[Avatar]:
         """Return all public avatars. Raises QueryError."""
         call = Call(Phase.READ, "reading the avatars")
         path = "/v1/product_avatar/public_avatar/query"
-        return [one async for one in self._pages(call, path, {}, Avatar)]
+        return _readable(call, [one async for one in self._pages(call, path, {})], Avatar)
 
     # Files
 
@@ -329,9 +341,7 @@ class TopviewClient:
 
         return await self._retry(once)
 
-    async def _pages(
-        self, call: Call, path: str, params: _Params, model: type[_Model]
-    ) -> AsyncIterator[_Model]:
+    async def _pages(self, call: Call, path: str, params: _Params) -> AsyncIterator[Any]:
         """Yield the entries of all pages of a list.
 
         It ends when `total` entries were seen, or with an empty page. A short page is no end: a
@@ -350,7 +360,7 @@ class TopviewClient:
             if entries and entries == before:
                 raise Unavailable(f"page {number} repeats page {number - 1}", doing=call.doing)
             for entry in entries:
-                yield parse_result(call, entry, model)
+                yield entry
             seen += len(entries)
             if not entries or (page.total is not None and seen >= page.total):
                 return

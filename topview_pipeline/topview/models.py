@@ -239,9 +239,12 @@ class CreditDetail(_Result):
 
 
 class CreditLogEntry(_Result):
-    """One charge. `date` is when the task was created or succeeded; `api_key` is never shown."""
+    """One charge. `date` is when the task was created or succeeded; `api_key` is never shown.
 
-    task_id: OptionalId = None
+    One whose task id cannot be read is nobody's: then no lost answer counts as not charged.
+    """
+
+    task_id: Lenient[Id] = None
     task_type: Text = None
     cost_credit: Credits = None
     date: UtcTime = None
@@ -301,8 +304,8 @@ class Avatar(_Result):
         return [one.name for one in self.ethnicity_list or () if one.name]
 
 
-class Captions(RootModel[list[Caption]]):
-    """All caption styles; this list has no pages."""
+class Captions(RootModel[list[Any]]):
+    """All caption styles, not read yet; this list has no pages."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
