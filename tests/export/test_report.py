@@ -64,7 +64,7 @@ def test_a_finished_product_has_what_its_video_was_made_from_and_what_it_cost(sh
         (TaskState.SUCCEEDED, "pending", None),
         (TaskState.UNKNOWN, "held", "answer to the submit was lost"),
         (TaskState.OVERDUE, "held", "within its deadline"),
-        (TaskState.EXPIRED, "held", "no longer be downloaded"),
+        (TaskState.EXPIRED, "held", "no longer be had"),
         (TaskState.VOID, "done", None),
     ],
 )
