@@ -42,7 +42,7 @@ def export(context: click.Context, folder: Path, products: tuple[str, ...]) -> N
     """Copy each product's finished video to FOLDER, as its product_id.mp4.
 
     A video that is there already is not copied again; nothing is removed from the folder. A video
-    that failed its check stays out. It spends nothing and needs no key.
+    that its check or a person refused stays out. It spends nothing and needs no key.
 
     Exit codes: 0 all that exist are there, 1 some could not be copied, 2 nothing could start.
     """
