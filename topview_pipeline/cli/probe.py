@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
 import click
@@ -126,7 +126,7 @@ def _earlier(out: Path, base_url: str) -> Mapping[str, Any]:
     return found
 
 
-def _is_contract(found: Any) -> bool:
+def _is_contract(found: Any) -> TypeGuard[Mapping[str, Any]]:
     """True if `document` can go on from it: an odd one must not cost what was paid to see more."""
     if not isinstance(found, dict):
         return False
