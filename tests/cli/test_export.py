@@ -37,8 +37,22 @@ def test_each_video_is_copied_once_and_again_when_it_is_another_one(
     assert "1 copied now" in invoke("export", "out", "--product", "SKU-1").stdout
     assert (project.folder / "out" / "SKU-1.mp4").read_bytes() == before
 
-    stored[0].unlink()
+    # What fails for one product is its own: its copies and the others' are left as they are.
     (project.folder / "out" / "SKU-1.mp4").unlink()
+    stored[0].write_bytes(before[:-1] + b"X")
+    ran = invoke("export", "out")
+    assert ran.exit_code == 1
+    assert "not those that were stored" in ran.stdout, "damaged in the store"
+    (project.folder / "out" / "SKU-1.mp4").mkdir()
+    stored[0].write_bytes(before)
+    files[0].unlink()
+    ran = invoke("export", "out")
+    assert ran.exit_code == 1
+    assert "out/SKU-1.mp4 cannot be written (" in ran.stdout.replace("\n", "")
+    assert sorted((project.folder / "out").iterdir()) == files, "the other one, and no half file"
+    (project.folder / "out" / "SKU-1.mp4").rmdir()
+
+    stored[0].unlink()
     ran = invoke("export", "out")
     assert ran.exit_code == 1, "one product's trouble is its own"
     assert "SKU-1: " in ran.stdout

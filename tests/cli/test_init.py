@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 
@@ -62,6 +63,22 @@ def test_nothing_is_ever_overwritten_and_what_is_missing_is_added(tmp_path: Path
     assert all(name in said.partition("Left as it was")[2] for name in own)
     assert (tmp_path / "workspace.yaml").is_file()
     assert "New in it: nothing" in init(tmp_path)
+
+
+def test_a_full_disk_leaves_no_half_file_that_the_next_call_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        write(path, data[:9])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_bytes", full)
+        assert "cannot be written (No space left" in init(tmp_path, expected=2).replace("\n", " ")
+    assert not list(tmp_path.iterdir())
+    assert "Left as it was" not in init(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["file", "file/below", "x" * 300])

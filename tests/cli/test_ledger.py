@@ -104,8 +104,14 @@ def test_tables_are_made_before_an_upgrade_and_a_ledger_is_copied(
     assert (copied.exit_code, "Copied 1 row (1 in account)" in copied.output) == (0, True)
     again = CliRunner().invoke(main, command)
     assert (again.exit_code, "it has rows already" in again.output) == (2, True)
-    nowhere = CliRunner().invoke(main, ["ledger", "copy", "mysql://x/y", "sqlite:///b.db"])
-    assert (nowhere.exit_code, "is not supported" in nowhere.output) == (2, True)
+    for source, said in {
+        "mysql://x/y": "is not supported",
+        "sqlite:///legder.db": "there is no such file",  # an empty one would be made there
+        f"sqlite:///{tmp_path}/./b.db": "are one ledger",  # it would wait for its own lock
+    }.items():
+        ran = CliRunner().invoke(main, ["ledger", "copy", source, "sqlite:///b.db"])
+        assert (ran.exit_code, said in ran.output) == (2, True), ran.output
+    assert not (tmp_path / "legder.db").exists()
 
 
 @pytest.fixture

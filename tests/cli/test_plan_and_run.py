@@ -186,7 +186,8 @@ SITUATIONS: dict[str, tuple[Callable[[Project, Invoke], None], tuple[str, ...], 
     "the ledger is lost": (lost_ledger, (), {}),
     "products are gone": (fewer, FREE, {}),
     "products are gone, and one is forced":
-        (fewer, (*FREE, "--force", "--product", "product-0"), {}),
+        (fewer, (*FREE, "--force", "--accept-change", "--product", "product-0"), {}),
+    "products are gone, and one is named": (fewer, (*FREE, "--product", "product-0"), {}),
     "products are gone, accepted": (fewer, (*FREE, "--accept-change"), {}),
     "much is made again": (other_photos, FREE, {}),
     "much is made again, accepted": (other_photos, (*FREE, "--accept-change"), {}),
@@ -255,6 +256,10 @@ def test_plan_and_run_say_the_same(project: Project, invoke: Invoke, situation: 
     finally:
         topview.listeners.remove(events.append)
     assert planned.exit_code == ran.exit_code, planned.output + ran.output
+    if build is fewer and "--product" in options:
+        assert ran.exit_code == 0
+        with topview.ledger() as ledger:
+            assert len(ledger.catalogue.products()) == 10, "one product's run retires no other"
     if situation in ("no key", "no judge"):
         assert json.loads(planned.stdout)["rows"], "the plan is shown all the same"
     if ran.exit_code == 2:

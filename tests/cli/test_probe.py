@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from collections.abc import Mapping
@@ -264,6 +265,9 @@ def test_a_probe_that_ends_in_the_middle_is_gone_on_with(
         ("no json", "no contract"),
         ("[]", "no contract of this Topview"),
         ('{"base_url": "https://api.topview.ai"}', "no contract of this Topview"),
+        ('{"prices": 3}', "no contract of this Topview"),
+        ('{"sandbox": {"contract": []}}', "no contract of this Topview"),
+        ('{"findings": {"C1": {}}}', "no contract of this Topview"),
     ],
 )
 def test_a_file_that_is_no_contract_is_left_alone(project: Project, text: str, said: str) -> None:
@@ -272,6 +276,24 @@ def test_a_file_that_is_no_contract_is_left_alone(project: Project, text: str, s
     assert said in probe(project, code=2)
     assert project.sandbox.counters()["submits"] == {}
     assert file.read_text() == text
+
+
+def test_a_full_disk_costs_no_earlier_finding(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, write = project.folder / "contract.json", Path.write_text
+    file.write_text("{}")
+
+    def full(path: Path, text: str, **options: Any) -> int:
+        if not path.name.startswith(file.name):
+            return write(path, text, **options)
+        write(path, text[:9], **options)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert "contract.json: it cannot be written" in probe(project, code=2)
+    assert file.read_text() == "{}"
+    assert not list(project.folder.glob("*.part"))
 
 
 def test_no_value_of_an_answer_is_kept() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.engine.world import World, product
 from topview_pipeline.catalogue import Catalogue, InputFiles, Product, RowProblem, parse_catalogue
 from topview_pipeline.export import ProductReport, Published, Report, build_report, publish_manifest
-from topview_pipeline.ledger import Task
+from topview_pipeline.ledger import Review, ReviewDecision, Task
 from topview_pipeline.media import Outcome, Verdict
 from topview_pipeline.settings import CatalogueDefaults
 from topview_pipeline.stages import SCENE, Stage
@@ -57,6 +57,10 @@ class Shop(World):
     def choose(self, one: Product, image: int) -> None:
         scene = self.row(one, SCENE)
         self.ledger.reviews.choose(one.product_id, scene.fingerprint, image, who="ann", why="")
+
+    def decide(self, one: Product, stage: Stage, decision: ReviewDecision) -> None:
+        key = one.product_id, self.row(one, stage).fingerprint
+        self.ledger.reviews.decide({key: Review(None, decision)}, who="ann", why="")
 
     def refuse(self, row: Task) -> None:
         """Its check failed."""

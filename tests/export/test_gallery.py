@@ -23,7 +23,7 @@ from topview_pipeline.export import Gallery, ProductReport, Report, Wait, read_p
 from topview_pipeline.export.report import Past
 from topview_pipeline.export.thumbs import THUMBS
 from topview_pipeline.media import Outcome, Verdict
-from topview_pipeline.stages import SCENE, VIDEO, data_version
+from topview_pipeline.stages import CUT_OUT, SCENE, VIDEO, data_version
 from topview_pipeline.store import Artifact, Store
 
 NASTY = [
@@ -168,6 +168,28 @@ def test_a_video_that_is_kept_back_for_its_older_scene_says_so_once(shop: Shop) 
     notes = record(shop.look(mug))["notes"]
     assert str(notes).count(REFUSED.why) == 1
     assert notes[0][1] == "The video is not exported"
+
+
+def test_a_person_has_the_last_word_on_what_is_exported(shop: Shop) -> None:
+    """An approved scene was paid and never exported; a video of a rejected one went to the shop."""
+    mug = shop.product()
+    shop.run([mug])
+    scene = shop.row(mug, SCENE)
+    shop.refuse(shop.row(mug, CUT_OUT))
+    shop.refuse(scene)
+    shop.decide(mug, CUT_OUT, "approved")
+    assert "failed its check" in str(shop.look(mug).refusal)
+    shop.decide(mug, SCENE, "approved")
+    found = shop.look(mug)
+    assert (found.refusal, record(found)["status"]) == (None, "done")
+    assert shop.publish(mug).videos == 1
+    shop.decide(mug, SCENE, "rejected")
+    found = shop.look(mug)
+    assert "review --again mug" in str(found.refusal)
+    assert record(found)["status"] == "failed"
+    assert "rejected the scene" in shop.publish(mug).left_out["mug"]
+    shop.again(mug, SCENE)
+    assert "remake the video" in str(shop.look(mug).refusal)
 
 
 def test_choices_remakes_and_decisions_are_in_the_past_with_all_they_cost(shop: Shop) -> None:

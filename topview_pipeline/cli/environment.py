@@ -25,6 +25,7 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.setting_types import project_root
 from topview_pipeline.settings import PipelineConfig
 from topview_pipeline.stop import stop
+from topview_pipeline.store import whole
 from topview_pipeline.text import counted, one_line, without_queries
 
 if TYPE_CHECKING:
@@ -232,17 +233,16 @@ def make_dagster_home(home: Path, *, with_yaml: bool = True) -> bool:
     fix = "Set it to a folder of yours."
     try:
         home.mkdir(parents=True, exist_ok=True)
-        if with_yaml:
-            with (home / "dagster.yaml").open("x", encoding="utf-8") as file:
-                file.write(DAGSTER_YAML)
-    except FileExistsError:
-        if home.is_dir():
+        if not with_yaml or os.path.lexists(home / "dagster.yaml"):
             return False
+        with whole(home / "dagster.yaml") as part:
+            part.write_text(DAGSTER_YAML, encoding="utf-8")
+    except FileExistsError:
         raise CannotStart(f"DAGSTER_HOME {home} is a file", fix=fix) from None
     except OSError as error:
         what = f"DAGSTER_HOME {home} cannot be written ({error.strerror})"
         raise CannotStart(what, fix=fix) from error
-    return with_yaml
+    return True
 
 
 def open_instance(*, advise: bool = True) -> DagsterInstance:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from topview_pipeline.cli.options import products_option
 from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export import build_report
 from topview_pipeline.stages import STAGES, VIDEO
-from topview_pipeline.store import Artifact, Store, StoreError, hashed_slug, product_slug
+from topview_pipeline.store import Artifact, Store, StoreError, hashed_slug, product_slug, whole
 from topview_pipeline.text import counted
 
 
@@ -42,7 +40,7 @@ def export(context: click.Context, folder: Path, products: tuple[str, ...]) -> N
     """Copy each product's finished video to FOLDER, as its product_id.mp4.
 
     A video that is there already is not copied again; nothing is removed from the folder. A video
-    that failed its check stays out. It spends nothing and needs no key.
+    that its check or a person refused stays out. It spends nothing and needs no key.
 
     Exit codes: 0 all that exist are there, 1 some could not be copied, 2 nothing could start.
     """
@@ -75,26 +73,30 @@ def export_videos(
     done = Exported()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for product in report.products:
-            if products and product.product_id not in products:
-                continue
-            video = product.video.file(VIDEO.main_file)
-            if video is None:
-                done.missing += 1
-            elif product.refusal is not None:
-                done.troubles.append(f"{product.product_id}: not exported, {product.refusal}")
-            else:
-                target = folder / names[product.product_id]
-                try:
-                    done.written += _copy(topview.store, video, target)
-                except StoreError as error:
-                    done.troubles.append(f"{product.product_id}: {error}")
-                    continue
-                done.files.append(target)
-                done.outdated += product.is_outdated
     except OSError as error:
         what = f"{error.filename or folder} cannot be written ({error.strerror})"
         raise CannotStart(what, fix="Name another folder.") from error
+    for product in report.products:
+        if products and product.product_id not in products:
+            continue
+        video = product.video.file(VIDEO.main_file)
+        if video is None:
+            done.missing += 1
+        elif product.refusal is not None:
+            done.troubles.append(f"{product.product_id}: not exported, {product.refusal}")
+        else:
+            target = folder / names[product.product_id]
+            try:
+                done.written += _copy(topview.store, video, target)
+            except StoreError as error:
+                done.troubles.append(f"{product.product_id}: {error}")
+                continue
+            except OSError as error:
+                what = f"{target} cannot be written ({error.strerror})"
+                done.troubles.append(f"{product.product_id}: {what}")
+                continue
+            done.files.append(target)
+            done.outdated += product.is_outdated
     return done
 
 
@@ -113,12 +115,8 @@ def _copy(store: Store, video: Artifact, target: Path) -> bool:
     is_like_it = target.is_file() and target.stat().st_size == video.size
     if is_like_it and hashlib.sha256(target.read_bytes()).hexdigest() == video.sha256:
         return False
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        with store.local_copy(video) as source:
-            # Not a hard link: somebody who edits the copy would edit what was paid for.
-            shutil.copyfile(source, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    data = store.read_bytes(video)  # these are the bytes that were stored
+    with whole(target) as part:
+        # Not a hard link: somebody who edits the copy would edit what was paid for.
+        part.write_bytes(data)
     return True

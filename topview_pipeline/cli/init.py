@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +39,8 @@ again: only what changed is remade.
 | `location` | where on it: four points, and two scenes to choose from; empty: Topview decides |
 | `script` | what the person says; it must fit the mode's length |
 | `voice_id`, `caption_id` | ids from `topview-pipeline voices` and `topview-pipeline captions` |
-| `mode` | `lite` (5 s), `pro` (10 s), or `avatar2` (as long as the script; it costs the most) |
+| `mode` | `lite` (5 s), `pro` (10 s), or as long as the script: `avatar2` (up to 28 s), `avatar4` \
+and `avatar4Fast` (up to 120 s); a second costs 0.4, 0.1 and 0.06 credits |
 
 `.env` has the settings: at first the sandbox's, a local Topview that costs nothing. Everything that
 is made lies in `.topview/`, which also knows what was paid: keep it.
@@ -119,6 +119,7 @@ def _write(folder: Path) -> dict[str, bool]:
     """Write what is missing; by name, True where a file was written."""
     from topview_pipeline.cli.environment import make_dagster_home
     from topview_pipeline.sandbox.config import SandboxConfig
+    from topview_pipeline.store import whole
 
     account = SandboxConfig()
     home = folder / ".dagster_home"
@@ -143,9 +144,9 @@ def _write(folder: Path) -> dict[str, bool]:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         written[name] = not os.path.lexists(path)
-        if written[name] and name in texts:
-            path.write_text(texts[name], encoding="utf-8")
-        elif written[name]:
-            shutil.copyfile(pictures[name], path)
+        if written[name]:
+            data = texts[name].encode() if name in texts else pictures[name].read_bytes()
+            with whole(path) as part:
+                part.write_bytes(data)
     written[f"{home.name}/dagster.yaml"] = make_dagster_home(home)
     return written

@@ -154,7 +154,8 @@ def plan(
     with open_instance() as instance, topview.ledger() as ledger:
         check_ready(instance, ledger, topview, write=False)
         problems = say_problems(console, catalogue, products)
-        check_losses(ledger, catalogue, accept_change=config.accept_change)
+        if not products:
+            check_losses(ledger, catalogue, accept_change=config.accept_change)
         found, not_accepted = _tried(instance, topview, ledger, catalogue, config)
     found = replace(found, credits_left=credits_left)
     refusal: PipelineError | None = not_accepted

@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
 import click
@@ -42,6 +42,7 @@ from topview_pipeline.ledger import LIVE, Ledger, TaskState
 from topview_pipeline.settings import CatalogueDefaults
 from topview_pipeline.stages import BY_KEY, CUT_OUT, SCENE, STAGES, VIDEO
 from topview_pipeline.stop import stop
+from topview_pipeline.store import whole
 from topview_pipeline.topview.errors import QueryError
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def probe(context: click.Context, spend: float | None, out: Path) -> None:
         probing.seen, base_url=topview.config.base_url, at=now, spent=probing.spent, before=before
     )
     try:
-        out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        with whole(out) as part:
+            part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         fix = "Name another file with --out, and probe again: nothing is paid twice."
         raise CannotStart(f"it cannot be written ({error.strerror})", str(out), fix) from error
@@ -116,12 +118,24 @@ def _earlier(out: Path, base_url: str) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         fix = "Name another file with --out."
         raise CannotStart("it is there, and it is no contract", str(out), fix) from error
-    if not isinstance(found, dict) or found.get("base_url", base_url) != base_url:
+    if not _is_contract(found) or found.get("base_url", base_url) != base_url:
         fix = "Name another file with --out."
         raise CannotStart("it is there, and it is no contract of this Topview", str(out), fix)
     if not out.absolute().parent.is_dir():
         raise CannotStart("there is no such folder", str(out.parent), "Make it first.")
     return found
+
+
+def _is_contract(found: Any) -> TypeGuard[Mapping[str, Any]]:
+    """True if `document` can go on from it: an odd one must not cost what was paid to see more."""
+    if not isinstance(found, dict):
+        return False
+    parts = [found.get(name, {}) for name in ("findings", "shapes", "prices", "seconds", "sandbox")]
+    if not all(isinstance(part, dict) for part in parts):
+        return False
+    return isinstance(parts[-1].get("contract", {}), dict) and all(
+        isinstance(one, dict) and {"verdict", "seen"} <= one.keys() for one in parts[0].values()
+    )
 
 
 def _say(found: Mapping[str, Any], out: Path, spent: float, limit: float) -> None:

@@ -57,6 +57,8 @@ _STYLE: Final = (
     "section{max-width:24em}img,video{max-width:100%;display:block;margin:.5em 0}"
     "pre{white-space:pre-wrap}"
 )
+_NUMBER: Final = click.IntRange(1, 2**63 - 1)
+"""That both databases take."""
 _COLUMNS: Final = ("row", "product", "stage", "state", "age", "credits", "what next")
 _LISTED: Final = (
     *("id", "pipeline", "product_id", "stage", "state", "attempt", "generation", "mode", "run_id"),
@@ -101,7 +103,7 @@ def tasks() -> None:
 @click.option(
     "--stage", metavar="ASSET_KEY", shell_complete=complete_stage, help="Only this stage's."
 )
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most.")
+@click.option("--limit", type=_NUMBER, default=50, show_default=True, help="At most.")
 @json_option
 def list_rows(
     states: tuple[str, ...], product: str | None, stage: str | None, limit: int, as_json: bool
@@ -132,7 +134,7 @@ def list_rows(
 
 
 @tasks.command()
-@click.argument("row", type=int)
+@click.argument("row", type=_NUMBER)
 @click.option("--no-open", is_flag=True, help="Save the pictures, and do not open the page.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the ledger has, as JSON.")
 def show(row: int, no_open: bool, as_json: bool) -> None:
@@ -178,7 +180,7 @@ def _show_candidates(
 
 
 @tasks.command()
-@click.argument("row", type=int)
+@click.argument("row", type=_NUMBER)
 @click.argument("topview_task_id")
 @why_option
 @yes_option
@@ -211,7 +213,7 @@ def adopt(row: int, topview_task_id: str, why: str, yes: bool) -> None:
 
 
 @tasks.command()
-@click.argument("row", type=int)
+@click.argument("row", type=_NUMBER)
 @click.option("--why", required=True, metavar="TEXT", help="The reason, kept in the ledger.")
 @yes_option
 def void(row: int, why: str, yes: bool) -> None:

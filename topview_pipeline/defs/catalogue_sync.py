@@ -70,25 +70,27 @@ def accept_catalogue(
     ledger: Ledger | None,
     *,
     accept_change: bool = False,
+    is_whole: bool = True,
 ) -> tuple[Sequence[str], Sequence[str]]:
     """Accept a catalogue: new products become partitions, those that left are retired.
 
     Returns the new ones and those that left, which keep partition and history. Raises
-    ChangeNotAccepted, and holds the catalogue, if too many products are gone.
+    ChangeNotAccepted, and holds the catalogue, if too many products are gone. Not `is_whole`: a run
+    over named products only adds products; that others left is not its business.
     """
     from topview_pipeline.catalogue import ChangeNotAccepted
 
     if ledger is None:
         return register(instance, outline, catalogue.products), ()
     try:
-        check_losses(ledger, catalogue, accept_change=accept_change)
+        check_losses(ledger, catalogue, accept_change=accept_change or not is_whole)
     except ChangeNotAccepted as error:
         ledger.catalogue.hold(str(error))
         raise
     new = register(instance, outline, catalogue.products)
     kept = () if catalogue.names_all_products else ledger.catalogue.products()
     left = ledger.catalogue.accept(
-        products=catalogue.products, kept={*catalogue.product_ids, *kept}
+        products=catalogue.products, kept={*catalogue.product_ids, *kept}, is_whole=is_whole
     )
     return new, tuple(left)
 

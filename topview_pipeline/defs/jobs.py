@@ -144,7 +144,12 @@ def plan_catch_up(
         catalogue = topview.catalogue(run_id=context.run.run_id)
         counts = catalogue_sync.log_problems(context.log, catalogue)
         catalogue_sync.accept_catalogue(
-            context.instance, topview.outline, catalogue, ledger, accept_change=config.accept_change
+            context.instance,
+            topview.outline,
+            catalogue,
+            ledger,
+            accept_change=config.accept_change,
+            is_whole=not config.products,
         )
         occasion = context.run.tags.get(OCCASION_TAG, "")
         planned, left, refusal = plan_run(

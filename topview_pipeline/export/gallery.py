@@ -174,7 +174,7 @@ class Gallery:
             "paid": _rounded(past.credits),
             "version": None if decides is None else data_version(decides.fingerprint)[:12],
             "about": None if decides is None else one.stages[decides.stage].stage.noun,
-            "decision": one.review.decision,
+            "decision": one.decision(one.decides_about),
             "costs": _costs(one, decides, wait),
             "before": [self._earlier(old, thumbs) for old in _earlier_videos(past)],
             "history": [[int(at), what] for at, what in sorted(_history(one, past))],
@@ -247,12 +247,16 @@ def _status(one: ProductReport, notes: list[list[str]], wait: Wait | None) -> st
 def _notes(product: ProductReport) -> Iterator[list[str]]:
     """Troubles as status, heading, reason and fix: one cause is said once, where it arose.
 
-    A result that failed its check is a failure, whatever its task's state.
+    A result that failed its check is a failure, unless a person approved of it.
     """
     if product.row_problem is not None:
         fix = "Fix the row in the catalogue. Until then nothing new is made of it."
         yield ["failed", "The row cannot be used", _sentence(product.row_problem), fix]
-    refused = [stage for stage in product.stages.values() if stage.refused is not None]
+    refused = [
+        stage
+        for stage in product.stages.values()
+        if stage.refused is not None and product.decision(stage.task) != "approved"
+    ]
     for stage in product.stages.values():
         label = stage.stage.label
         if stage in refused:

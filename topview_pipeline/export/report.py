@@ -4,14 +4,15 @@ It reads the ledger in a few queries, and of the catalogue's files those that ch
 were hashed. It opens nothing in the store.
 """
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal, get_args
 
 from topview_pipeline.catalogue import Catalogue, InputError, InputFiles, Product
 from topview_pipeline.engine.gate import under_review
-from topview_pipeline.ledger import NO_REVIEW, Ledger, Review, Task, TaskState
+from topview_pipeline.ledger import Ledger, ReviewDecision, Task, TaskState
 from topview_pipeline.ledger.budget import midnight_after
 from topview_pipeline.ledger.health import is_retried, trouble_of
 from topview_pipeline.ledger.history import TaskEvent
@@ -85,7 +86,8 @@ class ProductReport:
         scene: the image in its video, which an older scene may have given.
         seconds: that the rows behind it ran at Topview; None when that is not known of one.
         row_problem: why its row in the catalogue cannot be used.
-        decides_about: the result that a person decides about; `review`: that decision.
+        decides_about: the result that a person decides about.
+        decisions: about its rows, by fingerprint.
     """
 
     product_id: str
@@ -97,7 +99,11 @@ class ProductReport:
     seconds: float | None = None
     row_problem: str | None = None
     decides_about: Task | None = None
-    review: Review = NO_REVIEW
+    decisions: Mapping[str, ReviewDecision] = field(default_factory=dict)
+
+    def decision(self, row: Task | None) -> ReviewDecision | None:
+        """A person's decision about one of its rows."""
+        return None if row is None else self.decisions.get(row.fingerprint)
 
     @property
     def status(self) -> Status:
@@ -132,17 +138,25 @@ class ProductReport:
 
     @property
     def refusal(self) -> str | None:
-        """The reason why its video is not exported: it, or a row behind it, failed its check."""
+        """The reason why its video is not exported.
+
+        A person rejected a row behind it, or one failed its check and nobody approved of it.
+        """
         for key, row in self.behind.items():
             why, now = refusal_of(row), self.stages[key].task
-            noun = self.stages[key].stage.noun
-            if why is not None and (now is None or now.id == row.id):
-                return f"the {noun} failed its check: {why}"
-            if why is not None:
-                return (
-                    f"the {noun} that its video was made from failed its check: {why} There is a "
-                    "newer one: remake the video."
-                )
+            decision = self.decision(row)
+            if decision != "rejected" and (why is None or decision == "approved"):
+                continue
+            is_current = now is None or now.id == row.id
+            noun = f"the {self.stages[key].stage.noun}"
+            noun += "" if is_current else " that its video was made from"
+            what, fix = f"{noun} failed its check: {why}", ""
+            if decision == "rejected":
+                name = shlex.quote(self.product_id)
+                what = f"a person rejected {noun}."
+                fix = f" topview-pipeline review --again {name} remakes it, and pays again; "
+                fix += f"--approve {name} takes that back."
+            return what + (fix if is_current else " There is a newer one: remake the video.")
         return None
 
 
@@ -233,7 +247,11 @@ class _Builder:
         behind = tasks if video is None else self._rows.behind(video)
         found = under_review(tasks, tuple(self._stages.values()))
         decides = None if found is None else found[1]
-        key = product_id, "" if decides is None else decides.fingerprint
+        decisions = {
+            row.fingerprint: review.decision
+            for row in (*tasks.values(), *behind.values())
+            if (review := self._reviews.get((product_id, row.fingerprint))) and review.decision
+        }
         return ProductReport(
             product_id=product_id,
             product=product,
@@ -244,7 +262,7 @@ class _Builder:
             seconds=self._seconds(behind.values()),
             row_problem=row_problem,
             decides_about=decides,
-            review=self._reviews.get(key, NO_REVIEW),
+            decisions=decisions,
         )
 
     def _stage(self, product_id: str, product: Product | None, stage: Stage) -> StageReport:

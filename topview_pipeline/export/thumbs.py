@@ -10,9 +10,9 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -21,7 +21,7 @@ from urllib.parse import urldefrag, urlsplit
 from topview_pipeline.catalogue.references import file_mark, local_path
 from topview_pipeline.errors import PipelineError
 from topview_pipeline.media.probe import MediaError, opened_image
-from topview_pipeline.store import Artifact, Store
+from topview_pipeline.store import Artifact, Store, whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -100,17 +100,6 @@ def write_thumbs(wanted: Mapping[str, Opener], folder: Path) -> frozenset[str]:
         are_made = pool.map(made, missing)
         there.update(name for name, done in zip(missing, are_made, strict=True) if done)
     return frozenset(there)
-
-
-@contextmanager
-def whole(target: Path) -> Iterator[Path]:
-    """A path to write to, which becomes the target once all is written."""
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _small(path: Path) -> Image.Image:

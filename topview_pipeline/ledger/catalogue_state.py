@@ -57,23 +57,27 @@ class CatalogueState(Part):
         with self._db.read() as connection:
             return {id_ for id_, left_at in self._known(connection).items() if left_at is not None}
 
-    def accept(self, *, products: Collection[str], kept: Collection[str] = ()) -> set[str]:
+    def accept(
+        self, *, products: Collection[str], kept: Collection[str] = (), is_whole: bool = True
+    ) -> set[str]:
         """Take a catalogue as what is true now; the products that left it now are returned.
 
         Args:
             kept: ids in rows that cannot be used now: they have not left.
+            is_whole: if not, no product left, and a catalogue that is held stays so.
         """
         with self._db.write(lock=self._account) as connection:
             known = self._known(connection)
             present = {id_ for id_, left_at in known.items() if left_at is None}
-            left = present.difference(products, kept)
+            left = present.difference(products, kept) if is_whole else set()
             self._mark(connection, left, left_at=self._db.now(connection))
             self._mark(connection, known.keys() & set(products) - present, left_at=None)
             new = [self._key | {"product_id": id_} for id_ in set(products) - known.keys()]
             if new:
                 connection.execute(catalogue_product.insert(), new)
-            mine = catalogue_state.update().where(*self._of_pipeline(catalogue_state))
-            connection.execute(mine.values(held=None, held_at=None))
+            if is_whole:
+                mine = catalogue_state.update().where(*self._of_pipeline(catalogue_state))
+                connection.execute(mine.values(held=None, held_at=None))
         return left
 
     def hold(self, why: str) -> None:

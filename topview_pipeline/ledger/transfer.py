@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
@@ -20,6 +21,10 @@ def copy_ledger(source: str, target: str) -> tuple[str, dict[str, int]]:
     Nothing is written into the source, and nobody can write there meanwhile. Raises LedgerError
     if a worker is alive, the target has rows, or not all rows arrived.
     """
+    if isinstance(file := _place(source), Path) and not file.is_file():
+        raise LedgerError("there is no such file", f"ledger {file}", "Check the path of SOURCE.")
+    if _place(source) == _place(target):
+        raise LedgerError("source and target are one ledger", fix="Name an empty one as TARGET.")
     old, new = Database(source, migrate=False), Database(target)
     try:
         with old.write() as reading, new.write() as writing:
@@ -43,6 +48,14 @@ def copy_ledger(source: str, target: str) -> tuple[str, dict[str, int]]:
     finally:
         old.close()
         new.close()
+
+
+def _place(url: str) -> Path | sa.URL:
+    """The file of a SQLite ledger, or the URL without the user."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Path(str(parsed.database)).resolve()
+    return parsed.set(username=None, password=None)
 
 
 def _check_idle(connection: sa.Connection, now: float, where: str) -> None:

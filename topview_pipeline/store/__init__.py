@@ -4,7 +4,7 @@
 ledger and store belong together.
 """
 
-from topview_pipeline.store.backends import StoreError
+from topview_pipeline.store.backends import StoreError, whole
 from topview_pipeline.store.identity import LostLedger, OtherStore, check_identity
 from topview_pipeline.store.store import (
     Artifact,

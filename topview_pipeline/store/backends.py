@@ -44,6 +44,17 @@ class StoreError(PipelineError):
     """The store cannot take or give a file."""
 
 
+@contextlib.contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A path to write to, which becomes the target once all is written. Raises OSError."""
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 class LocalBackend:
     """A directory. A file appears by an atomic rename, once its bytes are on the disk.
 
