@@ -27,6 +27,7 @@ from topview_pipeline.catalogue import (
     audio_seconds,
     files,
     references,
+    threads,
 )
 from topview_pipeline.catalogue.files import AUDIO_BYTES, IMAGE_BYTES, Remembered
 from topview_pipeline.catalogue.threads import in_parallel
@@ -220,6 +221,22 @@ def test_a_host_that_hangs_keeps_no_other_waiting() -> None:
     found = list(in_parallel([*slow, *others], act))
     assert sorted(done) == sorted(others)
     assert sorted(found) == sorted((ref, ref) for ref in [*slow, *others])
+
+
+def test_hosts_that_hang_give_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are more of them than calls at once: each kept its place until its time was over."""
+    monkeypatch.setattr(threads, "SLOW_SECONDS", 0.05)
+    others_done = threading.Event()
+
+    def act(ref: str) -> bool:
+        if "slow" not in ref:
+            others_done.set()
+        return others_done.wait(30)
+
+    slow = [f"https://slow-{number}/a.png" for number in range(2 * threads.AT_ONCE)]
+    assert dict(in_parallel([*slow, "https://quick/a.png"], act)) == dict.fromkeys(
+        [*slow, "https://quick/a.png"], True
+    )
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import dagster as dg
+import httpx
 import pytest
 
 from tests.cli.conftest import Invoke, Project, unsigned
@@ -63,6 +64,7 @@ def test_what_keeps_a_run_from_starting_is_one_line_and_its_fix(
     project: Project, invoke: Invoke, case: str
 ) -> None:
     changes, name, says = BAD[case]
+    httpx.create_ssl_context.cache_clear()  # type: ignore[attr-defined]  # see tests/conftest.py
     here = project.folder
     project.products(2)
     rows = (here / "catalogue.csv").read_text(encoding="utf-8").splitlines()

@@ -15,6 +15,7 @@ from tests.defs.shop import (
     NO_SUCH_ID,
     OUTLINE,
     REFUSED,
+    Patch,
     Shop,
     failure_of,
     made,
@@ -23,6 +24,8 @@ from tests.defs.shop import (
     outcomes,
     troubles_of,
 )
+from tests.stages.toy import Thumbnail
+from topview_pipeline.defs import assets, checks
 from topview_pipeline.defs.assets import product_videos, source_specs
 from topview_pipeline.defs.io_manager import TopviewResults
 from topview_pipeline.defs.outline import MANIFEST
@@ -30,7 +33,7 @@ from topview_pipeline.defs.resources import TopviewResource
 from topview_pipeline.export.manifest import COLUMNS
 from topview_pipeline.ledger import TaskState
 from topview_pipeline.media import Outcome, Verdict
-from topview_pipeline.stages import SCENE
+from topview_pipeline.stages import SCENE, STAGES
 
 
 def test_one_bad_product_of_a_range_fails_alone_and_a_shared_photo_is_cut_once(shop: Shop) -> None:
@@ -166,6 +169,14 @@ def test_a_run_holds_what_is_over_its_credit_limit(shop: Shop) -> None:
     assert {row["outcome"] for row in troubles_of(result)} == {"held"}
     assert "run again with a higher credit limit" in failure_of(result)
     assert 0 < shop.control.counters()["charged"] <= 1.5
+
+
+def test_a_fourth_stage_is_one_more_source_and_one_more_asset(monkeypatch: Patch) -> None:
+    for module in (assets, checks):
+        monkeypatch.setattr(module, "STAGES", (*STAGES, Thumbnail()))
+    assert source_specs(OUTLINE)[-1].key == dg.AssetKey("productThumbnail")
+    keys = product_videos(OUTLINE).keys
+    assert {key.to_user_string() for key in keys} == {*ASSETS, "thumbnail"}
 
 
 def test_a_resource_that_a_test_puts_in_its_place_is_the_one_that_the_assets_use(

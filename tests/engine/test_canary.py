@@ -281,3 +281,20 @@ def test_a_refused_canary_that_went_another_way_does_not_hold_the_others_for_eve
 def test_one_that_was_here_before_may_be_forced(decision: ReviewDecision | None) -> None:
     row = PASSED._replace(product_id="p0")
     assert _goes(_canaries(row, canary=2, p0=Review(None, decision)), PRODUCTS[0])
+
+
+def test_a_place_is_free_again_when_its_product_ended_before_it_came_to_it() -> None:
+    canaries, (first, second, third, *_) = _canaries(), PRODUCTS
+    for one in (first, second, third):
+        canaries.join(one, "r")
+    turn = canaries.turn(second, VIDEOS, "r")
+    assert (turn.hold is None, turn.may_end) == (False, True)
+    assert not canaries.leave(third, "r"), "nobody waits for it"
+    assert canaries.leave(first, "r")
+    assert _goes(canaries, second)
+    assert canaries.turn(third, VIDEOS, "r").may_end, "the second one may still fail"
+    rows = [PASSED._replace(product_id="p1", state=TaskState.PENDING)]
+    canaries.tried = lambda _: rows
+    canaries.leave(second, "r")
+    turn = canaries.turn(third, VIDEOS, "r")
+    assert (turn.hold is None, turn.may_end) == (False, False), "it is made: the next run knows"

@@ -135,7 +135,6 @@ def test_a_notice_is_posted_when_the_task_ends(at: Opened) -> None:
 SERVE = """
 import sys
 from pathlib import Path
-from tests.catalogue.conftest import FileServer, serving
 from topview_pipeline.sandbox.config import SandboxConfig
 from topview_pipeline.sandbox.serve import serve
 serve(SandboxConfig(media="tiny", state_dir=Path(sys.argv[1])), port=int(sys.argv[2]))

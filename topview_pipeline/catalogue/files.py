@@ -222,8 +222,8 @@ def _not_read(ref: str) -> InputError:
 
 
 def _is_racy(mark: str) -> bool:
-    """True for a file that was changed just now: it may change again and keep size and time."""
-    return abs(int(mark.split()[1]) - time.time_ns()) < _RACY_NANOSECONDS
+    """True for a file that was changed just now: it may change again and keep size and times."""
+    return abs(time.time_ns() - int(mark.split()[1])) < _RACY_NANOSECONDS
 
 
 def _key(ref: str) -> str:

@@ -62,7 +62,11 @@ def local_path(ref: str) -> Path | None:
 
 def shown(ref: str) -> str:
     """`ref` as it may stand in a log: without query, fragment, user and password."""
-    return bare_url(ref) if is_url(ref) else ref
+    if not is_url(ref):
+        return ref
+    # In an object store `#` is part of a key.
+    key = "" if is_http(ref) else ref.partition(VERSION)[0].partition("#")[2].partition("?")[0]
+    return bare_url(ref) + (f"#{key}" if key else "")
 
 
 def host_of(ref: str) -> str:

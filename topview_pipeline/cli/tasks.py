@@ -58,7 +58,7 @@ _STYLE: Final = (
     "pre{white-space:pre-wrap}"
 )
 _NUMBER: Final = click.IntRange(1, 2**63 - 1)
-"""That both databases take."""
+"""A number that both databases take."""
 _COLUMNS: Final = ("row", "product", "stage", "state", "age", "credits", "what next")
 _LISTED: Final = (
     *("id", "pipeline", "product_id", "stage", "state", "attempt", "generation", "mode", "run_id"),

@@ -220,7 +220,8 @@ def video_manifest(outline: Outline) -> dg.AssetsDefinition:
         columns = [dg.TableColumn(name, _NUMBERS.get(name, "string")) for name in COLUMNS]
         why = {}
         if published.left_out:
-            why["topview/why_left_out"] = text_table(("product", "why"), published.left_out.items())
+            left_out = [(name, outline.worded(why)) for name, why in published.left_out.items()]
+            why["topview/why_left_out"] = text_table(("product", "why"), left_out)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(published.version),
             metadata={

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -70,27 +70,28 @@ def accept_catalogue(
     ledger: Ledger | None,
     *,
     accept_change: bool = False,
-    is_whole: bool = True,
+    named: Collection[str] = (),
 ) -> tuple[Sequence[str], Sequence[str]]:
     """Accept a catalogue: new products become partitions, those that left are retired.
 
     Returns the new ones and those that left, which keep partition and history. Raises
-    ChangeNotAccepted, and holds the catalogue, if too many products are gone. Not `is_whole`: a run
-    over named products only adds products; that others left is not its business.
+    ChangeNotAccepted, and holds the catalogue, if too many products are gone. A run over `named`
+    products only adds those: the rest of the catalogue is not its business.
     """
     from topview_pipeline.catalogue import ChangeNotAccepted
 
+    products = [one for one in catalogue.products if not named or one in named]
     if ledger is None:
-        return register(instance, outline, catalogue.products), ()
+        return register(instance, outline, products), ()
     try:
-        check_losses(ledger, catalogue, accept_change=accept_change or not is_whole)
+        check_losses(ledger, catalogue, accept_change=accept_change or bool(named))
     except ChangeNotAccepted as error:
         ledger.catalogue.hold(str(error))
         raise
-    new = register(instance, outline, catalogue.products)
+    new = register(instance, outline, products)
     kept = () if catalogue.names_all_products else ledger.catalogue.products()
     left = ledger.catalogue.accept(
-        products=catalogue.products, kept={*catalogue.product_ids, *kept}, is_whole=is_whole
+        products=products, kept={*catalogue.product_ids, *kept}, is_whole=not named
     )
     return new, tuple(left)
 

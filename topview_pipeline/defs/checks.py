@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 QUALITY: Final = "quality"
 CATALOGUE_ROWS: Final = "catalogue_rows"
 _CONSEQUENCES: Final = (
-    "\n\n**Error**: left out of the manifest. **Warning**: exported, but needs a look. A product "
-    "without a result says here why. What could not be measured counts as passed and is listed. "
-    "*Execute all* measures what is stored and was not measured yet. TOPVIEW_CHECKS=false switches "
-    "it off."
+    "\n\n**Error**: left out of the manifest, unless a person approves it. **Warning**: exported, "
+    "but needs a look. A product without a result says here why. What could not be measured counts "
+    "as passed and is listed. *Execute all* measures what is stored and was not measured yet. "
+    "TOPVIEW_CHECKS=false switches it off."
 )
 
 

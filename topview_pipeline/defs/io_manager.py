@@ -47,7 +47,8 @@ class TopviewResults(dg.IOManager):
         }
         missing = [name for name in product_ids if name not in values]
         expected = context.dagster_type.typing_type
-        is_mapping = len(product_ids) > 1 or issubclass(get_origin(expected) or object, Mapping)
+        kind = get_origin(expected) or expected
+        is_mapping = len(product_ids) > 1 or (isinstance(kind, type) and issubclass(kind, Mapping))
         may_miss = bool((context.definition_metadata or {}).get("allow_missing_partitions"))
         if missing and not (may_miss and is_mapping):
             raise dg.Failure(

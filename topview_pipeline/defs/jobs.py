@@ -149,7 +149,7 @@ def plan_catch_up(
             catalogue,
             ledger,
             accept_change=config.accept_change,
-            is_whole=not config.products,
+            named=config.products,
         )
         occasion = context.run.tags.get(OCCASION_TAG, "")
         planned, left, refusal = plan_run(

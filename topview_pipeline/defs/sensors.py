@@ -184,7 +184,8 @@ def report_dead_runs(instance: dg.DagsterInstance, outline: Outline, ledger: "Le
     """Report runs whose worker died: Dagster's run retries start them again.
 
     Under the default launcher a run stays STARTED for ever when its code server died with it. One
-    that had no worker yet, or none any more, is known by its age: it would keep others waiting.
+    that had no worker yet, or none any more, counts as dead when Dagster has heard nothing of it
+    for half an hour: else `resume_tasks` would wait for it for ever.
     """
     runs, now = ledger.workers.runs(), time.time()
     for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_AT_WORK)):
@@ -192,13 +193,13 @@ def report_dead_runs(instance: dg.DagsterInstance, outline: Outline, ledger: "Le
         is_ours = run.tags.get(PIPELINE_TAG) == outline.name and run.job_name in map(
             outline.of, (CATCH_UP, RESUME_TASKS)
         )
-        is_old = now - (record.start_time or now) > _WITHOUT_WORKER_SECONDS
-        if not runs.get(run.run_id, not (is_ours and is_old)):
+        is_silent = now - record.update_timestamp.timestamp() > _WITHOUT_WORKER_SECONDS
+        if not runs.get(run.run_id, not (is_ours and is_silent)):
             report_died(instance, run)
 
 
 _WITHOUT_WORKER_SECONDS: Final = 1800.0
-"""A run plans in a few minutes, and ends in seconds once its worker ended."""
+"""A run plans in a few minutes, and tags itself when its worker has ended."""
 
 
 _AT_WORK: Final = [

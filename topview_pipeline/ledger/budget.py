@@ -28,7 +28,8 @@ _ON_ITS_WAY: Final = (
     TaskState.OVERDUE,
     TaskState.SUCCEEDED,
 )
-_credits = sa.func.coalesce(task.c.cost_credits, task.c.estimate, 0.0)
+# Topview also answers 0 before it has booked.
+_credits = sa.func.coalesce(sa.func.nullif(task.c.cost_credits, 0.0), task.c.estimate, 0.0)
 
 
 @dataclass(frozen=True)

@@ -50,12 +50,12 @@ def copy_ledger(source: str, target: str) -> tuple[str, dict[str, int]]:
         new.close()
 
 
-def _place(url: str) -> Path | sa.URL:
-    """The file of a SQLite ledger, or the URL without the user."""
+def _place(url: str) -> object:
+    """The file of a SQLite ledger, or server and database."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return Path(str(parsed.database)).resolve()
-    return parsed.set(username=None, password=None)
+    return parsed.get_backend_name(), parsed.host, parsed.port, parsed.database
 
 
 def _check_idle(connection: sa.Connection, now: float, where: str) -> None:

@@ -331,7 +331,7 @@ class Stage(ABC):
         return None
 
     def traits(self, product: Product) -> tuple[Any, ...]:
-        """Everything beside the inputs in which products are alike that share a canary group."""
+        """The values, beside the inputs, that products of one canary group have in common."""
         return (self.likely_mode(product),)
 
     # What people see of it

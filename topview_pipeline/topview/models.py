@@ -241,7 +241,7 @@ class CreditDetail(_Result):
 class CreditLogEntry(_Result):
     """One charge. `date` is when the task was created or succeeded; `api_key` is never shown.
 
-    One whose task id cannot be read is nobody's: then no lost answer counts as not charged.
+    One whose task id cannot be read may be anybody's: no lost answer is void beside it.
     """
 
     task_id: Lenient[Id] = None
