@@ -431,4 +431,5 @@ def test_objects_with_a_hash_sign_in_their_keys_are_photos_of_their_own() -> Non
         UPath(url).write_bytes(name)
         image = only(jsonl(row(image=url, image_version="v2"))).image
         found.append(InputFiles(None).sha256(image or ""))
+        assert references.shown(image or "") == url, "each has its own name in messages"
     assert found == [sha256(b"one"), sha256(b"two")]
