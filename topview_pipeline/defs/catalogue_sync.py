@@ -76,22 +76,21 @@ def accept_catalogue(
 
     Returns the new ones and those that left, which keep partition and history. Raises
     ChangeNotAccepted, and holds the catalogue, if too many products are gone. A run over `named`
-    products only adds those: the rest of the catalogue is not its business.
+    products only adds products: that others left is not its business.
     """
     from topview_pipeline.catalogue import ChangeNotAccepted
 
-    products = [one for one in catalogue.products if not named or one in named]
     if ledger is None:
-        return register(instance, outline, products), ()
+        return register(instance, outline, catalogue.products), ()
     try:
         check_losses(ledger, catalogue, accept_change=accept_change or bool(named))
     except ChangeNotAccepted as error:
         ledger.catalogue.hold(str(error))
         raise
-    new = register(instance, outline, products)
+    new = register(instance, outline, catalogue.products)
     kept = () if catalogue.names_all_products else ledger.catalogue.products()
     left = ledger.catalogue.accept(
-        products=products, kept={*catalogue.product_ids, *kept}, is_whole=not named
+        products=catalogue.products, kept={*catalogue.product_ids, *kept}, is_whole=not named
     )
     return new, tuple(left)
 
